@@ -1,0 +1,153 @@
+//! The result for a person: questions, candidates, a time line with a bar for each attempt, the outcome.
+
+use std::time::Duration;
+
+use xmpp_connect::{AttemptOutcome, AttemptReport, LookupReport, Report, Stage};
+
+use crate::Outcome;
+use crate::json::message;
+
+/// How wide the time line is, in characters.
+const WIDTH: usize = 56;
+
+pub(crate) fn show(domain: &str, outcome: &Outcome) {
+    match outcome {
+        Outcome::Connected(connection) => {
+            let report = connection.report();
+            show_report(report);
+            time_line(report);
+            let (version, suite) = (connection.protocol_version(), connection.cipher_suite());
+            println!(
+                "Connected to {domain} at {} by {} in {}",
+                connection.peer_addr(),
+                connection.tls_mode(),
+                milliseconds(report.elapsed())
+            );
+            println!(
+                "  {}, {}, ALPN {}",
+                version.map(|version| version.to_string()).unwrap_or_default(),
+                suite.map(|suite| suite.to_string()).unwrap_or_default(),
+                connection.alpn().as_deref().unwrap_or("not selected")
+            );
+        }
+        Outcome::Planned(discovery) => {
+            show_report(discovery.report());
+            println!("{domain} would be tried in this order.");
+        }
+        Outcome::Failed(error) => {
+            if let Some(report) = error.report() {
+                show_report(report);
+                time_line(report);
+            }
+            println!("Not connected ({:?}): {}", error.kind(), message(error));
+        }
+    }
+}
+
+fn show_report(report: &Report) {
+    if !report.lookups().is_empty() {
+        println!("Questions and answers");
+        for lookup in report.lookups() {
+            println!("  {lookup}");
+        }
+        println!();
+    }
+    if !report.candidates().is_empty() {
+        println!("Candidates, in order");
+        for (index, candidate) in report.candidates().iter().enumerate() {
+            println!(
+                "  {:>2}  {:<10}  {}:{}  priority {} weight {} ({})",
+                index + 1,
+                candidate.tls(),
+                candidate.target(),
+                candidate.port(),
+                candidate.priority(),
+                candidate.weight(),
+                candidate.origin()
+            );
+        }
+        println!();
+    }
+    for note in report.notes() {
+        println!("Note: {note}");
+    }
+}
+
+/// One line a question and an attempt, all on one axis.
+fn time_line(report: &Report) {
+    let scale = Scale(report.elapsed().max(Duration::from_micros(1)));
+    println!("Time line   . DNS   - TCP   ~ STARTTLS   = TLS");
+    for lookup in report.lookups() {
+        println!("  |{}|  {}", scale.lookup(lookup), lookup.question);
+    }
+    for attempt in report.attempts() {
+        let end = match &attempt.outcome {
+            AttemptOutcome::Failed(error) => format!("{} failed: {error}", attempt.stage),
+            AttemptOutcome::Abandoned => format!("abandoned in {}", attempt.stage),
+            outcome => outcome.to_string(),
+        };
+        println!("  |{}|  {} {}: {end}", scale.attempt(attempt), attempt.candidate + 1, attempt.address);
+    }
+    let end = milliseconds(report.elapsed());
+    println!("   0{end:>width$}\n", width = WIDTH - 1);
+}
+
+/// The axis: so much time is the whole width.
+struct Scale(Duration);
+
+impl Scale {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a place on a line of 56 characters"
+    )]
+    fn column(&self, time: Duration) -> usize {
+        let share = time.as_secs_f64() / self.0.as_secs_f64();
+        ((share * WIDTH as f64) as usize).min(WIDTH)
+    }
+
+    fn draw(&self, line: &mut [char], from: Duration, to: Duration, mark: char) {
+        let start = self.column(from).min(WIDTH - 1);
+        // What took any time at all is seen.
+        let end = self.column(to).max(start + 1);
+        for place in line.iter_mut().take(end).skip(start) {
+            *place = mark;
+        }
+    }
+
+    fn lookup(&self, lookup: &LookupReport) -> String {
+        let mut line = [' '; WIDTH];
+        self.draw(&mut line, lookup.asked, lookup.answered.unwrap_or(self.0), '.');
+        line.iter().collect()
+    }
+
+    fn attempt(&self, attempt: &AttemptReport) -> String {
+        let mut line = [' '; WIDTH];
+        let mut from = attempt.started;
+        for (stage, at) in &attempt.completed {
+            self.draw(&mut line, from, *at, mark(*stage));
+            from = *at;
+        }
+        if !matches!(attempt.outcome, AttemptOutcome::Connected) {
+            self.draw(&mut line, from, attempt.ended, mark(attempt.stage));
+        }
+        if let AttemptOutcome::Failed(_) = attempt.outcome {
+            if let Some(place) = line.get_mut(self.column(attempt.ended).saturating_sub(1)) {
+                *place = 'x';
+            }
+        }
+        line.iter().collect()
+    }
+}
+
+fn mark(stage: Stage) -> char {
+    match stage {
+        Stage::Tcp => '-',
+        Stage::StartTls => '~',
+        Stage::Tls => '=',
+    }
+}
+
+fn milliseconds(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1000.0)
+}

@@ -1,0 +1,287 @@
+//! The options of a connector, each with its default.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use rustls::pki_types::CertificateDer;
+
+use crate::connector::{Connector, Names, Settings};
+use crate::dial::addresses::AddressFamily;
+use crate::dial::race::Pace;
+use crate::dial::socket::{CAN_BIND_TO_INTERFACE, SocketOptions};
+use crate::discovery::Policy;
+use crate::dns::cache::Caching;
+use crate::dns::config::ResolverConfig;
+use crate::dns::resolver::Resolver;
+use crate::dns::stub::Stub;
+use crate::dns::system::SystemConfig;
+use crate::error::{Error, ErrorKind};
+use crate::plan::{LOOKUP_LIMIT, TOTAL_LIMIT};
+use crate::service::Service;
+use crate::tls::{Tls, TlsOptions};
+
+/// Builds a [`Connector`]. Made by [`Connector::builder`].
+///
+/// Every option has a default, and the defaults are what a program that a person uses should have. `Duration::MAX` is
+/// "no limit" wherever a time is given.
+#[derive(Clone)]
+#[must_use]
+pub struct ConnectorBuilder {
+    service: Service,
+    policy: Policy,
+    total_limit: Duration,
+    lookup_limit: Duration,
+    pace: Pace,
+    pipelining: bool,
+    socket: SocketOptions,
+    tls: TlsOptions,
+    servers: Option<Vec<SocketAddr>>,
+    resolver: Option<Arc<dyn Resolver>>,
+    caching: Caching,
+}
+
+impl ConnectorBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            service: Service::Client,
+            policy: Policy::default(),
+            total_limit: TOTAL_LIMIT,
+            lookup_limit: LOOKUP_LIMIT,
+            pace: Pace::default(),
+            pipelining: true,
+            socket: SocketOptions::default(),
+            tls: TlsOptions::default(),
+            servers: None,
+            resolver: None,
+            caching: Caching::On,
+        }
+    }
+
+    /// Which service to connect to. Default: [`Service::Client`].
+    pub fn service(mut self, service: Service) -> Self {
+        self.service = service;
+        self
+    }
+
+    /// Which kinds of TLS to use, in which order. Default: [`Policy::AsPublished`].
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// The limit of a whole connect. It returns at most 100 ms later, whatever the other side does. Default: 30 s.
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.total_limit = limit;
+        self
+    }
+
+    /// The limit of one lookup. Default: 5 s.
+    pub fn lookup_timeout(mut self, limit: Duration) -> Self {
+        self.lookup_limit = limit;
+        self
+    }
+
+    /// The limit of the TCP stage of one attempt. Default: 10 s.
+    pub fn tcp_timeout(mut self, limit: Duration) -> Self {
+        self.pace.tcp_limit = limit;
+        self
+    }
+
+    /// The limit of the STARTTLS stage and of the TLS stage of one attempt, each. Default: 10 s.
+    pub fn handshake_timeout(mut self, limit: Duration) -> Self {
+        self.pace.handshake_limit = limit;
+        self
+    }
+
+    /// How long an attempt that makes no progress is waited for before the next one of the same priority starts beside it
+    /// (RFC 8305 section 5). `Duration::MAX`: only when it has failed. Default: 250 ms.
+    pub fn attempt_delay(mut self, delay: Duration) -> Self {
+        self.pace.attempt_delay = delay;
+        self
+    }
+
+    /// How long attempts that make no progress are waited for before the next priority starts. `Duration::MAX`: strictly
+    /// one priority after the other, as RFC 2782 has it. Default: 1 s.
+    pub fn priority_delay(mut self, delay: Duration) -> Self {
+        self.pace.group_delay = delay;
+        self
+    }
+
+    /// Which address families are used, and in which order. Default: [`AddressFamily::Any`].
+    pub fn address_family(mut self, family: AddressFamily) -> Self {
+        self.pace.family = family;
+        self
+    }
+
+    /// The local address of TCP connections. Its family is then the only one that is used. Default: the system's choice.
+    pub fn source_address(mut self, address: IpAddr) -> Self {
+        self.socket.source = Some(address);
+        self
+    }
+
+    /// The local network interface of TCP connections, by name; Linux and Android only. Default: the system's choice.
+    pub fn interface(mut self, name: impl Into<String>) -> Self {
+        self.socket.interface = Some(name.into());
+        self
+    }
+
+    /// After how long an idle connection is probed (TCP keep-alive). Default: never.
+    pub fn keep_alive(mut self, idle: Duration) -> Self {
+        self.socket.keep_alive = Some(idle);
+        self
+    }
+
+    /// Whether the stream header and `<starttls/>` leave in one write, which saves a round trip. False goes step by step
+    /// (RFC 6120 section 5.4). Default: true.
+    pub fn starttls_pipelining(mut self, pipelining: bool) -> Self {
+        self.pipelining = pipelining;
+        self
+    }
+
+    /// Whether direct TLS offers the ALPN name `xmpp-client` or `xmpp-server` (XEP-0368 section 2, rules 7 to 9). STARTTLS
+    /// never does. Default: true.
+    pub fn alpn(mut self, alpn: bool) -> Self {
+        self.tls.alpn = alpn;
+        self
+    }
+
+    /// Trusts these root certificates (DER) beside those that are compiled in. Default: none.
+    pub fn add_roots(mut self, roots: impl IntoIterator<Item = CertificateDer<'static>>) -> Self {
+        self.tls.trust.given.extend(roots);
+        self
+    }
+
+    /// Trusts these root certificates (DER) and no others. Default: the roots of feature `webpki-roots`.
+    pub fn only_roots(mut self, roots: impl IntoIterator<Item = CertificateDer<'static>>) -> Self {
+        self.tls.trust.only_given = true;
+        self.tls.trust.given = roots.into_iter().collect();
+        self
+    }
+
+    /// Uses the caller's own TLS configuration instead of our own: its provider, verification, client certificate and
+    /// versions. Only ALPN is set, and early data turned off. Default: none.
+    ///
+    /// What it does not verify is not verified: the security of the connection is then the caller's work.
+    pub fn tls_config(mut self, config: ClientConfig) -> Self {
+        self.tls.config = Some(config);
+        self
+    }
+
+    /// Asks these name servers, in this order, instead of the system's. The hosts file still goes first for addresses.
+    /// Default: those of resolv.conf.
+    pub fn nameservers(mut self, servers: impl IntoIterator<Item = SocketAddr>) -> Self {
+        self.servers = Some(servers.into_iter().collect());
+        self
+    }
+
+    /// Asks the caller's resolver instead of the built-in one; hosts file and cache are then its own. Default: none.
+    pub fn resolver(mut self, resolver: impl Resolver + 'static) -> Self {
+        self.resolver = Some(Arc::new(resolver));
+        self
+    }
+
+    /// Whether answers of the DNS are kept as long as they say, in this connector. Default: true.
+    pub fn dns_cache(mut self, cache: bool) -> Self {
+        self.caching = if cache { Caching::On } else { Caching::Off };
+        self
+    }
+
+    /// Builds the connector: reads no file and sends nothing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`]: a limit or delay of zero, an empty list of name servers, name servers and a resolver
+    /// both, an interface where none can be chosen, a source address of a family that is not used, no roots, no
+    /// cryptography, or a root certificate that is none.
+    pub fn build(self) -> Result<Connector, Error> {
+        self.check_times()?;
+        let pace = self.pace_for_source()?;
+        let names = self.names()?;
+        if self.socket.interface.is_some() && !CAN_BIND_TO_INTERFACE {
+            return Err(configuration("an interface can be chosen on Linux and Android only"));
+        }
+        let tls = Tls::new(self.tls, &self.service).map_err(|error| configuration(error.to_string()))?;
+        Ok(Connector::new(Settings {
+            service: self.service,
+            policy: self.policy,
+            total_limit: self.total_limit,
+            lookup_limit: self.lookup_limit,
+            pace,
+            pipelining: self.pipelining,
+            socket: self.socket,
+            tls,
+            names,
+        }))
+    }
+
+    fn check_times(&self) -> Result<(), Error> {
+        let times = [
+            ("timeout", Some(self.total_limit)),
+            ("lookup_timeout", Some(self.lookup_limit)),
+            ("tcp_timeout", Some(self.pace.tcp_limit)),
+            ("handshake_timeout", Some(self.pace.handshake_limit)),
+            ("attempt_delay", Some(self.pace.attempt_delay)),
+            ("priority_delay", Some(self.pace.group_delay)),
+            ("keep_alive", self.socket.keep_alive),
+        ];
+        match times.iter().find(|(_, time)| *time == Some(Duration::ZERO)) {
+            Some((name, _)) => Err(configuration(format!("{name} is zero; Duration::MAX is \"no limit\""))),
+            None => Ok(()),
+        }
+    }
+
+    /// A socket that is bound to an address of one family cannot connect to the other.
+    fn pace_for_source(&self) -> Result<Pace, Error> {
+        let mut pace = self.pace.clone();
+        pace.family = match (self.socket.source, pace.family) {
+            (None, family) => family,
+            (
+                Some(IpAddr::V4(_)),
+                AddressFamily::Any | AddressFamily::Ipv4First | AddressFamily::Ipv4Only,
+            ) => AddressFamily::Ipv4Only,
+            (
+                Some(IpAddr::V6(_)),
+                AddressFamily::Any | AddressFamily::Ipv4First | AddressFamily::Ipv6Only,
+            ) => AddressFamily::Ipv6Only,
+            (Some(address), AddressFamily::Ipv4Only | AddressFamily::Ipv6Only) => {
+                return Err(configuration(format!(
+                    "the source address {address} is of a family that is not used"
+                )));
+            }
+        };
+        Ok(pace)
+    }
+
+    fn names(&self) -> Result<Names, Error> {
+        match (&self.resolver, &self.servers) {
+            (Some(_), Some(_)) => {
+                Err(configuration("name servers and a resolver are given; one of them can be asked"))
+            }
+            (Some(resolver), None) => Ok(Names::Resolver(Arc::clone(resolver))),
+            (None, Some(servers)) if servers.is_empty() => {
+                Err(configuration("the list of name servers is empty"))
+            }
+            (None, Some(servers)) => Ok(Names::Stub(Stub::new(
+                SystemConfig::given(ResolverConfig::new(servers.clone())),
+                self.caching,
+            ))),
+            (None, None) => Ok(Names::Stub(Stub::new(SystemConfig::new(), self.caching))),
+        }
+    }
+}
+
+fn configuration(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Configuration, message)
+}
+
+impl fmt::Debug for ConnectorBuilder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ConnectorBuilder")
+            .field("service", &self.service)
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
+}

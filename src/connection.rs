@@ -1,0 +1,294 @@
+//! Connection: the secured stream that is handed over, with its facts and its report.
+
+use std::fmt;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use rustls::{ClientConnection, HandshakeKind, StreamOwned};
+
+use crate::deadline::Deadline;
+use crate::dial::attempt::Verified;
+use crate::discovery::Candidate;
+use crate::report::{AttemptOutcome, Report};
+use crate::service::TlsMode;
+use crate::tls::{CipherSuite, ProtocolVersion};
+use crate::wait::{self, Interest, Token, Wait};
+
+/// A secured connection to an XMPP server of the domain that was asked for. Nothing has been sent over TLS yet: the
+/// caller's stream header comes first (RFC 6120 section 4.2).
+///
+/// Reads and writes block, up to [`set_read_timeout`](Self::set_read_timeout) and
+/// [`set_write_timeout`](Self::set_write_timeout).
+///
+/// Dropping it closes the TCP connection without a word; [`close`](Self::close) says goodbye in TLS first.
+pub struct Connection {
+    stream: StreamOwned<ClientConnection, TcpStream>,
+    read_ahead: Vec<u8>,
+    mode: Mode,
+    read_timeout: Option<Duration>,
+    write_timeout: Option<Duration>,
+    candidate: Candidate,
+    peer: SocketAddr,
+    report: Report,
+}
+
+/// Who waits for the socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// Reads and writes do.
+    Blocking,
+    /// The caller's own loop does.
+    Nonblocking,
+}
+
+/// What a [`Connection`] is made of.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Parts {
+    /// The TLS stream, over a socket that blocks (unless it was set not to).
+    pub stream: StreamOwned<ClientConnection, TcpStream>,
+    /// What was read over TLS already and comes before anything that is read from `stream`.
+    pub read_ahead: Vec<u8>,
+    /// The report.
+    pub report: Report,
+}
+
+impl Connection {
+    pub(crate) fn new(verified: Verified, report: Report) -> io::Result<Self> {
+        let Verified { tcp, tls } = verified;
+        tcp.set_nonblocking(false)?;
+        let connected =
+            report.attempts().iter().find(|attempt| matches!(attempt.outcome, AttemptOutcome::Connected));
+        let candidate = connected.and_then(|attempt| report.candidates().get(attempt.candidate)).cloned();
+        Ok(Self {
+            peer: tcp.peer_addr()?,
+            stream: StreamOwned::new(tls, tcp),
+            read_ahead: Vec::new(),
+            mode: Mode::Blocking,
+            read_timeout: None,
+            write_timeout: None,
+            candidate: candidate.ok_or(ErrorKind::NotConnected)?,
+            report,
+        })
+    }
+
+    /// The candidate that it is connected to.
+    #[must_use]
+    pub fn candidate(&self) -> &Candidate {
+        &self.candidate
+    }
+
+    /// The address of the server.
+    #[must_use]
+    pub fn peer_addr(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Whether it came about by direct TLS or by STARTTLS.
+    #[must_use]
+    pub fn tls_mode(&self) -> TlsMode {
+        self.candidate.tls()
+    }
+
+    /// The version of TLS.
+    #[must_use]
+    pub fn protocol_version(&self) -> Option<ProtocolVersion> {
+        self.stream.conn.protocol_version().map(ProtocolVersion::new)
+    }
+
+    /// The cipher suite.
+    #[must_use]
+    pub fn cipher_suite(&self) -> Option<CipherSuite> {
+        self.stream.conn.negotiated_cipher_suite().map(|suite| CipherSuite::new(suite.suite()))
+    }
+
+    /// The ALPN protocol that the server has selected, where it has (RFC 7301); anything else than UTF-8 is shown with
+    /// replacement characters.
+    #[must_use]
+    pub fn alpn(&self) -> Option<String> {
+        self.stream.conn.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned())
+    }
+
+    /// Whether the TLS session was resumed from an earlier one of the same connector.
+    #[must_use]
+    pub fn is_resumed(&self) -> bool {
+        self.stream.conn.handshake_kind() == Some(HandshakeKind::Resumed)
+    }
+
+    /// What happened until the connection was there.
+    #[must_use]
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// Limits each read: one that has nothing to give when the time is over fails with [`ErrorKind::TimedOut`], however
+    /// many bytes have dripped in. `None`, the default, is no limit.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] for a timeout of zero.
+    pub fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        self.read_timeout = checked(timeout)?;
+        Ok(())
+    }
+
+    /// Limits each write, in the same way. What was encrypted when the time is over counts as written and leaves with the
+    /// next write or flush. `None`, the default, is no limit.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] for a timeout of zero.
+    pub fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        self.write_timeout = checked(timeout)?;
+        Ok(())
+    }
+
+    /// Makes reads and writes give [`ErrorKind::WouldBlock`] instead of waiting, for callers with a loop of their own.
+    ///
+    /// A read may have to send, and a write to receive: after `WouldBlock` wait as the `stream` of
+    /// [`into_parts`](Self::into_parts) says by `conn.wants_read()` and `conn.wants_write()`, or read again when the socket
+    /// is readable.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn set_nonblocking(&mut self, nonblocking: bool) -> io::Result<()> {
+        self.stream.sock.set_nonblocking(nonblocking)?;
+        self.mode = if nonblocking { Mode::Nonblocking } else { Mode::Blocking };
+        Ok(())
+    }
+
+    /// Says goodbye in TLS (close_notify, RFC 8446 section 6.1), so that the far end knows that nothing was cut off, and
+    /// closes the connection. End the XMPP stream first (RFC 6120 section 4.4).
+    ///
+    /// # Errors
+    /// What sending gives; the connection is closed all the same.
+    pub fn close(mut self) -> io::Result<()> {
+        self.stream.conn.send_close_notify();
+        self.flush()?;
+        // What the far end still sends must not turn the end into a reset that overtakes the goodbye.
+        self.stream.sock.shutdown(std::net::Shutdown::Write)
+    }
+
+    /// Gives the stream, what had been read ahead, and the report.
+    #[must_use]
+    pub fn into_parts(self) -> Parts {
+        Parts { stream: self.stream, read_ahead: self.read_ahead, report: self.report }
+    }
+
+    /// Waits until the socket is ready; without a limit the system call that follows does that itself.
+    fn ready(&self, interest: Interest, deadline: Deadline) -> io::Result<()> {
+        if self.mode == Mode::Nonblocking || deadline == Deadline::NEVER {
+            return Ok(());
+        }
+        loop {
+            let mut wait = Wait::until(deadline);
+            wait.add(Token::Attempt(0), &self.stream.sock, interest);
+            if wait.wait()?.contains(Token::Attempt(0)) {
+                return Ok(());
+            }
+            if deadline.is_over(wait::now()) {
+                return Err(io::Error::new(ErrorKind::TimedOut, "the time limit is over"));
+            }
+        }
+    }
+
+    /// Sends what is encrypted.
+    fn send(&mut self, deadline: Deadline) -> io::Result<()> {
+        while self.stream.conn.wants_write() {
+            self.ready(Interest::Write, deadline)?;
+            match self.stream.conn.write_tls(&mut self.stream.sock) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn write_deadline(&self) -> Deadline {
+        self.write_timeout.map_or(Deadline::NEVER, |timeout| Deadline::after(wait::now(), timeout))
+    }
+}
+
+fn checked(timeout: Option<Duration>) -> io::Result<Option<Duration>> {
+    if timeout == Some(Duration::ZERO) {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "a timeout of zero"));
+    }
+    Ok(timeout)
+}
+
+/// The end of the stream is `Ok(0)` only after the far end's close_notify; a connection that is cut off is
+/// [`ErrorKind::UnexpectedEof`], since anybody on the way can do that.
+impl Read for Connection {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if !self.read_ahead.is_empty() {
+            let read = self.read_ahead.as_slice().read(buffer)?;
+            self.read_ahead.drain(..read);
+            return Ok(read);
+        }
+        let deadline =
+            self.read_timeout.map_or(Deadline::NEVER, |timeout| Deadline::after(wait::now(), timeout));
+        loop {
+            match self.stream.conn.reader().read(buffer) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                result => return result,
+            }
+            // Answers of TLS itself, key updates for one.
+            self.send(deadline)?;
+            self.ready(Interest::Read, deadline)?;
+            match self.stream.conn.read_tls(&mut self.stream.sock) {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            }
+            if let Err(error) = self.stream.conn.process_new_packets() {
+                // The alert that tells the server why is a courtesy.
+                let _ = self.stream.conn.write_tls(&mut self.stream.sock);
+                return Err(io::Error::new(ErrorKind::InvalidData, error));
+            }
+        }
+    }
+}
+
+impl Write for Connection {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let deadline = self.write_deadline();
+        // What an earlier write has left goes first; only then is anything new taken, so an error means "not taken".
+        self.send(deadline)?;
+        let taken = self.stream.conn.writer().write(bytes)?;
+        match self.send(deadline) {
+            // It has been encrypted and cannot be taken back: it counts as written, and the next call says what is wrong.
+            Ok(()) | Err(_) => Ok(taken),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.conn.writer().flush()?;
+        self.send(self.write_deadline())
+    }
+}
+
+#[cfg(unix)]
+impl std::os::fd::AsFd for Connection {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.stream.sock.as_fd()
+    }
+}
+
+#[cfg(windows)]
+impl std::os::windows::io::AsSocket for Connection {
+    fn as_socket(&self) -> std::os::windows::io::BorrowedSocket<'_> {
+        self.stream.sock.as_socket()
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Connection")
+            .field("candidate", &self.candidate)
+            .field("peer", &self.peer)
+            .field("protocol_version", &self.protocol_version())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,93 @@
+//! Deadline: a point in time, or never. All arithmetic with time limits stands here. No IO.
+
+use std::cmp::Ordering;
+use std::time::{Duration, Instant};
+
+/// A point in time at which something ends, or never.
+///
+/// `Instant + Duration` panics on overflow, so `Duration::MAX` ("no limit") becomes "never" here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Deadline(Option<Instant>);
+
+impl Deadline {
+    /// Never.
+    pub(crate) const NEVER: Self = Self(None);
+
+    /// `delay` after `start`; never where that cannot be told.
+    pub(crate) fn after(start: Instant, delay: Duration) -> Self {
+        Self(start.checked_add(delay))
+    }
+
+    /// Whether the time has come.
+    pub(crate) fn is_over(self, now: Instant) -> bool {
+        self.0.is_some_and(|at| at <= now)
+    }
+
+    /// The point in time; `None` is never.
+    pub(crate) fn at(self) -> Option<Instant> {
+        self.0
+    }
+
+    /// How long from `now`: zero when it is over, `None` for never.
+    pub(crate) fn remaining(self, now: Instant) -> Option<Duration> {
+        self.0.map(|at| at.saturating_duration_since(now))
+    }
+}
+
+impl From<Instant> for Deadline {
+    fn from(at: Instant) -> Self {
+        Self(Some(at))
+    }
+}
+
+/// Earlier is less; never is the greatest.
+impl Ord for Deadline {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self.0, other.0) {
+            (Some(one), Some(two)) => one.cmp(&two),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => Ordering::Equal,
+        }
+    }
+}
+
+impl PartialOrd for Deadline {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wait;
+
+    // spec D5
+    #[test]
+    fn the_arithmetic_neither_overflows_nor_goes_below_zero() {
+        let start = wait::now();
+        let second = Duration::from_secs(1);
+        let soon = Deadline::after(start, second);
+        let cases = [
+            (soon, start, false, Some(second)),
+            (soon, start + second, true, Some(Duration::ZERO)),
+            (soon, start + 2 * second, true, Some(Duration::ZERO)),
+            (Deadline::after(start, Duration::from_nanos(1)), start, false, Some(Duration::from_nanos(1))),
+            (Deadline::after(start, Duration::MAX), start + second, false, None),
+            (Deadline::NEVER, start, false, None),
+        ];
+        for (deadline, now, over, remaining) in cases {
+            assert_eq!(deadline.is_over(now), over, "{deadline:?}");
+            assert_eq!(deadline.remaining(now), remaining, "{deadline:?}");
+        }
+    }
+
+    #[test]
+    fn never_is_later_than_any_time() {
+        let now = Deadline::from(wait::now());
+        assert!(now < Deadline::NEVER);
+        assert_eq!(Deadline::NEVER.min(now), now);
+        assert_eq!(Deadline::NEVER.min(Deadline::NEVER), Deadline::NEVER);
+    }
+}

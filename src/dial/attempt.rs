@@ -1,0 +1,283 @@
+//! Attempts: sockets on their way through TCP, STARTTLS and TLS, all driven by one thread. Decides nothing.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use rustls::ClientConnection;
+
+use super::socket::{self, SocketOptions};
+use super::{AttemptError, AttemptEvent, AttemptId, Stage};
+use crate::domain::Domain;
+use crate::service::{Service, TlsMode};
+use crate::starttls::{Negotiation, Opening, Progress};
+use crate::tls::Tls;
+use crate::wait::{Interest, Ready, Token, Wait};
+
+/// How many reads one attempt may make before others have their turn.
+const READS_A_TURN: usize = 16;
+
+/// What all attempts of one connect have in common.
+#[derive(Debug)]
+pub(crate) struct Dialer<'a> {
+    pub(crate) domain: &'a Domain,
+    pub(crate) service: &'a Service,
+    pub(crate) tls: &'a Tls,
+    pub(crate) socket: &'a SocketOptions,
+    /// Whether the stream header and `<starttls/>` leave in one write.
+    pub(crate) pipelining: bool,
+}
+
+/// A connection that is up and verified. It does not block yet.
+#[derive(Debug)]
+pub(crate) struct Verified {
+    pub(crate) tcp: TcpStream,
+    pub(crate) tls: ClientConnection,
+}
+
+/// The attempts in flight.
+#[derive(Debug)]
+pub(crate) struct Attempts<'a> {
+    dialer: Dialer<'a>,
+    /// The stream that the caller has connected, until its attempt starts.
+    given: Option<TcpStream>,
+    list: Vec<Attempt>,
+    verified: Vec<(AttemptId, Verified)>,
+}
+
+#[derive(Debug)]
+struct Attempt {
+    id: AttemptId,
+    mode: TlsMode,
+    tcp: TcpStream,
+    state: State,
+}
+
+/// Where an attempt stands.
+#[derive(Debug)]
+enum State {
+    Connecting,
+    Negotiating { negotiation: Box<Negotiation>, unsent: Vec<u8> },
+    Handshaking(Box<ClientConnection>),
+}
+
+/// What one turn of an attempt has led to.
+enum Turn {
+    /// It waits for its socket.
+    Waits,
+    /// A stage is complete; the next one has begun.
+    Completed(Stage),
+    /// TLS is up.
+    Verified,
+}
+
+impl<'a> Attempts<'a> {
+    /// No attempts. The first one that starts takes `given`, where there is one, and opens no socket.
+    pub(crate) fn new(dialer: Dialer<'a>, given: Option<TcpStream>) -> Self {
+        Self { dialer, given, list: Vec::new(), verified: Vec::new() }
+    }
+
+    /// Starts an attempt. What it says at once is that it has failed.
+    pub(crate) fn start(
+        &mut self,
+        id: AttemptId,
+        mode: TlsMode,
+        address: SocketAddr,
+    ) -> Option<AttemptEvent> {
+        let opened = match self.given.take() {
+            Some(tcp) => adopt(tcp, self.dialer.socket),
+            None => socket::connect(address, self.dialer.socket),
+        };
+        match opened {
+            Ok(tcp) => {
+                self.list.push(Attempt { id, mode, tcp, state: State::Connecting });
+                None
+            }
+            Err(error) => Some(AttemptEvent::Failed(AttemptError::io(error))),
+        }
+    }
+
+    /// Closes an attempt.
+    pub(crate) fn close(&mut self, id: AttemptId) {
+        self.list.retain(|attempt| attempt.id != id);
+    }
+
+    /// Adds the sockets to a wait.
+    pub(crate) fn register<'w>(&'w self, wait: &mut Wait<'w>) {
+        for attempt in &self.list {
+            wait.add(Token::Attempt(attempt.id.0), &attempt.tcp, attempt.interest());
+        }
+    }
+
+    /// Brings every attempt whose socket is ready as far as it comes without waiting.
+    pub(crate) fn advance(&mut self, ready: &Ready) -> Vec<(AttemptId, AttemptEvent)> {
+        let mut events = Vec::new();
+        for mut attempt in std::mem::take(&mut self.list) {
+            if !ready.contains(Token::Attempt(attempt.id.0)) {
+                self.list.push(attempt);
+                continue;
+            }
+            loop {
+                match attempt.turn(&self.dialer) {
+                    Ok(Turn::Waits) => self.list.push(attempt),
+                    Ok(Turn::Completed(stage)) => {
+                        events.push((attempt.id, AttemptEvent::Completed(stage)));
+                        continue;
+                    }
+                    Ok(Turn::Verified) => {
+                        events.push((attempt.id, AttemptEvent::Verified));
+                        let Attempt { id, tcp, state, .. } = attempt;
+                        if let State::Handshaking(tls) = state {
+                            self.verified.push((id, Verified { tcp, tls: *tls }));
+                        }
+                    }
+                    Err(error) => events.push((attempt.id, AttemptEvent::Failed(error))),
+                }
+                break;
+            }
+        }
+        events
+    }
+
+    /// The connection of an attempt that is verified. All others are closed.
+    pub(crate) fn into_verified(self, id: AttemptId) -> Option<Verified> {
+        self.verified.into_iter().find_map(|(verified, connection)| (verified == id).then_some(connection))
+    }
+}
+
+impl Attempt {
+    fn interest(&self) -> Interest {
+        match &self.state {
+            State::Connecting => Interest::Write,
+            State::Negotiating { unsent, .. } if unsent.is_empty() => Interest::Read,
+            State::Negotiating { .. } => Interest::Both,
+            State::Handshaking(tls) if tls.wants_write() => Interest::Both,
+            State::Handshaking(_) => Interest::Read,
+        }
+    }
+
+    fn turn(&mut self, dialer: &Dialer<'_>) -> Result<Turn, AttemptError> {
+        match &mut self.state {
+            State::Connecting => {
+                if !socket::connected(&self.tcp).map_err(AttemptError::io)? {
+                    return Ok(Turn::Waits);
+                }
+                self.state = match self.mode {
+                    TlsMode::Direct => begin_handshake(dialer, TlsMode::Direct)?,
+                    TlsMode::StartTls => begin_negotiation(dialer),
+                };
+                Ok(Turn::Completed(Stage::Tcp))
+            }
+            State::Negotiating { negotiation, unsent } => match negotiate(&self.tcp, negotiation, unsent)? {
+                Progress::More => Ok(Turn::Waits),
+                Progress::Proceed => {
+                    self.state = begin_handshake(dialer, TlsMode::StartTls)?;
+                    Ok(Turn::Completed(Stage::StartTls))
+                }
+            },
+            State::Handshaking(tls) => {
+                let verified = handshake(&self.tcp, tls)?;
+                Ok(if verified { Turn::Verified } else { Turn::Waits })
+            }
+        }
+    }
+}
+
+/// Takes over a stream that the caller has connected.
+fn adopt(tcp: TcpStream, options: &SocketOptions) -> io::Result<TcpStream> {
+    let socket = socket2::Socket::from(tcp);
+    socket.set_nonblocking(true)?;
+    socket::prepare(&socket, options)?;
+    Ok(socket.into())
+}
+
+fn begin_negotiation(dialer: &Dialer<'_>) -> State {
+    let opening = Opening {
+        to: dialer.domain.as_unicode(),
+        from: dialer.service.own_domain().map(Domain::as_unicode),
+        namespace: dialer.service.namespace(),
+    };
+    let mut negotiation = Box::new(Negotiation::new(&opening, dialer.pipelining));
+    let unsent = negotiation.output().unwrap_or_default();
+    State::Negotiating { negotiation, unsent }
+}
+
+fn begin_handshake(dialer: &Dialer<'_>, mode: TlsMode) -> Result<State, AttemptError> {
+    let client = dialer.tls.client(dialer.domain, mode).map_err(AttemptError::tls)?;
+    Ok(State::Handshaking(Box::new(client)))
+}
+
+/// Sends and reads what the negotiation wants, until it is complete or the socket has no more.
+fn negotiate(
+    mut tcp: &TcpStream,
+    negotiation: &mut Negotiation,
+    unsent: &mut Vec<u8>,
+) -> Result<Progress, AttemptError> {
+    let mut buffer = [0; 4096];
+    for _ in 0..READS_A_TURN {
+        while !unsent.is_empty() {
+            match tcp.write(unsent) {
+                Ok(sent) => drop(unsent.drain(..sent)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // The far end may have said why before it closed.
+                Err(_) => unsent.clear(),
+            }
+        }
+        let read = match tcp.read(&mut buffer) {
+            Ok(0) => return Err(AttemptError::negotiation(negotiation.handle_end())),
+            Ok(read) => buffer.get(..read).unwrap_or_default(),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Progress::More),
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(AttemptError::io(error)),
+        };
+        match negotiation.handle_bytes(read).map_err(AttemptError::negotiation)? {
+            Progress::More => unsent.extend(negotiation.output().unwrap_or_default()),
+            Progress::Proceed => {
+                nothing_behind_proceed(tcp, negotiation)?;
+                return Ok(Progress::Proceed);
+            }
+        }
+    }
+    Ok(Progress::More)
+}
+
+/// What has arrived before our ClientHello leaves was not sent over TLS. It is read here and never by TLS.
+fn nothing_behind_proceed(mut tcp: &TcpStream, negotiation: &mut Negotiation) -> Result<(), AttemptError> {
+    let mut byte = [0; 1];
+    match tcp.read(&mut byte) {
+        Ok(0) => Err(AttemptError::end_in_tls()),
+        Ok(_) => negotiation.handle_bytes(&byte).map(drop).map_err(AttemptError::negotiation),
+        // An error of the socket comes again in the handshake.
+        Err(_) => Ok(()),
+    }
+}
+
+/// Brings the handshake as far as it comes without waiting. True when it is complete, our last flight included.
+fn handshake(mut tcp: &TcpStream, tls: &mut ClientConnection) -> Result<bool, AttemptError> {
+    for _ in 0..READS_A_TURN {
+        while tls.wants_write() {
+            match tls.write_tls(&mut tcp) {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(AttemptError::io(error)),
+            }
+        }
+        if !tls.is_handshaking() {
+            return Ok(!tls.wants_write());
+        }
+        match tls.read_tls(&mut tcp) {
+            Ok(0) => return Err(AttemptError::end_in_tls()),
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(AttemptError::io(error)),
+        }
+        if let Err(error) = tls.process_new_packets() {
+            // The alert that tells the server is a courtesy: it is sent if there is room, and not waited for.
+            let _ = tls.write_tls(&mut tcp);
+            return Err(AttemptError::tls(error));
+        }
+    }
+    Ok(false)
+}

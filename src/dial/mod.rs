@@ -1,0 +1,160 @@
+//! Dialling: attempts on the addresses of candidates, what can become of one, and when the next one starts.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::service::TlsMode;
+use crate::starttls::NegotiationError;
+
+pub(crate) mod addresses;
+pub(crate) mod attempt;
+pub(crate) mod race;
+pub(crate) mod socket;
+
+/// A stage of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(clippy::exhaustive_enums, reason = "an XMPP connection has no other stage before it is secured")]
+pub enum Stage {
+    /// The TCP connect.
+    Tcp,
+    /// The STARTTLS negotiation (RFC 6120 section 5.4.2).
+    StartTls,
+    /// The TLS handshake, with the check of the certificate.
+    Tls,
+}
+
+impl Stage {
+    /// The stage behind this one; none behind TLS.
+    pub(crate) fn next(self, tls: TlsMode) -> Option<Self> {
+        match (self, tls) {
+            (Self::Tcp, TlsMode::StartTls) => Some(Self::StartTls),
+            (Self::Tcp, TlsMode::Direct) | (Self::StartTls, _) => Some(Self::Tls),
+            (Self::Tls, _) => None,
+        }
+    }
+}
+
+/// `TCP`, `STARTTLS` or `TLS`.
+impl fmt::Display for Stage {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(match self {
+            Self::Tcp => "TCP",
+            Self::StartTls => "STARTTLS",
+            Self::Tls => "TLS",
+        })
+    }
+}
+
+/// The number of an attempt, counted within one connect in the order of their starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct AttemptId(pub(crate) usize);
+
+/// What became of an attempt, told by the driver.
+#[derive(Clone, Debug)]
+pub(crate) enum AttemptEvent {
+    /// A stage before TLS is complete.
+    Completed(Stage),
+    /// The TLS handshake is complete and the certificate is good.
+    Verified,
+    /// It is over.
+    Failed(AttemptError),
+}
+
+/// Why an attempt failed.
+#[derive(Clone, Debug)]
+pub struct AttemptError(Cause);
+
+#[derive(Clone, Debug)]
+enum Cause {
+    Io(Arc<io::Error>),
+    TimedOut(Stage, Duration),
+    Negotiation(NegotiationError),
+    EndInTls,
+    Tls(rustls::Error),
+}
+
+impl AttemptError {
+    pub(crate) fn io(error: io::Error) -> Self {
+        Self(Cause::Io(Arc::new(error)))
+    }
+
+    /// The stage took longer than its limit.
+    pub(crate) fn timed_out(stage: Stage, limit: Duration) -> Self {
+        Self(Cause::TimedOut(stage, limit))
+    }
+
+    pub(crate) fn negotiation(error: NegotiationError) -> Self {
+        Self(Cause::Negotiation(error))
+    }
+
+    /// The far end closed the connection within the TLS handshake.
+    pub(crate) fn end_in_tls() -> Self {
+        Self(Cause::EndInTls)
+    }
+
+    pub(crate) fn tls(error: rustls::Error) -> Self {
+        Self(Cause::Tls(error))
+    }
+
+    /// Whether the certificate was not good for the domain.
+    #[must_use]
+    pub fn is_untrusted(&self) -> bool {
+        match &self.0 {
+            Cause::Tls(error) => matches!(
+                error,
+                rustls::Error::InvalidCertificate(_)
+                    | rustls::Error::NoCertificatesPresented
+                    | rustls::Error::InvalidCertRevocationList(_)
+            ),
+            Cause::Io(_) | Cause::TimedOut(..) | Cause::Negotiation(_) | Cause::EndInTls => false,
+        }
+    }
+
+    /// The operating system's error, where it was one.
+    #[must_use]
+    pub fn io_error(&self) -> Option<&io::Error> {
+        match &self.0 {
+            Cause::Io(error) => Some(error),
+            Cause::TimedOut(..) | Cause::Negotiation(_) | Cause::EndInTls | Cause::Tls(_) => None,
+        }
+    }
+
+    /// Whether this machine has run out of sockets or memory for them, so that no other server can do better.
+    pub(crate) fn is_exhaustion(&self) -> bool {
+        const EMFILE: i32 = 24;
+        const ENFILE: i32 = 23;
+        self.io_error().is_some_and(|error| {
+            error.kind() == io::ErrorKind::OutOfMemory
+                || cfg!(unix) && matches!(error.raw_os_error(), Some(EMFILE | ENFILE))
+                || error.raw_os_error() == Some(rustix::io::Errno::NOBUFS.raw_os_error())
+        })
+    }
+}
+
+impl fmt::Display for AttemptError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Cause::Io(error) => write!(formatter, "{error}"),
+            Cause::TimedOut(stage, limit) => write!(formatter, "no end of {stage} within {limit:?}"),
+            Cause::Negotiation(error) => write!(formatter, "{error}"),
+            Cause::EndInTls => {
+                formatter.write_str("the server closed the connection within the TLS handshake")
+            }
+            Cause::Tls(error) => crate::tls::explain(error, formatter),
+        }
+    }
+}
+
+impl std::error::Error for AttemptError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        // Each cause's own text is the text of this error already; below it stands what caused that.
+        match &self.0 {
+            Cause::Io(error) => error.source(),
+            Cause::Negotiation(error) => error.source(),
+            Cause::Tls(error) => error.source(),
+            Cause::TimedOut(..) | Cause::EndInTls => None,
+        }
+    }
+}

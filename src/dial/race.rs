@@ -1,0 +1,455 @@
+//! The race: which attempt starts when, and when it is won or lost (RFC 8305, XEP-0495). No IO.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use super::addresses::{AddressFamily, Addresses, Family, Next, Progress, RESOLUTION_DELAY};
+use super::{AttemptError, AttemptEvent, AttemptId, Stage};
+use crate::deadline::Deadline;
+use crate::discovery::order::Group;
+use crate::domain::Host;
+use crate::service::TlsMode;
+
+/// "The recommended value for a default Connection Attempt Delay is 250 milliseconds" (RFC 8305 section 5).
+pub(crate) const CONNECTION_ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+/// A stage that took long promises another that takes long: the delay grows with it, up to this. RFC 8305 section 5 has
+/// the same bound: "the Connection Attempt Delay [...] SHOULD have an upper bound, referred to as the Maximum Connection
+/// Attempt Delay [...] 2 seconds".
+pub(crate) const MAXIMUM_CONNECTION_ATTEMPT_DELAY: Duration = Duration::from_secs(2);
+/// How long a group is waited for before the next one starts: one lost SYN is sent again after a second (RFC 6298).
+pub(crate) const GROUP_DELAY: Duration = Duration::from_secs(1);
+/// The limit of each stage.
+pub(crate) const STAGE_LIMIT: Duration = Duration::from_secs(10);
+/// How many attempts one connect makes at the most.
+pub(crate) const MAX_ATTEMPTS: usize = 128;
+/// How many attempts are in flight at the most.
+pub(crate) const MAX_IN_FLIGHT: usize = 8;
+
+/// The delays and limits of a race.
+#[derive(Clone, Debug)]
+pub(crate) struct Pace {
+    pub(crate) attempt_delay: Duration,
+    pub(crate) group_delay: Duration,
+    pub(crate) tcp_limit: Duration,
+    pub(crate) handshake_limit: Duration,
+    pub(crate) family: AddressFamily,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            attempt_delay: CONNECTION_ATTEMPT_DELAY,
+            group_delay: GROUP_DELAY,
+            tcp_limit: STAGE_LIMIT,
+            handshake_limit: STAGE_LIMIT,
+            family: AddressFamily::Any,
+        }
+    }
+}
+
+impl Pace {
+    fn limit(&self, stage: Stage) -> Duration {
+        match stage {
+            Stage::Tcp => self.tcp_limit,
+            Stage::StartTls | Stage::Tls => self.handshake_limit,
+        }
+    }
+
+    /// The delay of an attempt that needed `took` for its latest stage.
+    fn delay_after(&self, took: Duration) -> Duration {
+        took.saturating_mul(2).min(MAXIMUM_CONNECTION_ATTEMPT_DELAY).max(self.attempt_delay)
+    }
+}
+
+/// One candidate in the race.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    /// The caller's number of the candidate.
+    pub(crate) candidate: usize,
+    /// Candidates of one group are equals; the lesser group goes first.
+    pub(crate) group: Group,
+    pub(crate) host: Host,
+    pub(crate) port: u16,
+    pub(crate) tls: TlsMode,
+}
+
+/// What the race wants done.
+#[derive(Debug)]
+pub(crate) enum RaceOrder {
+    /// Start an attempt.
+    Start { id: AttemptId, candidate: usize, address: SocketAddr },
+    /// An attempt has run into its limit.
+    Close(AttemptId),
+    /// This attempt has won. What is still in flight is abandoned.
+    Won(AttemptId),
+    /// Nothing is left to try, to await, or in flight.
+    Lost,
+}
+
+/// Where an attempt stands.
+#[derive(Clone, Debug)]
+pub(crate) enum State {
+    InFlight,
+    Verified,
+    Failed(AttemptError),
+    Abandoned,
+}
+
+/// One attempt, and its time line.
+#[derive(Clone, Debug)]
+pub(crate) struct Attempt {
+    pub(crate) candidate: usize,
+    pub(crate) address: SocketAddr,
+    pub(crate) started: Instant,
+    pub(crate) stage: Stage,
+    /// When each stage that is complete was complete.
+    pub(crate) completed: Vec<(Stage, Instant)>,
+    pub(crate) ended: Option<Instant>,
+    pub(crate) state: State,
+    host: Host,
+    tls: TlsMode,
+    delay: Duration,
+}
+
+impl Attempt {
+    fn is_in_flight(&self) -> bool {
+        matches!(self.state, State::InFlight)
+    }
+
+    /// When the latest stage was complete; the start, before that.
+    fn progress_at(&self) -> Instant {
+        self.completed.last().map_or(self.started, |(_, at)| *at)
+    }
+
+    fn end(&mut self, state: State, now: Instant) {
+        self.state = state;
+        self.ended = Some(now);
+    }
+}
+
+#[derive(Debug)]
+struct Contender {
+    entry: Entry,
+    host: usize,
+    progress: Progress,
+}
+
+/// The race over the candidates of one connect.
+#[derive(Debug)]
+pub(crate) struct Race {
+    pace: Pace,
+    hosts: Vec<(Host, Addresses)>,
+    contenders: Vec<Contender>,
+    attempts: Vec<Attempt>,
+    group: Group,
+    group_opened: Instant,
+    /// How many attempts may start without waiting: one for each failure, and one for a group that has just opened.
+    free_starts: usize,
+    verified: Vec<AttemptId>,
+}
+
+/// What can be started in the present group.
+enum Startable {
+    /// The contender of this number, this address.
+    Now(usize, IpAddr),
+    /// Something, from this time on.
+    At(Instant),
+    /// All that is known has started. `awaited`: some lookups go on.
+    AllStarted { awaited: bool },
+}
+
+impl Race {
+    pub(crate) fn new(pace: Pace, now: Instant) -> Self {
+        Self {
+            pace,
+            hosts: Vec::new(),
+            contenders: Vec::new(),
+            attempts: Vec::new(),
+            group: Group::default(),
+            group_opened: now,
+            free_starts: 0,
+            verified: Vec::new(),
+        }
+    }
+
+    /// Sets the candidates, in order. What has started stays started; what has not is replaced by `entries`.
+    pub(crate) fn set_entries(&mut self, entries: Vec<Entry>, now: Instant) {
+        let mut started: Vec<Contender> = std::mem::take(&mut self.contenders);
+        started.retain(|contender| contender.progress.taken() > 0);
+        for entry in entries {
+            let host = self.host_index(&entry.host, now);
+            let same = started.iter().position(|contender| contender.entry.candidate == entry.candidate);
+            let progress = same.map_or_else(Progress::default, |index| started.swap_remove(index).progress);
+            self.contenders.push(Contender { entry, host, progress });
+        }
+        let waiting = self.contenders.iter().filter(|contender| contender.progress.taken() == 0);
+        if let Some(group) = waiting.map(|contender| contender.entry.group).min() {
+            if self.attempts.is_empty() {
+                (self.group, self.group_opened) = (group, now);
+            } else {
+                // A group that joins late can stand before the one that is dialled now.
+                self.group = self.group.min(group);
+            }
+        }
+    }
+
+    /// Whether the group is dialled now, was before, or is the next one.
+    pub(crate) fn is_due(&self, group: Group) -> bool {
+        group <= self.group || self.next_group() == Some(group)
+    }
+
+    /// The attempts, by number.
+    pub(crate) fn attempts(&self) -> &[Attempt] {
+        &self.attempts
+    }
+
+    /// The answer to an address question; empty when there are none, or the lookup failed.
+    pub(crate) fn handle_addresses(
+        &mut self,
+        host: &Host,
+        family: Family,
+        addresses: &[IpAddr],
+        now: Instant,
+    ) {
+        let index = self.host_index(host, now);
+        if let Some((_, known)) = self.hosts.get_mut(index) {
+            known.set(family, addresses, now);
+        }
+    }
+
+    /// What became of an attempt.
+    pub(crate) fn handle_attempt(&mut self, id: AttemptId, event: AttemptEvent, now: Instant) {
+        let Some(attempt) = self.attempts.get_mut(id.0).filter(|attempt| attempt.is_in_flight()) else {
+            return;
+        };
+        match event {
+            AttemptEvent::Completed(stage) => {
+                attempt.delay = self.pace.delay_after(now.saturating_duration_since(attempt.progress_at()));
+                attempt.completed.push((stage, now));
+                attempt.stage = stage.next(attempt.tls).unwrap_or(stage);
+            }
+            AttemptEvent::Verified => {
+                attempt.completed.push((Stage::Tls, now));
+                attempt.end(State::Verified, now);
+                self.verified.push(id);
+            }
+            AttemptEvent::Failed(error) => {
+                attempt.end(State::Failed(error), now);
+                self.free_starts += 1;
+            }
+        }
+    }
+
+    /// What to do next. To be asked again until it says nothing.
+    pub(crate) fn poll(&mut self, now: Instant) -> Option<RaceOrder> {
+        if let Some(winner) = self.winner() {
+            self.abandon(now);
+            return Some(RaceOrder::Won(winner));
+        }
+        if let Some(id) = self.expire(now) {
+            return Some(RaceOrder::Close(id));
+        }
+        loop {
+            if self.in_flight().count() >= MAX_IN_FLIGHT || self.attempts.len() >= MAX_ATTEMPTS {
+                break;
+            }
+            match self.startable(now) {
+                Startable::Now(contender, address) => {
+                    if self.free_starts == 0 && !self.quiet_from().is_over(now) {
+                        break;
+                    }
+                    return self.start(contender, address, now);
+                }
+                Startable::At(_) => break,
+                Startable::AllStarted { awaited } => {
+                    if !self.next_group_from(awaited).is_over(now) {
+                        break;
+                    }
+                    let Some(group) = self.next_group() else { break };
+                    self.group = group;
+                    self.group_opened = now;
+                    self.free_starts = 1;
+                }
+            }
+        }
+        self.is_lost(now).then_some(RaceOrder::Lost)
+    }
+
+    /// When [`Self::poll`] has something to say without anything having happened.
+    pub(crate) fn wake_at(&self, now: Instant) -> Deadline {
+        let limits = self.in_flight().map(|attempt| self.limit_of(attempt)).min().unwrap_or(Deadline::NEVER);
+        if self.in_flight().count() >= MAX_IN_FLIGHT || self.attempts.len() >= MAX_ATTEMPTS {
+            return limits;
+        }
+        limits.min(match self.startable(now) {
+            Startable::Now(..) => self.quiet_from(),
+            Startable::At(at) => Deadline::from(at),
+            Startable::AllStarted { awaited } if self.next_group().is_some() => self.next_group_from(awaited),
+            Startable::AllStarted { .. } => Deadline::NEVER,
+        })
+    }
+
+    /// Whether an attempt is verified.
+    pub(crate) fn is_won(&self) -> bool {
+        !self.verified.is_empty()
+    }
+
+    /// Ends all that is in flight: another has won, or the connect is over.
+    pub(crate) fn abandon(&mut self, now: Instant) {
+        for attempt in self.attempts.iter_mut().filter(|attempt| attempt.is_in_flight()) {
+            attempt.end(State::Abandoned, now);
+        }
+    }
+
+    fn in_flight(&self) -> impl Iterator<Item = &Attempt> {
+        self.attempts.iter().filter(|attempt| attempt.is_in_flight())
+    }
+
+    /// "If several finish in one wake-up, the first in order wins."
+    fn winner(&self) -> Option<AttemptId> {
+        let place = |id: &AttemptId| {
+            let candidate = self.attempts.get(id.0).map(|attempt| attempt.candidate);
+            let place =
+                self.contenders.iter().position(|contender| Some(contender.entry.candidate) == candidate);
+            (place, *id)
+        };
+        self.verified.iter().copied().min_by_key(place)
+    }
+
+    /// Fails one attempt that has run into the limit of its stage.
+    fn expire(&mut self, now: Instant) -> Option<AttemptId> {
+        let expired = |attempt: &Attempt| attempt.is_in_flight() && self.limit_of(attempt).is_over(now);
+        let id = AttemptId(self.attempts.iter().position(expired)?);
+        let stage = self.attempts.get(id.0)?.stage;
+        let error = AttemptError::timed_out(stage, self.pace.limit(stage));
+        self.handle_attempt(id, AttemptEvent::Failed(error), now);
+        Some(id)
+    }
+
+    fn limit_of(&self, attempt: &Attempt) -> Deadline {
+        Deadline::after(attempt.progress_at(), self.pace.limit(attempt.stage))
+    }
+
+    fn start(&mut self, contender: usize, address: IpAddr, now: Instant) -> Option<RaceOrder> {
+        let contender = self.contenders.get_mut(contender)?;
+        Addresses::take(&mut contender.progress, address);
+        self.free_starts = self.free_starts.saturating_sub(1);
+        let id = AttemptId(self.attempts.len());
+        let Entry { candidate, port, tls, ref host, .. } = contender.entry;
+        let address = SocketAddr::new(address, port);
+        self.attempts.push(Attempt {
+            candidate,
+            address,
+            started: now,
+            stage: Stage::Tcp,
+            completed: Vec::new(),
+            ended: None,
+            state: State::InFlight,
+            host: host.clone(),
+            tls,
+            delay: self.pace.attempt_delay,
+        });
+        Some(RaceOrder::Start { id, candidate, address })
+    }
+
+    /// From when on no attempt in flight has completed a stage for its attempt delay. Over already when none is.
+    fn quiet_from(&self) -> Deadline {
+        let quiet = self.in_flight().map(|attempt| Deadline::after(attempt.progress_at(), attempt.delay));
+        quiet.max().unwrap_or(Deadline::from(self.group_opened))
+    }
+
+    /// What the present group has to start: the first in order, but a candidate whose addresses are unknown yet holds
+    /// back those behind it for [`RESOLUTION_DELAY`].
+    fn startable(&self, now: Instant) -> Startable {
+        let mut earlier_is_awaited = false;
+        let mut earliest: Option<Instant> = None;
+        let mut awaited = false;
+        for (index, contender) in self.contenders.iter().enumerate() {
+            if contender.entry.group != self.group {
+                continue;
+            }
+            let Some((_, addresses)) = self.hosts.get(contender.host) else { continue };
+            match addresses.next(contender.progress) {
+                Next::Address(address, from) => {
+                    let from = if earlier_is_awaited { from + RESOLUTION_DELAY } else { from };
+                    if from <= now {
+                        return Startable::Now(index, address);
+                    }
+                    earliest = Some(earliest.map_or(from, |earliest| earliest.min(from)));
+                    earlier_is_awaited = true;
+                }
+                Next::Unknown => {
+                    earlier_is_awaited = true;
+                    awaited = true;
+                }
+                Next::MoreToCome => awaited = true,
+                Next::Nothing => {}
+            }
+        }
+        earliest.map_or(Startable::AllStarted { awaited }, Startable::At)
+    }
+
+    fn next_group(&self) -> Option<Group> {
+        let groups = self.contenders.iter().map(|contender| contender.entry.group);
+        groups.filter(|group| *group > self.group).min()
+    }
+
+    /// When the next group starts, given that all of this one has started.
+    ///
+    /// At once when all its attempts have failed. Otherwise when nothing in flight has completed a stage for the group
+    /// delay; a lookup that goes on counts as in flight since the latest answer of its host, or since the group's start.
+    /// When the next target is a host already being tried, behind another port, the attempt delay is enough.
+    fn next_group_from(&self, awaited: bool) -> Deadline {
+        let in_group = |attempt: &&Attempt| {
+            let of_attempt = |contender: &&Contender| contender.entry.candidate == attempt.candidate;
+            self.contenders
+                .iter()
+                .find(of_attempt)
+                .is_some_and(|contender| contender.entry.group == self.group)
+        };
+        if !awaited && !self.in_flight().any(|attempt| in_group(&attempt)) {
+            return Deadline::from(self.group_opened);
+        }
+        let progress = self.in_flight().map(Attempt::progress_at).max();
+        let looked_up = if awaited { self.latest_lookup() } else { None };
+        let since = progress.max(looked_up).unwrap_or(self.group_opened);
+        let quiet = Deadline::after(since, self.pace.group_delay);
+        let next_group = self.next_group();
+        let next = self.contenders.iter().find(|contender| Some(contender.entry.group) == next_group);
+        let same_host =
+            next.is_some_and(|next| self.in_flight().any(|attempt| attempt.host == next.entry.host));
+        // An infinite group delay asks for strict order.
+        if same_host && quiet != Deadline::NEVER { quiet.min(self.quiet_from()) } else { quiet }
+    }
+
+    /// When the present group had its latest answer from the DNS; its start before that.
+    fn latest_lookup(&self) -> Option<Instant> {
+        let of_group = self.contenders.iter().filter(|contender| contender.entry.group == self.group);
+        let answers = of_group.filter_map(|contender| self.hosts.get(contender.host)?.1.latest());
+        Some(answers.max().map_or(self.group_opened, |at| at.max(self.group_opened)))
+    }
+
+    fn is_lost(&self, now: Instant) -> bool {
+        if self.in_flight().next().is_some() || !self.verified.is_empty() {
+            return false;
+        }
+        if self.attempts.len() >= MAX_ATTEMPTS {
+            return true;
+        }
+        matches!(self.startable(now), Startable::AllStarted { awaited: false }) && self.next_group().is_none()
+    }
+
+    fn host_index(&mut self, host: &Host, now: Instant) -> usize {
+        if let Some(index) = self.hosts.iter().position(|(known, _)| known == host) {
+            return index;
+        }
+        let mut addresses = Addresses::new(self.pace.family, now);
+        if let Host::Address(address) = host {
+            addresses = Addresses::new(AddressFamily::Any, now);
+            addresses.set(Family::Ipv6, std::slice::from_ref(address), now);
+            addresses.set(Family::Ipv4, std::slice::from_ref(address), now);
+        }
+        self.hosts.push((host.clone(), addresses));
+        self.hosts.len() - 1
+    }
+}

@@ -1,0 +1,88 @@
+//! TCP sockets: opened without blocking, with the options that the caller chose (socket2).
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+
+/// The options of the sockets of a connector.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SocketOptions {
+    /// After how long an idle connection is probed (TCP keep-alive); `None`: never.
+    pub(crate) keep_alive: Option<Duration>,
+    /// The local address, whose family is then the only one used.
+    pub(crate) source: Option<IpAddr>,
+    /// The local network interface.
+    pub(crate) interface: Option<String>,
+}
+
+/// Starts to connect. The socket does not block; [`connected`] tells when it is connected.
+///
+/// # Errors
+/// What the operating system says at once: no route, no more sockets, the source address is not of this machine.
+pub(crate) fn connect(address: SocketAddr, options: &SocketOptions) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    prepare(&socket, options)?;
+    if let Some(interface) = &options.interface {
+        bind_to(&socket, interface)?;
+    }
+    if let Some(source) = options.source {
+        socket.bind(&SocketAddr::new(source, 0).into())?;
+    }
+    match socket.connect(&address.into()) {
+        Ok(()) => {}
+        // Unix says EINPROGRESS, Windows WSAEWOULDBLOCK; EINTR leaves the connect going on too.
+        Err(error) if is_in_progress(&error) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(socket.into())
+}
+
+/// Sets what every connection has, also one that the caller has opened: TCP_NODELAY, since XMPP writes small stanzas
+/// and waits for answers, and keep-alive.
+///
+/// # Errors
+/// What the operating system says.
+pub(crate) fn prepare(socket: &Socket, options: &SocketOptions) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    if let Some(idle) = options.keep_alive {
+        socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle))?;
+    }
+    Ok(())
+}
+
+/// Whether the connect has ended well; an error if it has failed. First the error is asked for, then the peer, since a
+/// socket whose connect still goes on has neither.
+///
+/// # Errors
+/// Why the connect failed.
+pub(crate) fn connected(stream: &TcpStream) -> io::Result<bool> {
+    if let Some(error) = stream.take_error()? {
+        return Err(error);
+    }
+    match stream.peer_addr() {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether sockets can be bound to an interface here.
+pub(crate) const CAN_BIND_TO_INTERFACE: bool = cfg!(any(target_os = "android", target_os = "linux"));
+
+#[cfg(any(target_os = "android", target_os = "linux"))]
+fn bind_to(socket: &Socket, interface: &str) -> io::Result<()> {
+    socket.bind_device(Some(interface.as_bytes()))
+}
+
+#[cfg(not(any(target_os = "android", target_os = "linux")))]
+fn bind_to(_: &Socket, _: &str) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+fn is_in_progress(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+        || error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error())
+}

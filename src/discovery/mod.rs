@@ -1,0 +1,393 @@
+//! Discovery: from the answers to the two SRV questions to candidates (XEP-0368, RFC 6120 section 3.2). No IO.
+
+use std::fmt;
+
+use crate::dns::{Answer, LookupError, Record, SrvRecord};
+use crate::domain::Host;
+use crate::logging;
+use crate::service::TlsMode;
+
+pub(crate) mod order;
+
+/// Which of the two kinds of TLS to use, and in which order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Policy {
+    /// As the domain's owner published it: priority and weight count over both kinds together (XEP-0368 section 2,
+    /// rule 1). The default.
+    #[default]
+    AsPublished,
+    /// All direct TLS candidates first, otherwise as published.
+    PreferDirect,
+    /// Direct TLS and nothing else. Without usable `_xmpps` records it is an error; there is no fallback.
+    DirectOnly,
+    /// All STARTTLS candidates first, otherwise as published.
+    PreferStartTls,
+    /// STARTTLS and nothing else.
+    StartTlsOnly,
+}
+
+impl Policy {
+    /// Whether candidates of this kind are looked up at all.
+    pub(crate) fn allows(self, tls: TlsMode) -> bool {
+        match self {
+            Self::AsPublished | Self::PreferDirect | Self::PreferStartTls => true,
+            Self::DirectOnly => tls == TlsMode::Direct,
+            Self::StartTlsOnly => tls == TlsMode::StartTls,
+        }
+    }
+
+    /// The kind that goes first, where one does.
+    pub(crate) fn preferred(self) -> Option<TlsMode> {
+        match self {
+            Self::PreferDirect => Some(TlsMode::Direct),
+            Self::PreferStartTls => Some(TlsMode::StartTls),
+            Self::AsPublished | Self::DirectOnly | Self::StartTlsOnly => None,
+        }
+    }
+}
+
+/// One server to try: an SRV record, the fallback, or what the caller named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    tls: TlsMode,
+    host: Host,
+    port: u16,
+    priority: u16,
+    weight: u16,
+    origin: Origin,
+}
+
+impl Candidate {
+    pub(crate) fn new(
+        tls: TlsMode,
+        host: Host,
+        port: u16,
+        priority: u16,
+        weight: u16,
+        origin: Origin,
+    ) -> Self {
+        Self { tls, host, port, priority, weight, origin }
+    }
+
+    /// A candidate that no SRV record names: priority and weight 0.
+    pub(crate) fn single(tls: TlsMode, host: Host, port: u16, origin: Origin) -> Self {
+        Self::new(tls, host, port, 0, 0, origin)
+    }
+
+    /// How TLS begins there.
+    #[must_use]
+    pub fn tls(&self) -> TlsMode {
+        self.tls
+    }
+
+    /// The target (RFC 2782): a host name in A-labels, or an address.
+    #[must_use]
+    pub fn target(&self) -> String {
+        self.host.to_string()
+    }
+
+    pub(crate) fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// The TCP port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The priority of the SRV record, lowest first; 0 without one.
+    #[must_use]
+    pub fn priority(&self) -> u16 {
+        self.priority
+    }
+
+    /// The weight of the SRV record; 0 without one.
+    #[must_use]
+    pub fn weight(&self) -> u16 {
+        self.weight
+    }
+
+    /// Where the candidate comes from.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+}
+
+/// `xmpp.example.org:5223 direct TLS`.
+impl fmt::Display for Candidate {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.host {
+            Host::Address(address @ std::net::IpAddr::V6(_)) => write!(formatter, "[{address}]")?,
+            host @ (Host::Address(_) | Host::Name(_)) => write!(formatter, "{host}")?,
+        }
+        write!(formatter, ":{} {}", self.port, self.tls)
+    }
+}
+
+/// Where a candidate comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Origin {
+    /// An SRV record.
+    Srv,
+    /// The domain itself on the default port, since it has no SRV records (RFC 6120 section 3.2.2).
+    Fallback,
+    /// The caller named host and port.
+    Explicit,
+    /// The domain is an address literal.
+    Address,
+}
+
+/// `srv`, `fallback`, `explicit` or `address`.
+impl fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Srv => "srv",
+            Self::Fallback => "fallback",
+            Self::Explicit => "explicit",
+            Self::Address => "address",
+        })
+    }
+}
+
+/// What the answer to one SRV question says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SrvAnswer {
+    /// These servers, in no order yet.
+    Candidates(Vec<Candidate>),
+    /// There are no SRV records.
+    None,
+    /// "A Target of "." means that the service is decidedly not available at this domain" (RFC 2782, "Target").
+    NotOffered,
+    /// Nobody knows: no answer, or none that can be used.
+    Failed,
+}
+
+impl SrvAnswer {
+    /// Reads the answer to the question for candidates of the kind `tls`.
+    pub(crate) fn read(result: &Result<Answer, LookupError>, tls: TlsMode) -> Self {
+        let Ok(answer) = result else { return Self::Failed };
+        if is_not_offered(answer) {
+            return Self::NotOffered;
+        }
+        let records = distinct(answer);
+        if records.is_empty() {
+            return Self::None;
+        }
+        let candidates: Vec<Candidate> =
+            records.into_iter().filter_map(|record| candidate(record, tls)).collect();
+        if candidates.is_empty() { Self::NotOffered } else { Self::Candidates(candidates) }
+    }
+}
+
+/// Whether the answer is exactly one record with target `.`.
+pub(crate) fn is_not_offered(answer: &Answer) -> bool {
+    matches!(*distinct(answer).as_slice(), [only] if is_root(&only.target))
+}
+
+/// The SRV records, exact duplicates collapsed.
+fn distinct(answer: &Answer) -> Vec<&SrvRecord> {
+    let mut seen = std::collections::HashSet::new();
+    let records = answer.records().iter().filter_map(|record| match record {
+        Record::Srv(record) => Some(record),
+        Record::Address(_) => None,
+    });
+    records.filter(|record| seen.insert(*record)).collect()
+}
+
+fn is_root(target: &str) -> bool {
+    matches!(target, "." | "")
+}
+
+/// The candidate of one record among several, unless the record cannot be used.
+fn candidate(record: &SrvRecord, tls: TlsMode) -> Option<Candidate> {
+    let SrvRecord { priority, weight, port, ref target } = *record;
+    let host = Host::of_srv_target(target);
+    match host {
+        Some(host) if port != 0 => Some(Candidate::new(tls, host, port, priority, weight, Origin::Srv)),
+        Some(_) | None => {
+            logging::warn(format_args!(
+                "SRV record {priority} {weight} {port} {target:?} left out: no server can be there"
+            ));
+            None
+        }
+    }
+}
+
+/// What both SRV answers together say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Discovered {
+    /// These candidates, in no order yet.
+    Candidates(Vec<Candidate>),
+    /// No SRV records are known: the domain itself, STARTTLS, default port.
+    Fallback,
+    /// The service is not offered.
+    NotOffered,
+    /// One kind is not offered, and the lookup of the other failed.
+    NotOfferedAndFailed,
+    /// The lookup of the only kind that the policy allows failed.
+    Failed,
+}
+
+/// The table of spec B5. `None` is a kind that the policy does not ask for.
+pub(crate) fn merge(direct: Option<SrvAnswer>, starttls: Option<SrvAnswer>) -> Discovered {
+    use SrvAnswer::{Candidates, Failed, None as NoRecords, NotOffered};
+    match (direct, starttls) {
+        (Some(Candidates(mut direct)), Some(Candidates(starttls))) => {
+            direct.extend(starttls);
+            Discovered::Candidates(direct)
+        }
+        (Some(Candidates(candidates)), Some(NoRecords | NotOffered | Failed) | None)
+        | (Some(NoRecords | NotOffered | Failed) | None, Some(Candidates(candidates))) => {
+            Discovered::Candidates(candidates)
+        }
+        (Some(NotOffered), Some(NotOffered | NoRecords)) | (Some(NoRecords), Some(NotOffered)) => {
+            Discovered::NotOffered
+        }
+        (Some(NotOffered), Some(Failed)) | (Some(Failed), Some(NotOffered)) => {
+            Discovered::NotOfferedAndFailed
+        }
+        (Some(NoRecords | Failed) | None, Some(NoRecords | Failed)) => Discovered::Fallback,
+        // Direct TLS only: there is no fallback to direct TLS, whose port no RFC names.
+        (Some(NotOffered | NoRecords), None) | (None, Some(NotOffered)) => Discovered::NotOffered,
+        (Some(Failed), None) => Discovered::Failed,
+        // No policy asks for nothing.
+        (None, None) => Discovered::NotOffered,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn srv(priority: u16, weight: u16, port: u16, target: &str) -> Record {
+        Record::Srv(SrvRecord { priority, weight, port, target: target.to_owned() })
+    }
+
+    fn read(records: Vec<Record>) -> SrvAnswer {
+        SrvAnswer::read(&Ok(Answer::new(records)), TlsMode::Direct)
+    }
+
+    fn direct(target: &str, port: u16) -> Candidate {
+        Candidate::new(TlsMode::Direct, Host::Name(target.to_owned()), port, 1, 2, Origin::Srv)
+    }
+
+    fn starttls(target: &str, port: u16) -> Candidate {
+        Candidate::new(TlsMode::StartTls, Host::Name(target.to_owned()), port, 1, 2, Origin::Srv)
+    }
+
+    // spec B5
+    #[test]
+    fn a_single_dot_says_not_offered_whatever_its_numbers() {
+        assert_eq!(read(vec![srv(0, 0, 0, ".")]), SrvAnswer::NotOffered);
+        assert_eq!(read(vec![srv(5, 7, 5223, ".")]), SrvAnswer::NotOffered);
+        assert_eq!(read(vec![srv(5, 7, 5223, "."), srv(5, 7, 5223, ".")]), SrvAnswer::NotOffered);
+    }
+
+    // spec B5
+    #[test]
+    fn exact_duplicates_collapse_and_others_stay() {
+        let twice = vec![srv(1, 2, 5223, "a.example."), srv(1, 2, 5223, "a.example.")];
+        assert_eq!(read(twice), SrvAnswer::Candidates(vec![direct("a.example", 5223)]));
+        let two = vec![srv(1, 2, 5223, "a.example."), srv(1, 2, 443, "a.example.")];
+        assert_eq!(
+            read(two),
+            SrvAnswer::Candidates(vec![direct("a.example", 5223), direct("a.example", 443)])
+        );
+    }
+
+    // spec B5
+    #[test]
+    fn what_cannot_be_a_server_is_left_out() {
+        for bad in [
+            srv(1, 2, 5223, "."),
+            srv(1, 2, 0, "b.example."),
+            srv(1, 2, 5223, "192.0.2.1."),
+            srv(1, 2, 5, "a b."),
+        ] {
+            let answer = read(vec![bad, srv(1, 2, 5223, "a.example.")]);
+            assert_eq!(answer, SrvAnswer::Candidates(vec![direct("a.example", 5223)]));
+        }
+    }
+
+    // spec B5
+    #[test]
+    fn an_answer_with_records_but_none_usable_counts_as_not_offered() {
+        assert_eq!(read(vec![srv(1, 2, 0, "b.example.")]), SrvAnswer::NotOffered);
+        assert_eq!(read(vec![srv(1, 2, 1, "."), srv(2, 2, 1, ".")]), SrvAnswer::NotOffered);
+    }
+
+    // spec B5
+    #[test]
+    fn no_records_no_name_and_no_answer_are_three_things() {
+        assert_eq!(read(Vec::new()), SrvAnswer::None);
+        assert_eq!(SrvAnswer::read(&Ok(Answer::no_such_name()), TlsMode::Direct), SrvAnswer::None);
+        let failed = Err(LookupError::new("no answer"));
+        assert_eq!(SrvAnswer::read(&failed, TlsMode::Direct), SrvAnswer::Failed);
+    }
+
+    // spec B3
+    #[test]
+    fn the_kind_of_a_candidate_is_that_of_its_question() {
+        let answer = Ok(Answer::new(vec![srv(1, 2, 5222, "a.example.")]));
+        for tls in [TlsMode::Direct, TlsMode::StartTls] {
+            let SrvAnswer::Candidates(candidates) = SrvAnswer::read(&answer, tls) else {
+                panic!("no candidates")
+            };
+            assert_eq!(candidates[0].tls(), tls);
+        }
+    }
+
+    // spec B3, B5
+    #[test]
+    fn the_table_of_answers_row_by_row() {
+        use SrvAnswer::{Failed, None as NoRecords, NotOffered};
+        let x = || SrvAnswer::Candidates(vec![direct("a.example", 5223)]);
+        let s = || SrvAnswer::Candidates(vec![starttls("a.example", 5222)]);
+        let only_direct = || Discovered::Candidates(vec![direct("a.example", 5223)]);
+        let only_starttls = || Discovered::Candidates(vec![starttls("a.example", 5222)]);
+        let both = Discovered::Candidates(vec![direct("a.example", 5223), starttls("a.example", 5222)]);
+        assert_eq!(merge(Some(x()), Some(s())), both);
+        for other in [NoRecords, NotOffered, Failed] {
+            assert_eq!(merge(Some(x()), Some(other.clone())), only_direct());
+            assert_eq!(merge(Some(other), Some(s())), only_starttls());
+        }
+        for (direct, starttls, expected) in [
+            (NotOffered, NotOffered, Discovered::NotOffered),
+            (NotOffered, NoRecords, Discovered::NotOffered),
+            (NoRecords, NotOffered, Discovered::NotOffered),
+            (NoRecords, NoRecords, Discovered::Fallback),
+            (Failed, NoRecords, Discovered::Fallback),
+            (NoRecords, Failed, Discovered::Fallback),
+            (Failed, Failed, Discovered::Fallback),
+            (NotOffered, Failed, Discovered::NotOfferedAndFailed),
+            (Failed, NotOffered, Discovered::NotOfferedAndFailed),
+        ] {
+            assert_eq!(
+                merge(Some(direct.clone()), Some(starttls.clone())),
+                expected,
+                "{direct:?} {starttls:?}"
+            );
+        }
+    }
+
+    // spec B4
+    #[test]
+    fn with_one_kind_only_the_other_column_does_not_exist() {
+        use SrvAnswer::{Failed, None as NoRecords, NotOffered};
+        assert_eq!(merge(Some(NotOffered), None), Discovered::NotOffered);
+        assert_eq!(merge(Some(NoRecords), None), Discovered::NotOffered);
+        assert_eq!(merge(Some(Failed), None), Discovered::Failed);
+        assert_eq!(merge(None, Some(NotOffered)), Discovered::NotOffered);
+        assert_eq!(merge(None, Some(NoRecords)), Discovered::Fallback);
+        assert_eq!(merge(None, Some(Failed)), Discovered::Fallback);
+        let candidates = || vec![direct("a.example", 5223)];
+        assert_eq!(
+            merge(Some(SrvAnswer::Candidates(candidates())), None),
+            Discovered::Candidates(candidates())
+        );
+    }
+}

@@ -1,0 +1,83 @@
+//! The lookups of one connect, by the built-in stub resolver or by the caller's resolver.
+
+use std::time::Instant;
+
+use super::resolver;
+use super::stub::{self, Random, Stub};
+use super::{Answer, LookupError, LookupFacts, Question};
+use crate::deadline::Deadline;
+use crate::wait::{Ready, Wait};
+
+/// The result of one question.
+pub(crate) type Finished = (Question, Result<Answer, LookupError>, LookupFacts);
+
+/// Who answers the questions of one connect.
+pub(crate) enum Lookups<'a> {
+    /// The stub resolver, which reads its configuration when the first question is asked.
+    Stub { stub: &'a Stub, random: Random, lookups: Option<stub::Lookups> },
+    /// The caller's. It is not behind the trait that the stub could implement too: the stub shares the connect's one wait.
+    Resolver(resolver::Lookups),
+}
+
+impl Lookups<'_> {
+    /// Asks; what does not depend on each other at once.
+    pub(crate) fn ask(&mut self, questions: &[Question], now: Instant) {
+        match self {
+            Self::Stub { stub, random, lookups } => {
+                lookups.get_or_insert_with(|| stub.lookups(Random::clone(random))).ask(questions, now);
+            }
+            Self::Resolver(lookups) => lookups.ask(questions),
+        }
+    }
+
+    /// Stops waiting for an answer.
+    pub(crate) fn give_up(&mut self, question: &Question) {
+        match self {
+            Self::Stub { lookups, .. } => {
+                drop(lookups.as_mut().and_then(|lookups| lookups.give_up(question)))
+            }
+            Self::Resolver(lookups) => lookups.give_up(question),
+        }
+    }
+
+    /// When there is something to do without anything having come.
+    pub(crate) fn wake_at(&self) -> Deadline {
+        match self {
+            Self::Stub { lookups: Some(lookups), .. } => lookups.wake_at(),
+            Self::Stub { lookups: None, .. } | Self::Resolver(_) => Deadline::NEVER,
+        }
+    }
+
+    /// Adds the sockets to a wait.
+    pub(crate) fn register<'w>(&'w self, wait: &mut Wait<'w>) {
+        match self {
+            Self::Stub { lookups: Some(lookups), .. } => lookups.register(wait),
+            Self::Stub { lookups: None, .. } | Self::Resolver(_) => {}
+        }
+    }
+
+    /// Takes what has come, and sends what is due.
+    pub(crate) fn advance(&mut self, ready: &Ready, now: Instant) {
+        match self {
+            Self::Stub { lookups: Some(lookups), .. } => lookups.advance(ready, now),
+            Self::Stub { lookups: None, .. } => {}
+            Self::Resolver(lookups) => lookups.advance(),
+        }
+    }
+
+    /// The next result.
+    pub(crate) fn take(&mut self) -> Option<Finished> {
+        match self {
+            Self::Stub { lookups, .. } => lookups.as_mut()?.take(),
+            Self::Resolver(lookups) => lookups.take(),
+        }
+    }
+
+    /// The connect ended without a connection: what it was told may be why, so it is not kept.
+    pub(crate) fn forget_used(&mut self) {
+        match self {
+            Self::Stub { lookups: Some(lookups), .. } => lookups.forget_used(),
+            Self::Stub { lookups: None, .. } | Self::Resolver(_) => {}
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! What the lookups of one connect share: settings, numbers, what is known of the servers, and their TCP connections.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
+
+use crate::dns::config::{ResolverConfig, ServerOrder};
+use crate::dns::message::{Edns, Query};
+use crate::dns::schedule::Try;
+use crate::dns::stub::{Random, Shared};
+use crate::dns::tcp::{Connection, Pending};
+use crate::dns::udp::UdpTry;
+use crate::dns::{LookupError, Question};
+use crate::wait::Wait;
+
+/// The longest DNS message, over UDP and TCP (RFC 1035 section 4.2.2).
+const LONGEST_MESSAGE: usize = 65_535;
+
+/// What the lookups of one connect share.
+pub(crate) struct Network {
+    /// The settings.
+    pub(crate) config: Arc<ResolverConfig>,
+    /// Where sockets read to.
+    pub(crate) buffer: Vec<u8>,
+    shared: Arc<Shared>,
+    random: Random,
+    last_number: usize,
+    refuses_edns: HashSet<SocketAddr>,
+    connections: Vec<Connection>,
+}
+
+impl Network {
+    /// No connection yet.
+    pub(crate) fn new(config: Arc<ResolverConfig>, shared: Arc<Shared>, random: Random) -> Self {
+        Self {
+            config,
+            buffer: vec![0; LONGEST_MESSAGE],
+            shared,
+            random,
+            last_number: 0,
+            refuses_edns: HashSet::new(),
+            connections: Vec::new(),
+        }
+    }
+
+    /// A number that no socket and no lookup of this connect has had.
+    pub(crate) fn fresh_number(&mut self) -> usize {
+        self.last_number = self.last_number.wrapping_add(1);
+        self.last_number
+    }
+
+    /// The servers in the order in which a lookup that begins now asks them.
+    pub(crate) fn servers(&self, now: Instant) -> Vec<SocketAddr> {
+        let servers = &self.config.servers;
+        let first = match self.config.order {
+            ServerOrder::AsListed => 0,
+            ServerOrder::Rotating => self.shared.next_rotation().checked_rem(servers.len()).unwrap_or(0),
+        };
+        let rotated = servers.iter().cycle().skip(first).take(servers.len()).copied();
+        self.shared.health.lock().unwrap_or_else(PoisonError::into_inner).order(rotated, now)
+    }
+
+    /// `server` has answered something.
+    pub(crate) fn note_answer(&self, server: SocketAddr, now: Instant) {
+        self.shared.health.lock().unwrap_or_else(PoisonError::into_inner).handle_answer(server, now);
+    }
+
+    /// `server` has let the question of `asked` go by.
+    pub(crate) fn note_silence(&self, server: SocketAddr, asked: Instant, now: Instant) {
+        self.shared.health.lock().unwrap_or_else(PoisonError::into_inner).handle_silence(server, asked, now);
+    }
+
+    /// `server` refuses queries with an OPT record, and gets none any more in this connect.
+    pub(crate) fn note_no_edns(&mut self, server: SocketAddr) {
+        self.refuses_edns.insert(server);
+    }
+
+    /// Asks `server` over UDP.
+    ///
+    /// # Errors
+    /// When the question cannot be sent, for one because no socket is to be had.
+    pub(crate) fn ask_udp(
+        &mut self,
+        server: SocketAddr,
+        attempt: Try,
+        question: &Question,
+    ) -> Result<UdpTry, LookupError> {
+        let query = self.query(server, self.random_id(), question)?;
+        let token = self.fresh_number();
+        UdpTry::send(token, attempt, server, query).map_err(|error| LookupError::new(error.to_string()))
+    }
+
+    /// Asks `server` over TCP, over the connection that is open already if there is one. Returns how often the question
+    /// was sent for that: not at all when it is on its way.
+    ///
+    /// # Errors
+    /// When the question cannot be sent, for one because no socket is to be had.
+    pub(crate) fn ask_tcp(
+        &mut self,
+        server: SocketAddr,
+        lookup: usize,
+        attempt: Try,
+        question: &Question,
+    ) -> Result<u32, LookupError> {
+        let index = match self.connections.iter().position(|connection| connection.server == server) {
+            Some(index) => index,
+            None => self.open(server)?,
+        };
+        let mut id = self.random_id();
+        let Some(connection) = self.connections.get_mut(index) else { return Ok(0) };
+        if let Some(pending) = connection.pending.iter_mut().find(|pending| pending.lookup == lookup) {
+            // It is on its way, and a stream loses nothing.
+            pending.attempt = attempt;
+            return Ok(0);
+        }
+        while connection.has_id(id) {
+            id = id.wrapping_add(1);
+        }
+        let query = self.query(server, id, question)?;
+        if let Some(connection) = self.connections.get_mut(index) {
+            connection.ask(Pending { lookup, attempt, query });
+        }
+        Ok(1)
+    }
+
+    /// Waits for the connections.
+    pub(crate) fn register<'a>(&'a self, wait: &mut Wait<'a>) {
+        for connection in &self.connections {
+            connection.register(wait);
+        }
+    }
+
+    /// The numbers of the connections.
+    pub(crate) fn connection_tokens(&self) -> Vec<usize> {
+        self.connections.iter().map(|connection| connection.token).collect()
+    }
+
+    /// The connection of this number.
+    pub(crate) fn connection(&mut self, token: usize) -> Option<&mut Connection> {
+        self.connections.iter_mut().find(|connection| connection.token == token)
+    }
+
+    /// The connection of this number and the buffer to read to.
+    pub(crate) fn connection_and_buffer(&mut self, token: usize) -> Option<(&mut Connection, &mut [u8])> {
+        let connection = self.connections.iter_mut().find(|connection| connection.token == token)?;
+        Some((connection, &mut self.buffer))
+    }
+
+    /// Takes out the connection of this number, which has ended, and gives back the questions that have failed with it.
+    pub(crate) fn close(&mut self, token: usize) -> Vec<Pending> {
+        let Some(index) = self.connections.iter().position(|connection| connection.token == token) else {
+            return Vec::new();
+        };
+        let ended = self.connections.swap_remove(index);
+        if ended.pending.is_empty() || !ended.may_be_renewed() {
+            return ended.pending;
+        }
+        match self.open(ended.server).ok().and_then(|index| self.connections.get_mut(index)) {
+            Some(connection) => {
+                ended.pending.into_iter().for_each(|pending| connection.ask(pending));
+                Vec::new()
+            }
+            None => ended.pending,
+        }
+    }
+
+    /// Nothing is asked for `lookup` any more.
+    pub(crate) fn forget(&mut self, lookup: usize) {
+        for connection in &mut self.connections {
+            connection.pending.retain(|pending| pending.lookup != lookup);
+        }
+    }
+
+    /// Closes the connections that nobody waits for.
+    pub(crate) fn close_idle(&mut self) {
+        self.connections.retain(|connection| !connection.pending.is_empty());
+    }
+
+    fn open(&mut self, server: SocketAddr) -> Result<usize, LookupError> {
+        let token = self.fresh_number();
+        let connection =
+            Connection::open(token, server).map_err(|error| LookupError::new(error.to_string()))?;
+        self.connections.push(connection);
+        Ok(self.connections.len() - 1)
+    }
+
+    fn query(&self, server: SocketAddr, id: u16, question: &Question) -> Result<Query, LookupError> {
+        let edns = if self.refuses_edns.contains(&server) { Edns::Without } else { Edns::With };
+        Query::new(question, id, edns, self.config.validation)
+    }
+
+    /// "A fresh random […] id per try" (spec H1).
+    fn random_id(&self) -> u16 {
+        u16::try_from((self.random)() & u64::from(u16::MAX)).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Network")
+            .field("config", &self.config)
+            .field("connections", &self.connections)
+            .finish_non_exhaustive()
+    }
+}

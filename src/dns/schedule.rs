@@ -1,0 +1,434 @@
+//! Which name server is asked when, for one question, and which answer counts (spec H3). No IO.
+
+use std::time::{Duration, Instant};
+
+use crate::deadline::Deadline;
+use crate::dns::{Answer, AnswerSource, LookupError};
+
+/// "Try k goes out min(1 s, `timeout`) after try k-1" (spec H3).
+const LONGEST_TRY_DELAY: Duration = Duration::from_secs(1);
+
+/// "From a later one only when the earlier ones have failed or been silent for 2 s" (spec H3).
+const SILENCE: Duration = Duration::from_secs(2);
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Asks a server.
+    Ask(Try),
+    /// The lookup has ended. Nothing follows.
+    Finished(Result<Found, LookupError>),
+}
+
+/// One try: the question sent once to one server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Try {
+    /// The server, as an index into the order in which they are asked.
+    pub(crate) server: usize,
+    /// The number of the try within the lookup, from 0.
+    pub(crate) number: u32,
+}
+
+/// An answer and who gave it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// The answer.
+    pub(crate) answer: Answer,
+    /// Where it is from.
+    pub(crate) source: AnswerSource,
+}
+
+/// What one server has said so far.
+#[derive(Debug, Default)]
+struct Server {
+    first_asked: Option<Instant>,
+    last_asked: Option<(u32, Instant)>,
+    failure: Option<(u32, String)>,
+    none: Option<Found>,
+}
+
+impl Server {
+    /// Whether nobody needs to wait for this server's "none" any longer.
+    fn is_given_up(&self, now: Instant) -> bool {
+        self.failure.is_some() || self.silent_at().is_over(now)
+    }
+
+    fn silent_at(&self) -> Deadline {
+        self.first_asked.map_or(Deadline::NEVER, |asked| Deadline::after(asked, SILENCE))
+    }
+
+    /// Whether the last try has failed, so that no answer is on its way.
+    fn has_failed(&self) -> bool {
+        self.failure.as_ref().map(|(number, _)| number) == self.last_asked.as_ref().map(|(number, _)| number)
+    }
+}
+
+/// The tries of one question.
+#[derive(Debug)]
+pub(crate) struct Schedule {
+    servers: Vec<Server>,
+    delay: Duration,
+    tries: u32,
+    /// The next turn of the rounds over the servers, and how many there are; who has answered loses its turns.
+    turn: usize,
+    turns: usize,
+    next_at: Deadline,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Open,
+    Found(Found),
+    Finished,
+}
+
+impl Schedule {
+    /// The tries over `servers` servers, each asked up to `attempts` times. The first is due at once.
+    pub(crate) fn new(servers: usize, timeout: Duration, attempts: u32, now: Instant) -> Self {
+        let rounds = usize::try_from(attempts).unwrap_or(usize::MAX);
+        Self {
+            servers: std::iter::repeat_with(Server::default).take(servers).collect(),
+            delay: timeout.min(LONGEST_TRY_DELAY),
+            tries: 0,
+            turn: 0,
+            turns: servers.saturating_mul(rounds),
+            next_at: now.into(),
+            state: State::Open,
+        }
+    }
+
+    /// An answer, "none" included, of `server`.
+    pub(crate) fn handle_answer(&mut self, server: usize, found: Found) {
+        let Some(state) = self.servers.get_mut(server) else { return };
+        if found.answer.records().is_empty() {
+            state.none.get_or_insert(found);
+        } else if matches!(self.state, State::Open) {
+            self.state = State::Found(found);
+        }
+    }
+
+    /// A try has failed explicitly, and why: the next one is due at once.
+    pub(crate) fn handle_failure(&mut self, attempt: Try, why: String, now: Instant) {
+        let Some(state) = self.servers.get_mut(attempt.server) else { return };
+        if state.failure.as_ref().is_none_or(|(number, _)| *number <= attempt.number) {
+            state.failure = Some((attempt.number, why));
+        }
+        self.next_at = self.next_at.min(now.into());
+    }
+
+    /// What is to be done at `now`; to be called until there is nothing.
+    pub(crate) fn poll(&mut self, now: Instant) -> Option<Order> {
+        match std::mem::replace(&mut self.state, State::Finished) {
+            State::Finished => return None,
+            State::Found(found) => return Some(Order::Finished(Ok(found))),
+            State::Open => self.state = State::Open,
+        }
+        let result = match self.settled_none(now) {
+            Some(found) => Ok(found),
+            None if self.next_turn().is_none() && self.servers.iter().all(Server::has_failed) => {
+                Err(self.failure())
+            }
+            None => {
+                let attempt = self.due_try(now)?;
+                return Some(Order::Ask(attempt));
+            }
+        };
+        self.state = State::Finished;
+        Some(Order::Finished(result))
+    }
+
+    /// When `poll` has something to do at the latest.
+    pub(crate) fn wake_at(&self) -> Deadline {
+        if matches!(self.state, State::Finished) {
+            return Deadline::NEVER;
+        }
+        let next_try = self.next_turn().map_or(Deadline::NEVER, |_| self.next_at);
+        if self.servers.iter().all(|server| server.none.is_none()) {
+            return next_try;
+        }
+        // The time at which all servers before the first "none" have been silent for long enough.
+        let before = self.servers.iter().take_while(|server| server.none.is_none());
+        let silent_at = before.filter(|server| server.failure.is_none()).map(Server::silent_at).max();
+        silent_at.unwrap_or(self.next_at).min(next_try)
+    }
+
+    /// The servers that have let their last try go by in silence for as long as one may take, and when it went out.
+    pub(crate) fn silent(&self, now: Instant) -> impl Iterator<Item = (usize, Instant)> {
+        self.servers.iter().enumerate().filter_map(move |(index, server)| {
+            let (_, asked) = server.last_asked?;
+            let is_silent = server.none.is_none() && server.failure.is_none();
+            (is_silent && Deadline::after(asked, self.delay).is_over(now)).then_some((index, asked))
+        })
+    }
+
+    /// How many tries were made.
+    pub(crate) fn tries(&self) -> u32 {
+        self.tries
+    }
+
+    /// "NXDOMAIN and no-data from the first server in order are final; from a later one only when the earlier ones
+    /// have failed or been silent for 2 s (split horizon, VPN)" (spec H3).
+    fn settled_none(&mut self, now: Instant) -> Option<Found> {
+        let first =
+            self.servers.iter_mut().find(|server| server.none.is_some() || !server.is_given_up(now))?;
+        first.none.take()
+    }
+
+    /// The next turn and its server: "in file order and around again"; who has answered is not asked again.
+    fn next_turn(&self) -> Option<(usize, usize)> {
+        let count = self.servers.len();
+        let mut turns =
+            (self.turn..self.turns).take(count).filter_map(|turn| Some((turn, turn.checked_rem(count)?)));
+        turns.find(|(_, index)| self.servers.get(*index).is_some_and(|server| server.none.is_none()))
+    }
+
+    fn due_try(&mut self, now: Instant) -> Option<Try> {
+        let (turn, index) = self.next_turn().filter(|_| self.next_at.is_over(now))?;
+        let attempt = Try { server: index, number: self.tries };
+        let server = self.servers.get_mut(index)?;
+        server.first_asked.get_or_insert(now);
+        server.last_asked = Some((attempt.number, now));
+        self.turn = turn + 1;
+        self.tries += 1;
+        self.next_at = Deadline::after(now, self.delay);
+        Some(attempt)
+    }
+
+    fn failure(&self) -> LookupError {
+        let whys: Vec<&str> =
+            self.servers.iter().filter_map(|server| Some(server.failure.as_ref()?.1.as_str())).collect();
+        LookupError::new(if whys.is_empty() { "no name server to ask".to_owned() } else { whys.join("; ") })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::Record;
+    use crate::wait;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const MOMENT: Duration = Duration::from_millis(10);
+    const NANOSECOND: Duration = Duration::from_nanos(1);
+
+    fn schedule(servers: usize, attempts: u32) -> (Schedule, Instant) {
+        let start = wait::now();
+        (Schedule::new(servers, 5 * SECOND, attempts, start), start)
+    }
+
+    fn ask(server: usize, number: u32) -> Option<Order> {
+        Some(Order::Ask(Try { server, number }))
+    }
+
+    fn found(answer: Answer) -> Found {
+        Found { answer, source: AnswerSource::Nobody }
+    }
+
+    fn positive() -> Found {
+        found(Answer::new(vec![Record::Address([192, 0, 2, 1].into())]))
+    }
+
+    fn none() -> Found {
+        found(Answer::no_such_name())
+    }
+
+    fn finished(found: Found) -> Option<Order> {
+        Some(Order::Finished(Ok(found)))
+    }
+
+    fn failed(why: &str) -> Option<Order> {
+        Some(Order::Finished(Err(LookupError::new(why))))
+    }
+
+    /// Nothing is due until `at`; then `order` is.
+    fn assert_next(schedule: &mut Schedule, at: Instant, order: &Option<Order>) {
+        assert_eq!(schedule.wake_at(), at.into());
+        assert_eq!(schedule.poll(at - NANOSECOND), None);
+        assert_eq!(schedule.poll(at), *order);
+    }
+
+    // spec H3
+    #[test]
+    fn silence_sends_a_try_every_second_through_the_servers_and_around_again() {
+        let (mut schedule, start) = schedule(3, 2);
+        assert_eq!(schedule.wake_at(), start.into());
+        for (number, server) in [0, 1, 2, 0, 1, 2].into_iter().enumerate() {
+            let number = u32::try_from(number).unwrap();
+            assert_eq!(schedule.poll(start + number * SECOND), ask(server, number));
+            assert_eq!(schedule.poll(start + number * SECOND), None);
+            if number < 5 {
+                assert_eq!(schedule.wake_at(), (start + (number + 1) * SECOND).into());
+            }
+        }
+        // All tries are listened to until the lookup limit.
+        assert_eq!(schedule.wake_at(), Deadline::NEVER);
+        assert_eq!(schedule.poll(start + 3600 * SECOND), None);
+        schedule.handle_answer(0, positive());
+        assert_eq!(schedule.poll(start + 3600 * SECOND), finished(positive()));
+        assert_eq!(schedule.poll(start + 3600 * SECOND), None);
+        assert_eq!(schedule.tries, 6);
+    }
+
+    // spec H3
+    #[test]
+    fn a_timeout_below_a_second_is_the_delay() {
+        let start = wait::now();
+        let mut schedule = Schedule::new(2, SECOND / 4, 1, start);
+        assert_eq!(schedule.poll(start), ask(0, 0));
+        assert_next(&mut schedule, start + SECOND / 4, &ask(1, 1));
+    }
+
+    // spec H3
+    #[test]
+    fn an_explicit_failure_sends_the_next_try_at_once() {
+        let (mut schedule, start) = schedule(2, 2);
+        assert_eq!(schedule.poll(start), ask(0, 0));
+        schedule.handle_failure(Try { server: 0, number: 0 }, "SERVFAIL".to_owned(), start + MOMENT);
+        assert_eq!(schedule.wake_at(), (start + MOMENT).into());
+        assert_eq!(schedule.poll(start + MOMENT), ask(1, 1));
+        // The second counts from the try before, whenever that was.
+        assert_next(&mut schedule, start + MOMENT + SECOND, &ask(0, 2));
+    }
+
+    // spec H3
+    #[test]
+    fn the_lookup_fails_at_once_when_every_try_of_every_server_has_failed() {
+        let (mut schedule, start) = schedule(2, 2);
+        for (number, server) in [0, 1, 0, 1].into_iter().enumerate() {
+            let attempt = Try { server, number: number.try_into().unwrap() };
+            assert_eq!(schedule.poll(start), Some(Order::Ask(attempt)));
+            schedule.handle_failure(attempt, format!("reason {number}"), start);
+        }
+        assert_eq!(schedule.poll(start), failed("reason 2; reason 3"));
+        assert_eq!((schedule.poll(start), schedule.wake_at()), (None, Deadline::NEVER));
+    }
+
+    // spec H3
+    #[test]
+    fn one_silent_server_keeps_the_lookup_open() {
+        let (mut schedule, start) = schedule(2, 1);
+        assert_eq!(schedule.poll(start), ask(0, 0));
+        assert_eq!(schedule.poll(start + SECOND), ask(1, 1));
+        schedule.handle_failure(Try { server: 1, number: 1 }, "REFUSED".to_owned(), start + SECOND);
+        assert_eq!(schedule.poll(start + 4 * SECOND), None);
+        schedule.handle_failure(Try { server: 0, number: 0 }, "SERVFAIL".to_owned(), start + 4 * SECOND);
+        assert_eq!(schedule.poll(start + 4 * SECOND), failed("SERVFAIL; REFUSED"));
+    }
+
+    // spec H3
+    #[test]
+    fn a_late_failure_of_an_early_try_leaves_the_later_try_open() {
+        let (mut schedule, start) = schedule(1, 2);
+        assert_eq!(schedule.poll(start), ask(0, 0));
+        assert_eq!(schedule.poll(start + SECOND), ask(0, 1));
+        schedule.handle_failure(Try { server: 0, number: 0 }, "SERVFAIL".to_owned(), start + SECOND);
+        assert_eq!(schedule.poll(start + SECOND), None);
+        schedule.handle_answer(0, positive());
+        assert_eq!(schedule.poll(start + SECOND), finished(positive()));
+    }
+
+    // spec H3
+    #[test]
+    fn records_from_any_server_are_final() {
+        let (mut schedule, start) = schedule(2, 2);
+        assert_eq!(schedule.poll(start), ask(0, 0));
+        assert_eq!(schedule.poll(start + SECOND), ask(1, 1));
+        schedule.handle_answer(1, none());
+        assert_eq!(schedule.poll(start + SECOND), None);
+        schedule.handle_answer(0, positive());
+        assert_eq!(schedule.poll(start + SECOND), finished(positive()));
+    }
+
+    // spec H3
+    #[test]
+    fn none_from_the_first_server_is_final() {
+        let (mut schedule, start) = schedule(2, 2);
+        assert_eq!(schedule.poll(start), ask(0, 0));
+        schedule.handle_answer(0, none());
+        assert_eq!(schedule.poll(start), finished(none()));
+    }
+
+    // spec H3
+    #[test]
+    fn none_from_a_later_server_waits_until_the_earlier_has_been_silent_for_two_seconds() {
+        let (mut schedule, start) = schedule(2, 1);
+        assert_eq!(schedule.poll(start), ask(0, 0));
+        assert_eq!(schedule.poll(start + SECOND), ask(1, 1));
+        schedule.handle_answer(1, none());
+        assert_next(&mut schedule, start + 2 * SECOND, &finished(none()));
+    }
+
+    // spec H3
+    #[test]
+    fn none_from_the_third_server_waits_for_both_before_it() {
+        let (mut schedule, start) = schedule(3, 1);
+        for number in 0..3 {
+            assert!(matches!(schedule.poll(start + number * SECOND), Some(Order::Ask(_))));
+        }
+        schedule.handle_answer(2, none());
+        // The second was asked a second after the first.
+        assert_next(&mut schedule, start + 3 * SECOND, &finished(none()));
+    }
+
+    // spec H3
+    #[test]
+    fn none_from_a_later_server_is_final_when_the_earlier_has_failed() {
+        for before in [true, false] {
+            let (mut schedule, start) = schedule(2, 2);
+            assert_eq!(schedule.poll(start), ask(0, 0));
+            let failure = Try { server: 0, number: 0 };
+            if before {
+                schedule.handle_failure(failure, "REFUSED".to_owned(), start);
+                assert_eq!(schedule.poll(start), ask(1, 1));
+                schedule.handle_answer(1, none());
+            } else {
+                assert_eq!(schedule.poll(start + SECOND), ask(1, 1));
+                schedule.handle_answer(1, none());
+                assert_eq!(schedule.poll(start + SECOND), None);
+                schedule.handle_failure(failure, "REFUSED".to_owned(), start + SECOND);
+            }
+            assert_eq!(schedule.poll(start + SECOND), finished(none()));
+        }
+    }
+
+    // spec H3
+    #[test]
+    fn a_server_that_said_none_is_not_asked_again() {
+        let start = wait::now();
+        let mut schedule = Schedule::new(2, SECOND / 2, 2, start);
+        assert_eq!(schedule.poll(start), ask(0, 0));
+        assert_eq!(schedule.poll(start + SECOND / 2), ask(1, 1));
+        schedule.handle_answer(1, none());
+        assert_next(&mut schedule, start + SECOND, &ask(0, 2));
+        assert_next(&mut schedule, start + 2 * SECOND, &finished(none()));
+    }
+
+    // spec H3
+    #[test]
+    fn servers_that_let_a_try_go_by_are_named_and_others_are_not() {
+        let (mut schedule, start) = schedule(3, 1);
+        let silent = |schedule: &Schedule, at| schedule.silent(at).collect::<Vec<_>>();
+        assert_eq!(schedule.poll(start), ask(0, 0));
+        assert_eq!(silent(&schedule, start + SECOND - NANOSECOND), []);
+        assert_eq!(silent(&schedule, start + SECOND), [(0, start)]);
+        assert_eq!(schedule.poll(start + SECOND), ask(1, 1));
+        schedule.handle_failure(Try { server: 1, number: 1 }, "REFUSED".to_owned(), start + SECOND);
+        assert_eq!(schedule.poll(start + SECOND), ask(2, 2));
+        schedule.handle_answer(2, none());
+        assert_eq!(silent(&schedule, start + 3 * SECOND), [(0, start)]);
+    }
+
+    // spec H3, H6
+    #[test]
+    fn nobody_to_ask_is_a_failure_and_extreme_numbers_are_no_trouble() {
+        for (servers, attempts) in [(0, 2), (2, 0)] {
+            let (mut schedule, start) = schedule(servers, attempts);
+            assert_eq!(schedule.poll(start), failed("no name server to ask"));
+        }
+        let start = wait::now();
+        let mut schedule = Schedule::new(2, Duration::MAX, u32::MAX, start);
+        assert_eq!(schedule.poll(start), ask(0, 0));
+        assert_eq!(schedule.wake_at(), (start + SECOND).into());
+    }
+}

@@ -1,0 +1,278 @@
+//! The blocking stub resolver: the hosts file, the cache, and the name servers, on the caller's one wait (spec H).
+
+use std::collections::{HashSet, VecDeque};
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use crate::deadline::Deadline;
+use crate::dns::cache::{Cache, Caching};
+use crate::dns::config::{ResolverConfig, Transport};
+use crate::dns::health::Health;
+use crate::dns::hosts::Hosts;
+use crate::dns::lookup::{Event, Lookup};
+use crate::dns::message::Reply;
+use crate::dns::network::Network;
+use crate::dns::schedule::Found;
+use crate::dns::system::{Change, SystemConfig};
+use crate::dns::{Answer, AnswerSource, LookupError, LookupFacts, Question};
+use crate::wait::{Ready, Token, Wait};
+
+/// Where random numbers come from.
+pub(crate) type Random = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// The stub resolver of a connector: what lasts over connects.
+#[derive(Debug)]
+pub(crate) struct Stub {
+    shared: Arc<Shared>,
+}
+
+/// What the connects of a connector share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// Which servers have been silent.
+    pub(crate) health: Mutex<Health>,
+    system: SystemConfig,
+    cache: Mutex<Cache>,
+    rotation: AtomicUsize,
+}
+
+impl Shared {
+    /// The server that the next lookup begins with under `rotate`: its number, beyond all bounds.
+    pub(crate) fn next_rotation(&self) -> usize {
+        self.rotation.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn with_cache<T>(&self, use_cache: impl FnOnce(&mut Cache) -> T) -> T {
+        use_cache(&mut self.cache.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Stub {
+    /// A resolver that asks as `system` says.
+    pub(crate) fn new(system: SystemConfig, caching: Caching) -> Self {
+        let shared = Shared {
+            health: Mutex::default(),
+            system,
+            cache: Mutex::new(Cache::new(caching)),
+            rotation: AtomicUsize::new(0),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The lookups of one connect. resolv.conf and the hosts file are read again here when they have changed. Where there
+    /// is no resolv.conf, what the hosts file and the cache do not know fails, and the error says so.
+    pub(crate) fn lookups(&self, random: Random) -> Lookups {
+        let current = self.shared.system.current();
+        if current.change == Change::Changed {
+            self.clear_cache();
+            self.shared.health.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+        let (config, missing) = match current.config {
+            Ok(config) => (config, None),
+            Err(error) => (Arc::new(ResolverConfig::new(Vec::new())), Some(error)),
+        };
+        Lookups {
+            network: Network::new(config, Arc::clone(&self.shared), random),
+            missing,
+            hosts: current.hosts,
+            generation: self.shared.with_cache(|cache| cache.generation()),
+            shared: Arc::clone(&self.shared),
+            open: Vec::new(),
+            done: VecDeque::new(),
+            used: HashSet::new(),
+            now: None,
+        }
+    }
+
+    /// Forgets all answers.
+    pub(crate) fn clear_cache(&self) {
+        self.shared.with_cache(Cache::clear);
+    }
+}
+
+/// The result of one question.
+pub(crate) type Finished = (Question, Result<Answer, LookupError>, LookupFacts);
+
+/// The lookups of one connect.
+pub(crate) struct Lookups {
+    shared: Arc<Shared>,
+    network: Network,
+    /// Why there is nobody to ask.
+    missing: Option<LookupError>,
+    hosts: Arc<Hosts>,
+    generation: u64,
+    open: Vec<Lookup>,
+    done: VecDeque<Finished>,
+    /// The questions whose answers stand in the cache and were used.
+    used: HashSet<Question>,
+    now: Option<Instant>,
+}
+
+impl Lookups {
+    /// Starts to answer `questions`. All that goes out over UDP leaves before this returns; one that is being asked
+    /// already is not asked twice.
+    pub(crate) fn ask(&mut self, questions: &[Question], now: Instant) {
+        self.now = Some(now);
+        for question in questions {
+            if self.open.iter().all(|lookup| lookup.question != *question) {
+                self.start(question, now);
+            }
+        }
+        self.network.close_idle();
+    }
+
+    /// The answer to `question` is not waited for any longer: its sockets are closed, and [`Self::take`] will not give it.
+    /// Returns how far it had come.
+    pub(crate) fn give_up(&mut self, question: &Question) -> Option<LookupFacts> {
+        self.done.retain(|(done, _, _)| done != question);
+        let index = self.open.iter().position(|lookup| lookup.question == *question)?;
+        let lookup = self.open.remove(index);
+        if let Some(now) = self.now {
+            lookup.note_silence(&self.network, now);
+        }
+        self.network.forget(lookup.number);
+        self.network.close_idle();
+        Some(LookupFacts { source: AnswerSource::Nobody, tries: lookup.sent })
+    }
+
+    /// When [`Self::advance`] is to be called even if no socket is ready.
+    pub(crate) fn wake_at(&self) -> Deadline {
+        if let (false, Some(now)) = (self.done.is_empty(), self.now) {
+            return now.into();
+        }
+        self.open.iter().map(Lookup::wake_at).min().unwrap_or(Deadline::NEVER)
+    }
+
+    /// Waits for the sockets.
+    pub(crate) fn register<'a>(&'a self, wait: &mut Wait<'a>) {
+        self.open.iter().for_each(|lookup| lookup.register(wait));
+        self.network.register(wait);
+    }
+
+    /// Reads and writes what is ready, and sends what is due at `now`.
+    pub(crate) fn advance(&mut self, ready: &Ready, now: Instant) {
+        self.now = Some(now);
+        for lookup in &mut self.open {
+            lookup.receive(&mut self.network, ready, now);
+        }
+        for token in self.network.connection_tokens() {
+            if ready.contains(Token::Lookup(token)) {
+                self.advance_connection(token, now);
+            }
+        }
+        let mut index = 0;
+        while let Some(lookup) = self.open.get_mut(index) {
+            match lookup.proceed(&mut self.network, now) {
+                Some(result) => {
+                    let lookup = self.open.remove(index);
+                    self.finish(lookup, result, now);
+                }
+                None => index += 1,
+            }
+        }
+        self.network.close_idle();
+    }
+
+    /// The next result.
+    pub(crate) fn take(&mut self) -> Option<Finished> {
+        self.done.pop_front()
+    }
+
+    /// "A connect that ends without a connection removes every entry it used" (spec H4).
+    pub(crate) fn forget_used(&mut self) {
+        let used = std::mem::take(&mut self.used);
+        self.shared.with_cache(|cache| used.iter().for_each(|question| cache.remove(question)));
+    }
+
+    fn start(&mut self, question: &Question, now: Instant) {
+        if let Some(answer) = self.hosts.answer(question) {
+            return self.finish_at_once(question, Ok(answer), AnswerSource::HostsFile);
+        }
+        if let Some(answer) = self.shared.with_cache(|cache| cache.answer(question, now)) {
+            self.used.insert(question.clone());
+            return self.finish_at_once(question, Ok(answer), AnswerSource::Cache);
+        }
+        if let Some(error) = self.missing.clone() {
+            return self.finish_at_once(question, Err(error), AnswerSource::Nobody);
+        }
+        let mut lookup = Lookup::new(question.clone(), &mut self.network, now);
+        match lookup.proceed(&mut self.network, now) {
+            Some(result) => self.finish(lookup, result, now),
+            None => self.open.push(lookup),
+        }
+    }
+
+    fn finish_at_once(
+        &mut self,
+        question: &Question,
+        result: Result<Answer, LookupError>,
+        source: AnswerSource,
+    ) {
+        self.done.push_back((question.clone(), result, LookupFacts { source, tries: 0 }));
+    }
+
+    fn finish(&mut self, lookup: Lookup, result: Result<Found, LookupError>, now: Instant) {
+        self.network.forget(lookup.number);
+        let question = lookup.question;
+        let (result, source) = match result {
+            Ok(Found { answer, source }) => {
+                self.shared.with_cache(|cache| cache.store(self.generation, &question, &answer, now));
+                self.used.insert(question.clone());
+                (Ok(answer), source)
+            }
+            Err(error) => (Err(error), AnswerSource::Nobody),
+        };
+        self.done.push_back((question, result, LookupFacts { source, tries: lookup.sent }));
+    }
+
+    fn advance_connection(&mut self, token: usize, now: Instant) {
+        let Some((connection, buffer)) = self.network.connection_and_buffer(token) else { return };
+        let turn = connection.advance(buffer);
+        for message in turn.messages {
+            self.handle_message(token, &message, now);
+        }
+        let Some(why) = turn.end else { return };
+        for pending in self.network.close(token) {
+            let event = Event {
+                attempt: pending.attempt,
+                transport: Transport::Tcp,
+                reply: Reply::Failure(format!("TCP: {why}")),
+            };
+            if let Some(lookup) = self.open.iter_mut().find(|lookup| lookup.number == pending.lookup) {
+                lookup.handle(event, &mut self.network, now);
+            }
+        }
+    }
+
+    /// Hands a message that came over TCP to the lookup whose question it answers; another one is passed over.
+    fn handle_message(&mut self, token: usize, message: &[u8], now: Instant) {
+        let Some(connection) = self.network.connection(token) else { return };
+        let Some(index) = connection.pending_of(message) else { return };
+        let Some(pending) = connection.pending.get(index) else { return };
+        let Some(lookup) = self.open.iter_mut().find(|lookup| lookup.number == pending.lookup) else {
+            return;
+        };
+        let reply = pending.query.decode(message, lookup.chain());
+        if reply == Reply::Ignored {
+            return;
+        }
+        let pending = connection.take_answered(index);
+        let event = Event { attempt: pending.attempt, transport: Transport::Tcp, reply };
+        lookup.handle(event, &mut self.network, now);
+    }
+}
+
+impl fmt::Debug for Lookups {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Lookups")
+            .field("open", &self.open)
+            .field("done", &self.done)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

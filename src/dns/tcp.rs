@@ -1,0 +1,212 @@
+//! One TCP connection to one name server, shared by the questions that go there (RFC 7766).
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use rustix::io::Errno;
+use socket2::{Domain, Socket, Type};
+
+use crate::dns::message::Query;
+use crate::dns::schedule::Try;
+use crate::wait::{Interest, Token, Wait};
+
+/// How often a connection is read from before the others have their turn.
+const READS_PER_TURN: usize = 16;
+
+/// A connection to a name server.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    /// The number under which the socket is waited on.
+    pub(crate) token: usize,
+    /// The name server.
+    pub(crate) server: SocketAddr,
+    /// The questions that wait for their answers, which come in any order.
+    pub(crate) pending: Vec<Pending>,
+    stream: TcpStream,
+    state: State,
+    output: Vec<u8>,
+    input: Vec<u8>,
+}
+
+/// A question sent, or to be sent, over a connection.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    /// The lookup that it belongs to.
+    pub(crate) lookup: usize,
+    /// The try.
+    pub(crate) attempt: Try,
+    /// What is asked.
+    pub(crate) query: Query,
+}
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Connecting,
+    Silent,
+    /// An answer has come over it.
+    Answered,
+}
+
+/// What came over a connection in one turn.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    /// The messages, whole.
+    pub(crate) messages: Vec<Vec<u8>>,
+    /// Why the connection has ended, if so.
+    pub(crate) end: Option<String>,
+}
+
+impl Connection {
+    /// Begins to connect to `server`.
+    pub(crate) fn open(token: usize, server: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(server), Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        socket.set_tcp_nodelay(true)?;
+        match socket.connect(&server.into()) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::INPROGRESS) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(Self {
+            token,
+            server,
+            pending: Vec::new(),
+            stream: socket.into(),
+            state: State::Connecting,
+            output: Vec::new(),
+            input: Vec::new(),
+        })
+    }
+
+    /// Queues a question. "A two byte length field […] gives the message length" (RFC 1035 section 4.2.2); both go out
+    /// in one segment (RFC 7766 section 8).
+    pub(crate) fn ask(&mut self, pending: Pending) {
+        let octets = pending.query.octets();
+        // A query is never longer than a name, an OPT record and 16 octets.
+        let Ok(length) = u16::try_from(octets.len()) else { return };
+        self.output.extend(length.to_be_bytes());
+        self.output.extend(octets);
+        self.pending.push(pending);
+    }
+
+    /// Waits for what can be done next.
+    pub(crate) fn register<'a>(&'a self, wait: &mut Wait<'a>) {
+        let interest = match (self.state, self.output.is_empty()) {
+            (State::Connecting, _) => Interest::Write,
+            (State::Silent | State::Answered, true) => Interest::Read,
+            (State::Silent | State::Answered, false) => Interest::Both,
+        };
+        wait.add(Token::Lookup(self.token), &self.stream, interest);
+    }
+
+    /// The question that `message` carries the number of.
+    pub(crate) fn pending_of(&self, message: &[u8]) -> Option<usize> {
+        let id = u16::from_be_bytes([*message.first()?, *message.get(1)?]);
+        self.pending.iter().position(|pending| pending.query.id() == id)
+    }
+
+    /// Whether a question with this number waits here.
+    pub(crate) fn has_id(&self, id: u16) -> bool {
+        self.pending.iter().any(|pending| pending.query.id() == id)
+    }
+
+    /// Takes out the question at `index`, which has been answered.
+    pub(crate) fn take_answered(&mut self, index: usize) -> Pending {
+        self.state = State::Answered;
+        self.pending.swap_remove(index)
+    }
+
+    /// Whether the questions that still wait may be asked again over a new connection: "the client […] SHOULD retry
+    /// pending queries" (RFC 7766 section 6.2.4). As each connection has answered one, this ends.
+    pub(crate) fn may_be_renewed(&self) -> bool {
+        self.state == State::Answered
+    }
+
+    /// Reads and writes what can be read and written now.
+    pub(crate) fn advance(&mut self, buffer: &mut [u8]) -> Turn {
+        let mut messages = Vec::new();
+        let end = self.exchange(buffer, &mut messages).err().map(|error| error.to_string());
+        Turn { messages, end }
+    }
+
+    fn exchange(&mut self, buffer: &mut [u8], messages: &mut Vec<Vec<u8>>) -> io::Result<()> {
+        if self.state == State::Connecting {
+            if let Some(error) = self.stream.take_error()? {
+                return Err(error);
+            }
+            match self.stream.peer_addr() {
+                Ok(_) => self.state = State::Silent,
+                Err(error) if error.kind() == io::ErrorKind::NotConnected => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        let write_result = self.write();
+        // A peer that ends may have answered before: what it sent is read first.
+        self.read(buffer, messages)?;
+        write_result
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        while !self.output.is_empty() {
+            match self.stream.write(&self.output) {
+                Ok(length) => drop(self.output.drain(..length.min(self.output.len()))),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, buffer: &mut [u8], messages: &mut Vec<Vec<u8>>) -> io::Result<()> {
+        for _ in 0..READS_PER_TURN {
+            match self.stream.read(buffer) {
+                Ok(0) => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed the connection")),
+                Ok(length) => {
+                    self.input.extend(buffer.iter().take(length));
+                    take_messages(&mut self.input, messages);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Moves the messages that are whole out of `input`, where less than one, 65,537 octets, stays behind.
+fn take_messages(input: &mut Vec<u8>, messages: &mut Vec<Vec<u8>>) {
+    let mut rest = input.as_slice();
+    while let Some((length, behind)) = rest.split_first_chunk::<2>() {
+        let Some((message, behind)) = behind.split_at_checked(u16::from_be_bytes(*length).into()) else {
+            break;
+        };
+        messages.push(message.to_vec());
+        rest = behind;
+    }
+    let taken = input.len() - rest.len();
+    input.drain(..taken);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // spec H1
+    #[test]
+    fn messages_are_found_wherever_the_stream_is_cut() {
+        let stream = [0, 3, 1, 2, 3, 0, 0, 0, 1, 9, 0, 5, 7];
+        for cut in 0..=stream.len() {
+            let (mut input, mut messages) = (Vec::new(), Vec::new());
+            for part in [&stream[..cut], &stream[cut..]] {
+                input.extend_from_slice(part);
+                take_messages(&mut input, &mut messages);
+            }
+            assert_eq!(messages, [vec![1, 2, 3], vec![], vec![9]]);
+            assert_eq!(input, [0, 5, 7]);
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! The XMPP domain part, parsed once (RFC 7622 section 3.2, RFC 5890, UTS 46), and what its host is. No IO.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+pub use invalid::InvalidDomain;
+use invalid::Reason;
+
+mod invalid;
+#[cfg(test)]
+mod tests;
+
+/// "a domainpart MUST NOT be zero octets in length and MUST NOT be more than 1023 octets in length."
+/// RFC 7622 section 3.2.
+const MAXIMUM_DOMAIN_PART: usize = 1023;
+
+/// A name of 255 octets on the wire (RFC 1035 section 2.3.4) as text, without the trailing dot.
+const MAXIMUM_NAME: usize = 253;
+
+/// "labels: 63 octets or less", RFC 1035 section 2.3.4.
+const MAXIMUM_LABEL: usize = 63;
+
+/// What stands before the Punycode of an A-label (RFC 5890 section 2.3.2.5).
+const A_LABEL_PREFIX: &str = "xn--";
+
+/// The domain part of an XMPP address: a DNS name, an IPv4 literal or an IPv6 literal (RFC 7622 section 3.2).
+///
+/// Case folds to lower case, and one trailing dot is taken off. With feature `idna` an internationalised name is
+/// converted to A-labels by UTS 46, non-transitional, and A-labels given are validated and decoded. Without it they are
+/// taken as they are, and a name outside ASCII is an error; see [`Domain::with_stream_name`].
+///
+/// ```
+/// use xmpp_connect::Domain;
+///
+/// assert_eq!(Domain::new("Example.ORG.")?.as_ascii(), "example.org");
+/// assert_eq!(Domain::new("2001:db8::1")?.as_unicode(), "[2001:db8::1]");
+/// assert_eq!(Domain::of_jid("juliet@example.org/balcony")?, Domain::new("example.org")?);
+/// # Ok::<(), xmpp_connect::InvalidDomain>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Domain {
+    host: Host,
+    /// As in the `to` of the stream header, before XML escaping: U-labels, an IPv6 address in brackets.
+    unicode: Box<str>,
+}
+
+impl Domain {
+    /// Reads a domain part.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidDomain`] for text that is empty or too long, holds an empty label, white space or a character outside
+    /// letters, digits and hyphen, ends in a number without being an IPv4 address, has a zone id or a port, is no valid
+    /// internationalised name, or is a full JID.
+    pub fn new(text: &str) -> Result<Self, InvalidDomain> {
+        Self::read(text).map_err(|reason| InvalidDomain::new(text, reason))
+    }
+
+    /// Reads the domain part out of a JID (RFC 7622 section 3.2). The other parts are not checked.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidDomain`] where [`Domain::new`] refuses the domain part.
+    pub fn of_jid(jid: &str) -> Result<Self, InvalidDomain> {
+        // "1. Remove any portion from the first '/' character to the end of the string (if there is a '/' character
+        // present). 2. Remove any portion from the beginning of the string to the first '@' character (if there is an
+        // '@' character present)." RFC 7622 section 3.2.
+        let bare = jid.split_once('/').map_or(jid, |(bare, _resource)| bare);
+        let text = bare.split_once('@').map_or(bare, |(_local, text)| text);
+        Self::read(text).map_err(|reason| match reason {
+            // Here it is a second '@', and the advice to call this function would not help.
+            Reason::FullJid => InvalidDomain::new(text, Reason::Character('@')),
+            other => InvalidDomain::new(text, other),
+        })
+    }
+
+    /// The name in A-labels, lower case, without trailing dot; or the address in its canonical form, without brackets.
+    #[must_use]
+    pub fn as_ascii(&self) -> &str {
+        match &self.host {
+            Host::Name(name) => name,
+            Host::Address(_) => self.unicode.trim_start_matches('[').trim_end_matches(']'),
+        }
+    }
+
+    /// The name as the user knows it: U-labels, lower case, without trailing dot; or the address, IPv6 in brackets.
+    ///
+    /// This is what the stream header's `to` carries (RFC 6120 section 4.7.2, RFC 7622 section 3.2); it is not escaped
+    /// for XML. Without feature `idna` it is the A-label form, unless [`Domain::with_stream_name`] gave another.
+    #[must_use]
+    pub fn as_unicode(&self) -> &str {
+        &self.unicode
+    }
+
+    /// Gives the name for the stream header beside a domain in A-labels: for builds without feature `idna`, since
+    /// servers answer `host-unknown` to the A-label form.
+    ///
+    /// With the feature the name must convert to the domain's A-labels. Without it the ASCII labels must be the
+    /// domain's, and a label outside ASCII may stand for any of its A-labels.
+    ///
+    /// ```
+    /// use xmpp_connect::Domain;
+    ///
+    /// let domain = Domain::new("xn--bcher-kva.example")?.with_stream_name("bücher.example")?;
+    /// assert_eq!(domain.as_ascii(), "xn--bcher-kva.example");
+    /// assert_eq!(domain.as_unicode(), "bücher.example");
+    /// # Ok::<(), xmpp_connect::InvalidDomain>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidDomain`] for a name of another domain, and for what [`Domain::new`] refuses.
+    pub fn with_stream_name(self, name: &str) -> Result<Self, InvalidDomain> {
+        let unicode = match Self::read(name) {
+            Ok(named) if named.host == self.host => Ok(named.unicode),
+            Ok(_) => Err(Reason::OtherDomain),
+            Err(Reason::FeatureOff) => unconverted_stream_name(name, self.as_ascii()),
+            Err(reason) => Err(reason),
+        };
+        let unicode = unicode.map_err(|reason| InvalidDomain::new(name, reason))?;
+        Ok(Self { unicode, ..self })
+    }
+
+    /// The host that the domain names.
+    pub(crate) fn host(&self) -> &Host {
+        &self.host
+    }
+
+    fn read(text: &str) -> Result<Self, Reason> {
+        check_text(text)?;
+        if text.contains([':', '[', ']']) {
+            let address = read_ipv6(text)?;
+            return Ok(Self { host: Host::Address(address.into()), unicode: format!("[{address}]").into() });
+        }
+        if cfg!(not(feature = "idna")) && !text.is_ascii() {
+            return Err(Reason::FeatureOff);
+        }
+        let (ascii, unicode) = convert(text)?;
+        let (name, unicode) = (without_trailing_dot(&ascii), without_trailing_dot(&unicode));
+        check_name(name)?;
+        if ends_in_a_number(name) {
+            let address: Ipv4Addr = name.parse().map_err(|_| Reason::NumericLastLabel)?;
+            return Ok(Self { host: Host::Address(address.into()), unicode: name.into() });
+        }
+        // "the hyphen cannot appear at the beginning or end of the string", RFC 5890 section 2.3.1, of LDH labels and of
+        // U-labels; and no such name can be asked for in TLS.
+        if unicode.split('.').any(|label| label.starts_with('-') || label.ends_with('-')) {
+            return Err(Reason::Hyphen);
+        }
+        Ok(Self { host: Host::Name(name.to_owned()), unicode: unicode.into() })
+    }
+}
+
+/// The name as the user knows it.
+impl fmt::Display for Domain {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(&self.unicode)
+    }
+}
+
+impl FromStr for Domain {
+    type Err = InvalidDomain;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::new(text)
+    }
+}
+
+impl TryFrom<&str> for Domain {
+    type Error = InvalidDomain;
+
+    fn try_from(text: &str) -> Result<Self, Self::Error> {
+        Self::new(text)
+    }
+}
+
+impl TryFrom<String> for Domain {
+    type Error = InvalidDomain;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::new(&text)
+    }
+}
+
+impl TryFrom<&String> for Domain {
+    type Error = InvalidDomain;
+
+    fn try_from(text: &String) -> Result<Self, Self::Error> {
+        Self::new(text)
+    }
+}
+
+/// Where a connection can go: a DNS name or an IP address.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Host {
+    /// A-labels, lower case, without trailing dot.
+    Name(String),
+    /// From an IP literal; it is never looked up.
+    Address(IpAddr),
+}
+
+impl Host {
+    /// Reads a host that the caller gives, by the rules of [`Domain::new`].
+    pub(crate) fn parse(text: &str) -> Result<Self, InvalidDomain> {
+        Domain::new(text).map(|domain| domain.host)
+    }
+
+    /// Reads the target of an SRV record, with or without its trailing dot. `None` where it cannot be a host name.
+    ///
+    /// More lenient than [`Host::parse`] with what only DNS has to understand: A-labels are not validated, and hyphens
+    /// stand anywhere.
+    pub(crate) fn of_srv_target(target: &str) -> Option<Self> {
+        let name = without_trailing_dot(target).to_ascii_lowercase();
+        check_name(&name).ok()?;
+        // "Target: The domain name of the target host", RFC 2782; an address is not one.
+        (!ends_in_a_number(&name)).then_some(Self::Name(name))
+    }
+
+    /// Which rules of RFC 6761, 6762 and 7686 hold for the name.
+    pub(crate) fn special_use(&self) -> SpecialUse {
+        match self {
+            Self::Name(name) => match last_label(name) {
+                "onion" => SpecialUse::Onion,
+                "invalid" => SpecialUse::Invalid,
+                "localhost" => SpecialUse::Loopback,
+                "local" => SpecialUse::MulticastDns,
+                _ => SpecialUse::None,
+            },
+            Self::Address(_) => SpecialUse::None,
+        }
+    }
+
+    /// The owner name of SRV records: `prefix` and the name. `None` for an address, and where it would be too long.
+    pub(crate) fn srv_name(&self, prefix: &str) -> Option<String> {
+        match self {
+            Self::Name(name) => Some(format!("{prefix}.{name}")).filter(|name| name.len() <= MAXIMUM_NAME),
+            Self::Address(_) => None,
+        }
+    }
+}
+
+/// The name, or the address without brackets.
+impl fmt::Display for Host {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => formatter.pad(name),
+            Self::Address(address) => address.fmt(formatter),
+        }
+    }
+}
+
+/// What RFC 6761 calls a special-use name. A bare top-level label counts too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SpecialUse {
+    /// None: DNS as usual.
+    None,
+    /// `.onion`: never reaches DNS (RFC 7686 section 2).
+    Onion,
+    /// `.invalid`: never reaches DNS (RFC 6761 section 6.4).
+    Invalid,
+    /// `localhost` and below: loopback addresses (RFC 6761 section 6.3).
+    Loopback,
+    /// `.local`: belongs to multicast DNS (RFC 6762 section 3), which is not done.
+    MulticastDns,
+}
+
+/// Refuses what no form of a domain part has.
+fn check_text(text: &str) -> Result<(), Reason> {
+    // First, because a resource may hold what the next checks refuse.
+    if text.contains(['@', '/']) {
+        return Err(Reason::FullJid);
+    }
+    if text.contains(|character: char| character.is_whitespace() || character.is_control()) {
+        return Err(Reason::WhiteSpace);
+    }
+    // Before the conversion, so that its work has a limit.
+    if text.len() > MAXIMUM_DOMAIN_PART {
+        return Err(Reason::NameTooLong);
+    }
+    Ok(())
+}
+
+fn read_ipv6(text: &str) -> Result<Ipv6Addr, Reason> {
+    let text = without_trailing_dot(text);
+    let literal = match text.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']').ok_or(Reason::NotIpv6)?,
+        None => text,
+    };
+    match literal.split_once('%') {
+        Some((address, _zone)) if address.parse::<Ipv6Addr>().is_ok() => Err(Reason::ZoneId),
+        _ => literal.parse().map_err(|_| Reason::NotIpv6),
+    }
+}
+
+/// Converts to A-labels and to U-labels, both in lower case.
+///
+/// Bare UTS 46: the caller checks characters, hyphens and lengths, so that the error can say which it was. UTS 46's own
+/// check of hyphens would refuse names in use, such as `r3---sn-apo3.googlevideo.com`.
+#[cfg(feature = "idna")]
+fn convert(text: &str) -> Result<(String, String), Reason> {
+    use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
+
+    let (uts46, any_ascii) = (Uts46::new(), AsciiDenyList::EMPTY);
+    let ascii = uts46
+        .to_ascii(text.as_bytes(), any_ascii, Hyphens::Allow, DnsLength::Ignore)
+        .map_err(|_| Reason::Idna)?;
+    let (unicode, validity) = uts46.to_unicode(ascii.as_bytes(), any_ascii, Hyphens::Allow);
+    validity.map_err(|_| Reason::Idna)?;
+    let unicode = unicode.into_owned();
+    Ok((ascii.into_owned(), unicode))
+}
+
+/// Folds ASCII to lower case: without feature `idna` the two forms are the same.
+#[cfg(not(feature = "idna"))]
+fn convert(text: &str) -> Result<(String, String), Reason> {
+    let ascii = text.to_ascii_lowercase();
+    Ok((ascii.clone(), ascii))
+}
+
+/// Reads a stream name that cannot be converted, as feature `idna` is off: label by label beside the A-labels.
+fn unconverted_stream_name(name: &str, ascii: &str) -> Result<Box<str>, Reason> {
+    let name: String = without_trailing_dot(name).chars().flat_map(char::to_lowercase).collect();
+    check_text(&name)?;
+    if name.split('.').count() != ascii.split('.').count() {
+        return Err(Reason::OtherDomain);
+    }
+    for (label, a_label) in name.split('.').zip(ascii.split('.')) {
+        if label != a_label && (label.is_ascii() || !a_label.starts_with(A_LABEL_PREFIX)) {
+            return Err(Reason::OtherDomain);
+        }
+    }
+    // XML has no escape for U+FFFE and U+FFFF (XML 1.0 section 2.2).
+    let forbidden = |character: &char| match character {
+        '.' => false,
+        '\u{fffe}' | '\u{ffff}' => true,
+        other => other.is_ascii() && !is_letter_digit_hyphen(*other),
+    };
+    match name.chars().find(forbidden) {
+        Some(character) => Err(Reason::Character(character)),
+        None => Ok(name.into()),
+    }
+}
+
+/// Checks lengths and characters of a name in A-labels, without trailing dot.
+fn check_name(name: &str) -> Result<(), Reason> {
+    if name.is_empty() {
+        return Err(Reason::Empty);
+    }
+    if name.len() > MAXIMUM_NAME {
+        return Err(Reason::NameTooLong);
+    }
+    for label in name.split('.') {
+        if label.is_empty() {
+            return Err(Reason::EmptyLabel);
+        }
+        if label.len() > MAXIMUM_LABEL {
+            return Err(Reason::LabelTooLong);
+        }
+        if let Some(character) = label.chars().find(|character| !is_letter_digit_hyphen(*character)) {
+            return Err(Reason::Character(character));
+        }
+    }
+    Ok(())
+}
+
+/// Whether others would read the name as an IPv4 address: its last label is a decimal or hexadecimal number
+/// (the "ends in a number" of the WHATWG's URL Standard, section 3.5). Expects lower case.
+fn ends_in_a_number(name: &str) -> bool {
+    let last = last_label(name);
+    match last.strip_prefix("0x") {
+        Some(digits) => digits.bytes().all(|digit| digit.is_ascii_hexdigit()),
+        None => last.bytes().all(|digit| digit.is_ascii_digit()),
+    }
+}
+
+fn last_label(name: &str) -> &str {
+    name.rsplit_once('.').map_or(name, |(_, last)| last)
+}
+
+fn without_trailing_dot(text: &str) -> &str {
+    text.strip_suffix('.').unwrap_or(text)
+}
+
+fn is_letter_digit_hyphen(character: char) -> bool {
+    character.is_ascii_alphanumeric() || character == '-'
+}

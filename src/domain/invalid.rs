@@ -1,0 +1,85 @@
+//! The error for a text that is not an XMPP domain: what is wrong with it and what to do. No IO.
+
+use std::error::Error;
+use std::fmt;
+
+/// How many characters of a refused text an error repeats.
+const MAXIMUM_QUOTED: usize = 64;
+
+/// Why a text is not an XMPP domain. Its message names the text and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidDomain {
+    /// The refused text, cut.
+    text: Box<str>,
+    pub(super) reason: Reason,
+}
+
+impl InvalidDomain {
+    pub(super) fn new(text: &str, reason: Reason) -> Self {
+        let mut quoted: String = text.chars().take(MAXIMUM_QUOTED).collect();
+        if quoted.len() < text.len() {
+            quoted.push('…');
+        }
+        Self { text: quoted.into(), reason }
+    }
+}
+
+impl fmt::Display for InvalidDomain {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // `Debug` of a text escapes what could break the line or deceive the reader.
+        write!(formatter, "{:?} is not an XMPP domain: {}", self.text, self.reason)
+    }
+}
+
+impl Error for InvalidDomain {}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    Empty,
+    NameTooLong,
+    EmptyLabel,
+    LabelTooLong,
+    WhiteSpace,
+    Character(char),
+    Hyphen,
+    NumericLastLabel,
+    NotIpv6,
+    ZoneId,
+    FullJid,
+    #[cfg_attr(not(feature = "idna"), expect(dead_code, reason = "only the conversion finds it"))]
+    Idna,
+    FeatureOff,
+    OtherDomain,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Empty => "it is empty, give a name such as example.org or an IP address",
+            Self::NameTooLong => "a name has at most 253 octets in A-label form, check the spelling",
+            Self::EmptyLabel => "a label is empty, take the superfluous dot out",
+            Self::LabelTooLong => "a label has at most 63 octets in A-label form, check the spelling",
+            Self::WhiteSpace => "it holds white space or a control character, take that out",
+            Self::Character(character) => {
+                return write!(
+                    formatter,
+                    "{character:?} is not a letter, digit or hyphen, give a host name such as example.org"
+                );
+            }
+            Self::Hyphen => "a label begins or ends with a hyphen, take that out",
+            Self::NumericLastLabel => {
+                "its last label is a number, an IPv4 address is four decimal numbers up to 255 without leading zeros"
+            }
+            Self::NotIpv6 => {
+                "colons and brackets belong to IPv6 addresses only and this is none, give the host without a port"
+            }
+            Self::ZoneId => "an IPv6 address cannot have a zone id here, leave out what begins with the % sign",
+            Self::FullJid => "it looks like a full JID or an address with a path, use Domain::of_jid for JIDs",
+            Self::Idna => "it is not a valid internationalised domain name (UTS 46), check the spelling",
+            Self::FeatureOff => {
+                "it has characters outside ASCII, which needs feature `idna` of xmpp-connect; or give its A-labels (xn--)"
+            }
+            Self::OtherDomain => "as a stream name it must stand for the same A-labels as the domain",
+        })
+    }
+}

@@ -1,0 +1,216 @@
+//! Error: why there is no connection, by what the caller can do about it. No IO.
+
+use std::convert::Infallible;
+use std::error;
+use std::fmt;
+use std::io;
+
+use crate::dial::AttemptError;
+use crate::domain::InvalidDomain;
+use crate::report::Report;
+
+/// Why there is no connection.
+///
+/// `Display` is one line. [`source`](error::Error::source) has the cause of the first attempt, and
+/// [`report`](Self::report) every server and address with the stage reached, the time and the reason.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    report: Option<Report>,
+    source: Option<Source>,
+}
+
+enum Source {
+    Attempt(AttemptError),
+    Io(io::Error),
+    Domain(InvalidDomain),
+}
+
+/// The kinds of [`Error`], by what the caller can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The domain, or a host that the caller named, is not well formed or can never be reached. Ask the user again.
+    InvalidDomain,
+    /// The domain does not exist (NXDOMAIN). Ask the user again.
+    NoSuchDomain,
+    /// The domain says that it does not offer this service, or not in the way that the policy allows.
+    NotOffered,
+    /// The DNS gave no answer, and nothing could be reached without it. Try again later.
+    Lookup,
+    /// Servers are known, and none could be reached. Try again later.
+    Attempts,
+    /// Every server that was reached showed a certificate that is not good for the domain.
+    Untrusted,
+    /// The total time limit was over.
+    TimedOut,
+    /// The caller cancelled.
+    Cancelled,
+    /// The options contradict each other, or something that they need is missing.
+    Configuration,
+    /// This machine has run out of sockets or memory, or gives no random numbers.
+    System,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner { kind, message: message.into(), report: None, source: None }))
+    }
+
+    /// The operating system said why.
+    pub(crate) fn caused_by(kind: ErrorKind, message: impl Into<String>, cause: io::Error) -> Self {
+        let mut error = Self::new(kind, message);
+        error.0.source = Some(Source::Io(cause));
+        error
+    }
+
+    /// This machine failed.
+    pub(crate) fn system(message: impl Into<String>, cause: io::Error) -> Self {
+        Self::caused_by(ErrorKind::System, message, cause)
+    }
+
+    pub(crate) fn with_report(mut self, report: Report) -> Self {
+        self.0.report = Some(report);
+        self
+    }
+
+    pub(crate) fn with_cause(mut self, cause: Option<AttemptError>) -> Self {
+        self.0.source = cause.map(Source::Attempt);
+        self
+    }
+
+    /// What kind of error it is.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// What happened until then; `None` when it failed before anything was sent.
+    #[must_use]
+    pub fn report(&self) -> Option<&Report> {
+        self.0.report.as_ref()
+    }
+
+    /// Whether trying again is of no use until the user, the program or the domain's owner has changed something.
+    ///
+    /// A certificate that is not trusted does not count as permanent: a captive portal and a wrong clock pass.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        match self.0.kind {
+            ErrorKind::InvalidDomain
+            | ErrorKind::NoSuchDomain
+            | ErrorKind::NotOffered
+            | ErrorKind::Configuration => true,
+            ErrorKind::Lookup
+            | ErrorKind::Attempts
+            | ErrorKind::Untrusted
+            | ErrorKind::TimedOut
+            | ErrorKind::Cancelled
+            | ErrorKind::System => false,
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = formatter.debug_struct("Error");
+        debug.field("kind", &self.0.kind).field("message", &self.0.message);
+        if let Some(source) = error::Error::source(self) {
+            debug.field("source", &source);
+        }
+        debug.field("report", &self.0.report).finish()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0.message)
+    }
+}
+
+impl error::Error for Error {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self.0.source.as_ref()? {
+            Source::Attempt(error) => Some(error),
+            Source::Io(error) => Some(error),
+            Source::Domain(error) => error::Error::source(error),
+        }
+    }
+}
+
+impl From<InvalidDomain> for Error {
+    fn from(error: InvalidDomain) -> Self {
+        let mut this = Self::new(ErrorKind::InvalidDomain, error.to_string());
+        this.0.source = Some(Source::Domain(error));
+        this
+    }
+}
+
+/// For functions that take anything that can become a [`Domain`](crate::Domain), a `Domain` included.
+impl From<Infallible> for Error {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+/// Never `Interrupted`, which many loops retry for ever, and never `WouldBlock`.
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        let kind = match error.kind() {
+            ErrorKind::InvalidDomain | ErrorKind::Configuration => io::ErrorKind::InvalidInput,
+            ErrorKind::NoSuchDomain | ErrorKind::NotOffered => io::ErrorKind::NotFound,
+            ErrorKind::Untrusted => io::ErrorKind::InvalidData,
+            ErrorKind::TimedOut => io::ErrorKind::TimedOut,
+            ErrorKind::Attempts => match &error.0.source {
+                Some(Source::Attempt(cause)) => {
+                    cause.io_error().map_or(io::ErrorKind::NotConnected, io::Error::kind)
+                }
+                Some(Source::Io(_) | Source::Domain(_)) | None => io::ErrorKind::NotConnected,
+            },
+            ErrorKind::Lookup | ErrorKind::Cancelled | ErrorKind::System => io::ErrorKind::Other,
+        };
+        let kind = match kind {
+            io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock => io::ErrorKind::NotConnected,
+            kind => kind,
+        };
+        Self::new(kind, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_as_small_as_a_pointer_and_crosses_threads() {
+        fn crosses<T: Send + Sync + error::Error>() {}
+        crosses::<Error>();
+        assert_eq!(size_of::<Error>(), size_of::<usize>());
+    }
+
+    // spec D9
+    #[test]
+    fn as_an_io_error_it_never_asks_to_be_retried_at_once() {
+        for kind in [ErrorKind::Cancelled, ErrorKind::TimedOut, ErrorKind::Lookup, ErrorKind::Attempts] {
+            let error = io::Error::from(Error::new(kind, "no"));
+            assert!(
+                !matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock),
+                "{kind:?}"
+            );
+        }
+        let interrupted = AttemptError::io(io::ErrorKind::WouldBlock.into());
+        let error = Error::new(ErrorKind::Attempts, "no").with_cause(Some(interrupted));
+        assert_eq!(io::Error::from(error).kind(), io::ErrorKind::NotConnected);
+        assert_eq!(io::Error::from(Error::new(ErrorKind::TimedOut, "late")).kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn the_display_has_one_line_and_the_cause_stands_in_the_source() {
+        let cause = AttemptError::io(io::Error::new(io::ErrorKind::ConnectionRefused, "refused"));
+        let error = Error::new(ErrorKind::Attempts, "cannot connect").with_cause(Some(cause));
+        assert_eq!(error.to_string(), "cannot connect");
+        assert_eq!(error::Error::source(&error).unwrap().to_string(), "refused");
+    }
+}

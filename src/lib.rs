@@ -1,0 +1,78 @@
+//! Opens secured XMPP connections, blocking.
+//!
+//! Give it the domain of an XMPP account, and it finds the domain's servers by their SRV records, both for direct TLS and
+//! for STARTTLS ([XEP-0368]), draws their order by priority and weight ([RFC 2782]), connects to them in a race that one
+//! dead server cannot stop ([RFC 8305]), and hands back one verified TLS stream.
+//!
+//! ```no_run
+//! use std::io::{Read, Write};
+//!
+//! let mut connection = xmpp_connect::connect("example.org")?;
+//! connection.write_all(b"<?xml version='1.0'?><stream:stream to='example.org' version='1.0' \
+//!     xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>")?;
+//! let mut answer = [0; 4096];
+//! let length = connection.read(&mut answer)?;
+//! println!("{}", String::from_utf8_lossy(&answer[..length]));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! No thread is started, no async runtime is needed, and there is no way to get a plain text stream.
+//!
+//! # How it is built
+//!
+//! ```text
+//! "example.org" -> Domain
+//!                    |
+//!      +-------------v-------------+  orders: ask, start, close, finished
+//!      |  Plan           (core)    | ------------------------------------------+
+//!      |   discovery: merge SRV,   |                                           v
+//!      |   draw the order          |                              +-------------------------+
+//!      |   race: what starts when  | <--------------------------- |  run: the one loop      |
+//!      +---------------------------+  facts: answers, stages,     |   waits in one place    |
+//!                                     failures, and the time      +-------------------------+
+//!      lookups: stub resolver or the caller's           attempts: TCP -> STARTTLS -> TLS
+//!                    |
+//!                    v
+//!               Connection: Read + Write, facts, report
+//! ```
+//!
+//! A core decides and does no IO; a driver does IO and decides nothing.
+//!
+//! [XEP-0368]: https://xmpp.org/extensions/xep-0368.html
+//! [RFC 2782]: https://www.rfc-editor.org/rfc/rfc2782
+//! [RFC 8305]: https://www.rfc-editor.org/rfc/rfc8305
+
+mod builder;
+mod connection;
+mod connector;
+mod deadline;
+mod dial;
+mod discovery;
+mod dns;
+mod domain;
+mod error;
+mod logging;
+mod plan;
+mod random;
+mod report;
+mod run;
+mod service;
+mod starttls;
+mod tls;
+mod wait;
+
+pub use rustls;
+
+pub use builder::ConnectorBuilder;
+pub use connection::{Connection, Parts};
+pub use connector::{Connector, Discovery, connect};
+pub use dial::addresses::AddressFamily;
+pub use dial::{AttemptError, Stage};
+pub use discovery::{Candidate, Origin, Policy};
+pub use dns::resolver::{Answers, Resolver};
+pub use dns::{Answer, AnswerSource, LookupError, LookupFacts, Question, Record, RecordKind, SrvRecord};
+pub use domain::{Domain, InvalidDomain};
+pub use error::{Error, ErrorKind};
+pub use report::{AttemptOutcome, AttemptReport, LookupReport, LookupResult, Report};
+pub use service::{Service, TlsMode};
+pub use tls::{CipherSuite, ProtocolVersion};

@@ -1,0 +1,399 @@
+//! Plan: one connect, decided. What to ask, what to dial when, and how it ends. No IO.
+//!
+//! Time, answers and what became of attempts come in through `handle_*`; [`Plan::poll`] gives what to do next.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use crate::deadline::Deadline;
+use crate::dial::addresses::Family;
+use crate::dial::race::{Entry, Race, RaceOrder};
+use crate::dial::{AttemptEvent, AttemptId};
+use crate::discovery::order::{Group, order};
+use crate::discovery::{Candidate, Discovered, Origin, Policy, SrvAnswer, merge};
+use crate::dns::{Answer, LookupError, LookupFacts, Question, RecordKind};
+use crate::domain::{Host, SpecialUse};
+use crate::error::{Error, ErrorKind};
+use crate::service::TlsMode;
+
+pub(crate) use self::task::{Goal, Order, Outcome, Route, Task};
+
+use self::questions::Questions;
+use self::targets::addresses_of;
+
+mod outcome;
+mod questions;
+#[cfg(test)]
+mod simulation;
+mod targets;
+mod task;
+#[cfg(test)]
+mod tests;
+
+/// How long one SRV answer with records waits for the other: some middleboxes drop the second of two parallel
+/// questions.
+pub(crate) const OTHER_SRV_DELAY: Duration = Duration::from_millis(1500);
+/// The limit of the whole connect.
+pub(crate) const TOTAL_LIMIT: Duration = Duration::from_secs(30);
+/// The limit of one lookup.
+pub(crate) const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
+/// How many candidates are tried, counted after ordering.
+pub(crate) const MAX_CANDIDATES: usize = 64;
+
+/// One of the two SRV questions.
+#[derive(Debug)]
+struct SrvQuestion {
+    tls: TlsMode,
+    question: Option<Question>,
+    answer: Option<(SrvAnswer, Instant)>,
+}
+
+/// How far the candidates are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Not yet.
+    Discovering,
+    /// Those of one SRV answer are dialled, the other one is missing.
+    HalfKnown,
+    /// All.
+    Known,
+    /// The connect is over.
+    Over,
+}
+
+/// One connect.
+pub(crate) struct Plan {
+    task: Task,
+    below: Box<dyn FnMut(u64) -> u64 + Send>,
+    started: Instant,
+    phase: Phase,
+    srv: Vec<SrvQuestion>,
+    questions: Questions,
+    /// Addresses from the additional sections of SRV answers.
+    hints: Vec<(Host, IpAddr)>,
+    /// All candidates by number, in the order in which they became known.
+    candidates: Vec<Candidate>,
+    /// The numbers of the candidates, in the order of the race.
+    order: Vec<usize>,
+    /// Hosts whose addresses have been asked for.
+    looked_up: Vec<Host>,
+    race: Race,
+    notes: Vec<String>,
+    /// How it has to end, decided outside the race.
+    verdict: Option<Error>,
+}
+
+impl Plan {
+    /// A connect that starts now. `below` is the source of random numbers (see [`order`]).
+    pub(crate) fn new(task: Task, below: Box<dyn FnMut(u64) -> u64 + Send>, now: Instant) -> Self {
+        let mut plan = Self {
+            race: Race::new(task.pace.clone(), now),
+            questions: Questions::new(task.lookup_limit),
+            task,
+            below,
+            started: now,
+            phase: Phase::Discovering,
+            srv: Vec::new(),
+            hints: Vec::new(),
+            candidates: Vec::new(),
+            order: Vec::new(),
+            looked_up: Vec::new(),
+            notes: Vec::new(),
+            verdict: None,
+        };
+        plan.begin(now);
+        plan
+    }
+
+    fn begin(&mut self, now: Instant) {
+        match self.task.route.clone() {
+            Route::Domain => self.begin_discovery(&self.task.domain.host().clone(), now),
+            Route::OtherHost(host) => self.begin_discovery(&host, now),
+            Route::Explicit { host, port, tls } => {
+                self.use_only(Candidate::single(tls, host, port, Origin::Explicit), now);
+            }
+            Route::Connected { peer, tls } => {
+                self.use_only(
+                    Candidate::single(tls, Host::Address(peer.ip()), peer.port(), Origin::Explicit),
+                    now,
+                );
+            }
+        }
+    }
+
+    /// Asks both SRV questions and, for the fallback and for a target equal to the domain, the address questions.
+    fn begin_discovery(&mut self, host: &Host, now: Instant) {
+        if let Host::Address(_) = host {
+            return self.use_default_port(host, Origin::Address, now);
+        }
+        match host.special_use() {
+            SpecialUse::None | SpecialUse::MulticastDns => {}
+            SpecialUse::Onion | SpecialUse::Invalid => {
+                self.verdict = Some(Error::new(ErrorKind::InvalidDomain, outcome::no_dns(host)));
+                return;
+            }
+            SpecialUse::Loopback => return self.use_default_port(host, Origin::Fallback, now),
+        }
+        for tls in [TlsMode::Direct, TlsMode::StartTls] {
+            if !self.task.policy.allows(tls) {
+                continue;
+            }
+            let name = host.srv_name(self.task.service.srv_prefix(tls));
+            let question = name.map(|name| Question::new(&name, RecordKind::Srv));
+            // A name that is too long for the prefix has no SRV records.
+            let answer = question.is_none().then_some((SrvAnswer::None, now));
+            if let Some(question) = &question {
+                self.questions.want(question.clone());
+            }
+            self.srv.push(SrvQuestion { tls, question, answer });
+        }
+        if self.task.goal == Goal::Connect && self.task.policy != Policy::DirectOnly {
+            self.want_addresses(host);
+        }
+    }
+
+    /// No SRV records: the host itself, STARTTLS (RFC 6120 section 3.2.2).
+    fn use_default_port(&mut self, host: &Host, origin: Origin, now: Instant) {
+        if self.task.policy == Policy::DirectOnly {
+            self.verdict = Some(Error::new(
+                ErrorKind::Configuration,
+                format!(
+                    "direct TLS to {host} needs a port, which only SRV records tell; name it with connect_to"
+                ),
+            ));
+            return;
+        }
+        let port = self.task.service.fallback_port();
+        self.use_only(Candidate::single(TlsMode::StartTls, host.clone(), port, origin), now);
+    }
+
+    fn use_only(&mut self, candidate: Candidate, now: Instant) {
+        self.phase = Phase::Known;
+        self.set_candidates(vec![candidate], now);
+    }
+
+    /// An answer has come.
+    pub(crate) fn handle_answer(
+        &mut self,
+        question: &Question,
+        result: Result<Answer, LookupError>,
+        facts: LookupFacts,
+        now: Instant,
+    ) {
+        if !self.questions.answer(question, result, Some(facts), now) {
+            return;
+        }
+        self.use_answer(question, now);
+    }
+
+    fn use_answer(&mut self, question: &Question, now: Instant) {
+        let Some(result) = self.questions.result(question) else { return };
+        match question.kind() {
+            RecordKind::Srv => {
+                let hints = result.as_ref().map(|answer| answer.additional().to_vec()).unwrap_or_default();
+                for srv in self.srv.iter_mut().filter(|srv| srv.question.as_ref() == Some(question)) {
+                    srv.answer = Some((SrvAnswer::read(result, srv.tls), now));
+                }
+                let hints = hints.into_iter();
+                self.hints
+                    .extend(hints.filter_map(|(name, address)| Some((Host::of_srv_target(&name)?, address))));
+                self.discover(now);
+            }
+            RecordKind::Ipv6 | RecordKind::Ipv4 => {
+                let family = if question.kind() == RecordKind::Ipv6 { Family::Ipv6 } else { Family::Ipv4 };
+                let addresses = result.as_ref().map(addresses_of).unwrap_or_default();
+                let host = Host::Name(question.name().to_owned());
+                self.race.handle_addresses(&host, family, &addresses, now);
+            }
+        }
+    }
+
+    /// What became of an attempt.
+    pub(crate) fn handle_attempt(&mut self, id: AttemptId, event: AttemptEvent, now: Instant) {
+        if let AttemptEvent::Failed(error) = &event {
+            if error.is_exhaustion() && self.verdict.is_none() {
+                let message =
+                    format!("cannot connect to {}: this machine has no more sockets", self.task.domain);
+                self.verdict = Some(Error::new(ErrorKind::System, message).with_cause(Some(error.clone())));
+            }
+        }
+        self.race.handle_attempt(id, event, now);
+    }
+
+    /// The caller has cancelled.
+    pub(crate) fn handle_cancel(&mut self) {
+        if self.verdict.is_none() {
+            let message = format!("connecting to {} was cancelled", self.task.domain);
+            self.verdict = Some(Error::new(ErrorKind::Cancelled, message));
+        }
+    }
+
+    /// What to do next. To be asked again until it says nothing.
+    pub(crate) fn poll(&mut self, now: Instant) -> Option<Order> {
+        if self.phase == Phase::Over {
+            return None;
+        }
+        if let Some(error) = self.verdict.take() {
+            return Some(self.fail(error, now));
+        }
+        if let Some(question) = self.questions.expire(now) {
+            self.use_answer(&question, now);
+            return Some(Order::GiveUp(question));
+        }
+        self.discover(now);
+        if let Some(order) = self.finish_discovery(now) {
+            return Some(order);
+        }
+        if self.total().is_over(now) && !self.race.is_won() {
+            let error = self.timed_out();
+            return Some(self.fail(error, now));
+        }
+        self.look_up_due_hosts(now);
+        self.race_order(now).or_else(|| self.questions.to_ask(now).map(Order::Ask))
+    }
+
+    /// When [`Self::poll`] has something to say without anything having happened.
+    pub(crate) fn wake_at(&self, now: Instant) -> Deadline {
+        let half_known = match self.phase {
+            Phase::Discovering => {
+                self.half_known_at().map_or(Deadline::NEVER, |at| Deadline::after(at, OTHER_SRV_DELAY))
+            }
+            Phase::HalfKnown | Phase::Known | Phase::Over => Deadline::NEVER,
+        };
+        self.total().min(self.questions.wake_at()).min(half_known).min(self.race.wake_at(now))
+    }
+
+    fn total(&self) -> Deadline {
+        Deadline::after(self.started, self.task.total_limit)
+    }
+
+    /// When the first answer with records came, while the other answer is missing.
+    fn half_known_at(&self) -> Option<Instant> {
+        if self.task.goal == Goal::Discover || self.srv.iter().all(|srv| srv.answer.is_some()) {
+            return None;
+        }
+        self.srv.iter().find_map(|srv| match srv.answer {
+            Some((SrvAnswer::Candidates(_), at)) => Some(at),
+            Some((SrvAnswer::None | SrvAnswer::NotOffered | SrvAnswer::Failed, _)) | None => None,
+        })
+    }
+
+    /// Turns SRV answers into candidates, as soon as there is enough of them.
+    fn discover(&mut self, now: Instant) {
+        let complete = self.srv.iter().all(|srv| srv.answer.is_some());
+        let half = self.half_known_at().is_some_and(|at| Deadline::after(at, OTHER_SRV_DELAY).is_over(now));
+        match self.phase {
+            Phase::Discovering if complete && !self.srv.is_empty() => self.phase = Phase::Known,
+            Phase::Discovering if half => self.phase = Phase::HalfKnown,
+            Phase::HalfKnown if complete => self.phase = Phase::Known,
+            Phase::Discovering | Phase::HalfKnown | Phase::Known | Phase::Over => return,
+        }
+        let answer = |tls: TlsMode| {
+            let srv = self.srv.iter().find(|srv| srv.tls == tls)?;
+            Some(srv.answer.as_ref().map_or(SrvAnswer::Failed, |(answer, _)| answer.clone()))
+        };
+        match merge(answer(TlsMode::Direct), answer(TlsMode::StartTls)) {
+            Discovered::Candidates(candidates) => self.set_candidates(candidates, now),
+            Discovered::Fallback => {
+                let host = self.discovered_host().clone();
+                let port = self.task.service.fallback_port();
+                self.set_candidates(
+                    vec![Candidate::single(TlsMode::StartTls, host, port, Origin::Fallback)],
+                    now,
+                );
+            }
+            Discovered::NotOffered => self.verdict = Some(self.not_offered()),
+            Discovered::NotOfferedAndFailed => self.verdict = Some(self.not_offered_and_failed()),
+            Discovered::Failed => self.verdict = Some(self.lookup_failed()),
+        }
+    }
+
+    /// The host whose SRV records count.
+    fn discovered_host(&self) -> &Host {
+        match &self.task.route {
+            Route::OtherHost(host) => host,
+            Route::Domain | Route::Explicit { .. } | Route::Connected { .. } => self.task.domain.host(),
+        }
+    }
+
+    /// Draws the order of `candidates`, all that are known now. Those that have started keep their places in front.
+    fn set_candidates(&mut self, candidates: Vec<Candidate>, now: Instant) {
+        let attempts = self.race.attempts();
+        let mut numbers: Vec<usize> = self.order.clone();
+        numbers.retain(|number| attempts.iter().any(|attempt| attempt.candidate == *number));
+        let is_started = |candidate: &Candidate| {
+            numbers.iter().any(|number| self.candidates.get(*number) == Some(candidate))
+        };
+        let waiting: Vec<Candidate> =
+            candidates.into_iter().filter(|candidate| !is_started(candidate)).collect();
+        for candidate in order(waiting, self.task.policy, &mut self.below) {
+            let known = self.candidates.iter().position(|known| *known == candidate);
+            numbers.push(known.unwrap_or_else(|| {
+                self.candidates.push(candidate);
+                self.candidates.len() - 1
+            }));
+        }
+        if numbers.len() > MAX_CANDIDATES {
+            let cut = numbers.len() - MAX_CANDIDATES;
+            self.notes.push(format!("{cut} candidates were left out: {MAX_CANDIDATES} are tried"));
+            numbers.truncate(MAX_CANDIDATES);
+        }
+        self.order = numbers;
+        let entries = self.order.iter().filter_map(|number| self.entry(*number)).collect();
+        self.race.set_entries(entries, now);
+    }
+
+    fn entry(&self, number: usize) -> Option<Entry> {
+        let candidate = self.candidates.get(number)?;
+        Some(Entry {
+            candidate: number,
+            group: Group::of(candidate, self.task.policy),
+            host: candidate.host().clone(),
+            port: candidate.port(),
+            tls: candidate.tls(),
+        })
+    }
+
+    /// With the goal to discover only, that is all.
+    fn finish_discovery(&mut self, now: Instant) -> Option<Order> {
+        match (self.task.goal, self.phase) {
+            (Goal::Discover, Phase::Known) if self.verdict.is_none() => {
+                let report = self.report(now);
+                self.phase = Phase::Over;
+                Some(Order::Finished(Outcome::Discovered(report)))
+            }
+            (Goal::Discover | Goal::Connect, _) => None,
+        }
+    }
+
+    fn race_order(&mut self, now: Instant) -> Option<Order> {
+        if self.order.is_empty() || self.task.goal == Goal::Discover {
+            return None;
+        }
+        match self.race.poll(now)? {
+            RaceOrder::Start { id, candidate, address } => {
+                let candidate = self.candidates.get(candidate)?.clone();
+                Some(Order::Start { id, candidate, address })
+            }
+            RaceOrder::Close(id) => Some(Order::Close(id)),
+            RaceOrder::Won(id) => {
+                let report = self.report(now);
+                self.phase = Phase::Over;
+                Some(Order::Finished(Outcome::Connected(id, report)))
+            }
+            // The other SRV answer may bring more.
+            RaceOrder::Lost if self.phase == Phase::HalfKnown => None,
+            RaceOrder::Lost => {
+                let error = self.lost();
+                Some(self.fail(error, now))
+            }
+        }
+    }
+
+    fn fail(&mut self, error: Error, now: Instant) -> Order {
+        self.race.abandon(now);
+        let report = self.report(now);
+        self.phase = Phase::Over;
+        Order::Finished(Outcome::Failed(error.with_report(report)))
+    }
+}

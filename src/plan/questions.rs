@@ -1,0 +1,104 @@
+//! The questions of one connect: which are to be asked, which are out, and their answers. No IO.
+
+use std::time::{Duration, Instant};
+
+use crate::deadline::Deadline;
+use crate::dns::{Answer, LookupError, LookupFacts, Question};
+
+/// How many questions are out at once.
+const MAX_OUTSTANDING: usize = 16;
+
+/// One question and what became of it.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) question: Question,
+    pub(super) asked: Option<Instant>,
+    pub(super) answered: Option<Instant>,
+    pub(super) result: Option<Result<Answer, LookupError>>,
+    pub(super) facts: Option<LookupFacts>,
+}
+
+impl Asked {
+    fn is_out(&self) -> bool {
+        self.asked.is_some() && self.result.is_none()
+    }
+}
+
+/// All questions of one connect. None is asked twice.
+#[derive(Debug)]
+pub(super) struct Questions {
+    limit: Duration,
+    list: Vec<Asked>,
+}
+
+impl Questions {
+    pub(super) fn new(limit: Duration) -> Self {
+        Self { limit, list: Vec::new() }
+    }
+
+    /// All, in the order in which they were wanted.
+    pub(super) fn list(&self) -> &[Asked] {
+        &self.list
+    }
+
+    /// Queues a question, unless it was queued before.
+    pub(super) fn want(&mut self, question: Question) {
+        if self.list.iter().all(|asked| asked.question != question) {
+            self.list.push(Asked { question, asked: None, answered: None, result: None, facts: None });
+        }
+    }
+
+    /// The questions to send now, all at once.
+    pub(super) fn to_ask(&mut self, now: Instant) -> Option<Vec<Question>> {
+        let out = self.list.iter().filter(|asked| asked.is_out()).count();
+        let waiting = self.list.iter_mut().filter(|asked| asked.asked.is_none());
+        let mut questions = Vec::new();
+        for asked in waiting.take(MAX_OUTSTANDING.saturating_sub(out)) {
+            asked.asked = Some(now);
+            questions.push(asked.question.clone());
+        }
+        (!questions.is_empty()).then_some(questions)
+    }
+
+    /// Notes an answer. False when nobody waits for it.
+    pub(super) fn answer(
+        &mut self,
+        question: &Question,
+        result: Result<Answer, LookupError>,
+        facts: Option<LookupFacts>,
+        now: Instant,
+    ) -> bool {
+        let Some(asked) = self.list.iter_mut().find(|asked| asked.is_out() && asked.question == *question)
+        else {
+            return false;
+        };
+        asked.answered = Some(now);
+        asked.result = Some(result);
+        asked.facts = facts;
+        true
+    }
+
+    /// Gives up one question whose limit is over.
+    pub(super) fn expire(&mut self, now: Instant) -> Option<Question> {
+        let expired = |asked: &&Asked| asked.is_out() && self.limit_of(asked).is_over(now);
+        let question = self.list.iter().find(expired)?.question.clone();
+        let error = LookupError::new(format!("no answer within {:?}", self.limit));
+        self.answer(&question, Err(error), None, now);
+        Some(question)
+    }
+
+    /// The answer to a question, where it is known.
+    pub(super) fn result(&self, question: &Question) -> Option<&Result<Answer, LookupError>> {
+        self.list.iter().find(|asked| asked.question == *question)?.result.as_ref()
+    }
+
+    /// When the next limit is over.
+    pub(super) fn wake_at(&self) -> Deadline {
+        let out = self.list.iter().filter(|asked| asked.is_out());
+        out.map(|asked| self.limit_of(asked)).min().unwrap_or(Deadline::NEVER)
+    }
+
+    fn limit_of(&self, asked: &Asked) -> Deadline {
+        asked.asked.map_or(Deadline::NEVER, |at| Deadline::after(at, self.limit))
+    }
+}

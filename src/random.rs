@@ -1,0 +1,90 @@
+//! Random numbers of the operating system, by way of the TLS provider, so that no further crate is needed.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustls::crypto::CryptoProvider;
+
+/// A source of random numbers. It never panics: where the system gives none, it gives zeros and says so.
+#[derive(Clone)]
+pub(crate) struct Random {
+    provider: Arc<CryptoProvider>,
+    failed: Arc<AtomicBool>,
+}
+
+impl Random {
+    pub(crate) fn new(provider: &Arc<CryptoProvider>) -> Self {
+        Self { provider: Arc::clone(provider), failed: Arc::new(AtomicBool::new(false)) }
+    }
+
+    /// 64 random bits.
+    pub(crate) fn bits(&self) -> u64 {
+        let mut bytes = [0; 8];
+        if self.provider.secure_random.fill(&mut bytes).is_err() {
+            self.failed.store(true, Ordering::Release);
+        }
+        u64::from_ne_bytes(bytes)
+    }
+
+    /// A number from 0 up to, not including, `bound`, all equally probable; 0 for 0.
+    pub(crate) fn below(&self, bound: u64) -> u64 {
+        below(bound, || self.bits())
+    }
+
+    /// Whether the operating system failed to give random numbers.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+}
+
+impl fmt::Debug for Random {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Random").finish_non_exhaustive()
+    }
+}
+
+/// Lemire, "Fast Random Integer Generation in an Interval" (2019): the high half of a product, with the few numbers that
+/// would come up too often drawn again.
+fn below(bound: u64, mut bits: impl FnMut() -> u64) -> u64 {
+    let Some(excess) = bound.wrapping_neg().checked_rem(bound) else { return 0 };
+    loop {
+        let product = u128::from(bits()) * u128::from(bound);
+        let [low, high] = [product, product >> 64]
+            .map(|half| u64::try_from(half & u128::from(u64::MAX)).unwrap_or_default());
+        // With a source that fails, 0 comes for ever: 0 is as good as any other then.
+        if low >= excess || product == 0 {
+            return high;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // spec C4
+    #[test]
+    fn numbers_are_below_the_bound_and_those_in_excess_are_drawn_again() {
+        assert_eq!(below(0, || 7), 0);
+        assert_eq!(below(1, || u64::MAX), 0);
+        assert_eq!(below(10, || u64::MAX), 9);
+        assert_eq!(below(3, || 1 << 63), 1);
+        // 2^64 = 3n + 1: one of the numbers is one too many. It is the one whose product has a low half of 0.
+        assert_eq!((u64::MAX - 3 + 1) % 3, 1);
+        // With 2^63 + 1 nearly every second number is in excess.
+        let mut source = [1, 2, u64::MAX].into_iter();
+        let number = below((1 << 63) + 1, || source.next().unwrap());
+        assert!(number <= 1 << 63);
+    }
+
+    // spec C4
+    #[test]
+    #[cfg(feature = "ring")]
+    fn the_system_gives_numbers_that_differ() {
+        let random = Random::new(&Arc::new(rustls::crypto::ring::default_provider()));
+        assert_ne!((random.bits(), random.bits()), (random.bits(), random.bits()));
+        assert!((0..1000).all(|_| random.below(10) < 10));
+        assert!(!random.has_failed());
+    }
+}

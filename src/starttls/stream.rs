@@ -1,0 +1,300 @@
+//! The far end's stream up to TLS: the restricted XML of RFC 6120 section 11.1, within fixed bounds. No IO.
+
+use rxml::error::EndOrError;
+use rxml::parser::CommentMode;
+use rxml::{AttrMap, Event, Namespace, Options, Parse, Parser, WithOptions};
+
+use super::begin::{Begin, is_white_space};
+use super::error::{Ending, Fault, LooksLike, StreamError, quoted};
+use super::{STREAMS_NAMESPACE, TLS_NAMESPACE};
+
+/// The most that is read before TLS, in bytes. Real servers send about one thousand.
+const LONGEST: usize = 64 * 1024;
+/// The most elements inside one another: the parser's time to look up a namespace grows with it.
+const DEEPEST: usize = 256;
+/// The namespace of the conditions of a stream error (RFC 6120 section 4.9.2).
+const CONDITIONS_NAMESPACE: &str = "urn:ietf:params:xml:ns:xmpp-streams";
+/// A name of 253 characters in brackets and a port; what is longer is no host.
+const LONGEST_HOST: usize = 261;
+/// More of a stream error's text is not kept, in bytes.
+const LONGEST_TEXT: usize = 1024;
+
+/// What the stream brings, in the order of its coming.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Item {
+    /// The stream header, with `version` >= 1.0.
+    Header,
+    /// The stream features, complete.
+    Features {
+        /// Whether they offer STARTTLS.
+        starttls: bool,
+    },
+    /// `<failure/>` to STARTTLS: its beginning.
+    Failure,
+    /// `<proceed/>`, complete and empty.
+    Proceed,
+}
+
+/// The far end's stream. After an error it must not be read on.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    parser: Parser,
+    received: usize,
+    /// Open elements, the stream among them.
+    depth: usize,
+    state: State,
+}
+
+/// Where in the stream the reader is.
+#[derive(Debug)]
+enum State {
+    Begin(Begin),
+    Header,
+    /// Behind a header without `version` >= 1.0: only a stream error, which says more, can follow.
+    OldHeader(Option<String>),
+    /// Between the children of the stream.
+    Children,
+    Features {
+        starttls: bool,
+    },
+    Error(ErrorElement),
+    Proceed,
+    /// In a child that is none of RFC 6120's.
+    Skipped,
+}
+
+impl Stream {
+    pub(crate) fn new() -> Self {
+        // No token can reach this limit, so that LONGEST is the only bound on length.
+        let options = Options { max_token_length: LONGEST, context: None, comments: CommentMode::Reject };
+        Self {
+            parser: Parser::with_options(options),
+            received: 0,
+            depth: 0,
+            state: State::Begin(Begin::default()),
+        }
+    }
+
+    /// Reads up to the end of the next item, not a byte further; `None` when all bytes are used up.
+    ///
+    /// # Errors
+    /// What makes this no XMPP stream, or one that has ended.
+    pub(crate) fn next(&mut self, bytes: &mut &[u8]) -> Result<Option<Item>, Fault> {
+        let room = LONGEST.saturating_sub(self.received);
+        let (mut allowed, excess) = bytes.split_at(room.min(bytes.len()));
+        let before = allowed.len();
+        let item = self.read(&mut allowed)?;
+        let used = before.saturating_sub(allowed.len());
+        self.received = self.received.saturating_add(used);
+        *bytes = bytes.get(used..).unwrap_or_default();
+        if item.is_none() && !excess.is_empty() { Err(Fault::TooLong) } else { Ok(item) }
+    }
+
+    /// What it means when nothing more comes, where more than that can be told.
+    pub(crate) fn unfinished(&self) -> Option<Fault> {
+        match &self.state {
+            State::Begin(begin) => begin.unfinished(),
+            State::OldHeader(version) => Some(Fault::Version(version.clone())),
+            State::Error(element) if element.condition.is_some() => Some(Fault::Stream(element.finish())),
+            State::Header
+            | State::Children
+            | State::Features { .. }
+            | State::Error(_)
+            | State::Proceed
+            | State::Skipped => None,
+        }
+    }
+
+    fn read(&mut self, bytes: &mut &[u8]) -> Result<Option<Item>, Fault> {
+        if let State::Begin(begin) = &mut self.state {
+            let Some(start) = begin.read(bytes)? else { return Ok(None) };
+            self.state = State::Header;
+            if let Some(item) = self.parse(&mut start.as_slice())? {
+                return Ok(Some(item));
+            }
+        }
+        self.parse(bytes)
+    }
+
+    fn parse(&mut self, bytes: &mut &[u8]) -> Result<Option<Item>, Fault> {
+        loop {
+            let item = match self.parser.parse(bytes, false) {
+                Ok(Some(Event::XmlDeclaration(..))) => None,
+                Ok(Some(Event::StartElement(_, (namespace, name), attributes))) => {
+                    self.start_element(&namespace, &name, &attributes)?
+                }
+                Ok(Some(Event::EndElement(_))) => self.end_element()?,
+                Ok(Some(Event::Text(_, text))) => self.text(&text)?,
+                Ok(None) | Err(EndOrError::NeedMoreData) => return Ok(None),
+                Err(EndOrError::Error(error)) => return Err(Fault::Xml(error)),
+            };
+            if item.is_some() {
+                return Ok(item);
+            }
+        }
+    }
+
+    fn start_element(
+        &mut self,
+        namespace: &str,
+        name: &str,
+        attributes: &AttrMap,
+    ) -> Result<Option<Item>, Fault> {
+        self.depth = self.depth.saturating_add(1);
+        if self.depth > DEEPEST {
+            return Err(Fault::TooDeep);
+        }
+        match &mut self.state {
+            State::Begin(_) | State::Header => return self.header(namespace, name, attributes),
+            State::OldHeader(_) if (namespace, name) == (STREAMS_NAMESPACE, "error") => {
+                self.state = State::Error(ErrorElement::default());
+            }
+            State::OldHeader(version) => return Err(Fault::Version(version.take())),
+            State::Children => return self.child(namespace, name),
+            State::Features { starttls } => {
+                // Only a direct child of the features, which are a child of the stream, is an offer (RFC 6120
+                // section 5.4.1).
+                if self.depth == 3 && (namespace, name) == (TLS_NAMESPACE, "starttls") {
+                    *starttls = true;
+                }
+            }
+            State::Error(element) => element.start_element(self.depth, namespace, name),
+            State::Proceed => return Err(unexpected_element(name, " inside <proceed/>")),
+            State::Skipped => {}
+        }
+        Ok(None)
+    }
+
+    fn header(&mut self, namespace: &str, name: &str, attributes: &AttrMap) -> Result<Option<Item>, Fault> {
+        if (namespace, name) != (STREAMS_NAMESPACE, "stream") {
+            return Err(match name.eq_ignore_ascii_case("html") {
+                true => Fault::NotXmpp(LooksLike::Http),
+                false => unexpected_element(name, " as the root of its stream"),
+            });
+        }
+        let version = attributes.get(&Namespace::NONE, "version").map(String::as_str);
+        if version.is_some_and(is_version_1_or_later) {
+            self.state = State::Children;
+            Ok(Some(Item::Header))
+        } else {
+            self.state = State::OldHeader(version.map(quoted));
+            Ok(None)
+        }
+    }
+
+    fn child(&mut self, namespace: &str, name: &str) -> Result<Option<Item>, Fault> {
+        self.state = match (namespace, name) {
+            (STREAMS_NAMESPACE, "features") => State::Features { starttls: false },
+            (STREAMS_NAMESPACE, "error") => State::Error(ErrorElement::default()),
+            (TLS_NAMESPACE, "proceed") => State::Proceed,
+            (TLS_NAMESPACE, "failure") => return Ok(Some(Item::Failure)),
+            (STREAMS_NAMESPACE | TLS_NAMESPACE, other) => return Err(unexpected_element(other, "")),
+            (_, _) => State::Skipped,
+        };
+        Ok(None)
+    }
+
+    fn end_element(&mut self) -> Result<Option<Item>, Fault> {
+        self.depth = self.depth.saturating_sub(1);
+        let item = match &mut self.state {
+            State::OldHeader(version) => return Err(Fault::Version(version.take())),
+            State::Children => return Err(Fault::Ended(Ending::Stream)),
+            State::Error(element) if self.depth == 1 => return Err(Fault::Stream(element.finish())),
+            State::Features { starttls } if self.depth == 1 => Some(Item::Features { starttls: *starttls }),
+            State::Proceed if self.depth == 1 => Some(Item::Proceed),
+            State::Skipped if self.depth == 1 => None,
+            State::Begin(_)
+            | State::Header
+            | State::Error(_)
+            | State::Features { .. }
+            | State::Proceed
+            | State::Skipped => return Ok(None),
+        };
+        self.state = State::Children;
+        Ok(item)
+    }
+
+    fn text(&mut self, text: &str) -> Result<Option<Item>, Fault> {
+        match &mut self.state {
+            State::OldHeader(_) | State::Children if text.bytes().all(is_white_space) => {}
+            State::OldHeader(version) => return Err(Fault::Version(version.take())),
+            // Between first-level elements only white space may stand (RFC 6120 section 11.7).
+            State::Children => return Err(Fault::Unexpected("text between elements".to_owned())),
+            State::Proceed => return Err(Fault::Unexpected("text inside <proceed/>".to_owned())),
+            State::Error(element) => element.text(self.depth, text),
+            State::Begin(_) | State::Header | State::Features { .. } | State::Skipped => {}
+        }
+        Ok(None)
+    }
+}
+
+/// A `<stream:error/>` that is being read (RFC 6120 section 4.9.2).
+#[derive(Debug, Default)]
+struct ErrorElement {
+    condition: Option<String>,
+    text: String,
+    host: String,
+    inside: Inside,
+}
+
+/// What character data in a child of an error is.
+#[derive(Clone, Copy, Debug, Default)]
+enum Inside {
+    Text,
+    Host,
+    #[default]
+    Other,
+}
+
+impl ErrorElement {
+    fn start_element(&mut self, depth: usize, namespace: &str, name: &str) {
+        if depth != 3 {
+            return;
+        }
+        self.inside = if namespace != CONDITIONS_NAMESPACE {
+            Inside::Other
+        } else if name == "text" {
+            // One in another language may follow: the first will do.
+            if self.text.trim().is_empty() { Inside::Text } else { Inside::Other }
+        } else if self.condition.is_some() {
+            Inside::Other
+        } else {
+            self.condition = Some(quoted(name));
+            if name == "see-other-host" { Inside::Host } else { Inside::Other }
+        };
+    }
+
+    fn text(&mut self, depth: usize, text: &str) {
+        let into = match (depth, self.inside) {
+            // In the error itself, as servers older than XMPP 1.0 write it.
+            (2, Inside::Text | Inside::Host | Inside::Other) if self.condition.is_none() => &mut self.text,
+            (3, Inside::Text) => &mut self.text,
+            (3, Inside::Host) => &mut self.host,
+            (_, Inside::Text | Inside::Host | Inside::Other) => return,
+        };
+        if into.len() < LONGEST_TEXT {
+            into.push_str(text);
+        }
+    }
+
+    fn finish(&self) -> StreamError {
+        let text = self.text.trim();
+        let host = self.host.trim();
+        StreamError {
+            condition: self.condition.clone(),
+            text: (!text.is_empty()).then(|| quoted(text)),
+            see_other_host: (1..=LONGEST_HOST).contains(&host.len()).then(|| host.to_owned()),
+        }
+    }
+}
+
+/// Two numbers with a dot between them; leading zeros do not count (RFC 6120 section 4.7.5).
+fn is_version_1_or_later(version: &str) -> bool {
+    let Some((major, minor)) = version.split_once('.') else { return false };
+    let are_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    are_digits(major) && are_digits(minor) && major.bytes().any(|byte| byte != b'0')
+}
+
+fn unexpected_element(name: &str, place: &str) -> Fault {
+    Fault::Unexpected(format!("element <{}>{place}", quoted(name)))
+}

@@ -1,0 +1,96 @@
+//! Tests of the negotiation: every script is played whole, byte by byte, and cut at every position.
+
+mod answers;
+mod bounds;
+mod forms;
+mod refusals;
+mod servers;
+
+use super::error::LooksLike;
+use super::{Fault, Negotiation, Opening, Progress, Step};
+
+const HEADER: &str = "<?xml version='1.0'?><stream:stream xmlns='jabber:client' version='1.0' \
+    xmlns:stream='http://etherx.jabber.org/streams' from='example.org' id='1'>";
+const FEATURES: &str =
+    "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/></stream:features>";
+const PROCEED: &str = "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
+const FAILURE: &str = "<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Pipelined,
+    Strict,
+}
+
+/// Where a script has led, and how far the negotiation had come.
+type Outcome = (Result<Progress, Fault>, Step);
+
+fn negotiation(form: Form) -> Negotiation {
+    let opening = Opening { to: "example.org", from: None, namespace: "jabber:client" };
+    Negotiation::new(&opening, form == Form::Pipelined)
+}
+
+/// Plays pieces of the far end, and takes what we send after each, as the driver does.
+fn play<'a>(form: Form, pieces: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
+    let mut negotiation = negotiation(form);
+    negotiation.output();
+    let mut result = Ok(Progress::More);
+    for piece in pieces {
+        result = negotiation.handle_bytes(piece);
+        negotiation.output();
+        if let Err(error) = &result {
+            assert_eq!(&negotiation.handle_bytes(b"<x/>").unwrap_err(), error, "an error is final");
+            assert_eq!(&negotiation.handle_end(), error, "an error is final");
+            assert_eq!(error.step(), negotiation.step());
+            break;
+        }
+    }
+    (result.map_err(|error| without_bytes(error.fault())), negotiation.step())
+}
+
+/// The one thing that may depend on how the bytes arrive: how many of them an error shows.
+fn without_bytes(fault: &Fault) -> Fault {
+    match fault {
+        Fault::NotXmpp(LooksLike::Unknown(_)) => Fault::NotXmpp(LooksLike::Unknown(String::new())),
+        other => other.clone(),
+    }
+}
+
+/// Plays a script in every way, with the same result. What the far end sends only after something of ours is a part
+/// of its own.
+fn outcome(form: Form, parts: &[&[u8]]) -> Outcome {
+    let whole = play(form, parts.iter().copied());
+    let bytes = parts.iter().flat_map(|part| part.chunks(1));
+    assert_eq!(play(form, bytes), whole, "byte by byte");
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    for position in 0..=length {
+        let mut pieces = Vec::new();
+        let mut start = 0;
+        for part in parts {
+            let (before, behind) = part.split_at(position.saturating_sub(start).min(part.len()));
+            pieces.extend([before, behind]);
+            start += part.len();
+        }
+        assert_eq!(play(form, pieces), whole, "cut at {position}");
+    }
+    whole
+}
+
+/// The outcome of a script in the pipelined form.
+fn pipelined(script: &str) -> Outcome {
+    outcome(Form::Pipelined, &[script.as_bytes()])
+}
+
+/// The fault that a script in the pipelined form ends with.
+fn fault(script: &str) -> Fault {
+    let (result, _) = pipelined(script);
+    result.expect_err(script)
+}
+
+/// What is unexpected in a script.
+fn unexpected(script: &str) -> String {
+    match fault(script) {
+        Fault::Unexpected(what) => what,
+        other => panic!("{script}: {other:?}"),
+    }
+}

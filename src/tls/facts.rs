@@ -1,0 +1,73 @@
+//! What TLS has agreed on, in types of our own: the numbers and names of the IANA registry.
+
+use std::fmt;
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProtocolVersion(rustls::ProtocolVersion);
+
+impl ProtocolVersion {
+    pub(crate) fn new(version: rustls::ProtocolVersion) -> Self {
+        Self(version)
+    }
+
+    /// The number on the wire: 0x0303 for TLS 1.2, 0x0304 for TLS 1.3.
+    #[must_use]
+    pub fn number(self) -> u16 {
+        self.0.into()
+    }
+}
+
+/// `TLS 1.3`.
+impl fmt::Display for ProtocolVersion {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            rustls::ProtocolVersion::TLSv1_3 => formatter.write_str("TLS 1.3"),
+            rustls::ProtocolVersion::TLSv1_2 => formatter.write_str("TLS 1.2"),
+            other => write!(formatter, "{:#06x}", u16::from(other)),
+        }
+    }
+}
+
+/// A cipher suite of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CipherSuite(rustls::CipherSuite);
+
+impl CipherSuite {
+    pub(crate) fn new(suite: rustls::CipherSuite) -> Self {
+        Self(suite)
+    }
+
+    /// The number in IANA's registry "TLS Cipher Suites".
+    #[must_use]
+    pub fn number(self) -> u16 {
+        self.0.into()
+    }
+}
+
+/// The name in IANA's registry: `TLS_AES_128_GCM_SHA256`.
+impl fmt::Display for CipherSuite {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_str() {
+            // rustls sets the suites of TLS 1.3 apart by their names.
+            Some(name) => formatter.write_str(&name.replacen("TLS13_", "TLS_", 1)),
+            None => write!(formatter, "{:#06x}", self.number()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // spec G5
+    #[test]
+    fn versions_and_suites_have_the_names_and_numbers_of_the_registry() {
+        let version = ProtocolVersion::new(rustls::ProtocolVersion::TLSv1_3);
+        assert_eq!((version.to_string().as_str(), version.number()), ("TLS 1.3", 0x0304));
+        let suite = CipherSuite::new(rustls::CipherSuite::TLS13_AES_128_GCM_SHA256);
+        assert_eq!((suite.to_string().as_str(), suite.number()), ("TLS_AES_128_GCM_SHA256", 0x1301));
+        let suite = CipherSuite::new(rustls::CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256);
+        assert_eq!(suite.to_string(), "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256");
+    }
+}

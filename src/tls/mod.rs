@@ -1,0 +1,214 @@
+//! TLS: the client configurations, made once for a connector, for direct TLS and STARTTLS alike.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
+
+use crate::domain::{Domain, Host};
+use crate::service::{Service, TlsMode};
+
+mod explain;
+mod facts;
+
+pub use facts::{CipherSuite, ProtocolVersion};
+
+pub(crate) use explain::explain;
+
+/// Which certificates are trusted as roots.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Trust {
+    /// Leaves out the roots that are compiled in.
+    pub(crate) only_given: bool,
+    pub(crate) given: Vec<CertificateDer<'static>>,
+}
+
+/// How TLS is to be done.
+#[derive(Clone, Debug)]
+pub(crate) struct TlsOptions {
+    pub(crate) trust: Trust,
+    pub(crate) alpn: bool,
+    /// The caller's own configuration, which replaces trust, provider and versions.
+    pub(crate) config: Option<ClientConfig>,
+}
+
+impl Default for TlsOptions {
+    fn default() -> Self {
+        Self { trust: Trust::default(), alpn: true, config: None }
+    }
+}
+
+/// Why no TLS configuration can be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TlsSetupError {
+    NoProvider,
+    NoRoots,
+    BadRoot(String),
+    Rustls(String),
+}
+
+impl fmt::Display for TlsSetupError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoProvider => formatter.write_str(
+                "no cryptography: turn on feature `ring` or `aws-lc-rs`, install a process default, or give a ClientConfig",
+            ),
+            Self::NoRoots => formatter.write_str(
+                "no root certificates to trust: turn on feature `webpki-roots`, or give roots with add_roots or only_roots",
+            ),
+            Self::BadRoot(why) => write!(formatter, "a given root certificate cannot be used: {why}"),
+            Self::Rustls(why) => write!(formatter, "the TLS configuration cannot be used: {why}"),
+        }
+    }
+}
+
+/// The configurations of a connector. Both are cloned from one, so that they share verification and resumption.
+#[derive(Clone, Debug)]
+pub(crate) struct Tls {
+    direct: Arc<ClientConfig>,
+    starttls: Arc<ClientConfig>,
+}
+
+impl Tls {
+    /// # Errors
+    /// Without a provider, without a root certificate, or with one that is none.
+    pub(crate) fn new(options: TlsOptions, service: &Service) -> Result<Self, TlsSetupError> {
+        let TlsOptions { trust, alpn, config } = options;
+        let mut starttls = match config {
+            Some(config) => config,
+            None => verifying_config(trust)?,
+        };
+        // XEP-0368 section 2, rules 7 to 9: ALPN belongs to direct TLS alone.
+        starttls.alpn_protocols = Vec::new();
+        // 0-RTT data can be replayed, and nothing here may be sent before the server is known.
+        starttls.enable_early_data = false;
+        let mut direct = starttls.clone();
+        if alpn {
+            direct.alpn_protocols = vec![service.alpn().as_bytes().to_vec()];
+        }
+        Ok(Self { direct: Arc::new(direct), starttls: Arc::new(starttls) })
+    }
+
+    /// A TLS client that knows `domain` as the far end, for SNI and certificate; never an SRV target.
+    ///
+    /// # Errors
+    /// What rustls says of its configuration.
+    pub(crate) fn client(&self, domain: &Domain, tls: TlsMode) -> Result<ClientConnection, rustls::Error> {
+        let config = match tls {
+            TlsMode::Direct => &self.direct,
+            TlsMode::StartTls => &self.starttls,
+        };
+        ClientConnection::new(Arc::clone(config), server_name(domain)?)
+    }
+
+    /// The provider, for its random numbers.
+    pub(crate) fn provider(&self) -> &Arc<CryptoProvider> {
+        self.direct.crypto_provider()
+    }
+}
+
+/// The name for SNI and certificate. An address goes into no SNI (RFC 6066 section 3).
+fn server_name(domain: &Domain) -> Result<ServerName<'static>, rustls::Error> {
+    match domain.host() {
+        Host::Address(address) => Ok(ServerName::IpAddress((*address).into())),
+        Host::Name(name) => {
+            ServerName::try_from(name.clone()).map_err(|error| rustls::Error::General(error.to_string()))
+        }
+    }
+}
+
+/// A configuration with the verification of webpki. Never `ClientConfig::builder()`: it panics where two providers are
+/// compiled in.
+fn verifying_config(trust: Trust) -> Result<ClientConfig, TlsSetupError> {
+    let provider = provider().ok_or(TlsSetupError::NoProvider)?;
+    let roots = Arc::new(roots(trust)?);
+    let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
+        .build()
+        .map_err(|error| TlsSetupError::Rustls(error.to_string()))?;
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| TlsSetupError::Rustls(error.to_string()))?;
+    Ok(builder.with_webpki_verifier(verifier).with_no_client_auth())
+}
+
+/// The process default, else ring, else aws-lc-rs.
+#[expect(clippy::unnecessary_wraps, reason = "without a provider feature there is none")]
+fn provider() -> Option<Arc<CryptoProvider>> {
+    if let Some(provider) = CryptoProvider::get_default() {
+        return Some(Arc::clone(provider));
+    }
+    #[cfg(feature = "ring")]
+    return Some(Arc::new(rustls::crypto::ring::default_provider()));
+    #[cfg(all(feature = "aws-lc-rs", not(feature = "ring")))]
+    return Some(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
+    #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
+    None
+}
+
+fn roots(trust: Trust) -> Result<RootCertStore, TlsSetupError> {
+    let mut roots = RootCertStore::empty();
+    #[cfg(feature = "webpki-roots")]
+    if !trust.only_given {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    for certificate in trust.given {
+        roots.add(certificate).map_err(|error| TlsSetupError::BadRoot(error.to_string()))?;
+    }
+    if roots.is_empty() { Err(TlsSetupError::NoRoots) } else { Ok(roots) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tls(options: TlsOptions) -> Result<Tls, TlsSetupError> {
+        Tls::new(options, &Service::Client)
+    }
+
+    // spec E3
+    #[test]
+    #[cfg(all(feature = "ring", feature = "webpki-roots"))]
+    fn alpn_is_offered_in_direct_tls_only_and_can_be_turned_off() {
+        let with = tls(TlsOptions::default()).unwrap();
+        assert_eq!(with.direct.alpn_protocols, [b"xmpp-client".to_vec()]);
+        assert!(with.starttls.alpn_protocols.is_empty());
+        let without = tls(TlsOptions { alpn: false, ..TlsOptions::default() }).unwrap();
+        assert!(without.direct.alpn_protocols.is_empty());
+        let own = Domain::new("own.example").unwrap();
+        let server = Tls::new(TlsOptions::default(), &Service::server(own)).unwrap();
+        assert_eq!(server.direct.alpn_protocols, [b"xmpp-server".to_vec()]);
+    }
+
+    // spec E1, E8
+    #[test]
+    #[cfg(all(feature = "ring", feature = "webpki-roots"))]
+    fn both_configurations_share_one_store_of_tickets_and_send_no_early_data() {
+        let tls = tls(TlsOptions::default()).unwrap();
+        assert!(!tls.direct.enable_early_data && !tls.starttls.enable_early_data);
+        assert_eq!(format!("{:?}", tls.direct.resumption), format!("{:?}", tls.starttls.resumption));
+    }
+
+    // spec E4, A4
+    #[test]
+    fn the_name_for_tls_is_the_domain_or_its_address() {
+        let name = |text: &str| server_name(&Domain::new(text).unwrap()).unwrap();
+        assert!(matches!(name("Example.org"), ServerName::DnsName(name) if name.as_ref() == "example.org"));
+        assert!(matches!(name("[2001:db8::1]"), ServerName::IpAddress(_)));
+        assert!(matches!(name("192.0.2.1"), ServerName::IpAddress(_)));
+    }
+
+    // spec E6
+    #[test]
+    #[cfg(feature = "ring")]
+    fn no_roots_and_bad_roots_are_errors_when_building() {
+        let none =
+            TlsOptions { trust: Trust { only_given: true, given: Vec::new() }, ..TlsOptions::default() };
+        assert_eq!(tls(none).unwrap_err(), TlsSetupError::NoRoots);
+        let given = vec![CertificateDer::from(b"not a certificate".to_vec())];
+        let bad = TlsOptions { trust: Trust { only_given: true, given }, ..TlsOptions::default() };
+        assert!(matches!(tls(bad).unwrap_err(), TlsSetupError::BadRoot(_)));
+    }
+}

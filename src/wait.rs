@@ -1,0 +1,184 @@
+//! The one place that waits, and the only file that reads the clock: poll over sockets, a deadline, and a waker.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::AsFd;
+
+use crate::deadline::Deadline;
+
+/// The longest single poll: some platforms refuse more, and the loop simply comes round again.
+#[cfg(not(windows))]
+const LONGEST_POLL: Duration = Duration::from_secs(24 * 60 * 60);
+/// Windows reports a failed connect late or not at all through poll, so it is looked for from time to time.
+#[cfg(windows)]
+const LONGEST_POLL: Duration = Duration::from_millis(500);
+
+/// The present time.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
+/// What a wait is for on one socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Interest {
+    /// Bytes, a new peer, or the end can be read.
+    Read,
+    /// A connect has ended, or bytes can be written.
+    Write,
+    /// Either.
+    Both,
+}
+
+/// Who waits on a socket; names it again when it is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Token {
+    /// Cancelling, or an answer of the caller's resolver.
+    Waker,
+    /// A DNS socket, by a number that the resolver chose.
+    Lookup(usize),
+    /// An attempt, by its number.
+    Attempt(usize),
+}
+
+/// One wait: filled with sockets, then waited on once.
+#[derive(Debug)]
+pub(crate) struct Wait<'a> {
+    until: Deadline,
+    tokens: Vec<Token>,
+    sockets: Vec<PollFd<'a>>,
+}
+
+impl<'a> Wait<'a> {
+    /// A wait that ends at `until` at the latest.
+    pub(crate) fn until(until: Deadline) -> Self {
+        Self { until, tokens: Vec::new(), sockets: Vec::new() }
+    }
+
+    /// Ends the wait when `socket` is ready.
+    pub(crate) fn add(&mut self, token: Token, socket: &'a impl AsFd, interest: Interest) {
+        let flags = match interest {
+            Interest::Read => PollFlags::IN,
+            Interest::Write => PollFlags::OUT,
+            Interest::Both => PollFlags::IN | PollFlags::OUT,
+        };
+        self.tokens.push(token);
+        self.sockets.push(PollFd::new(socket, flags));
+    }
+
+    /// Waits. A signal ends the wait early with nothing ready, as does [`LONGEST_POLL`].
+    ///
+    /// # Errors
+    /// What `poll` gives, lack of memory for one.
+    pub(crate) fn wait(mut self) -> io::Result<Ready> {
+        let timeout = self.until.remaining(now()).unwrap_or(LONGEST_POLL).min(LONGEST_POLL);
+        let timeout = Timespec::try_from(timeout).map_err(io::Error::other)?;
+        if cfg!(windows) && self.sockets.is_empty() {
+            // WSAPoll refuses an empty list. There is always a socket or a time that is over, so come round.
+            return Ok(Ready(Vec::new()));
+        }
+        match poll(&mut self.sockets, Some(&timeout)) {
+            Ok(_) => {}
+            Err(rustix::io::Errno::INTR) => return Ok(Ready(Vec::new())),
+            Err(error) => return Err(error.into()),
+        }
+        let ready = self.sockets.iter().zip(&self.tokens).filter(|(socket, _)| !socket.revents().is_empty());
+        Ok(Ready(ready.map(|(_, token)| *token).collect()))
+    }
+}
+
+/// What was ready when the wait ended.
+#[derive(Debug)]
+pub(crate) struct Ready(Vec<Token>);
+
+impl Ready {
+    /// Whether the socket of `token` was ready.
+    pub(crate) fn contains(&self, token: Token) -> bool {
+        self.0.contains(&token)
+    }
+}
+
+/// Wakes a wait from another thread, and tells it whether the caller has cancelled.
+#[derive(Clone, Debug)]
+pub(crate) struct Waker(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    cancelled: AtomicBool,
+    sender: Datagram,
+}
+
+/// The waiting end of a [`Waker`].
+#[derive(Debug)]
+pub(crate) struct Wakeups {
+    shared: Arc<Shared>,
+    receiver: Datagram,
+}
+
+/// A socket rather than a pipe, so that one wait serves all platforms. A loopback UDP pair would fail on Unix where
+/// the loopback interface is down; Windows has no datagrams of its own.
+#[cfg(unix)]
+type Datagram = std::os::unix::net::UnixDatagram;
+#[cfg(not(unix))]
+type Datagram = std::net::UdpSocket;
+
+/// A waker and its waiting end.
+///
+/// # Errors
+/// What opening two sockets gives.
+pub(crate) fn waker() -> io::Result<(Waker, Wakeups)> {
+    let (sender, receiver) = pair()?;
+    sender.set_nonblocking(true)?;
+    receiver.set_nonblocking(true)?;
+    let shared = Arc::new(Shared { cancelled: AtomicBool::new(false), sender });
+    Ok((Waker(Arc::clone(&shared)), Wakeups { shared, receiver }))
+}
+
+#[cfg(unix)]
+fn pair() -> io::Result<(Datagram, Datagram)> {
+    Datagram::pair()
+}
+
+#[cfg(not(unix))]
+#[expect(clippy::disallowed_methods, reason = "loopback sockets that connect to each other at once")]
+fn pair() -> io::Result<(Datagram, Datagram)> {
+    let (one, two) = (Datagram::bind("127.0.0.1:0")?, Datagram::bind("127.0.0.1:0")?);
+    one.connect(two.local_addr()?)?;
+    two.connect(one.local_addr()?)?;
+    Ok((one, two))
+}
+
+impl Waker {
+    /// Ends the present wait, or the next one.
+    pub(crate) fn wake(&self) {
+        // A full socket has woken the wait already.
+        let _ = self.0.sender.send(&[1]);
+    }
+
+    /// Cancels the connect that waits.
+    pub(crate) fn cancel(&self) {
+        self.0.cancelled.store(true, Ordering::Release);
+        self.wake();
+    }
+}
+
+impl Wakeups {
+    /// Adds itself to a wait.
+    pub(crate) fn register<'w>(&'w self, wait: &mut Wait<'w>) {
+        wait.add(Token::Waker, &self.receiver, Interest::Read);
+    }
+
+    /// Takes note of all wake-ups that have come.
+    pub(crate) fn drain(&self) {
+        while self.receiver.recv(&mut [0; 8]).is_ok() {}
+    }
+
+    /// Whether the caller has cancelled.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.shared.cancelled.load(Ordering::Acquire)
+    }
+}

@@ -1,0 +1,105 @@
+//! The TLS of a server in a test: a rustls configuration with the ring provider, which is never installed as the default.
+
+use std::sync::Arc;
+
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
+
+use super::certificates::{Authority, Identity};
+
+/// What a server does in TLS. By default: TLS 1.2 and 1.3, no ALPN, sessions resume, no client certificate.
+#[derive(Debug)]
+pub(crate) struct ServerTls {
+    identity: Identity,
+    protocols: Vec<Vec<u8>>,
+    versions: Vec<&'static SupportedProtocolVersion>,
+    resumption: bool,
+    client_roots: Option<(RootCertStore, bool)>,
+}
+
+impl ServerTls {
+    /// A server that shows `identity`.
+    pub(crate) fn new(identity: Identity) -> Self {
+        Self {
+            identity,
+            protocols: Vec::new(),
+            versions: vec![&version::TLS13, &version::TLS12],
+            resumption: true,
+            client_roots: None,
+        }
+    }
+
+    /// The ALPN protocols it selects from. A client that offers others only gets the alert `no_application_protocol`; one
+    /// that offers none is accepted, see [`Step::SecureWithAlpn`](super::xmpp::Step::SecureWithAlpn).
+    pub(crate) fn alpn(mut self, protocols: &[&str]) -> Self {
+        self.protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+        self
+    }
+
+    /// TLS 1.2 only.
+    pub(crate) fn only_tls12(mut self) -> Self {
+        self.versions = vec![&version::TLS12];
+        self
+    }
+
+    /// TLS 1.3 only.
+    pub(crate) fn only_tls13(mut self) -> Self {
+        self.versions = vec![&version::TLS13];
+        self
+    }
+
+    /// No tickets, no session identifiers: nothing resumes.
+    pub(crate) fn without_resumption(mut self) -> Self {
+        self.resumption = false;
+        self
+    }
+
+    /// Asks for a client certificate of `authority`, and goes on without one.
+    pub(crate) fn asks_client_certificate(self, authority: &Authority) -> Self {
+        self.client_certificate(authority, false)
+    }
+
+    /// Requires a client certificate of `authority`.
+    pub(crate) fn requires_client_certificate(self, authority: &Authority) -> Self {
+        self.client_certificate(authority, true)
+    }
+
+    fn client_certificate(mut self, authority: &Authority, required: bool) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add(authority.root_der()).expect("our root is well formed");
+        self.client_roots = Some((roots, required));
+        self
+    }
+
+    /// The configuration. Connections that shall resume each other's sessions share one.
+    pub(crate) fn config(self) -> Arc<ServerConfig> {
+        let provider = provider();
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
+        let builder = builder.with_protocol_versions(&self.versions).expect("ring knows these versions");
+        let builder = match self.client_roots {
+            None => builder.with_no_client_auth(),
+            Some((roots, required)) => {
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
+                let verifier = if required { verifier } else { verifier.allow_unauthenticated() };
+                builder.with_client_cert_verifier(verifier.build().expect("there is a root"))
+            }
+        };
+        let mut config = builder
+            .with_single_cert(self.identity.chain, self.identity.key)
+            .expect("the key belongs to the certificate");
+        config.alpn_protocols = self.protocols;
+        if self.resumption {
+            config.ticketer = ring::Ticketer::new().expect("ring makes random numbers");
+        } else {
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+        }
+        Arc::new(config)
+    }
+}
+
+/// The cryptography of the bench's servers, and of clients that tests build by hand.
+pub(crate) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
