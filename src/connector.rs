@@ -64,7 +64,6 @@ pub(crate) enum Names {
 
 impl Connector {
     /// A connector with other options than the defaults.
-    #[must_use]
     pub fn builder() -> ConnectorBuilder {
         ConnectorBuilder::new()
     }
@@ -165,7 +164,7 @@ impl Connector {
 
     fn dial(&self, domain: Domain, route: Route, given: Option<TcpStream>) -> Result<Connection, Error> {
         match self.run(domain, route, Goal::Connect, given)? {
-            Finished::Connected(verified, report) => Connection::new(verified, report).map_err(|error| {
+            Finished::Connected(verified, report) => Connection::new(*verified, report).map_err(|error| {
                 Error::caused_by(ErrorKind::Attempts, "the connection was lost at hand-over", error)
             }),
             Finished::Discovered(_) => Err(unexpected()),
@@ -214,7 +213,7 @@ impl Connector {
         };
         let below = random.clone();
         let plan = Plan::new(task, Box::new(move |bound| below.below(bound)), now);
-        Run { plan, lookups, dialer, random, wakeups: wakeups.as_ref(), given }.to_end()
+        Run { plan, lookups, dialer, random, wakeups: wakeups.as_ref(), given }.finish()
     }
 }
 

@@ -165,7 +165,7 @@ impl From<Error> for io::Error {
             ErrorKind::TimedOut => io::ErrorKind::TimedOut,
             ErrorKind::Attempts => match &error.0.source {
                 Some(Source::Attempt(cause)) => {
-                    cause.io_error().map_or(io::ErrorKind::NotConnected, io::Error::kind)
+                    cause.io_error().map_or(io::ErrorKind::NotConnected, Self::kind)
                 }
                 Some(Source::Io(_) | Source::Domain(_)) | None => io::ErrorKind::NotConnected,
             },

@@ -249,7 +249,7 @@ impl Plan {
             return Some(self.fail(error, now));
         }
         self.look_up_due_hosts(now);
-        self.race_order(now).or_else(|| self.questions.to_ask(now).map(Order::Ask))
+        self.race_order(now).or_else(|| self.questions.due(now).map(Order::Ask))
     }
 
     /// When [`Self::poll`] has something to say without anything having happened.

@@ -26,16 +26,16 @@ pub(crate) struct Run<'a> {
 
 /// What a connect comes to.
 pub(crate) enum Finished {
-    Connected(Verified, Report),
+    Connected(Box<Verified>, Report),
     Discovered(Report),
 }
 
 impl Run<'_> {
-    /// Runs to the end.
+    /// Goes round until the plan says that it is over.
     ///
     /// # Errors
     /// Why there is no connection.
-    pub(crate) fn to_end(self) -> Result<Finished, Error> {
+    pub(crate) fn finish(self) -> Result<Finished, Error> {
         let Run { mut plan, mut lookups, dialer, random, wakeups, given } = self;
         let mut attempts = Attempts::new(dialer, given);
         loop {
@@ -51,7 +51,7 @@ impl Run<'_> {
                         }
                     }
                     Order::Close(id) => attempts.close(id),
-                    Order::Finished(outcome) => return finish(outcome, attempts, &mut lookups),
+                    Order::Finished(outcome) => return end(outcome, attempts, &mut lookups),
                 }
             }
             if random.has_failed() {
@@ -84,7 +84,7 @@ impl Run<'_> {
     }
 }
 
-fn finish(outcome: Outcome, attempts: Attempts<'_>, lookups: &mut Lookups<'_>) -> Result<Finished, Error> {
+fn end(outcome: Outcome, attempts: Attempts<'_>, lookups: &mut Lookups<'_>) -> Result<Finished, Error> {
     match outcome {
         Outcome::Connected(id, report) => connected(id, attempts, report),
         Outcome::Discovered(report) => Ok(Finished::Discovered(report)),
@@ -97,7 +97,7 @@ fn finish(outcome: Outcome, attempts: Attempts<'_>, lookups: &mut Lookups<'_>) -
 
 fn connected(id: AttemptId, attempts: Attempts<'_>, report: Report) -> Result<Finished, Error> {
     let verified = attempts.into_verified(id);
-    verified.map(|verified| Finished::Connected(verified, report)).ok_or_else(|| {
+    verified.map(|verified| Finished::Connected(Box::new(verified), report)).ok_or_else(|| {
         Error::new(ErrorKind::System, "the attempt that has won has no connection: a fault of this crate")
     })
 }

@@ -160,6 +160,7 @@ impl Waker {
     }
 
     /// Cancels the connect that waits.
+    #[cfg_attr(not(test), expect(dead_code, reason = "a canceller, spec D9, will call it"))]
     pub(crate) fn cancel(&self) {
         self.0.cancelled.store(true, Ordering::Release);
         self.wake();
@@ -180,5 +181,56 @@ impl Wakeups {
     /// Whether the caller has cancelled.
     pub(crate) fn is_cancelled(&self) -> bool {
         self.shared.cancelled.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[expect(clippy::disallowed_methods, reason = "another thread is what a waker is for")]
+    fn on_another_thread(waker: Waker, act: fn(&Waker)) -> std::thread::JoinHandle<()> {
+        std::thread::spawn(move || act(&waker))
+    }
+
+    // spec D5
+    #[test]
+    fn a_wait_with_nothing_to_wait_for_ends_at_its_deadline() {
+        let deadline = Deadline::after(now(), Duration::from_millis(20));
+        while !deadline.is_over(now()) {
+            assert!(!Wait::until(deadline).wait().unwrap().contains(Token::Waker));
+        }
+        // A deadline in the past does not wait at all.
+        assert!(!Wait::until(deadline).wait().unwrap().contains(Token::Waker));
+    }
+
+    // spec D9
+    #[test]
+    fn a_waker_ends_the_wait_of_another_thread_and_cancelling_is_told_apart() {
+        for (act, cancelled) in [(Waker::wake as fn(&Waker), false), (Waker::cancel as fn(&Waker), true)] {
+            let (waker, wakeups) = waker().unwrap();
+            let other = on_another_thread(waker, act);
+            let mut wait = Wait::until(Deadline::NEVER);
+            wakeups.register(&mut wait);
+            assert!(wait.wait().unwrap().contains(Token::Waker));
+            other.join().unwrap();
+            wakeups.drain();
+            assert_eq!(wakeups.is_cancelled(), cancelled);
+            // Drained, it does not end the next wait.
+            let mut wait = Wait::until(Deadline::from(now()));
+            wakeups.register(&mut wait);
+            assert!(!wait.wait().unwrap().contains(Token::Waker));
+        }
+    }
+
+    // spec D9
+    #[test]
+    fn a_thousand_wake_ups_that_nobody_takes_block_nobody() {
+        let (waker, wakeups) = waker().unwrap();
+        for _ in 0..1000 {
+            waker.wake();
+        }
+        wakeups.drain();
+        assert!(!wakeups.is_cancelled());
     }
 }

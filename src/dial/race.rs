@@ -355,7 +355,7 @@ impl Race {
     /// From when on no attempt in flight has completed a stage for its attempt delay. Over already when none is.
     fn quiet_from(&self) -> Deadline {
         let quiet = self.in_flight().map(|attempt| Deadline::after(attempt.progress_at(), attempt.delay));
-        quiet.max().unwrap_or(Deadline::from(self.group_opened))
+        quiet.max().unwrap_or_else(|| Deadline::from(self.group_opened))
     }
 
     /// What the present group has to start: the first in order, but a candidate whose addresses are unknown yet holds

@@ -144,7 +144,7 @@ mod tests {
 
     /// Gives the numbers of a list, each checked against what is asked for.
     fn scripted(numbers: &[u64]) -> impl FnMut(u64) -> u64 {
-        let mut numbers = numbers.to_vec().into_iter();
+        let mut numbers = numbers.iter().copied();
         move |bound| {
             let number = numbers.next().expect("one more number was drawn than the script has");
             assert!(number < bound, "{number} below {bound}");

@@ -145,7 +145,7 @@ impl Lookup {
             }
             Reply::ServerFailure(code) => self.fail(attempt, &format!("answered {code}"), now),
             Reply::Malformed(why) => {
-                self.fail(attempt, &format!("sent an answer that cannot be used: {why}"), now)
+                self.fail(attempt, &format!("sent an answer that cannot be used: {why}"), now);
             }
             Reply::Failure(why) => self.fail(attempt, &why, now),
             Reply::Answer(answer) => {

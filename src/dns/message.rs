@@ -1,19 +1,15 @@
 //! DNS messages (RFC 1035 section 4): one query encoded, and what a datagram or frame says to it. No IO.
 
-use std::collections::{HashMap, HashSet};
-use std::fmt::Write;
-use std::net::IpAddr;
 use std::time::Duration;
 
-use domain::base::iana::{Class, Opcode, OptRcode, Rtype};
-use domain::base::message::RecordSection;
+use domain::base::iana::{Class, Opcode, OptRcode};
 use domain::base::message_builder::PushError;
-use domain::base::record::{ParsedRecord, Ttl};
-use domain::base::wire::ParseError;
-use domain::base::{Message, MessageBuilder, Name, ParsedName};
-use domain::rdata::{A, Aaaa, Cname, Soa, Srv};
+use domain::base::{Message, MessageBuilder, Name};
 
-use crate::dns::{Answer, LookupError, Question, Record, RecordKind, SrvRecord};
+use crate::dns::message::sections::{Authority, Found, addresses_of_targets, malformed, record_type};
+use crate::dns::{Answer, LookupError, Question, RecordKind};
+
+mod sections;
 
 /// "EDNS0 with 1,232 octets" (spec H2): fits any path without fragments, as the DNS flag day of 2020 chose.
 const UDP_PAYLOAD_SIZE: u16 = 1232;
@@ -257,158 +253,7 @@ fn encode(
     Ok(builder.finish())
 }
 
-fn record_type(kind: RecordKind) -> Rtype {
-    match kind {
-        RecordKind::Srv => Rtype::SRV,
-        RecordKind::Ipv6 => Rtype::AAAA,
-        RecordKind::Ipv4 => Rtype::A,
-    }
-}
-
-/// What the answer section holds, by owner name; so a CNAME chain is followed whatever the order of the records.
-#[derive(Default)]
-struct Found {
-    records: HashMap<String, (Vec<Record>, Duration)>,
-    aliases: HashMap<String, (String, Duration)>,
-}
-
-impl Found {
-    fn read(section: &mut RecordSection<'_, [u8]>, kind: RecordKind) -> Result<Self, Reply> {
-        let mut found = Self::default();
-        for record in section {
-            let record = record.map_err(malformed)?;
-            if record.class() != Class::IN {
-                continue;
-            }
-            let (owner, time_to_live) = (name_text(&record.owner()), duration(record.ttl()));
-            if record.rtype() == Rtype::CNAME {
-                let alias = record.into_record::<Cname<_>>().map_err(malformed)?;
-                if let Some(alias) = alias {
-                    found.aliases.entry(owner).or_insert((name_text(alias.data().cname()), time_to_live));
-                }
-            } else if record.rtype() == record_type(kind) {
-                let data = record_data(record, kind).map_err(malformed)?;
-                let (records, shortest) =
-                    found.records.entry(owner).or_insert_with(|| (Vec::new(), time_to_live));
-                records.extend(data);
-                *shortest = time_to_live.min(*shortest);
-            }
-        }
-        Ok(found)
-    }
-}
-
-fn record_data(record: ParsedRecord<'_, [u8]>, kind: RecordKind) -> Result<Option<Record>, ParseError> {
-    Ok(match kind {
-        RecordKind::Srv => record.into_record::<Srv<_>>()?.map(|record| {
-            let data = record.data();
-            Record::Srv(SrvRecord {
-                priority: data.priority(),
-                weight: data.weight(),
-                port: data.port(),
-                target: name_text(data.target()),
-            })
-        }),
-        RecordKind::Ipv6 => {
-            record.into_record::<Aaaa>()?.map(|record| Record::Address(record.data().addr().into()))
-        }
-        RecordKind::Ipv4 => {
-            record.into_record::<A>()?.map(|record| Record::Address(record.data().addr().into()))
-        }
-    })
-}
-
-/// What the authority section says about an answer without records.
-#[derive(Default)]
-struct Authority {
-    negative_time_to_live: Option<Duration>,
-    has_name_servers: bool,
-}
-
-impl Authority {
-    /// Reads the SOA of a zone that `name` is in: "the minimum of the SOA.MINIMUM field and SOA's TTL" (RFC 2308
-    /// section 5).
-    fn read(section: Option<RecordSection<'_, [u8]>>, name: &str) -> Result<Self, Reply> {
-        let mut authority = Self::default();
-        for record in section.into_iter().flatten() {
-            let record = record.map_err(malformed)?;
-            if record.class() != Class::IN {
-                continue;
-            }
-            authority.has_name_servers |= record.rtype() == Rtype::NS;
-            if record.rtype() == Rtype::SOA && is_within(name, &name_text(&record.owner())) {
-                let time_to_live = duration(record.ttl());
-                let soa = record.into_record::<Soa<_>>().map_err(malformed)?;
-                authority.negative_time_to_live =
-                    soa.map(|soa| duration(soa.data().minimum()).min(time_to_live));
-            }
-        }
-        Ok(authority)
-    }
-}
-
-/// The addresses in the additional section that belong to targets of `records` (spec B9). What is malformed here is
-/// passed over: it is a hint only.
-fn addresses_of_targets(section: RecordSection<'_, [u8]>, records: &[Record]) -> Vec<(String, IpAddr)> {
-    let targets: HashSet<&str> = records
-        .iter()
-        .filter_map(|record| match record {
-            Record::Srv(service) => Some(service.target.as_str()),
-            Record::Address(_) => None,
-        })
-        .collect();
-    if targets.is_empty() {
-        return Vec::new();
-    }
-    let mut addresses = Vec::new();
-    for record in section.flatten().filter(|record| record.class() == Class::IN) {
-        let owner = name_text(&record.owner());
-        let kind = match record.rtype() {
-            Rtype::AAAA => RecordKind::Ipv6,
-            Rtype::A => RecordKind::Ipv4,
-            _ => continue,
-        };
-        if let (true, Ok(Some(Record::Address(address)))) =
-            (targets.contains(owner.as_str()), record_data(record, kind))
-        {
-            addresses.push((owner, address));
-        }
-    }
-    addresses
-}
-
-fn malformed(_: ParseError) -> Reply {
-    Reply::Malformed("malformed answer")
-}
-
-/// The name in lower case without trailing dot, `.` for the root. What a host name cannot have is escaped, so that
-/// two names never read the same.
-fn name_text(name: &ParsedName<&[u8]>) -> String {
-    let mut text = String::with_capacity(64);
-    for label in name.iter().filter(|label| !label.is_root()) {
-        if !text.is_empty() {
-            text.push('.');
-        }
-        // Writing to a `String` cannot fail.
-        let _ = write!(text, "{label}");
-    }
-    if text.is_empty() {
-        text.push('.');
-    }
-    text.make_ascii_lowercase();
-    text
-}
-
-/// Whether `name` is `zone` or below.
-fn is_within(name: &str, zone: &str) -> bool {
-    zone == "." || name.strip_suffix(zone).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-}
-
-/// "If the most significant bit [is] set, the whole value [is] to be treated as zero" (RFC 2181 section 8).
-fn duration(time_to_live: Ttl) -> Duration {
-    let seconds = time_to_live.as_secs();
-    Duration::from_secs(if seconds >> 31 == 0 { seconds.into() } else { 0 })
-}
-
+#[cfg(test)]
+mod malformed;
 #[cfg(test)]
 mod tests;

@@ -2,14 +2,14 @@
 
 pub(crate) mod cache;
 pub(crate) mod config;
-pub(crate) mod health;
-pub(crate) mod hosts;
+mod health;
+mod hosts;
 mod lookup;
 pub(crate) mod lookups;
 pub(crate) mod message;
 mod network;
 pub(crate) mod resolver;
-pub(crate) mod schedule;
+mod schedule;
 pub(crate) mod stub;
 pub(crate) mod system;
 mod tcp;

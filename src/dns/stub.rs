@@ -275,4 +275,12 @@ impl fmt::Debug for Lookups {
 }
 
 #[cfg(test)]
+mod kept_tests;
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "test servers have their own threads")]
+mod peers;
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "test servers have their own threads")]
+mod tcp_tests;
+#[cfg(test)]
 mod tests;

@@ -34,8 +34,15 @@ enum Source {
 
 #[derive(Debug, Default)]
 struct State {
-    config: Option<(Option<Stamp>, Result<Arc<ResolverConfig>, LookupError>)>,
+    config: Option<ReadConfig>,
     hosts: Option<(Stamp, Arc<Hosts>)>,
+}
+
+/// What came of reading resolv.conf, and which version of it that was.
+#[derive(Debug)]
+struct ReadConfig {
+    stamp: Option<Stamp>,
+    result: Result<Arc<ResolverConfig>, LookupError>,
 }
 
 /// The settings as they are for one connect.
@@ -97,17 +104,17 @@ impl State {
         // The stamp is taken before the text: what changes in between is seen the next time.
         let stamp = Stamp::of(path);
         let change = match &self.config {
-            Some((known, config)) if *known == stamp => {
-                if config.is_ok() {
-                    return (config.clone(), Change::Unchanged);
+            Some(read) if read.stamp == stamp => {
+                if read.result.is_ok() {
+                    return (read.result.clone(), Change::Unchanged);
                 }
                 Change::Unchanged
             }
             Some(_) | None => Change::Changed,
         };
-        let config = read_config(path);
-        self.config = Some((stamp, config.clone()));
-        (config, change)
+        let result = read_config(path);
+        self.config = Some(ReadConfig { stamp, result: result.clone() });
+        (result, change)
     }
 
     fn current_hosts(&mut self, path: &Path) -> Arc<Hosts> {

@@ -136,7 +136,7 @@ pub(crate) fn soa(owner: &str, seconds: u32, minimum: u32) -> Vec<u8> {
     record(owner, SOA, seconds, &data)
 }
 
-/// Random numbers with a fixed seed (SplitMix64).
+/// Random numbers with a fixed seed (`SplitMix64`).
 pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {

@@ -196,7 +196,8 @@ impl Plan {
     /// How many attempts there were, and where the first one ended: `2 attempts failed, the first at … in TLS`.
     fn tally(&self) -> String {
         let attempts = self.race.attempts();
-        let Some(first) = attempts.iter().find(|attempt| error_of(attempt).is_some()).or(attempts.first())
+        let Some(first) =
+            attempts.iter().find(|attempt| error_of(attempt).is_some()).or_else(|| attempts.first())
         else {
             return "nothing was tried".to_owned();
         };

@@ -49,7 +49,7 @@ impl Questions {
     }
 
     /// The questions to send now, all at once.
-    pub(super) fn to_ask(&mut self, now: Instant) -> Option<Vec<Question>> {
+    pub(super) fn due(&mut self, now: Instant) -> Option<Vec<Question>> {
         let out = self.list.iter().filter(|asked| asked.is_out()).count();
         let waiting = self.list.iter_mut().filter(|asked| asked.asked.is_none());
         let mut questions = Vec::new();

@@ -1,1 +1,417 @@
+//! Tests of the stub resolver against scripted servers on loopback.
+//!
+//! Where the clock stands still, a test that ends proves that nothing waited for a time. Where time matters the clock is
+//! set, never waited for.
 
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use super::peers::{refusing, sockets, udp, udp_answering};
+use super::*;
+use crate::dns::config::ServerOrder;
+use crate::dns::testing::{FORMERR, NXDOMAIN, REFUSED, Response, SERVFAIL, address, alias, asked, srv};
+use crate::dns::{Record, RecordKind};
+use crate::wait;
+
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+
+/// No test takes this long; it turns a hang into a failure.
+pub(super) const LIMIT: Duration = Duration::from_secs(30);
+
+pub(super) fn numbers() -> Random {
+    let numbers = Mutex::new(crate::dns::testing::Numbers(7));
+    Arc::new(move || numbers.lock().unwrap().next())
+}
+
+fn stub_of(config: ResolverConfig) -> Stub {
+    Stub::new(SystemConfig::given_with_hosts(config, Path::new("/nonexistent/hosts")), Caching::On)
+}
+
+pub(super) fn stub(servers: &[SocketAddr]) -> Stub {
+    stub_of(ResolverConfig::new(servers.to_vec()))
+}
+
+pub(super) fn over_tcp(servers: &[SocketAddr]) -> Stub {
+    stub_of(ResolverConfig { transport: Transport::Tcp, ..ResolverConfig::new(servers.to_vec()) })
+}
+
+pub(super) fn question(name: &str) -> Question {
+    Question::new(name, RecordKind::Ipv4)
+}
+
+/// Waits once, up to the limit of a test.
+pub(super) fn turn(lookups: &mut Lookups, now: Instant) {
+    let mut wait = Wait::until(Deadline::after(wait::now(), LIMIT));
+    lookups.register(&mut wait);
+    let ready = wait.wait().unwrap();
+    lookups.advance(&ready, now);
+}
+
+/// The next result, while the clock stands still at `now`.
+pub(super) fn next(lookups: &mut Lookups, now: Instant) -> Finished {
+    let limit = Deadline::after(wait::now(), LIMIT);
+    loop {
+        if let Some(finished) = lookups.take() {
+            return finished;
+        }
+        assert!(!limit.is_over(wait::now()), "no result: {lookups:?}");
+        turn(lookups, now);
+    }
+}
+
+/// Reads what is there already.
+fn glance(lookups: &mut Lookups, now: Instant) {
+    let mut wait = Wait::until(wait::now().into());
+    lookups.register(&mut wait);
+    let ready = wait.wait().unwrap();
+    lookups.advance(&ready, now);
+}
+
+/// Sets the clock to `now`, with no socket ready.
+pub(super) fn set_clock(lookups: &mut Lookups, now: Instant) {
+    let nothing = Wait::until(wait::now().into()).wait().unwrap();
+    lookups.advance(&nothing, now);
+}
+
+/// Asks for the A records of `name`.
+pub(super) fn look_up(stub: &Stub, name: &str) -> Finished {
+    let now = wait::now();
+    let mut lookups = stub.lookups(numbers());
+    lookups.ask(&[question(name)], now);
+    next(&mut lookups, now)
+}
+
+/// The address that is the whole answer.
+pub(super) fn only_address(finished: &Finished) -> String {
+    match finished.1.as_ref().map(Answer::records) {
+        Ok([Record::Address(address)]) => address.to_string(),
+        other => panic!("not one address: {other:?}"),
+    }
+}
+
+/// Answers each A question with `ip`.
+pub(super) fn answer_with(ip: &str) -> impl FnMut(&[u8]) -> Vec<u8> + Send + 'static {
+    let ip = ip.to_owned();
+    move |query| Response::to(query).answer(address(&asked(query).0, 60, &ip)).octets()
+}
+
+pub(super) fn code(flags: u16) -> impl FnMut(&[u8]) -> Vec<u8> + Send + 'static {
+    move |query| Response::to(query).flags(flags).octets()
+}
+
+// spec B2, H1
+#[test]
+fn questions_leave_together_each_from_its_own_port_with_its_own_number() {
+    let (sender, seen) = mpsc::channel();
+    let mut waiting = Vec::new();
+    let server = udp(move |socket, from, query| {
+        waiting.push((from, query.to_vec()));
+        if waiting.len() < 3 {
+            return;
+        }
+        for (from, query) in &waiting {
+            sender.send((from.port(), query[..2].to_vec())).unwrap();
+            socket.send_to(&Response::to(query).octets(), from).unwrap();
+        }
+    });
+    let now = wait::now();
+    let questions = [
+        Question::new("_xmpp-client._tcp.example.org", RecordKind::Srv),
+        Question::new("example.org", RecordKind::Ipv6),
+        question("example.org"),
+    ];
+    let mut lookups = stub(&[server]).lookups(numbers());
+    lookups.ask(&questions, now);
+    // What is asked already is not asked twice.
+    lookups.ask(&questions, now);
+    let mut results: Vec<_> = (0..3).map(|_| next(&mut lookups, now)).collect();
+    results.sort_by_key(|(question, _, _)| questions.iter().position(|asked| asked == question));
+    for ((question, result, facts), asked) in results.into_iter().zip(&questions) {
+        assert_eq!((&question, result), (asked, Ok(Answer::new(Vec::new()))));
+        assert_eq!(facts, LookupFacts { source: AnswerSource::Udp(server), tries: 1 });
+    }
+    let (ports, ids): (HashSet<_>, HashSet<_>) = seen.try_iter().unzip();
+    assert_eq!((ports.len(), ids.len()), (3, 3));
+    assert_eq!(lookups.take(), None);
+    assert_eq!(lookups.wake_at(), Deadline::NEVER);
+}
+
+// spec H1
+#[test]
+fn stray_datagrams_are_ignored_and_the_wait_goes_on() {
+    let stranger = sockets().0;
+    let server = udp(move |socket, from, query| {
+        let good = Response::to(query).answer(address("example.org", 60, "192.0.2.1"));
+        let evil = Response::to(query).answer(address("example.org", 60, "192.0.2.66"));
+        let wrong_id = Response { id: [!query[0], query[1]], ..evil.clone() };
+        let no_response = Response { flags: 0x0100, ..evil.clone() };
+        let other_question = Response::to(&[&query[..12], b"\x04evil\x00\x00\x01\x00\x01"].concat());
+        // Port and address are wrong here: another socket sends it.
+        stranger.send_to(&evil.octets(), from).unwrap();
+        let strays =
+            [Vec::new(), vec![1, 2, 3], wrong_id.octets(), no_response.octets(), other_question.octets()];
+        for datagram in strays.iter().chain(&vec![wrong_id.octets(); 40]).chain([&good.octets()]) {
+            socket.send_to(datagram, from).unwrap();
+        }
+    });
+    let finished = look_up(&stub(&[server]), "example.org");
+    assert_eq!(only_address(&finished), "192.0.2.1");
+    assert_eq!(finished.2, LookupFacts { source: AnswerSource::Udp(server), tries: 1 });
+}
+
+// spec H3
+#[test]
+fn a_failing_server_sends_the_question_to_the_next_at_once() {
+    let good = udp_answering(answer_with("192.0.2.1"));
+    let malformed = udp_answering(|query| Response::to(query).answer(vec![0]).octets());
+    let unreachable = SocketAddr::from((Ipv4Addr::BROADCAST, 53));
+    let failing =
+        [refusing(), unreachable, malformed, udp_answering(code(SERVFAIL)), udp_answering(code(REFUSED))];
+    for server in failing {
+        let finished = look_up(&stub(&[server, good]), "example.org");
+        assert_eq!(only_address(&finished), "192.0.2.1", "{server}");
+        assert_eq!(finished.2.source, AnswerSource::Udp(good));
+    }
+}
+
+// spec H3, B5
+#[test]
+fn a_lookup_fails_at_once_when_every_server_fails_and_says_why() {
+    let servers = [udp_answering(code(SERVFAIL)), refusing(), (Ipv4Addr::BROADCAST, 53).into()];
+    let (_, result, facts) = look_up(&stub(&servers), "example.org");
+    let message = result.unwrap_err().to_string();
+    assert!(message.starts_with("127.0.0.1: answered SERVFAIL; 127.0.0.1: "), "{message}");
+    assert!(message.contains("255.255.255.255: "), "{message}");
+    // Two attempts each, of which the last server's never left.
+    assert_eq!(facts, LookupFacts { source: AnswerSource::Nobody, tries: 4 });
+}
+
+/// A name server that the test itself plays.
+struct Played(UdpSocket);
+
+impl Played {
+    fn new() -> (Self, SocketAddr) {
+        let (socket, _) = sockets();
+        socket.set_read_timeout(Some(LIMIT)).unwrap();
+        let address = socket.local_addr().unwrap();
+        (Self(socket), address)
+    }
+
+    fn query(&self) -> (SocketAddr, Vec<u8>) {
+        let mut buffer = vec![0; 2048];
+        let (length, from) = self.0.recv_from(&mut buffer).unwrap();
+        buffer.truncate(length);
+        (from, buffer)
+    }
+
+    fn send(&self, to: SocketAddr, response: &Response) {
+        self.0.send_to(&response.octets(), to).unwrap();
+    }
+
+    fn was_not_asked(&self) -> bool {
+        self.0.set_nonblocking(true).unwrap();
+        self.0.recv(&mut [0; 1]).is_err()
+    }
+}
+
+// spec H3
+#[test]
+fn a_second_of_silence_asks_the_next_server_and_the_first_is_still_listened_to() {
+    let ((first, first_address), (second, second_address)) = (Played::new(), Played::new());
+    let start = wait::now();
+    let mut lookups = stub(&[first_address, second_address]).lookups(numbers());
+    lookups.ask(&[question("example.org")], start);
+    let (asker, query) = first.query();
+    assert_eq!(lookups.wake_at(), (start + SECOND).into());
+    set_clock(&mut lookups, start + SECOND);
+    assert_eq!(asked(&second.query().1), ("example.org".to_owned(), 1));
+    assert_eq!(lookups.take(), None);
+
+    first.send(asker, &Response::to(&query).answer(address("example.org", 60, "192.0.2.1")));
+    let finished = next(&mut lookups, start + SECOND);
+    assert_eq!(only_address(&finished), "192.0.2.1");
+    assert_eq!(finished.2, LookupFacts { source: AnswerSource::Udp(first_address), tries: 2 });
+}
+
+// spec H3
+#[test]
+fn a_server_that_timed_out_goes_last_for_thirty_seconds_over_connects() {
+    let ((first, first_address), (second, second_address)) = (Played::new(), Played::new());
+    let stub = stub(&[first_address, second_address]);
+    let start = wait::now();
+    let mut lookups = stub.lookups(numbers());
+    lookups.ask(&[question("example.org")], start);
+    first.query();
+    set_clock(&mut lookups, start + SECOND);
+    second.query();
+    assert_eq!(lookups.give_up(&question("example.org")).unwrap().tries, 2);
+
+    let ask_at = |now| stub.lookups(numbers()).ask(&[question("example.com")], now);
+    ask_at(start + 2 * SECOND);
+    assert_eq!(asked(&second.query().1).0, "example.com");
+    ask_at(start + 31 * SECOND);
+    assert_eq!(asked(&first.query().1).0, "example.com");
+    assert!(second.was_not_asked());
+}
+
+// spec H3
+#[test]
+fn one_lost_datagram_does_not_make_a_server_go_last() {
+    let ((first, first_address), (second, second_address)) = (Played::new(), Played::new());
+    let stub = stub(&[first_address, second_address]);
+    let start = wait::now();
+    let mut lookups = stub.lookups(numbers());
+    lookups.ask(&["a.example", "b.example"].map(question), start);
+    first.query();
+    let (asker, query) = first.query();
+    first.send(asker, &Response::to(&query));
+    assert_eq!(next(&mut lookups, start).0.name(), "b.example");
+    set_clock(&mut lookups, start + SECOND);
+    assert_eq!(asked(&second.query().1).0, "a.example");
+
+    stub.lookups(numbers()).ask(&[question("c.example")], start + SECOND);
+    assert_eq!(asked(&first.query().1).0, "c.example");
+}
+
+// spec B8, H1
+#[test]
+fn a_late_answer_to_the_name_before_an_alias_is_not_taken_for_the_next() {
+    let ((first, first_address), (second, second_address)) = (Played::new(), Played::new());
+    let start = wait::now();
+    let mut lookups = stub(&[first_address, second_address]).lookups(numbers());
+    lookups.ask(&[question("a.example")], start);
+    let (early_asker, early_query) = first.query();
+    set_clock(&mut lookups, start + SECOND);
+    let (asker, query) = second.query();
+    second.send(asker, &Response::to(&query).answer(alias("a.example", 60, "b.example")));
+    turn(&mut lookups, start + SECOND);
+
+    let (asker, query) = second.query();
+    first.send(early_asker, &Response::to(&early_query));
+    glance(&mut lookups, start + SECOND);
+    second.send(asker, &Response::to(&query).answer(address("b.example", 60, "192.0.2.1")));
+    assert_eq!(only_address(&next(&mut lookups, start + SECOND)), "192.0.2.1");
+}
+
+// spec H3
+#[test]
+fn no_such_name_from_a_later_server_waits_two_seconds_for_the_first() {
+    let (_first, first_address) = Played::new();
+    let second = udp_answering(code(NXDOMAIN));
+    let start = wait::now();
+    let mut lookups = stub(&[first_address, second]).lookups(numbers());
+    lookups.ask(&[question("example.org")], start);
+    set_clock(&mut lookups, start + SECOND);
+    turn(&mut lookups, start + SECOND);
+    assert_eq!(lookups.take(), None);
+    assert_eq!(lookups.wake_at(), (start + 2 * SECOND).into());
+    set_clock(&mut lookups, start + 2 * SECOND);
+    assert_eq!(lookups.take().unwrap().1, Ok(Answer::no_such_name()));
+}
+
+// spec H3
+#[test]
+fn rotate_begins_each_lookup_with_another_server() {
+    let servers: Vec<_> =
+        (1..=3).map(|number| udp_answering(answer_with(&format!("192.0.2.{number}")))).collect();
+    let stub = stub_of(ResolverConfig { order: ServerOrder::Rotating, ..ResolverConfig::new(servers) });
+    let names = ["a.example", "b.example", "c.example", "d.example"];
+    let answers: Vec<_> = names.iter().map(|name| only_address(&look_up(&stub, name))).collect();
+    assert_eq!(answers, ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.1"]);
+}
+
+// spec H2
+#[test]
+fn a_server_that_refuses_edns_is_asked_without_at_once_and_from_then_on() {
+    let (sender, seen) = mpsc::channel();
+    let server = udp_answering(move |query| {
+        let has_opt = query[11] == 1;
+        sender.send(has_opt).unwrap();
+        let response = Response::to(query);
+        if has_opt { response.flags(FORMERR).octets() } else { response.octets() }
+    });
+    let now = wait::now();
+    let mut lookups = stub(&[server]).lookups(numbers());
+    for (name, tries) in [("a.example", 2), ("b.example", 1)] {
+        lookups.ask(&[question(name)], now);
+        assert_eq!(next(&mut lookups, now).2, LookupFacts { source: AnswerSource::Udp(server), tries });
+    }
+    assert_eq!(seen.try_iter().collect::<Vec<_>>(), [true, false, false]);
+}
+
+// spec B8
+#[test]
+fn aliases_are_asked_further_and_the_shortest_time_to_live_counts() {
+    let server = udp_answering(|query| {
+        let response = Response::to(query);
+        match asked(query).0.as_str() {
+            "a.example" => response.answer(alias("a.example", 30, "b.example")),
+            "b.example" => response.answer(alias("b.example", 90, "c.example")),
+            "c.example" => response.answer(address("c.example", 60, "192.0.2.1")),
+            "d.example" => response.answer(alias("d.example", 60, "e.example")),
+            "e.example" => response.answer(alias("e.example", 60, "d.example")),
+            "f.example" => response.answer(alias("f.example", 60, "a\\b.example")),
+            other => {
+                let number: u32 = other.trim_end_matches(".example").parse().unwrap();
+                response.answer(alias(other, 60, &format!("{}.example", number + 1)))
+            }
+        }
+        .octets()
+    });
+    let stub = stub(&[server]);
+    let finished = look_up(&stub, "a.example");
+    assert_eq!(only_address(&finished), "192.0.2.1");
+    assert_eq!(finished.1.unwrap().time_to_live(), Some(Duration::from_secs(30)));
+    assert_eq!(finished.2.tries, 3);
+
+    for (name, why) in
+        [("d.example", "loop"), ("1.example", "more than 8"), ("f.example", "no name to look up")]
+    {
+        let message = look_up(&stub, name).1.unwrap_err().to_string();
+        assert!(message.contains(why), "{message}");
+    }
+}
+
+// spec B9
+#[test]
+fn addresses_in_the_additional_section_come_with_the_answer_and_are_not_kept() {
+    let owner = "_xmpp-client._tcp.example.org";
+    let server = udp_answering(move |query| {
+        let response = Response::to(query).answer(srv(owner, 60, 5222, "host.example"));
+        response.additional(address("host.example", 60, "2001:db8::1")).octets()
+    });
+    let (stub, now) = (stub(&[server]), wait::now());
+    for (source, count) in [(AnswerSource::Udp(server), 1), (AnswerSource::Cache, 0)] {
+        let mut lookups = stub.lookups(numbers());
+        lookups.ask(&[Question::new(owner, RecordKind::Srv)], now);
+        let (_, result, facts) = next(&mut lookups, now);
+        let answer = result.unwrap();
+        assert_eq!((answer.records().len(), answer.additional().len(), facts.source), (1, count, source));
+    }
+}
+
+// spec D5, H1
+#[test]
+fn what_is_given_up_has_no_socket_and_no_result() {
+    let (server, server_address) = Played::new();
+    let now = wait::now();
+    for stub in [stub(&[server_address]), over_tcp(&[server_address])] {
+        let mut lookups = stub.lookups(numbers());
+        lookups.ask(&[question("example.org")], now);
+        assert!(lookups.give_up(&question("example.org")).is_some());
+        assert_eq!(lookups.give_up(&question("example.org")), None);
+        assert!(lookups.open.is_empty() && lookups.network.connection_tokens().is_empty());
+        assert_eq!(lookups.wake_at(), Deadline::NEVER);
+    }
+    let (asker, query) = server.query();
+    server.send(asker, &Response::to(&query));
+    // A result that was not taken yet is given up, too.
+    let failing = stub(&[]);
+    let mut lookups = failing.lookups(numbers());
+    lookups.ask(&[question("example.org")], now);
+    assert_eq!(lookups.wake_at(), now.into());
+    lookups.give_up(&question("example.org"));
+    assert_eq!(lookups.take(), None);
+}

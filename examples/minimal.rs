@@ -1,0 +1,17 @@
+//! The least program: connects to the domain on the command line and says how.
+//!
+//! ```text
+//! cargo run --example minimal -- example.org
+//! ```
+
+use std::error::Error;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let Some(domain) = std::env::args().nth(1) else {
+        println!("usage: minimal DOMAIN");
+        return Ok(());
+    };
+    let connection = xmpp_connect::connect(domain)?;
+    println!("{}", connection.report());
+    Ok(())
+}

@@ -1,0 +1,158 @@
+//! Tests with malformed, oversized and looping messages, and with mutants of good ones.
+
+use super::tests::{answer, chain_of, decode, plain, query};
+use super::{Chain, Reply};
+use crate::dns::RecordKind;
+use crate::dns::testing::{
+    A, CNAME, NS, NXDOMAIN, Numbers, Response, SOA, SRV, address, alias, name, record, soa, srv,
+};
+
+// spec H6
+#[test]
+fn a_malformed_record_in_the_answer_fails_it() {
+    let (query, response) = plain();
+    let response = response.answer(address("d.example", 60, "192.0.2.1"));
+    let mut cut_name = record("d.example", A, 60, &[0; 4]);
+    cut_name[0] = 0x41;
+    let mut loop_name = vec![0xc0, 39 + 16];
+    loop_name.extend([0, 1, 0, 1, 0, 0, 0, 1, 0, 4, 192, 0, 2, 2]);
+    let forward = [vec![0xc0, 0x80, 0, 1, 0, 1], vec![0; 200]].concat();
+    let bad = [
+        record("d.example", A, 60, &[192, 0, 2]),
+        record("d.example", A, 60, &[192, 0, 2, 1, 1]),
+        record("d.example", CNAME, 60, &[]),
+        record("d.example", CNAME, 60, &[3, b'a']),
+        record("d.example", CNAME, 60, &[0xc0, 0xff]),
+        record("other.example", A, 60, &[]),
+        cut_name,
+        loop_name,
+        forward,
+    ];
+    for record in bad {
+        let response = response.clone().answer(record.clone());
+        assert_eq!(decode(&query, &response), Reply::Malformed("malformed answer"), "{record:?}");
+    }
+    let srv_query = self::query("d.example", RecordKind::Srv);
+    let short = Response::to(srv_query.octets()).answer(record("d.example", SRV, 60, &[0, 1, 0, 1, 0, 1]));
+    assert_eq!(decode(&srv_query, &short), Reply::Malformed("malformed answer"));
+    // "None" is believed only of a message that can be read.
+    let none = Response { answer: Vec::new(), ..response };
+    assert_eq!(
+        decode(&query, &none.authority(record("", SOA, 60, &[0, 0]))),
+        Reply::Malformed("malformed answer")
+    );
+}
+
+// spec H6
+#[test]
+fn a_message_cut_at_any_octet_is_no_answer() {
+    let (query, response) = plain();
+    let octets = response
+        .answer(alias("d.example", 60, "e.example"))
+        .answer(address("e.example", 60, "192.0.2.1"))
+        .octets();
+    for length in 0..octets.len() {
+        let reply = query.decode(&octets[..length], &Chain::new("d.example"));
+        assert!(matches!(reply, Reply::Ignored | Reply::Malformed(_)), "{length}: {reply:?}");
+    }
+}
+
+// spec H6
+#[test]
+fn compression_loops_end() {
+    let (query, response) = plain();
+    let start = u8::try_from(response.octets().len()).unwrap();
+    let data = [0, 5, 0, 1, 0, 0, 0, 60, 0, 2];
+    let cases = [
+        // A pointer to itself as the owner, one to the record's own data and back, and a label in front of a pointer to it.
+        [&[0xc0, start][..], &data, &[0xc0, 12]].concat(),
+        [&[0xc0, start + 12][..], &data, &[0xc0, start]].concat(),
+        [&[1, b'a', 0xc0, start][..], &data, &[0xc0, 12]].concat(),
+        [&[0xc0, 12][..], &data, &[0xc0, start + 12]].concat(),
+    ];
+    for record in cases {
+        let response = response.clone().answer(record.clone());
+        assert_eq!(decode(&query, &response), Reply::Malformed("malformed answer"), "{record:?}");
+    }
+}
+
+// spec H6
+#[test]
+fn a_message_of_64_kib_with_5000_records_is_read() {
+    let (query, response) = plain();
+    let compressed = |number: u16| {
+        let [high, low] = number.to_be_bytes();
+        vec![0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 10, 0, high, low]
+    };
+    let many: Vec<_> = (0..4000).map(compressed).collect();
+    let other = Response {
+        answer: [many, vec![vec![0, 0, 16, 0, 1, 0, 0, 0, 1, 0, 0]; 130]].concat(),
+        ..response.clone()
+    };
+    let octets = other.octets().len();
+    assert!((65_000..=65_535).contains(&octets), "{octets}");
+    assert_eq!(answer(&query, &other).records.len(), 4000);
+
+    // 4,000 addresses of a name of the greatest length.
+    let long_name = ["a".repeat(63), "b".repeat(63), "c".repeat(63), "d".repeat(61)].join(".");
+    let long_query = self::query(&long_name, RecordKind::Ipv4);
+    let long = Response { answer: other.answer[..4000].to_vec(), ..Response::to(long_query.octets()) };
+    assert_eq!(answer(&long_query, &long).records.len(), 4000);
+
+    // 5,000 CNAME records that all have the same owner, and as many that lead nowhere.
+    let small = vec![0xc0, 12, 0, 5, 0, 1, 0, 0, 0, 60, 0, 1, 0];
+    let aliases = Response { answer: vec![small; 5000], ..response };
+    assert!(matches!(decode(&query, &aliases), Reply::Alias(_)));
+}
+
+fn mutants(count: usize) {
+    let (address_query, response) = plain();
+    let srv_query = query("d.example", RecordKind::Srv);
+    let seeds = [
+        (&address_query, Response { answer: chain_of(8), ..response.clone() }),
+        (&address_query, response.flags(NXDOMAIN).authority(soa("example", 60, 60))),
+        (
+            &srv_query,
+            Response::to(srv_query.octets())
+                .answer([&[0xc0, 12][..], &srv("", 60, 5222, "host.example")[1..]].concat())
+                .answer(srv("d.example", 60, 5222, ""))
+                .authority(record("example", NS, 60, &name("ns.example")))
+                .additional(address("host.example", 60, "192.0.2.1"))
+                .additional(address("host.example", 60, "2001:db8::1")),
+        ),
+    ];
+    let seeds: Vec<_> = seeds.iter().map(|(query, response)| (*query, response.octets())).collect();
+    let mut numbers = Numbers(1);
+    let mut answers = 0;
+    for round in 0..count {
+        let (query, seed) = &seeds[round % seeds.len()];
+        let mut mutant = seed.clone();
+        for _ in 0..=numbers.below(4) {
+            let at = numbers.below(mutant.len());
+            match numbers.below(6) {
+                0 => mutant[at] = numbers.next().to_le_bytes()[0],
+                1 => mutant[at] ^= 1 << numbers.below(8),
+                2 => mutant[at] = 0xc0,
+                3 => mutant.truncate(at.max(1)),
+                4 => mutant.insert(at, numbers.next().to_le_bytes()[0]),
+                _ => mutant.extend_from_within(at..),
+            }
+        }
+        answers += usize::from(matches!(query.decode(&mutant, &Chain::new("d.example")), Reply::Answer(_)));
+    }
+    // Mutants that are ignored at once would prove nothing.
+    assert!(answers > count / 50, "{answers}");
+}
+
+// spec H6
+#[test]
+fn no_mutant_of_a_good_message_makes_it_panic() {
+    mutants(100_000);
+}
+
+// spec H6
+#[test]
+#[ignore = "takes half a minute without optimisation"]
+fn none_of_a_million_mutants_makes_it_panic() {
+    mutants(1_000_000);
+}

@@ -1,0 +1,407 @@
+//! The library against real servers: Prosody, ejabberd, haproxy, Knot DNS, Unbound, dnsmasq.
+//!
+//! `.ci/servers/bench cargo test --test real_servers -- --ignored` starts them; the first lines of that script say what
+//! the environment variables mean, and `.ci/servers/test.zone.in` what each domain publishes.
+
+use std::error::Error;
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use xmpp_connect::rustls::pki_types::CertificateDer;
+use xmpp_connect::rustls::pki_types::pem::PemObject;
+use xmpp_connect::{Connection, Connector, ConnectorBuilder, Domain, ErrorKind, Policy, Service, TlsMode};
+
+type TestResult = Result<(), Box<dyn Error>>;
+
+/// The variables with the addresses of the name servers.
+const KNOT: &str = "XMPP_CONNECT_AUTHORITATIVE";
+const UNBOUND: &str = "XMPP_CONNECT_UNBOUND";
+const DNSMASQ: &str = "XMPP_CONNECT_DNSMASQ";
+
+/// An error rather than a skipped test: without the bench nothing is proved.
+fn variable(name: &str) -> Result<String, String> {
+    std::env::var(name).map_err(|_| {
+        format!("{name} is not set; run .ci/servers/bench cargo test --test real_servers -- --ignored")
+    })
+}
+
+/// Options to ask one name server of the bench and to trust only the bench's authority.
+fn options(name_server: &str, service: Service, policy: Policy) -> Result<ConnectorBuilder, Box<dyn Error>> {
+    let name_server: SocketAddr = variable(name_server)?.parse()?;
+    let roots =
+        CertificateDer::pem_file_iter(variable("XMPP_CONNECT_CA")?)?.collect::<Result<Vec<_>, _>>()?;
+    Ok(Connector::builder()
+        .nameservers([name_server])
+        .only_roots(roots)
+        .service(service)
+        .policy(policy)
+        .timeout(Duration::from_secs(20)))
+}
+
+fn connector(name_server: &str, service: Service, policy: Policy) -> Result<Connector, Box<dyn Error>> {
+    Ok(options(name_server, service, policy)?.build()?)
+}
+
+/// The connector most tests need.
+fn client(policy: Policy) -> Result<Connector, Box<dyn Error>> {
+    connector(KNOT, Service::Client, policy)
+}
+
+/// The service of another server, as `peer.test`.
+fn server() -> Result<Service, Box<dyn Error>> {
+    Ok(Service::server(Domain::new("peer.test")?))
+}
+
+/// Sends a stream header over TLS, and reads the answer up to the end of the stream features.
+fn open_stream(connection: &mut Connection, header_attributes: &str) -> Result<String, Box<dyn Error>> {
+    connection.set_read_timeout(Some(Duration::from_secs(10)))?;
+    write!(
+        connection,
+        "<?xml version='1.0'?><stream:stream {header_attributes} version='1.0' \
+         xmlns:stream='http://etherx.jabber.org/streams'>"
+    )?;
+    connection.flush()?;
+    let mut received = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let count = connection.read(&mut buffer)?;
+        received.extend_from_slice(buffer.get(..count).unwrap_or_default());
+        let text = String::from_utf8_lossy(&received);
+        if text.contains("</stream:features>") {
+            return Ok(text.into_owned());
+        }
+        if count == 0 {
+            return Err(format!("the server closed the stream after {text:?}").into());
+        }
+    }
+}
+
+/// Connects, and proves that an XMPP server for this very domain is at the other end. `name` is the U-label form.
+fn connect(connector: &Connector, domain: &str, name: &str) -> Result<Connection, Box<dyn Error>> {
+    let mut connection = connector.connect(domain)?;
+    let answer = open_stream(&mut connection, &format!("to='{name}' xmlns='jabber:client'"))?;
+    assert!(answer.contains(&format!("from='{name}'")), "the answer is not from {name}: {answer}");
+    assert!(!answer.contains("urn:ietf:params:xml:ns:xmpp-tls"), "STARTTLS offered inside TLS: {answer}");
+    Ok(connection)
+}
+
+/// What a connect that must fail failed with.
+fn failure(connector: &Connector, domain: &str) -> Result<xmpp_connect::Error, Box<dyn Error>> {
+    match connector.connect(domain) {
+        Ok(connection) => Err(format!("{domain} must not connect:\n{}", connection.report()).into()),
+        Err(error) => Ok(error),
+    }
+}
+
+// spec B1, B3, E1
+#[test]
+#[ignore = "needs the bench: .ci/servers/bench"]
+fn prosody_is_reached_in_the_published_order_and_by_either_kind() -> TestResult {
+    for (policy, mode) in [
+        (Policy::AsPublished, TlsMode::Direct),
+        (Policy::DirectOnly, TlsMode::Direct),
+        (Policy::StartTlsOnly, TlsMode::StartTls),
+    ] {
+        let connection = connect(&client(policy)?, "prosody.test", "prosody.test")?;
+        assert_eq!(connection.tls_mode(), mode);
+        assert!(connection.peer_addr().ip().is_loopback());
+        assert_eq!(connection.candidate().target(), "xmpp.prosody.test");
+        assert_eq!(connection.candidate().port(), connection.peer_addr().port());
+    }
+    Ok(())
+}
+
+// spec B1, E1
+#[test]
+#[ignore = "needs the bench: .ci/servers/bench"]
+fn ejabberd_is_reached_by_either_kind() -> TestResult {
+    for (policy, mode) in [(Policy::DirectOnly, TlsMode::Direct), (Policy::StartTlsOnly, TlsMode::StartTls)] {
+        let connection = connect(&client(policy)?, "ejabberd.test", "ejabberd.test")?;
+        assert_eq!(connection.tls_mode(), mode);
+    }
+    Ok(())
+}
+
+// spec B5, E4
+#[test]
+#[ignore = "needs the bench: .ci/servers/bench"]
+fn a_domain_that_publishes_one_kind_is_reached_by_it() -> TestResult {
+    let connector = client(Policy::AsPublished)?;
+    for (domain, mode) in [
+        ("direct.prosody.test", TlsMode::Direct),
+        ("starttls.prosody.test", TlsMode::StartTls),
+        ("nodirect.test", TlsMode::StartTls),
+    ] {
+        assert_eq!(connect(&connector, domain, domain)?.tls_mode(), mode, "{domain}");
+    }
+    Ok(())
+}
+
+// spec A2, A5, E2: the servers know their domains as U-labels, DNS and TLS as A-labels.
+#[test]
+#[ignore = "needs the bench: .ci/servers/bench"]
+fn internationalised_domains_are_reached() -> TestResult {
+    for (policy, domain) in [
+        (Policy::DirectOnly, "köln.test"),
+        (Policy::StartTlsOnly, "grün.test"),
+        (Policy::DirectOnly, "bücher.test"),
+        (Policy::StartTlsOnly, "bücher.test"),
+    ] {
+        connect(&client(policy)?, domain, domain)?;
+    }
+    connect(&client(Policy::AsPublished)?, "xn--grn-ioa.test", "grün.test")?;
+    Ok(())
+}
+
+// spec A2: looked up and certified as xn--strae-oqa, though Prosody's own mapping (IDNA 2003) makes it strasse.
+#[test]
+#[ignore = "needs the bench: .ci/servers/bench"]
+fn a_sharp_s_is_kept() -> TestResult {
+    let mut connection = client(Policy::AsPublished)?.connect("straße.test")?;
+    open_stream(&mut connection, "to='straße.test' xmlns='jabber:client'")?;
+    Ok(())
+}
+
+// spec E3: haproxy hands on to Prosody only what offers xmpp-client, all else to a web server.
+#[test]
+#[ignore = "needs the bench: .ci/servers/bench"]
+fn a_multiplexer_finds_prosody_by_alpn() -> TestResult {
+    let connection = connect(&client(Policy::DirectOnly)?, "mux.test", "mux.test")?;
+    assert_eq!(connection.alpn(), None, "Prosody's own port selects no protocol");
+    Ok(())
+}
+
+// spec E3
+#[test]
+#[ignore = "needs the bench: .ci/servers/bench"]
+fn without_alpn_the_multiplexer_takes_us_for_a_browser() -> TestResult {
+    let connector = options(KNOT, Service::Client, Policy::DirectOnly)?.alpn(false).build()?;
+    let mut connection = connector.connect("mux.test")?;
+    let Err(error) = open_stream(&mut connection, "to='mux.test' xmlns='jabber:client'") else {
+        return Err("XMPP was reached without ALPN".into());
+    };
+    assert!(error.to_string().contains("HTTP/1.1 400"), "{error}");
+    Ok(())
+}
+
+// spec E3, G5
+#[test]
+#[ignore = "needs the bench: .ci/servers/bench"]
+fn the_selected_alpn_protocol_is_told() -> TestResult {
+    let connection = connect(&client(Policy::DirectOnly)?, "alpn.test", "alpn.test")?;
+    assert_eq!(connection.alpn().as_deref(), Some("xmpp-client"));
+    Ok(())
+}
+
+// spec B1, E3, F1a
+#[test]
+#[ignore = "needs the bench: .ci/servers/bench"]
+fn the_service_for_servers_is_reached_at_both() -> TestResult {
+    for (policy, mode) in [(Policy::DirectOnly, TlsMode::Direct), (Policy::StartTlsOnly, TlsMode::StartTls)] {
+        for domain in ["prosody.test", "ejabberd.test"] {
+            let mut connection = connector(KNOT, server()?, policy)?.connect(domain)?;
+            assert_eq!(connection.tls_mode(), mode, "{domain}");
+            let attributes = format!(
+                "from='peer.test' to='{domain}' xmlns='jabber:server' xmlns:db='jabber:server:dialback'"
+            );
+            let answer = open_stream(&mut connection, &attributes)?;
+            assert!(answer.contains("urn:xmpp:features:dialback"), "not a server's features: {answer}");
+        }
+    }
+    Ok(())
+}
+
+// spec F1
+#[test]
+#[ignore = "needs the bench: .ci/servers/bench"]
+fn both_servers_take_starttls_in_one_write_and_step_by_step() -> TestResult {
+    for pipelining in [true, false] {
+        let options = options(KNOT, Service::Client, Policy::StartTlsOnly)?;
+        let connector = options.starttls_pipelining(pipelining).build()?;
+        for domain in ["prosody.test", "ejabberd.test"] {
+            let connection = connect(&connector, domain, domain)?;
+            assert_eq!(connection.report().attempts().len(), 1, "tried again: {}", connection.report());
+        }
+    }
+    Ok(())
+}
+
+// spec E8: haproxy's web server takes its tickets back.
+#[test]
+#[ignore = "needs the bench: .ci/servers/bench"]
+fn a_second_connection_resumes_the_session() -> TestResult {
+    let connector = options(KNOT, Service::Client, Policy::DirectOnly)?.alpn(false).build()?;
+    let mut resumed = Vec::new();
+    for _ in 0..2 {
+        let mut connection = connector.connect("mux.test")?;
+        // The ticket comes with the first thing that is read, which is a complaint.
+        assert!(open_stream(&mut connection, "xmlns='jabber:client'").is_err());
+        resumed.push(connection.is_resumed());
+    }
+    assert_eq!(resumed, [false, true]);
+    Ok(())
+}
+
+// spec E8: Prosody and ejabberd give tickets and do not take them back.
+#[test]
+#[ignore = "needs the bench: .ci/servers/bench"]
+fn a_ticket_that_is_refused_does_no_harm() -> TestResult {
+    for domain in ["prosody.test", "ejabberd.test"] {
+        for policy in [Policy::DirectOnly, Policy::StartTlsOnly] {
+            let connector = client(policy)?;
+            connect(&connector, domain, domain)?;
+            connect(&connector, domain, domain)?;
+        }
+    }
+    Ok(())
+}
+
+// spec B8
+#[test]
+#[ignore = "needs the bench: .ci/servers/bench"]
+fn aliases_at_the_records_and_at_the_target_are_followed() -> TestResult {
+    for name_server in [KNOT, UNBOUND, DNSMASQ] {
+        let connector = connector(name_server, Service::Client, Policy::DirectOnly)?;
+        connect(&connector, "cname.test", "cname.test").map_err(|error| format!("{name_server}: {error}"))?;
+    }
+    Ok(())
+}
+
+// spec B8, H6
+#[test]
+#[ignore = "needs the bench: .ci/servers/bench"]
+fn a_loop_of_aliases_is_a_failed_lookup() -> TestResult {
+    for name_server in [KNOT, UNBOUND, DNSMASQ] {
+        let error = failure(&connector(name_server, Service::Client, Policy::AsPublished)?, "loop.test")?;
+        assert_eq!(error.kind(), ErrorKind::Lookup, "{name_server}: {error}");
+    }
+    Ok(())
+}
+
+// spec H2: 70 records are about 3 kB, so the answer over UDP is truncated.
+#[test]
+#[ignore = "needs the bench: .ci/servers/bench"]
+fn an_answer_too_big_for_udp_arrives_over_tcp() -> TestResult {
+    for name_server in [KNOT, UNBOUND, DNSMASQ] {
+        let connector = connector(name_server, Service::Client, Policy::DirectOnly)?;
+        let plan = connector.discover("big.test")?;
+        let candidates = plan.candidates();
+        assert!(candidates.len() >= 60, "{name_server}: only {} candidates", candidates.len());
+        assert!(candidates.is_sorted_by_key(|candidate| candidate.priority()), "{name_server}: not in order");
+        connect(&connector, "big.test", "big.test")?;
+    }
+    Ok(())
+}
+
+// spec B3, C1
+#[test]
+#[ignore = "needs the bench: .ci/servers/bench"]
+fn both_kinds_are_discovered_as_one_list() -> TestResult {
+    let plan = client(Policy::AsPublished)?.discover("prosody.test")?;
+    let found: Vec<_> =
+        plan.candidates().iter().map(|candidate| (candidate.priority(), candidate.tls())).collect();
+    assert_eq!(found, [(5, TlsMode::Direct), (10, TlsMode::StartTls)]);
+    Ok(())
+}
+
+// spec B5
+#[test]
+#[ignore = "needs the bench: .ci/servers/bench"]
+fn a_service_that_is_not_offered_is_no_reason_for_the_fallback() -> TestResult {
+    for name_server in [KNOT, UNBOUND, DNSMASQ] {
+        let connector = connector(name_server, Service::Client, Policy::AsPublished)?;
+        for domain in ["notoffered.test", "onlydot.test"] {
+            let error = failure(&connector, domain)?;
+            assert_eq!(error.kind(), ErrorKind::NotOffered, "{name_server}, {domain}: {error}");
+        }
+    }
+    Ok(())
+}
+
+// spec B5: after NXDOMAIN, and after NODATA.
+#[test]
+#[ignore = "needs the bench: .ci/servers/bench"]
+fn without_srv_records_the_fallback_port_is_used() -> TestResult {
+    for domain in ["fallback.test", "nodata.test"] {
+        let connection = connect(&client(Policy::AsPublished)?, domain, domain)?;
+        assert_eq!(connection.tls_mode(), TlsMode::StartTls);
+        assert_eq!(connection.peer_addr().port(), 5222);
+        assert_eq!(
+            connector(KNOT, server()?, Policy::AsPublished)?.connect(domain)?.peer_addr().port(),
+            5269
+        );
+    }
+    Ok(())
+}
+
+// spec B7
+#[test]
+#[ignore = "needs the bench: .ci/servers/bench"]
+fn a_domain_that_does_not_exist_is_told_from_one_without_an_address() -> TestResult {
+    for name_server in [KNOT, UNBOUND, DNSMASQ] {
+        let connector = connector(name_server, Service::Client, Policy::AsPublished)?;
+        let error = failure(&connector, "absent.test")?;
+        assert_eq!(error.kind(), ErrorKind::NoSuchDomain, "{name_server}: {error}");
+        let error = failure(&connector, "noaddress.test")?;
+        assert_ne!(error.kind(), ErrorKind::NoSuchDomain, "{name_server}: {error}");
+    }
+    Ok(())
+}
+
+// spec B10, D3, D7: a port that refuses, then a target without addresses.
+#[test]
+#[ignore = "needs the bench: .ci/servers/bench"]
+fn dead_candidates_are_passed_over_and_reported() -> TestResult {
+    let connection = connect(&client(Policy::AsPublished)?, "failover.test", "failover.test")?;
+    assert_eq!(connection.tls_mode(), TlsMode::StartTls);
+    let report = connection.report().to_string();
+    assert!(report.contains("missing.failover.test"), "{report}");
+    Ok(())
+}
+
+// spec D1, D4
+#[test]
+#[ignore = "needs the bench: .ci/servers/bench"]
+fn the_other_address_family_is_tried() -> TestResult {
+    let connection = connect(&client(Policy::AsPublished)?, "families.test", "families.test")?;
+    assert!(connection.peer_addr().is_ipv4());
+    Ok(())
+}
+
+// spec E4, B7: the certificate of another domain, and one of an authority that nobody trusts.
+#[test]
+#[ignore = "needs the bench: .ci/servers/bench"]
+fn certificates_that_prove_nothing_are_refused() -> TestResult {
+    for policy in [Policy::AsPublished, Policy::DirectOnly, Policy::StartTlsOnly] {
+        for domain in ["wrongname.test", "stranger.test"] {
+            let error = failure(&client(policy)?, domain)?;
+            assert_eq!(error.kind(), ErrorKind::Untrusted, "{domain}: {error}");
+        }
+    }
+    Ok(())
+}
+
+// spec B5, H3: Unbound answers SERVFAIL for bogus.test, whose signatures do not lead to its trust anchor.
+#[test]
+#[ignore = "needs the bench: .ci/servers/bench"]
+fn a_validating_resolver_decides_about_signed_domains() -> TestResult {
+    let validating = connector(UNBOUND, Service::Client, Policy::AsPublished)?;
+    connect(&validating, "signed.test", "signed.test")?;
+    let error = failure(&validating, "bogus.test")?;
+    assert_eq!(error.kind(), ErrorKind::Lookup, "{error}");
+    connect(&client(Policy::AsPublished)?, "bogus.test", "bogus.test")?;
+    Ok(())
+}
+
+// spec H1: dnsmasq's own records, and Knot's through it.
+#[test]
+#[ignore = "needs the bench: .ci/servers/bench"]
+fn dnsmasq_is_a_resolver_like_others() -> TestResult {
+    for domain in ["dnsmasq.test", "prosody.test", "signed.test"] {
+        for policy in [Policy::DirectOnly, Policy::StartTlsOnly] {
+            connect(&connector(DNSMASQ, Service::Client, policy)?, domain, domain)?;
+        }
+    }
+    Ok(())
+}
