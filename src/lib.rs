@@ -76,3 +76,8 @@ pub use error::{Error, ErrorKind};
 pub use report::{AttemptOutcome, AttemptReport, LookupReport, LookupResult, Report};
 pub use service::{Service, TlsMode};
 pub use tls::{CipherSuite, ProtocolVersion};
+
+/// The examples of the README are tests too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
