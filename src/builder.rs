@@ -14,7 +14,8 @@ use crate::dial::race::Pace;
 use crate::dial::socket::{CAN_BIND_TO_INTERFACE, SocketOptions};
 use crate::discovery::Policy;
 use crate::dns::cache::Caching;
-use crate::dns::config::ResolverConfig;
+use crate::dns::config::{ResolverConfig, Transport};
+use crate::dns::message::Validation;
 use crate::dns::resolver::Resolver;
 use crate::dns::stub::Stub;
 use crate::dns::system::SystemConfig;
@@ -39,6 +40,8 @@ pub struct ConnectorBuilder {
     socket: SocketOptions,
     tls: TlsOptions,
     servers: Option<Vec<SocketAddr>>,
+    validation: Validation,
+    transport: Transport,
     resolver: Option<Arc<dyn Resolver>>,
     caching: Caching,
 }
@@ -55,6 +58,8 @@ impl ConnectorBuilder {
             socket: SocketOptions::default(),
             tls: TlsOptions::default(),
             servers: None,
+            validation: Validation::Untrusted,
+            transport: Transport::Udp,
             resolver: None,
             caching: Caching::On,
         }
@@ -177,6 +182,21 @@ impl ConnectorBuilder {
         self
     }
 
+    /// Whether the AD bit of the given name servers is believed, by which they say that DNSSEC proved an answer (RFC 6840
+    /// section 5.7): only with servers and a way to them that are trusted. For the system's name servers resolv.conf says
+    /// so, by its option `trust-ad`. Default: false.
+    pub fn trust_ad(mut self, trust: bool) -> Self {
+        self.validation = if trust { Validation::Trusted } else { Validation::Untrusted };
+        self
+    }
+
+    /// Whether the given name servers are asked over TCP only (RFC 7766). For the system's name servers resolv.conf says so,
+    /// by its option `use-vc`. Default: false, TCP only for answers that are too long.
+    pub fn dns_over_tcp(mut self, tcp: bool) -> Self {
+        self.transport = if tcp { Transport::Tcp } else { Transport::Udp };
+        self
+    }
+
     /// Asks the caller's resolver instead of the built-in one; hosts file and cache are then its own. Default: none.
     pub fn resolver(mut self, resolver: impl Resolver + 'static) -> Self {
         self.resolver = Some(Arc::new(resolver));
@@ -193,7 +213,7 @@ impl ConnectorBuilder {
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`]: a limit or delay of zero, an empty list of name servers, name servers and a resolver
-    /// both, an interface where none can be chosen, a source address of a family that is not used, no roots, no
+    /// both, options for given name servers without any, an interface where none can be chosen, a source address of a family that is not used, no roots, no
     /// cryptography, or a root certificate that is none.
     pub fn build(self) -> Result<Connector, Error> {
         self.check_times()?;
@@ -255,6 +275,12 @@ impl ConnectorBuilder {
     }
 
     fn names(&self) -> Result<Names, Error> {
+        let has_options = self.validation != Validation::Untrusted || self.transport != Transport::Udp;
+        if has_options && self.servers.is_none() {
+            return Err(configuration(
+                "trust_ad and dns_over_tcp are for given name servers, and none are given",
+            ));
+        }
         match (&self.resolver, &self.servers) {
             (Some(_), Some(_)) => {
                 Err(configuration("name servers and a resolver are given; one of them can be asked"))
@@ -263,10 +289,12 @@ impl ConnectorBuilder {
             (None, Some(servers)) if servers.is_empty() => {
                 Err(configuration("the list of name servers is empty"))
             }
-            (None, Some(servers)) => Ok(Names::Stub(Stub::new(
-                SystemConfig::given(ResolverConfig::new(servers.clone())),
-                self.caching,
-            ))),
+            (None, Some(servers)) => {
+                let mut config = ResolverConfig::new(servers.clone());
+                config.validation = self.validation;
+                config.transport = self.transport;
+                Ok(Names::Stub(Stub::new(SystemConfig::given(config), self.caching)))
+            }
             (None, None) => Ok(Names::Stub(Stub::new(SystemConfig::new(), self.caching))),
         }
     }

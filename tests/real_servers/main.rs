@@ -12,6 +12,8 @@ use xmpp_connect::rustls::pki_types::CertificateDer;
 use xmpp_connect::rustls::pki_types::pem::PemObject;
 use xmpp_connect::{Connection, Connector, ConnectorBuilder, Domain, ErrorKind, Policy, Service, TlsMode};
 
+mod names;
+
 type TestResult = Result<(), Box<dyn Error>>;
 
 /// The variables with the addresses of the name servers.
@@ -257,98 +259,6 @@ fn a_ticket_that_is_refused_does_no_harm() -> TestResult {
     Ok(())
 }
 
-// spec B8
-#[test]
-#[ignore = "needs the bench: .ci/servers/bench"]
-fn aliases_at_the_records_and_at_the_target_are_followed() -> TestResult {
-    for name_server in [KNOT, UNBOUND, DNSMASQ] {
-        let connector = connector(name_server, Service::Client, Policy::DirectOnly)?;
-        connect(&connector, "cname.test", "cname.test").map_err(|error| format!("{name_server}: {error}"))?;
-    }
-    Ok(())
-}
-
-// spec B8, H6
-#[test]
-#[ignore = "needs the bench: .ci/servers/bench"]
-fn a_loop_of_aliases_is_a_failed_lookup() -> TestResult {
-    for name_server in [KNOT, UNBOUND, DNSMASQ] {
-        let error = failure(&connector(name_server, Service::Client, Policy::AsPublished)?, "loop.test")?;
-        assert_eq!(error.kind(), ErrorKind::Lookup, "{name_server}: {error}");
-    }
-    Ok(())
-}
-
-// spec H2: 70 records are about 3 kB, so the answer over UDP is truncated.
-#[test]
-#[ignore = "needs the bench: .ci/servers/bench"]
-fn an_answer_too_big_for_udp_arrives_over_tcp() -> TestResult {
-    for name_server in [KNOT, UNBOUND, DNSMASQ] {
-        let connector = connector(name_server, Service::Client, Policy::DirectOnly)?;
-        let plan = connector.discover("big.test")?;
-        let candidates = plan.candidates();
-        assert!(candidates.len() >= 60, "{name_server}: only {} candidates", candidates.len());
-        assert!(candidates.is_sorted_by_key(|candidate| candidate.priority()), "{name_server}: not in order");
-        connect(&connector, "big.test", "big.test")?;
-    }
-    Ok(())
-}
-
-// spec B3, C1
-#[test]
-#[ignore = "needs the bench: .ci/servers/bench"]
-fn both_kinds_are_discovered_as_one_list() -> TestResult {
-    let plan = client(Policy::AsPublished)?.discover("prosody.test")?;
-    let found: Vec<_> =
-        plan.candidates().iter().map(|candidate| (candidate.priority(), candidate.tls())).collect();
-    assert_eq!(found, [(5, TlsMode::Direct), (10, TlsMode::StartTls)]);
-    Ok(())
-}
-
-// spec B5
-#[test]
-#[ignore = "needs the bench: .ci/servers/bench"]
-fn a_service_that_is_not_offered_is_no_reason_for_the_fallback() -> TestResult {
-    for name_server in [KNOT, UNBOUND, DNSMASQ] {
-        let connector = connector(name_server, Service::Client, Policy::AsPublished)?;
-        for domain in ["notoffered.test", "onlydot.test"] {
-            let error = failure(&connector, domain)?;
-            assert_eq!(error.kind(), ErrorKind::NotOffered, "{name_server}, {domain}: {error}");
-        }
-    }
-    Ok(())
-}
-
-// spec B5: after NXDOMAIN, and after NODATA.
-#[test]
-#[ignore = "needs the bench: .ci/servers/bench"]
-fn without_srv_records_the_fallback_port_is_used() -> TestResult {
-    for domain in ["fallback.test", "nodata.test"] {
-        let connection = connect(&client(Policy::AsPublished)?, domain, domain)?;
-        assert_eq!(connection.tls_mode(), TlsMode::StartTls);
-        assert_eq!(connection.peer_addr().port(), 5222);
-        assert_eq!(
-            connector(KNOT, server()?, Policy::AsPublished)?.connect(domain)?.peer_addr().port(),
-            5269
-        );
-    }
-    Ok(())
-}
-
-// spec B7
-#[test]
-#[ignore = "needs the bench: .ci/servers/bench"]
-fn a_domain_that_does_not_exist_is_told_from_one_without_an_address() -> TestResult {
-    for name_server in [KNOT, UNBOUND, DNSMASQ] {
-        let connector = connector(name_server, Service::Client, Policy::AsPublished)?;
-        let error = failure(&connector, "absent.test")?;
-        assert_eq!(error.kind(), ErrorKind::NoSuchDomain, "{name_server}: {error}");
-        let error = failure(&connector, "noaddress.test")?;
-        assert_ne!(error.kind(), ErrorKind::NoSuchDomain, "{name_server}: {error}");
-    }
-    Ok(())
-}
-
 // spec B10, D3, D7: a port that refuses, then a target without addresses.
 #[test]
 #[ignore = "needs the bench: .ci/servers/bench"]
@@ -377,30 +287,6 @@ fn certificates_that_prove_nothing_are_refused() -> TestResult {
         for domain in ["wrongname.test", "stranger.test"] {
             let error = failure(&client(policy)?, domain)?;
             assert_eq!(error.kind(), ErrorKind::Untrusted, "{domain}: {error}");
-        }
-    }
-    Ok(())
-}
-
-// spec B5, H3: Unbound answers SERVFAIL for bogus.test, whose signatures do not lead to its trust anchor.
-#[test]
-#[ignore = "needs the bench: .ci/servers/bench"]
-fn a_validating_resolver_decides_about_signed_domains() -> TestResult {
-    let validating = connector(UNBOUND, Service::Client, Policy::AsPublished)?;
-    connect(&validating, "signed.test", "signed.test")?;
-    let error = failure(&validating, "bogus.test")?;
-    assert_eq!(error.kind(), ErrorKind::Lookup, "{error}");
-    connect(&client(Policy::AsPublished)?, "bogus.test", "bogus.test")?;
-    Ok(())
-}
-
-// spec H1: dnsmasq's own records, and Knot's through it.
-#[test]
-#[ignore = "needs the bench: .ci/servers/bench"]
-fn dnsmasq_is_a_resolver_like_others() -> TestResult {
-    for domain in ["dnsmasq.test", "prosody.test", "signed.test"] {
-        for policy in [Policy::DirectOnly, Policy::StartTlsOnly] {
-            connect(&connector(DNSMASQ, Service::Client, policy)?, domain, domain)?;
         }
     }
     Ok(())
