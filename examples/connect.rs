@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         }
         Ok(Command::Run(options)) => run(*options),
         Err(message) => {
-            eprintln!("connect: {message}\n\n{}", options::HELP);
+            eprintln!("connect: {message}; see --help");
             USAGE
         }
     };

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 
+use crate::connection::Connection;
 use crate::connector::{Connector, Names, Settings};
 use crate::dial::addresses::AddressFamily;
 use crate::dial::race::Pace;
@@ -19,6 +20,7 @@ use crate::dns::message::Validation;
 use crate::dns::resolver::Resolver;
 use crate::dns::stub::Stub;
 use crate::dns::system::SystemConfig;
+use crate::domain::Domain;
 use crate::error::{Error, ErrorKind};
 use crate::plan::{LOOKUP_LIMIT, TOTAL_LIMIT};
 use crate::service::Service;
@@ -46,8 +48,29 @@ pub struct ConnectorBuilder {
     caching: Caching,
 }
 
+impl Connector {
+    /// A connector with other options than the defaults.
+    pub fn builder() -> ConnectorBuilder {
+        ConnectorBuilder::new()
+    }
+}
+
+/// Connects to a server of `domain` with all defaults.
+///
+/// Nothing is kept for the next call: no DNS cache, no TLS session. For more than one connect make a [`Connector`].
+///
+/// # Errors
+/// As [`Connector::connect`], and [`ErrorKind::Configuration`] without roots or cryptography compiled in.
+pub fn connect<D>(domain: D) -> Result<Connection, Error>
+where
+    D: TryInto<Domain>,
+    Error: From<D::Error>,
+{
+    Connector::builder().build()?.connect(domain)
+}
+
 impl ConnectorBuilder {
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         Self {
             service: Service::Client,
             policy: Policy::default(),

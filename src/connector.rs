@@ -4,7 +4,6 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::builder::ConnectorBuilder;
 use crate::connection::Connection;
 use crate::deadline::Deadline;
 use crate::dial::attempt::Dialer;
@@ -63,11 +62,6 @@ pub(crate) enum Names {
 }
 
 impl Connector {
-    /// A connector with other options than the defaults.
-    pub fn builder() -> ConnectorBuilder {
-        ConnectorBuilder::new()
-    }
-
     pub(crate) fn new(settings: Settings) -> Self {
         Self(Arc::new(settings))
     }
@@ -215,20 +209,6 @@ impl Connector {
         let plan = Plan::new(task, Box::new(move |bound| below.below(bound)), now);
         Run { plan, lookups, dialer, random, wakeups: wakeups.as_ref(), given }.finish()
     }
-}
-
-/// Connects to a server of `domain` with all defaults.
-///
-/// Nothing is kept for the next call: no DNS cache, no TLS session. For more than one connect make a [`Connector`].
-///
-/// # Errors
-/// As [`Connector::connect`], and [`ErrorKind::Configuration`] without roots or cryptography compiled in.
-pub fn connect<D>(domain: D) -> Result<Connection, Error>
-where
-    D: TryInto<Domain>,
-    Error: From<D::Error>,
-{
-    Connector::builder().build()?.connect(domain)
 }
 
 /// The servers of a domain, in the order in which a connect would try them. `Display` gives a table for a person.

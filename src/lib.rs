@@ -63,9 +63,9 @@ mod wait;
 
 pub use rustls;
 
-pub use builder::ConnectorBuilder;
+pub use builder::{ConnectorBuilder, connect};
 pub use connection::{Connection, Parts};
-pub use connector::{Connector, Discovery, connect};
+pub use connector::{Connector, Discovery};
 pub use dial::addresses::AddressFamily;
 pub use dial::{AttemptError, Stage};
 pub use discovery::{Candidate, Origin, Policy};

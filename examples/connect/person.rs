@@ -55,16 +55,8 @@ fn show_report(report: &Report) {
     if !report.candidates().is_empty() {
         println!("Candidates, in order");
         for (index, candidate) in report.candidates().iter().enumerate() {
-            println!(
-                "  {:>2}  {:<10}  {}:{}  priority {} weight {} ({})",
-                index + 1,
-                candidate.tls(),
-                candidate.target(),
-                candidate.port(),
-                candidate.priority(),
-                candidate.weight(),
-                candidate.origin()
-            );
+            let (priority, weight, origin) = (candidate.priority(), candidate.weight(), candidate.origin());
+            println!("  {:>2}  {candidate}  priority {priority} weight {weight} ({origin})", index + 1);
         }
         println!();
     }

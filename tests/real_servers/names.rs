@@ -1,7 +1,5 @@
 //! Discovery with real name servers: Knot DNS, Unbound, dnsmasq.
 
-use std::error::Error;
-
 use xmpp_connect::{AnswerSource, ErrorKind, Policy, Service, TlsMode};
 
 use super::{DNSMASQ, KNOT, TestResult, UNBOUND, client, connect, connector, failure, options, server};
