@@ -19,7 +19,7 @@ use crate::service::TlsMode;
 pub(crate) use self::task::{Goal, Order, Outcome, Route, Task};
 
 use self::questions::Questions;
-use self::targets::addresses_of;
+use self::targets::{addresses_of, hints_of};
 
 mod outcome;
 mod questions;
@@ -75,6 +75,8 @@ pub(crate) struct Plan {
     candidates: Vec<Candidate>,
     /// The numbers of the candidates, in the order of the race.
     order: Vec<usize>,
+    /// How many candidates stand behind the last one in `order`.
+    left_out: usize,
     /// Hosts whose addresses have been asked for.
     looked_up: Vec<Host>,
     race: Race,
@@ -97,6 +99,7 @@ impl Plan {
             hints: Vec::new(),
             candidates: Vec::new(),
             order: Vec::new(),
+            left_out: 0,
             looked_up: Vec::new(),
             notes: Vec::new(),
             verdict: None,
@@ -110,7 +113,9 @@ impl Plan {
             Route::Domain => self.begin_discovery(&self.task.domain.host().clone(), now),
             Route::OtherHost(host) => self.begin_discovery(&host, now),
             Route::Explicit { host, port, tls } => {
-                self.use_only(Candidate::single(tls, host, port, Origin::Explicit), now);
+                if !self.refuses(&host) {
+                    self.use_only(Candidate::single(tls, host, port, Origin::Explicit), now);
+                }
             }
             Route::Connected { peer, tls } => {
                 self.use_only(
@@ -121,18 +126,25 @@ impl Plan {
         }
     }
 
+    /// Ends the connect when its host can never be reached through the DNS.
+    fn refuses(&mut self, host: &Host) -> bool {
+        let is_refused = matches!(host.special_use(), SpecialUse::Onion | SpecialUse::Invalid);
+        if is_refused {
+            self.verdict = Some(Error::new(ErrorKind::InvalidDomain, outcome::no_dns(host)));
+        }
+        is_refused
+    }
+
     /// Asks both SRV questions and, for the fallback and for a target equal to the domain, the address questions.
     fn begin_discovery(&mut self, host: &Host, now: Instant) {
         if let Host::Address(_) = host {
             return self.use_default_port(host, Origin::Address, now);
         }
-        match host.special_use() {
-            SpecialUse::None | SpecialUse::MulticastDns => {}
-            SpecialUse::Onion | SpecialUse::Invalid => {
-                self.verdict = Some(Error::new(ErrorKind::InvalidDomain, outcome::no_dns(host)));
-                return;
-            }
-            SpecialUse::Loopback => return self.use_default_port(host, Origin::Fallback, now),
+        if self.refuses(host) {
+            return;
+        }
+        if host.special_use() == SpecialUse::Loopback {
+            return self.use_default_port(host, Origin::Fallback, now);
         }
         for tls in [TlsMode::Direct, TlsMode::StartTls] {
             if !self.task.policy.allows(tls) {
@@ -147,7 +159,7 @@ impl Plan {
             }
             self.srv.push(SrvQuestion { tls, question, answer });
         }
-        if self.task.goal == Goal::Connect && self.task.policy != Policy::DirectOnly {
+        if self.task.goal == Goal::Connect {
             self.want_addresses(host);
         }
     }
@@ -190,13 +202,11 @@ impl Plan {
         let Some(result) = self.questions.result(question) else { return };
         match question.kind() {
             RecordKind::Srv => {
-                let hints = result.as_ref().map(|answer| answer.additional().to_vec()).unwrap_or_default();
+                let hints = result.as_ref().map(hints_of).unwrap_or_default();
                 for srv in self.srv.iter_mut().filter(|srv| srv.question.as_ref() == Some(question)) {
                     srv.answer = Some((SrvAnswer::read(result, srv.tls), now));
                 }
-                let hints = hints.into_iter();
-                self.hints
-                    .extend(hints.filter_map(|(name, address)| Some((Host::of_srv_target(&name)?, address))));
+                self.hints.extend(hints);
                 self.discover(now);
             }
             RecordKind::Ipv6 | RecordKind::Ipv4 => {
@@ -233,14 +243,12 @@ impl Plan {
         if self.phase == Phase::Over {
             return None;
         }
+        if self.verdict.is_none() {
+            self.discover(now);
+        }
         if let Some(error) = self.verdict.take() {
             return Some(self.fail(error, now));
         }
-        if let Some(question) = self.questions.expire(now) {
-            self.use_answer(&question, now);
-            return Some(Order::GiveUp(question));
-        }
-        self.discover(now);
         if let Some(order) = self.finish_discovery(now) {
             return Some(order);
         }
@@ -248,8 +256,22 @@ impl Plan {
             let error = self.timed_out();
             return Some(self.fail(error, now));
         }
+        if let Some(question) = self.questions.expire(now) {
+            self.use_answer(&question, now);
+            return Some(Order::GiveUp(question));
+        }
         self.look_up_due_hosts(now);
-        self.race_order(now).or_else(|| self.questions.due(now).map(Order::Ask))
+        loop {
+            if let Some(order) = self.race_order(now) {
+                return Some(order);
+            }
+            // The race may have come to another group without anything to start yet; then more hosts are due, and what
+            // is known of them already may change what it says.
+            if !self.look_up_due_hosts(now) {
+                break;
+            }
+        }
+        self.questions.due(now).map(Order::Ask)
     }
 
     /// When [`Self::poll`] has something to say without anything having happened.
@@ -333,11 +355,8 @@ impl Plan {
                 self.candidates.len() - 1
             }));
         }
-        if numbers.len() > MAX_CANDIDATES {
-            let cut = numbers.len() - MAX_CANDIDATES;
-            self.notes.push(format!("{cut} candidates were left out: {MAX_CANDIDATES} are tried"));
-            numbers.truncate(MAX_CANDIDATES);
-        }
+        self.left_out = numbers.len().saturating_sub(MAX_CANDIDATES);
+        numbers.truncate(MAX_CANDIDATES);
         self.order = numbers;
         let entries = self.order.iter().filter_map(|number| self.entry(*number)).collect();
         self.race.set_entries(entries, now);

@@ -1,5 +1,6 @@
 //! The addresses of one host as they become known: which is next, and when it may start (RFC 8305). No IO.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -82,6 +83,8 @@ pub(crate) struct Addresses {
     preference: AddressFamily,
     ipv6: Known,
     ipv4: Known,
+    /// How many addresses the answers had, both families together.
+    found: usize,
 }
 
 /// How far one candidate has come through the addresses of its host.
@@ -118,29 +121,30 @@ impl Addresses {
         let known = |family| {
             if preference.uses(family) { Known::Pending } else { Known::Addresses(Vec::new(), now) }
         };
-        Self { preference, ipv6: known(Family::Ipv6), ipv4: known(Family::Ipv4) }
+        Self { preference, ipv6: known(Family::Ipv6), ipv4: known(Family::Ipv4), found: 0 }
     }
 
     /// An answer has come. What is used of another family than `family` is dropped.
     pub(crate) fn set(&mut self, family: Family, addresses: &[IpAddr], now: Instant) {
-        let mut kept: Vec<IpAddr> = Vec::new();
-        for address in addresses {
-            if address.is_ipv6() == (family == Family::Ipv6)
-                && !kept.contains(address)
-                && kept.len() < MAX_ADDRESSES
-            {
-                kept.push(*address);
-            }
+        if *self.known(family) != Known::Pending {
+            return;
         }
-        let known = self.known_mut(family);
-        if *known == Known::Pending {
-            *known = Known::Addresses(kept, now);
-        }
+        let mut seen = HashSet::new();
+        let of_family = addresses.iter().filter(|address| address.is_ipv6() == (family == Family::Ipv6));
+        let mut kept: Vec<IpAddr> = of_family.copied().filter(|address| seen.insert(*address)).collect();
+        self.found += kept.len();
+        kept.truncate(MAX_ADDRESSES);
+        *self.known_mut(family) = Known::Addresses(kept, now);
     }
 
     /// Whether no answer is awaited any more.
     pub(crate) fn is_complete(&self) -> bool {
         self.ipv6 != Known::Pending && self.ipv4 != Known::Pending
+    }
+
+    /// How many addresses are more than are tried.
+    pub(crate) fn left_out(&self) -> usize {
+        self.found.saturating_sub(MAX_ADDRESSES)
     }
 
     /// When the latest answer came.

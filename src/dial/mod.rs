@@ -10,6 +10,7 @@ use crate::starttls::NegotiationError;
 
 pub(crate) mod addresses;
 pub(crate) mod attempt;
+mod pace;
 pub(crate) mod race;
 pub(crate) mod socket;
 

@@ -3,6 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+pub(crate) use super::pace::Pace;
+
 use super::addresses::{AddressFamily, Addresses, Family, Next, Progress, RESOLUTION_DELAY};
 use super::{AttemptError, AttemptEvent, AttemptId, Stage};
 use crate::deadline::Deadline;
@@ -10,56 +12,10 @@ use crate::discovery::order::Group;
 use crate::domain::Host;
 use crate::service::TlsMode;
 
-/// "The recommended value for a default Connection Attempt Delay is 250 milliseconds" (RFC 8305 section 5).
-pub(crate) const CONNECTION_ATTEMPT_DELAY: Duration = Duration::from_millis(250);
-/// A stage that took long promises another that takes long: the delay grows with it, up to this. RFC 8305 section 5 has
-/// the same bound: "the Connection Attempt Delay [...] SHOULD have an upper bound, referred to as the Maximum Connection
-/// Attempt Delay [...] 2 seconds".
-pub(crate) const MAXIMUM_CONNECTION_ATTEMPT_DELAY: Duration = Duration::from_secs(2);
-/// How long a group is waited for before the next one starts: one lost SYN is sent again after a second (RFC 6298).
-pub(crate) const GROUP_DELAY: Duration = Duration::from_secs(1);
-/// The limit of each stage.
-pub(crate) const STAGE_LIMIT: Duration = Duration::from_secs(10);
 /// How many attempts one connect makes at the most.
 pub(crate) const MAX_ATTEMPTS: usize = 128;
 /// How many attempts are in flight at the most.
 pub(crate) const MAX_IN_FLIGHT: usize = 8;
-
-/// The delays and limits of a race.
-#[derive(Clone, Debug)]
-pub(crate) struct Pace {
-    pub(crate) attempt_delay: Duration,
-    pub(crate) group_delay: Duration,
-    pub(crate) tcp_limit: Duration,
-    pub(crate) handshake_limit: Duration,
-    pub(crate) family: AddressFamily,
-}
-
-impl Default for Pace {
-    fn default() -> Self {
-        Self {
-            attempt_delay: CONNECTION_ATTEMPT_DELAY,
-            group_delay: GROUP_DELAY,
-            tcp_limit: STAGE_LIMIT,
-            handshake_limit: STAGE_LIMIT,
-            family: AddressFamily::Any,
-        }
-    }
-}
-
-impl Pace {
-    fn limit(&self, stage: Stage) -> Duration {
-        match stage {
-            Stage::Tcp => self.tcp_limit,
-            Stage::StartTls | Stage::Tls => self.handshake_limit,
-        }
-    }
-
-    /// The delay of an attempt that needed `took` for its latest stage.
-    fn delay_after(&self, took: Duration) -> Duration {
-        took.saturating_mul(2).min(MAXIMUM_CONNECTION_ATTEMPT_DELAY).max(self.attempt_delay)
-    }
-}
 
 /// One candidate in the race.
 #[derive(Clone, Debug)]
@@ -154,7 +110,7 @@ enum Startable {
     Now(usize, IpAddr),
     /// Something, from this time on.
     At(Instant),
-    /// All that is known has started. `awaited`: some lookups go on.
+    /// All that is known has started. `awaited`: some lookups of the present group go on.
     AllStarted { awaited: bool },
 }
 
@@ -184,11 +140,9 @@ impl Race {
         }
         let waiting = self.contenders.iter().filter(|contender| contender.progress.taken() == 0);
         if let Some(group) = waiting.map(|contender| contender.entry.group).min() {
-            if self.attempts.is_empty() {
+            // A group that joins late can stand before the one that is dialled now.
+            if self.attempts.is_empty() || group < self.group {
                 (self.group, self.group_opened) = (group, now);
-            } else {
-                // A group that joins late can stand before the one that is dialled now.
-                self.group = self.group.min(group);
             }
         }
     }
@@ -201,6 +155,20 @@ impl Race {
     /// The attempts, by number.
     pub(crate) fn attempts(&self) -> &[Attempt] {
         &self.attempts
+    }
+
+    /// The hosts of candidates with more addresses than are tried, and how many more.
+    pub(crate) fn cut_addresses(&self) -> impl Iterator<Item = (&Host, usize)> {
+        let is_used = |index| self.contenders.iter().any(|contender| contender.host == index);
+        let used = self.hosts.iter().enumerate().filter(move |(index, _)| is_used(*index));
+        let cut = used.map(|(_, (host, addresses))| (host, addresses.left_out()));
+        cut.filter(|(_, left_out)| *left_out > 0)
+    }
+
+    /// Whether there was more to start than [`MAX_ATTEMPTS`].
+    pub(crate) fn is_cut(&self) -> bool {
+        self.attempts.len() >= MAX_ATTEMPTS
+            && self.contenders.iter().any(|contender| self.has_more(contender))
     }
 
     /// The answer to an address question; empty when there are none, or the lookup failed.
@@ -272,7 +240,7 @@ impl Race {
                 }
             }
         }
-        self.is_lost(now).then_some(RaceOrder::Lost)
+        self.is_lost().then_some(RaceOrder::Lost)
     }
 
     /// When [`Self::poll`] has something to say without anything having happened.
@@ -358,35 +326,46 @@ impl Race {
         quiet.max().unwrap_or_else(|| Deadline::from(self.group_opened))
     }
 
-    /// What the present group has to start: the first in order, but a candidate whose addresses are unknown yet holds
-    /// back those behind it for [`RESOLUTION_DELAY`].
+    /// What the present group has to start, or an earlier one whose addresses came late: the first in order, but a
+    /// candidate whose addresses are unknown yet holds back those behind it in its group for [`RESOLUTION_DELAY`].
     fn startable(&self, now: Instant) -> Startable {
-        let mut earlier_is_awaited = false;
+        let mut held_back: Option<Group> = None;
         let mut earliest: Option<Instant> = None;
         let mut awaited = false;
         for (index, contender) in self.contenders.iter().enumerate() {
-            if contender.entry.group != self.group {
+            let group = contender.entry.group;
+            if group > self.group {
                 continue;
             }
-            let Some((_, addresses)) = self.hosts.get(contender.host) else { continue };
-            match addresses.next(contender.progress) {
+            match self.next(contender) {
                 Next::Address(address, from) => {
-                    let from = if earlier_is_awaited { from + RESOLUTION_DELAY } else { from };
+                    let from = if held_back == Some(group) { from + RESOLUTION_DELAY } else { from };
                     if from <= now {
                         return Startable::Now(index, address);
                     }
                     earliest = Some(earliest.map_or(from, |earliest| earliest.min(from)));
-                    earlier_is_awaited = true;
+                    held_back = Some(group);
                 }
                 Next::Unknown => {
-                    earlier_is_awaited = true;
-                    awaited = true;
+                    held_back = Some(group);
+                    awaited |= group == self.group;
                 }
-                Next::MoreToCome => awaited = true,
+                Next::MoreToCome => awaited |= group == self.group,
                 Next::Nothing => {}
             }
         }
         earliest.map_or(Startable::AllStarted { awaited }, Startable::At)
+    }
+
+    fn next(&self, contender: &Contender) -> Next {
+        self.hosts
+            .get(contender.host)
+            .map_or(Next::Nothing, |(_, addresses)| addresses.next(contender.progress))
+    }
+
+    /// Whether the candidate has or may get an address that has not started.
+    fn has_more(&self, contender: &Contender) -> bool {
+        self.next(contender) != Next::Nothing
     }
 
     fn next_group(&self) -> Option<Group> {
@@ -415,7 +394,8 @@ impl Race {
         let since = progress.max(looked_up).unwrap_or(self.group_opened);
         let quiet = Deadline::after(since, self.pace.group_delay);
         let next_group = self.next_group();
-        let next = self.contenders.iter().find(|contender| Some(contender.entry.group) == next_group);
+        let mut next = self.contenders.iter().filter(|contender| Some(contender.entry.group) == next_group);
+        let next = next.find(|contender| self.has_more(contender));
         let same_host =
             next.is_some_and(|next| self.in_flight().any(|attempt| attempt.host == next.entry.host));
         // An infinite group delay asks for strict order.
@@ -429,14 +409,10 @@ impl Race {
         Some(answers.max().map_or(self.group_opened, |at| at.max(self.group_opened)))
     }
 
-    fn is_lost(&self, now: Instant) -> bool {
-        if self.in_flight().next().is_some() || !self.verified.is_empty() {
-            return false;
-        }
-        if self.attempts.len() >= MAX_ATTEMPTS {
-            return true;
-        }
-        matches!(self.startable(now), Startable::AllStarted { awaited: false }) && self.next_group().is_none()
+    fn is_lost(&self) -> bool {
+        let may_go_on = self.attempts.len() < MAX_ATTEMPTS
+            && self.contenders.iter().any(|contender| self.has_more(contender));
+        self.in_flight().next().is_none() && self.verified.is_empty() && !may_go_on
     }
 
     fn host_index(&mut self, host: &Host, now: Instant) -> usize {

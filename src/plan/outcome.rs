@@ -2,11 +2,12 @@
 
 use std::time::Instant;
 
-use super::{Plan, Route};
-use crate::dial::race::{Attempt, State};
+use super::{MAX_CANDIDATES, Plan, Route};
+use crate::dial::addresses::MAX_ADDRESSES;
+use crate::dial::race::{Attempt, MAX_ATTEMPTS, State};
 use crate::dial::{AttemptError, Stage};
-use crate::discovery::{Origin, Policy, SrvAnswer, is_not_offered};
-use crate::dns::{Answer, LookupError, RecordKind};
+use crate::discovery::{Candidate, Origin, Policy, SrvAnswer, is_not_offered};
+use crate::dns::{Answer, LookupError, Question, RecordKind};
 use crate::domain::{Host, SpecialUse};
 use crate::error::{Error, ErrorKind};
 use crate::report::{AttemptOutcome, AttemptReport, LookupReport, LookupResult, Report};
@@ -62,9 +63,24 @@ impl Plan {
                 .filter_map(|number| self.candidates.get(*number).cloned())
                 .collect(),
             attempts: attempts.collect(),
-            notes: self.notes.clone(),
+            notes: self.notes.iter().cloned().chain(self.cuts()).collect(),
             elapsed: since(now),
         }
+    }
+
+    /// What the bounds on work have left out.
+    fn cuts(&self) -> Vec<String> {
+        let mut cuts = Vec::new();
+        if self.left_out > 0 {
+            cuts.push(format!("{} candidates were left out: {MAX_CANDIDATES} are tried", self.left_out));
+        }
+        for (host, count) in self.race.cut_addresses() {
+            cuts.push(format!("{count} addresses of {host} were left out: {MAX_ADDRESSES} are tried"));
+        }
+        if self.race.is_cut() {
+            cuts.push(format!("the rest was left out: {MAX_ATTEMPTS} attempts are made"));
+        }
+        cuts
     }
 
     /// Nothing is left to try: the rules of spec B7, the first that holds.
@@ -73,7 +89,10 @@ impl Plan {
         let is_fallback = self.fallback().is_some();
         if is_fallback && self.has_no_name() {
             let host = self.discovered_host();
-            return Error::new(ErrorKind::NoSuchDomain, format!("there is no domain {host}"));
+            return Error::new(
+                ErrorKind::NoSuchDomain,
+                format!("there is no domain {host}{}", self.multicast_dns()),
+            );
         }
         if is_fallback && self.srv.iter().any(|srv| matches!(srv.answer, Some((SrvAnswer::Failed, _)))) {
             return self.lookup_failed();
@@ -94,7 +113,7 @@ impl Plan {
     /// The total limit is over.
     pub(super) fn timed_out(&self) -> Error {
         let what = if self.race.attempts().is_empty() {
-            "the DNS has not answered".to_owned()
+            format!("the DNS has not answered{}", self.multicast_dns())
         } else {
             self.tally()
         };
@@ -138,7 +157,9 @@ impl Plan {
             self.discovered_host(),
             self.first_lookup_error().unwrap_or("no answer")
         );
-        if !self.race.attempts().is_empty() {
+        if self.race.attempts().is_empty() {
+            message += self.multicast_dns();
+        } else {
             message += &format!("; the domain itself could not be reached either: {}", self.tally());
         }
         Error::new(ErrorKind::Lookup, message).with_cause(self.first_cause())
@@ -146,9 +167,12 @@ impl Plan {
 
     /// No candidate has an address.
     fn no_addresses(&self) -> Error {
-        let is_address = |kind| matches!(kind, RecordKind::Ipv6 | RecordKind::Ipv4);
-        let mut asked =
-            self.questions.list().iter().filter(|asked| is_address(asked.question.kind())).peekable();
+        let is_of_target = |question: &Question| {
+            let is_target = |host: &Host| matches!(host, Host::Name(name) if name == question.name());
+            question.kind() != RecordKind::Srv
+                && self.candidates.iter().any(|candidate| is_target(candidate.host()))
+        };
+        let mut asked = self.questions.list().iter().filter(|asked| is_of_target(&asked.question)).peekable();
         let all_failed = asked.peek().is_some() && asked.all(|asked| !matches!(asked.result, Some(Ok(_))));
         if all_failed {
             return self.lookup_failed();
@@ -156,15 +180,22 @@ impl Plan {
         let targets: Vec<String> =
             self.order.iter().filter_map(|number| Some(self.candidates.get(*number)?.target())).collect();
         let mut message = format!("no server of {} has an address: {}", self.task.domain, targets.join(", "));
-        let is_local = |host: &Host| host.special_use() == SpecialUse::MulticastDns;
-        if self.candidates.iter().any(|candidate| is_local(candidate.host())) {
-            message +=
-                "; names under .local are looked up in the hosts file and the DNS, not by multicast DNS";
-        }
+        message += self.multicast_dns();
         if let Some(note) = self.notes.first() {
             message += &format!("; {note}");
         }
         Error::new(ErrorKind::Attempts, message)
+    }
+
+    /// What the error has to add when a name under `.local` had no address.
+    fn multicast_dns(&self) -> &'static str {
+        let hosts = self.candidates.iter().map(Candidate::host).chain([self.discovered_host()]);
+        let mut special_uses = hosts.map(Host::special_use);
+        if special_uses.any(|special_use| special_use == SpecialUse::MulticastDns) {
+            "; names under .local are looked up in the hosts file and the DNS, not by multicast DNS"
+        } else {
+            ""
+        }
     }
 
     fn fallback(&self) -> Option<&Host> {
@@ -172,15 +203,13 @@ impl Plan {
         (candidate.origin() == Origin::Fallback).then(|| candidate.host())
     }
 
-    /// Whether every answer to the address questions of the fallback was NXDOMAIN.
+    /// Whether the answers to the address questions of the fallback, as far as there are any, were NXDOMAIN.
     fn has_no_name(&self) -> bool {
         let Some(Host::Name(name)) = self.fallback() else { return false };
-        let of_host =
-            |question: &crate::dns::Question| question.name() == name && question.kind() != RecordKind::Srv;
-        let answers = self.questions.list().iter().filter(|asked| of_host(&asked.question));
-        let mut answers = answers.map(|asked| asked.result.as_ref()).peekable();
-        answers.peek().is_some()
-            && answers.all(|result| matches!(result, Some(Ok(answer)) if answer.is_no_such_name()))
+        let of_host = |question: &Question| question.name() == name && question.kind() != RecordKind::Srv;
+        let asked = self.questions.list().iter().filter(|asked| of_host(&asked.question));
+        let mut answers = asked.filter_map(|asked| asked.result.as_ref()?.as_ref().ok()).peekable();
+        answers.peek().is_some() && answers.all(Answer::is_no_such_name)
     }
 
     fn first_lookup_error(&self) -> Option<&str> {

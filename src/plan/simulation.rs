@@ -1,1 +1,395 @@
+//! A made-up world in which whole plans are played: a DNS, far ends, and a clock that nobody waits for. No IO.
+//!
+//! What a test does not script: a question finds no records after 10 ms, and a far end is silent for ever.
 
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use super::{Goal, Order, Outcome, Plan, Route, Task};
+use crate::deadline::Deadline;
+use crate::dial::race::{MAX_ATTEMPTS, MAX_IN_FLIGHT, Pace};
+use crate::dial::{AttemptEvent, AttemptId, Stage};
+use crate::discovery::{Candidate, Policy};
+use crate::dns::{Answer, AnswerSource, LookupError, LookupFacts, Question, RecordKind};
+use crate::domain::{Domain, Host, SpecialUse};
+use crate::error::{Error, ErrorKind};
+use crate::report::Report;
+use crate::service::{Service, TlsMode};
+use crate::wait;
+
+pub(super) use self::script::{Reply, Step};
+
+mod script;
+
+/// All that a plan meets, scripted.
+pub(super) struct World {
+    pub(super) task: Task,
+    below: Box<dyn FnMut(u64) -> u64 + Send>,
+    answers: Vec<(String, Duration, Reply)>,
+    peers: Vec<(SocketAddr, Vec<Step>)>,
+    cancelled: Option<Duration>,
+    /// Whether the plan is also asked at times at which it has said that it will have nothing to say.
+    nosy: bool,
+}
+
+impl World {
+    /// A client's connect to `domain` with all defaults. The random source always gives 0.
+    pub(super) fn new(domain: &str) -> Self {
+        let task = Task {
+            domain: Domain::new(domain).unwrap(),
+            service: Service::Client,
+            policy: Policy::AsPublished,
+            route: Route::Domain,
+            goal: Goal::Connect,
+            total_limit: super::TOTAL_LIMIT,
+            lookup_limit: super::LOOKUP_LIMIT,
+            pace: Pace::default(),
+        };
+        let (answers, peers) = (Vec::new(), Vec::new());
+        Self { task, below: Box::new(|_| 0), answers, peers, cancelled: None, nosy: true }
+    }
+
+    /// The domain example.org.
+    pub(super) fn example() -> Self {
+        Self::new("example.org")
+    }
+
+    /// A candidate that the caller names, `a.test`, instead of discovery.
+    pub(super) fn explicit(tls: TlsMode, port: u16) -> Self {
+        let host = Host::parse("a.test").unwrap();
+        Self::example().with(|task| task.route = Route::Explicit { host, port, tls })
+    }
+
+    pub(super) fn with(mut self, change: impl FnOnce(&mut Task)) -> Self {
+        change(&mut self.task);
+        self
+    }
+
+    pub(super) fn policy(self, policy: Policy) -> Self {
+        self.with(|task| task.policy = policy)
+    }
+
+    /// The random source.
+    pub(super) fn random(mut self, below: impl FnMut(u64) -> u64 + Send + 'static) -> Self {
+        self.below = Box::new(below);
+        self
+    }
+
+    /// After `delay` milliseconds the question, written `example.org AAAA`, is answered as [`Reply::read`] reads it.
+    pub(super) fn dns(mut self, question: &str, delay: u64, reply: &str) -> Self {
+        self.answers.push((question.to_owned(), Duration::from_millis(delay), Reply::read(reply)));
+        self
+    }
+
+    /// The SRV answer for direct TLS on example.org.
+    pub(super) fn xmpps(self, delay: u64, reply: &str) -> Self {
+        self.dns("_xmpps-client._tcp.example.org SRV", delay, reply)
+    }
+
+    /// The SRV answer for STARTTLS on example.org.
+    pub(super) fn xmpp(self, delay: u64, reply: &str) -> Self {
+        self.dns("_xmpp-client._tcp.example.org SRV", delay, reply)
+    }
+
+    /// The far end at `address` behaves as [`Step::read`] reads it.
+    pub(super) fn peer(mut self, address: &str, steps: &str) -> Self {
+        self.peers.push((address.parse().unwrap(), Step::read(steps)));
+        self
+    }
+
+    /// The caller cancels after so many milliseconds.
+    pub(super) fn cancelled(mut self, after: u64) -> Self {
+        self.cancelled = Some(Duration::from_millis(after));
+        self
+    }
+
+    /// Asks the plan only when it has said that it wants to be asked.
+    pub(super) fn patient(mut self) -> Self {
+        self.nosy = false;
+        self
+    }
+
+    /// Plays the plan to its end.
+    pub(super) fn play(self) -> Played {
+        let start = wait::now();
+        let plan = Plan::new(self.task, self.below, start);
+        let mut play = Play {
+            plan,
+            start,
+            now: start,
+            answers: self.answers,
+            peers: self.peers,
+            events: Vec::new(),
+            log: Vec::new(),
+            asked: Vec::new(),
+            outstanding: Vec::new(),
+            given: Vec::new(),
+            started: Vec::new(),
+            in_flight: Vec::new(),
+        };
+        if let Some(after) = self.cancelled {
+            play.events.push((start + after, Event::Cancel));
+        }
+        let outcome = play.run(self.nosy);
+        assert!(play.plan.poll(play.now).is_none(), "orders after the end\n{}", play.log.join("\n"));
+        Played { log: play.log, outcome, given: play.given }
+    }
+}
+
+/// What happened, and how it ended.
+#[derive(Debug)]
+pub(super) struct Played {
+    /// Every order, a line each, with its time in milliseconds.
+    pub(super) log: Vec<String>,
+    pub(super) outcome: Outcome,
+    /// The addresses that the DNS has told, with the questions' kinds; `None` for hints.
+    pub(super) given: Vec<(Host, Option<RecordKind>, IpAddr)>,
+}
+
+impl Played {
+    /// The log without questions.
+    pub(super) fn dialled(&self) -> Vec<&str> {
+        let is_question = |line: &&str| line.contains(" ask ") || line.contains(" give up ");
+        self.log.iter().map(String::as_str).filter(|line| !is_question(line)).collect()
+    }
+
+    /// The questions in the log.
+    pub(super) fn questions(&self) -> Vec<&str> {
+        self.log.iter().map(String::as_str).filter(|line| line.contains(" ask ")).collect()
+    }
+
+    pub(super) fn error(&self) -> &Error {
+        match &self.outcome {
+            Outcome::Failed(error) => error,
+            Outcome::Connected(..) | Outcome::Discovered(_) => panic!("no error\n{}", self.log.join("\n")),
+        }
+    }
+
+    pub(super) fn kind(&self) -> ErrorKind {
+        self.error().kind()
+    }
+
+    pub(super) fn report(&self) -> &Report {
+        match &self.outcome {
+            Outcome::Connected(_, report) | Outcome::Discovered(report) => report,
+            Outcome::Failed(error) => error.report().unwrap(),
+        }
+    }
+
+    /// The candidates in order.
+    pub(super) fn candidates(&self) -> Vec<String> {
+        self.report().candidates.iter().map(ToString::to_string).collect()
+    }
+}
+
+#[derive(Debug)]
+enum Event {
+    Answer(Question, Reply),
+    Attempt(AttemptId, AttemptEvent),
+    Cancel,
+}
+
+/// A plan in its world.
+struct Play {
+    plan: Plan,
+    start: Instant,
+    now: Instant,
+    answers: Vec<(String, Duration, Reply)>,
+    peers: Vec<(SocketAddr, Vec<Step>)>,
+    events: Vec<(Instant, Event)>,
+    log: Vec<String>,
+    asked: Vec<Question>,
+    outstanding: Vec<Question>,
+    given: Vec<(Host, Option<RecordKind>, IpAddr)>,
+    started: Vec<(Candidate, SocketAddr)>,
+    in_flight: Vec<AttemptId>,
+}
+
+impl Play {
+    fn run(&mut self, nosy: bool) -> Outcome {
+        for _ in 0..10_000 {
+            while let Some(order) = self.plan.poll(self.now) {
+                if let Some(outcome) = self.obey(order) {
+                    return outcome;
+                }
+            }
+            let wake = self.plan.wake_at(self.now);
+            assert!(!wake.is_over(self.now), "a busy loop at {}\n{}", self.time(), self.log.join("\n"));
+            let event = self.events.iter().map(|(at, _)| Deadline::from(*at)).min();
+            let Some(next) = event.map_or(wake, |event| event.min(wake)).at() else {
+                panic!("it hangs for ever at {}\n{}", self.time(), self.log.join("\n"));
+            };
+            if nosy {
+                self.expect_silence_until(next, wake);
+            }
+            self.now = next;
+            self.deliver();
+        }
+        panic!("it does not end\n{}", self.log.join("\n"));
+    }
+
+    /// Until the time that the plan has named it must have nothing to say.
+    fn expect_silence_until(&mut self, next: Instant, wake: Deadline) {
+        let between = [self.now + (next - self.now) / 2, next - Duration::from_nanos(1)];
+        for at in between.into_iter().filter(|at| (self.now..next).contains(at)) {
+            let order = self.plan.poll(at);
+            let after = at - self.start;
+            assert!(
+                order.is_none(),
+                "{order:?} at {after:?}, wake_at said {wake:?}\n{}",
+                self.log.join("\n")
+            );
+            assert_eq!(
+                self.plan.wake_at(at),
+                wake,
+                "at {after:?} wake_at has changed\n{}",
+                self.log.join("\n")
+            );
+        }
+    }
+
+    fn deliver(&mut self) {
+        let (due, later) = std::mem::take(&mut self.events).into_iter().partition(|(at, _)| *at <= self.now);
+        self.events = later;
+        for (_, event) in due {
+            match event {
+                Event::Answer(question, reply) => self.answer(&question, reply),
+                Event::Attempt(id, event) => {
+                    self.note_end(id, &event);
+                    self.plan.handle_attempt(id, event, self.now);
+                }
+                Event::Cancel => self.plan.handle_cancel(),
+            }
+        }
+    }
+
+    fn answer(&mut self, question: &Question, reply: Reply) {
+        self.outstanding.retain(|outstanding| outstanding != question);
+        let result = match reply {
+            Reply::Answer(answer) => Ok(answer),
+            Reply::Failed => Err(LookupError::new("SERVFAIL")),
+            Reply::Never => return,
+        };
+        if let Ok(answer) = &result {
+            let host = Host::Name(question.name().to_owned());
+            let addresses = super::targets::addresses_of(answer).into_iter();
+            self.given.extend(addresses.map(|address| (host.clone(), Some(question.kind()), address)));
+            let hints = answer.additional().iter();
+            self.given
+                .extend(hints.map(|(name, address)| (Host::of_srv_target(name).unwrap(), None, *address)));
+        }
+        let facts = LookupFacts { source: AnswerSource::Resolver, tries: 1 };
+        self.plan.handle_answer(question, result, facts, self.now);
+    }
+
+    /// Does what is ordered, and checks what holds for every order.
+    fn obey(&mut self, order: Order) -> Option<Outcome> {
+        let line = match &order {
+            Order::Ask(questions) => {
+                let questions: Vec<String> = questions.iter().map(ToString::to_string).collect();
+                format!("ask {}", questions.join(", "))
+            }
+            Order::GiveUp(question) => format!("give up {question}"),
+            Order::Start { id, address, .. } => format!("start {} {address}", id.0),
+            Order::Close(id) => format!("close {}", id.0),
+            Order::Finished(Outcome::Connected(id, _)) => format!("connected {}", id.0),
+            Order::Finished(Outcome::Discovered(_)) => "discovered".to_owned(),
+            Order::Finished(Outcome::Failed(error)) => format!("failed {:?}", error.kind()),
+        };
+        self.log.push(format!("{} {line}", self.time()));
+        match order {
+            Order::Ask(questions) => self.ask(questions),
+            Order::GiveUp(question) => {
+                assert!(self.outstanding.contains(&question), "{question} was not outstanding");
+                self.outstanding.retain(|outstanding| *outstanding != question);
+                self.events
+                    .retain(|(_, event)| !matches!(event, Event::Answer(asked, _) if *asked == question));
+            }
+            Order::Start { id, candidate, address } => self.start(id, candidate, address),
+            Order::Close(id) => {
+                assert!(self.in_flight.contains(&id), "{id:?} was not in flight");
+                self.forget(id);
+            }
+            Order::Finished(outcome) => {
+                if let Outcome::Connected(id, _) = &outcome {
+                    assert!(
+                        self.started.len() > id.0 && !self.in_flight.contains(id),
+                        "{id:?} was not verified"
+                    );
+                }
+                return Some(outcome);
+            }
+        }
+        None
+    }
+
+    fn ask(&mut self, questions: Vec<Question>) {
+        for question in questions {
+            assert!(!self.asked.contains(&question), "{question} was asked twice");
+            let scripted = self.answers.iter().find(|(asked, ..)| *asked == question.to_string());
+            let (delay, reply) = scripted.map_or_else(
+                || (Duration::from_millis(10), Reply::Answer(Answer::default())),
+                |(_, delay, reply)| (*delay, reply.clone()),
+            );
+            self.asked.push(question.clone());
+            self.outstanding.push(question.clone());
+            if !matches!(reply, Reply::Never) {
+                self.events.push((self.now + delay, Event::Answer(question, reply)));
+            }
+        }
+        assert!(self.outstanding.len() <= 16, "{} questions are outstanding", self.outstanding.len());
+    }
+
+    fn start(&mut self, id: AttemptId, candidate: Candidate, address: SocketAddr) {
+        assert_eq!(id.0, self.started.len(), "attempts are numbered in the order of their starts");
+        assert_eq!(candidate.port(), address.port());
+        let is_known = match candidate.host() {
+            Host::Address(given) => *given == address.ip(),
+            host if host.special_use() == SpecialUse::Loopback => address.ip().is_loopback(),
+            host => self.given.iter().any(|(known, _, given)| known == host && *given == address.ip()),
+        };
+        assert!(is_known, "{candidate} has no address {address}");
+        assert!(
+            !self.started.contains(&(candidate.clone(), address)),
+            "{address} of {candidate} was started twice"
+        );
+        let scripted = self.peers.iter().find(|(peer, _)| *peer == address).map(|(_, steps)| steps.clone());
+        self.started.push((candidate.clone(), address));
+        self.in_flight.push(id);
+        assert!(self.in_flight.len() <= MAX_IN_FLIGHT && self.started.len() <= MAX_ATTEMPTS);
+        let mut at = self.now;
+        for Step { delay, event } in scripted.unwrap_or_default() {
+            let is_starttls = matches!(event, AttemptEvent::Completed(Stage::StartTls));
+            assert!(!is_starttls || candidate.tls() == TlsMode::StartTls, "STARTTLS with {candidate}");
+            match delay {
+                Some(delay) => {
+                    at += delay;
+                    self.events.push((at, Event::Attempt(id, event)));
+                }
+                None => {
+                    self.note_end(id, &event);
+                    self.plan.handle_attempt(id, event, self.now);
+                }
+            }
+        }
+    }
+
+    fn note_end(&mut self, id: AttemptId, event: &AttemptEvent) {
+        match event {
+            AttemptEvent::Completed(_) => {}
+            AttemptEvent::Verified | AttemptEvent::Failed(_) => self.forget(id),
+        }
+    }
+
+    fn forget(&mut self, id: AttemptId) {
+        self.in_flight.retain(|in_flight| *in_flight != id);
+        self.events.retain(|(_, event)| !matches!(event, Event::Attempt(of, _) if *of == id));
+    }
+
+    /// Whole milliseconds as a number, other times with their unit.
+    fn time(&self) -> String {
+        let since = self.now - self.start;
+        let is_whole = since.subsec_nanos().is_multiple_of(1_000_000);
+        if is_whole { since.as_millis().to_string() } else { format!("{since:?}") }
+    }
+}

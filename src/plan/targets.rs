@@ -1,5 +1,6 @@
 //! The addresses of targets: which hosts are looked up when, and what is known without the DNS. No IO.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Instant;
 
@@ -10,8 +11,8 @@ use crate::dns::{Answer, Question, Record, RecordKind};
 use crate::domain::{Host, SpecialUse};
 
 impl Plan {
-    /// Looks up the targets of the group that is dialled and, ahead of time, of the next one.
-    pub(super) fn look_up_due_hosts(&mut self, now: Instant) {
+    /// Looks up the targets of the group that is dialled and, ahead of time, of the next one. False when all were.
+    pub(super) fn look_up_due_hosts(&mut self, now: Instant) -> bool {
         let due: Vec<Host> = self
             .order
             .iter()
@@ -20,9 +21,10 @@ impl Plan {
             .map(|candidate| candidate.host().clone())
             .filter(|host| !self.looked_up.contains(host))
             .collect();
-        for host in due {
-            self.look_up(&host, now);
+        for host in &due {
+            self.look_up(host, now);
         }
+        !due.is_empty()
     }
 
     fn look_up(&mut self, host: &Host, now: Instant) {
@@ -80,6 +82,18 @@ impl Plan {
         }
         questions
     }
+}
+
+/// The addresses in the additional section that belong to targets of the same answer: of other names it proves nothing.
+pub(super) fn hints_of(answer: &Answer) -> Vec<(Host, IpAddr)> {
+    let target = |record: &Record| match record {
+        Record::Srv(record) => Host::of_srv_target(&record.target),
+        Record::Address(_) => None,
+    };
+    let targets: HashSet<Host> = answer.records().iter().filter_map(target).collect();
+    let hints = answer.additional().iter();
+    let hints = hints.filter_map(|(name, address)| Some((Host::of_srv_target(name)?, *address)));
+    hints.filter(|(host, _)| targets.contains(host)).collect()
 }
 
 /// The addresses of an answer, whatever their family.
