@@ -10,7 +10,7 @@ use crate::dial::addresses::Family;
 use crate::dial::race::{Entry, Race, RaceOrder};
 use crate::dial::{AttemptEvent, AttemptId};
 use crate::discovery::order::{Group, order};
-use crate::discovery::{Candidate, Discovered, Origin, Policy, SrvAnswer, merge};
+use crate::discovery::{Candidate, Discovered, Origin, Policy};
 use crate::dns::{Answer, LookupError, LookupFacts, Question, RecordKind};
 use crate::domain::{Host, SpecialUse};
 use crate::error::{Error, ErrorKind};
@@ -19,34 +19,25 @@ use crate::service::TlsMode;
 pub(crate) use self::task::{Goal, Order, Outcome, Route, Task};
 
 use self::questions::Questions;
+use self::srv::SrvQuestions;
 use self::targets::{addresses_of, hints_of};
 
 mod outcome;
 mod questions;
 #[cfg(test)]
 mod simulation;
+mod srv;
 mod targets;
 mod task;
 #[cfg(test)]
 mod tests;
 
-/// How long one SRV answer with records waits for the other: some middleboxes drop the second of two parallel
-/// questions.
-pub(crate) const OTHER_SRV_DELAY: Duration = Duration::from_millis(1500);
 /// The limit of the whole connect.
 pub(crate) const TOTAL_LIMIT: Duration = Duration::from_secs(30);
 /// The limit of one lookup.
 pub(crate) const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
 /// How many candidates are tried, counted after ordering.
 pub(crate) const MAX_CANDIDATES: usize = 64;
-
-/// One of the two SRV questions.
-#[derive(Debug)]
-struct SrvQuestion {
-    tls: TlsMode,
-    question: Option<Question>,
-    answer: Option<(SrvAnswer, Instant)>,
-}
 
 /// How far the candidates are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +58,7 @@ pub(crate) struct Plan {
     below: Box<dyn FnMut(u64) -> u64 + Send>,
     started: Instant,
     phase: Phase,
-    srv: Vec<SrvQuestion>,
+    srv: SrvQuestions,
     questions: Questions,
     /// Addresses from the additional sections of SRV answers.
     hints: Vec<(Host, IpAddr)>,
@@ -95,7 +86,7 @@ impl Plan {
             below,
             started: now,
             phase: Phase::Discovering,
-            srv: Vec::new(),
+            srv: SrvQuestions::default(),
             hints: Vec::new(),
             candidates: Vec::new(),
             order: Vec::new(),
@@ -152,12 +143,10 @@ impl Plan {
             }
             let name = host.srv_name(self.task.service.srv_prefix(tls));
             let question = name.map(|name| Question::new(&name, RecordKind::Srv));
-            // A name that is too long for the prefix has no SRV records.
-            let answer = question.is_none().then_some((SrvAnswer::None, now));
             if let Some(question) = &question {
                 self.questions.want(question.clone());
             }
-            self.srv.push(SrvQuestion { tls, question, answer });
+            self.srv.add(tls, question, now);
         }
         if self.task.goal == Goal::Connect {
             self.want_addresses(host);
@@ -203,9 +192,7 @@ impl Plan {
         match question.kind() {
             RecordKind::Srv => {
                 let hints = result.as_ref().map(hints_of).unwrap_or_default();
-                for srv in self.srv.iter_mut().filter(|srv| srv.question.as_ref() == Some(question)) {
-                    srv.answer = Some((SrvAnswer::read(result, srv.tls), now));
-                }
+                self.srv.answer(question, result, now);
                 self.hints.extend(hints);
                 self.discover(now);
             }
@@ -276,11 +263,9 @@ impl Plan {
 
     /// When [`Self::poll`] has something to say without anything having happened.
     pub(crate) fn wake_at(&self, now: Instant) -> Deadline {
-        let half_known = match self.phase {
-            Phase::Discovering => {
-                self.half_known_at().map_or(Deadline::NEVER, |at| Deadline::after(at, OTHER_SRV_DELAY))
-            }
-            Phase::HalfKnown | Phase::Known | Phase::Over => Deadline::NEVER,
+        let half_known = match (self.phase, self.task.goal) {
+            (Phase::Discovering, Goal::Connect) => self.srv.enough_from(),
+            (Phase::Discovering | Phase::HalfKnown | Phase::Known | Phase::Over, _) => Deadline::NEVER,
         };
         self.total().min(self.questions.wake_at()).min(half_known).min(self.race.wake_at(now))
     }
@@ -289,32 +274,16 @@ impl Plan {
         Deadline::after(self.started, self.task.total_limit)
     }
 
-    /// When the first answer with records came, while the other answer is missing.
-    fn half_known_at(&self) -> Option<Instant> {
-        if self.task.goal == Goal::Discover || self.srv.iter().all(|srv| srv.answer.is_some()) {
-            return None;
-        }
-        self.srv.iter().find_map(|srv| match srv.answer {
-            Some((SrvAnswer::Candidates(_), at)) => Some(at),
-            Some((SrvAnswer::None | SrvAnswer::NotOffered | SrvAnswer::Failed, _)) | None => None,
-        })
-    }
-
     /// Turns SRV answers into candidates, as soon as there is enough of them.
     fn discover(&mut self, now: Instant) {
-        let complete = self.srv.iter().all(|srv| srv.answer.is_some());
-        let half = self.half_known_at().is_some_and(|at| Deadline::after(at, OTHER_SRV_DELAY).is_over(now));
+        let complete = self.srv.is_complete();
+        let enough = self.task.goal == Goal::Connect && self.srv.enough_from().is_over(now);
         match self.phase {
-            Phase::Discovering if complete && !self.srv.is_empty() => self.phase = Phase::Known,
-            Phase::Discovering if half => self.phase = Phase::HalfKnown,
-            Phase::HalfKnown if complete => self.phase = Phase::Known,
+            Phase::Discovering | Phase::HalfKnown if complete => self.phase = Phase::Known,
+            Phase::Discovering if enough => self.phase = Phase::HalfKnown,
             Phase::Discovering | Phase::HalfKnown | Phase::Known | Phase::Over => return,
         }
-        let answer = |tls: TlsMode| {
-            let srv = self.srv.iter().find(|srv| srv.tls == tls)?;
-            Some(srv.answer.as_ref().map_or(SrvAnswer::Failed, |(answer, _)| answer.clone()))
-        };
-        match merge(answer(TlsMode::Direct), answer(TlsMode::StartTls)) {
+        match self.srv.merged() {
             Discovered::Candidates(candidates) => self.set_candidates(candidates, now),
             Discovered::Fallback => {
                 let host = self.discovered_host().clone();

@@ -13,6 +13,7 @@ pub(crate) mod attempt;
 mod pace;
 pub(crate) mod race;
 pub(crate) mod socket;
+pub(crate) mod time_line;
 
 /// A stage of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,11 +1,12 @@
 //! The race: which attempt starts when, and when it is won or lost (RFC 8305, XEP-0495). No IO.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 pub(crate) use super::pace::Pace;
 
 use super::addresses::{AddressFamily, Addresses, Family, Next, Progress, RESOLUTION_DELAY};
+use super::time_line::{Attempt, State};
 use super::{AttemptError, AttemptEvent, AttemptId, Stage};
 use crate::deadline::Deadline;
 use crate::discovery::order::Group;
@@ -40,47 +41,6 @@ pub(crate) enum RaceOrder {
     Won(AttemptId),
     /// Nothing is left to try, to await, or in flight.
     Lost,
-}
-
-/// Where an attempt stands.
-#[derive(Clone, Debug)]
-pub(crate) enum State {
-    InFlight,
-    Verified,
-    Failed(AttemptError),
-    Abandoned,
-}
-
-/// One attempt, and its time line.
-#[derive(Clone, Debug)]
-pub(crate) struct Attempt {
-    pub(crate) candidate: usize,
-    pub(crate) address: SocketAddr,
-    pub(crate) started: Instant,
-    pub(crate) stage: Stage,
-    /// When each stage that is complete was complete.
-    pub(crate) completed: Vec<(Stage, Instant)>,
-    pub(crate) ended: Option<Instant>,
-    pub(crate) state: State,
-    host: Host,
-    tls: TlsMode,
-    delay: Duration,
-}
-
-impl Attempt {
-    fn is_in_flight(&self) -> bool {
-        matches!(self.state, State::InFlight)
-    }
-
-    /// When the latest stage was complete; the start, before that.
-    fn progress_at(&self) -> Instant {
-        self.completed.last().map_or(self.started, |(_, at)| *at)
-    }
-
-    fn end(&mut self, state: State, now: Instant) {
-        self.state = state;
-        self.ended = Some(now);
-    }
 }
 
 #[derive(Debug)]
@@ -303,21 +263,9 @@ impl Race {
         Addresses::take(&mut contender.progress, address);
         self.free_starts = self.free_starts.saturating_sub(1);
         let id = AttemptId(self.attempts.len());
-        let Entry { candidate, port, tls, ref host, .. } = contender.entry;
-        let address = SocketAddr::new(address, port);
-        self.attempts.push(Attempt {
-            candidate,
-            address,
-            started: now,
-            stage: Stage::Tcp,
-            completed: Vec::new(),
-            ended: None,
-            state: State::InFlight,
-            host: host.clone(),
-            tls,
-            delay: self.pace.attempt_delay,
-        });
-        Some(RaceOrder::Start { id, candidate, address })
+        let address = SocketAddr::new(address, contender.entry.port);
+        self.attempts.push(Attempt::start(&contender.entry, address, self.pace.attempt_delay, now));
+        Some(RaceOrder::Start { id, candidate: contender.entry.candidate, address })
     }
 
     /// From when on no attempt in flight has completed a stage for its attempt delay. Over already when none is.

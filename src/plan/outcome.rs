@@ -4,9 +4,10 @@ use std::time::Instant;
 
 use super::{MAX_CANDIDATES, Plan, Route};
 use crate::dial::addresses::MAX_ADDRESSES;
-use crate::dial::race::{Attempt, MAX_ATTEMPTS, State};
+use crate::dial::race::MAX_ATTEMPTS;
+use crate::dial::time_line::{Attempt, State};
 use crate::dial::{AttemptError, Stage};
-use crate::discovery::{Candidate, Origin, Policy, SrvAnswer, is_not_offered};
+use crate::discovery::{Candidate, Origin, Policy, is_not_offered};
 use crate::dns::{Answer, LookupError, Question, RecordKind};
 use crate::domain::{Host, SpecialUse};
 use crate::error::{Error, ErrorKind};
@@ -94,7 +95,7 @@ impl Plan {
                 format!("there is no domain {host}{}", self.multicast_dns()),
             );
         }
-        if is_fallback && self.srv.iter().any(|srv| matches!(srv.answer, Some((SrvAnswer::Failed, _)))) {
+        if is_fallback && self.srv.any_failed() {
             return self.lookup_failed();
         }
         let attempts = self.race.attempts();
@@ -134,10 +135,7 @@ impl Plan {
     }
 
     pub(super) fn not_offered_and_failed(&self) -> Error {
-        let failed = |tls| {
-            self.srv.iter().any(|srv| srv.tls == tls && matches!(srv.answer, Some((SrvAnswer::Failed, _))))
-        };
-        let (offered, other) = if failed(TlsMode::Direct) {
+        let (offered, other) = if self.srv.has_failed(TlsMode::Direct) {
             (TlsMode::StartTls, TlsMode::Direct)
         } else {
             (TlsMode::Direct, TlsMode::StartTls)

@@ -1,0 +1,74 @@
+//! The two SRV questions of one connect: which are open, what the answers say, and when one of them is enough. No IO.
+
+use std::time::{Duration, Instant};
+
+use crate::deadline::Deadline;
+use crate::discovery::{Discovered, SrvAnswer, merge};
+use crate::dns::{Answer, LookupError, Question};
+use crate::service::TlsMode;
+
+/// How long one SRV answer with records waits for the other: some middleboxes drop the second of two parallel
+/// questions.
+const OTHER_SRV_DELAY: Duration = Duration::from_millis(1500);
+
+#[derive(Debug)]
+struct SrvQuestion {
+    tls: TlsMode,
+    /// None where the name would be too long to exist.
+    question: Option<Question>,
+    answer: Option<(SrvAnswer, Instant)>,
+}
+
+/// The SRV questions that the policy allows.
+#[derive(Debug, Default)]
+pub(super) struct SrvQuestions(Vec<SrvQuestion>);
+
+impl SrvQuestions {
+    /// Adds the question for candidates of the kind `tls`. A name that is too long for the prefix has no SRV records.
+    pub(super) fn add(&mut self, tls: TlsMode, question: Option<Question>, now: Instant) {
+        let answer = question.is_none().then_some((SrvAnswer::None, now));
+        self.0.push(SrvQuestion { tls, question, answer });
+    }
+
+    /// Notes the answer to a question.
+    pub(super) fn answer(&mut self, question: &Question, result: &Result<Answer, LookupError>, now: Instant) {
+        for srv in self.0.iter_mut().filter(|srv| srv.question.as_ref() == Some(question)) {
+            srv.answer = Some((SrvAnswer::read(result, srv.tls), now));
+        }
+    }
+
+    /// Whether SRV records were asked for, and all answers are there.
+    pub(super) fn is_complete(&self) -> bool {
+        !self.0.is_empty() && self.0.iter().all(|srv| srv.answer.is_some())
+    }
+
+    /// When the answers that are there are enough, since one has records and the other has been missing for
+    /// [`OTHER_SRV_DELAY`]. Never while the answers that are there say "none" or "not offered".
+    pub(super) fn enough_from(&self) -> Deadline {
+        let with_records = |srv: &SrvQuestion| match srv.answer {
+            Some((SrvAnswer::Candidates(_), at)) => Some(at),
+            Some((SrvAnswer::None | SrvAnswer::NotOffered | SrvAnswer::Failed, _)) | None => None,
+        };
+        let at = self.0.iter().find_map(with_records);
+        at.map_or(Deadline::NEVER, |at| Deadline::after(at, OTHER_SRV_DELAY))
+    }
+
+    /// Whether the lookup of any kind failed.
+    pub(super) fn any_failed(&self) -> bool {
+        self.has_failed(TlsMode::Direct) || self.has_failed(TlsMode::StartTls)
+    }
+
+    /// Whether the lookup of one kind failed.
+    pub(super) fn has_failed(&self, tls: TlsMode) -> bool {
+        self.0.iter().any(|srv| srv.tls == tls && matches!(srv.answer, Some((SrvAnswer::Failed, _))))
+    }
+
+    /// What the answers say together. One that is missing counts as failed.
+    pub(super) fn merged(&self) -> Discovered {
+        let answer = |tls: TlsMode| {
+            let srv = self.0.iter().find(|srv| srv.tls == tls)?;
+            Some(srv.answer.as_ref().map_or(SrvAnswer::Failed, |(answer, _)| answer.clone()))
+        };
+        merge(answer(TlsMode::Direct), answer(TlsMode::StartTls))
+    }
+}
