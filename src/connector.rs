@@ -184,7 +184,8 @@ impl Connector {
                 let (waker, wakeups) =
                     wait::waker().map_err(|error| Error::system("cannot open sockets", error))?;
                 let deadline = Deadline::after(now, settings.total_limit);
-                let lookups = resolver::Lookups::new(Arc::clone(resolver), waker, deadline);
+                let lookups =
+                    resolver::Lookups::new(Arc::clone(resolver), waker, deadline, settings.lookup_limit);
                 (Lookups::Resolver(lookups), Some(wakeups))
             }
         };

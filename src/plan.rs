@@ -187,6 +187,11 @@ impl Plan {
         self.use_answer(question, now);
     }
 
+    /// How far a question had come that was given up, for the report.
+    pub(crate) fn handle_given_up(&mut self, question: &Question, facts: LookupFacts) {
+        self.questions.note_facts(question, facts);
+    }
+
     fn use_answer(&mut self, question: &Question, now: Instant) {
         let Some(result) = self.questions.result(question) else { return };
         match question.kind() {

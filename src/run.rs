@@ -43,7 +43,11 @@ impl Run<'_> {
             while let Some(order) = plan.poll(now) {
                 match order {
                     Order::Ask(questions) => lookups.ask(&questions, now),
-                    Order::GiveUp(question) => lookups.give_up(&question),
+                    Order::GiveUp(question) => {
+                        if let Some(facts) = lookups.give_up(&question) {
+                            plan.handle_given_up(&question, facts);
+                        }
+                    }
                     Order::Start { id, candidate, address } => {
                         logging::debug(format_args!("attempt {}: {candidate} at {address}", id.0 + 1));
                         if let Some(event) = attempts.start(id, candidate.tls(), address) {
@@ -65,6 +69,10 @@ impl Run<'_> {
             attempts.register(&mut wait);
             let ready = wait.wait().map_err(|error| Error::system("cannot wait for sockets", error))?;
 
+            // Before the answers are looked at: a wake-up that comes from now on is for the next wait.
+            if let Some(wakeups) = wakeups {
+                wakeups.drain();
+            }
             let now = wait::now();
             lookups.advance(&ready, now);
             while let Some((question, result, facts)) = lookups.take() {
@@ -74,11 +82,8 @@ impl Run<'_> {
                 logging::debug(format_args!("attempt {}: {event:?}", id.0 + 1));
                 plan.handle_attempt(id, event, now);
             }
-            if let Some(wakeups) = wakeups {
-                wakeups.drain();
-                if wakeups.is_cancelled() {
-                    plan.handle_cancel();
-                }
+            if wakeups.is_some_and(Wakeups::is_cancelled) {
+                plan.handle_cancel();
             }
         }
     }

@@ -3,18 +3,15 @@
 use std::time::Instant;
 
 use super::resolver;
-use super::stub::{self, Random, Stub};
-use super::{Answer, LookupError, LookupFacts, Question};
+use super::stub::{self, Stub};
+use super::{Finished, LookupFacts, Question, Random};
 use crate::deadline::Deadline;
 use crate::wait::{Ready, Wait};
-
-/// The result of one question.
-pub(crate) type Finished = (Question, Result<Answer, LookupError>, LookupFacts);
 
 /// Who answers the questions of one connect.
 pub(crate) enum Lookups<'a> {
     /// The stub resolver, which reads its configuration when the first question is asked.
-    Stub { stub: &'a Stub, random: Random, lookups: Option<stub::Lookups> },
+    Stub { stub: &'a Stub, random: Random, lookups: Option<Box<stub::Lookups>> },
     /// The caller's. It is not behind the trait that the stub could implement too: the stub shares the connect's one wait.
     Resolver(resolver::Lookups),
 }
@@ -24,19 +21,21 @@ impl Lookups<'_> {
     pub(crate) fn ask(&mut self, questions: &[Question], now: Instant) {
         match self {
             Self::Stub { stub, random, lookups } => {
-                lookups.get_or_insert_with(|| stub.lookups(Random::clone(random))).ask(questions, now);
+                let start = || Box::new(stub.lookups(Random::clone(random)));
+                lookups.get_or_insert_with(start).ask(questions, now);
             }
-            Self::Resolver(lookups) => lookups.ask(questions),
+            Self::Resolver(lookups) => lookups.ask(questions, now),
         }
     }
 
-    /// Stops waiting for an answer.
-    pub(crate) fn give_up(&mut self, question: &Question) {
+    /// Stops waiting for an answer. Says how far it had come, where that is known.
+    pub(crate) fn give_up(&mut self, question: &Question) -> Option<LookupFacts> {
         match self {
-            Self::Stub { lookups, .. } => {
-                drop(lookups.as_mut().and_then(|lookups| lookups.give_up(question)))
+            Self::Stub { lookups, .. } => lookups.as_mut()?.give_up(question),
+            Self::Resolver(lookups) => {
+                lookups.give_up(question);
+                None
             }
-            Self::Resolver(lookups) => lookups.give_up(question),
         }
     }
 
@@ -60,8 +59,8 @@ impl Lookups<'_> {
     pub(crate) fn advance(&mut self, ready: &Ready, now: Instant) {
         match self {
             Self::Stub { lookups: Some(lookups), .. } => lookups.advance(ready, now),
-            Self::Stub { lookups: None, .. } => {}
-            Self::Resolver(lookups) => lookups.advance(),
+            // Its answers come without our doing.
+            Self::Stub { lookups: None, .. } | Self::Resolver(_) => {}
         }
     }
 

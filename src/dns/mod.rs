@@ -10,6 +10,7 @@ pub(crate) mod message;
 mod network;
 pub(crate) mod resolver;
 mod schedule;
+mod shared;
 pub(crate) mod stub;
 pub(crate) mod system;
 mod tcp;
@@ -19,6 +20,7 @@ mod udp;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One question to the DNS: an absolute name and the kind of record.
@@ -214,6 +216,12 @@ pub struct LookupFacts {
     /// How many times the question was sent, all servers together; 0 when it was not sent.
     pub tries: u32,
 }
+
+/// The result of one question.
+pub(crate) type Finished = (Question, Result<Answer, LookupError>, LookupFacts);
+
+/// Where random numbers come from.
+pub(crate) type Random = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// Where an answer is from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

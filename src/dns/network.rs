@@ -9,10 +9,10 @@ use std::time::Instant;
 use crate::dns::config::{ResolverConfig, ServerOrder};
 use crate::dns::message::{Edns, Query};
 use crate::dns::schedule::Try;
-use crate::dns::stub::{Random, Shared};
+use crate::dns::shared::Shared;
 use crate::dns::tcp::{Connection, Pending};
 use crate::dns::udp::UdpTry;
-use crate::dns::{LookupError, Question};
+use crate::dns::{LookupError, Question, Random};
 use crate::wait::Wait;
 
 /// The longest DNS message, over UDP and TCP (RFC 1035 section 4.2.2).

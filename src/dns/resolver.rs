@@ -2,20 +2,39 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use super::lookups::Finished;
-use super::{Answer, AnswerSource, LookupError, LookupFacts, Question};
+use super::{Answer, AnswerSource, Finished, LookupError, LookupFacts, Question};
 use crate::deadline::Deadline;
 use crate::wait::Waker;
 
 /// A resolver that replaces the built-in one: another protocol, another cache, fixed answers.
 ///
 /// One that blocks in [`ask`](Self::ask) keeps everything correct, but for as long as it blocks nothing else of the
-/// connect goes on, its time limits included.
+/// connect goes on, its time limits included. A panic in `ask` reaches the caller of connect; one in a thread of the
+/// resolver drops the `answers` of that thread, which counts as failed.
+///
+/// ```
+/// use std::net::Ipv4Addr;
+/// use xmpp_connect::{Answer, Answers, Question, Record, RecordKind, Resolver};
+///
+/// /// Everything is at one address.
+/// #[derive(Debug)]
+/// struct OneAddress(Ipv4Addr);
+///
+/// impl Resolver for OneAddress {
+///     fn ask(&self, questions: &[Question], answers: &Answers) {
+///         for question in questions {
+///             let records = match question.kind() {
+///                 RecordKind::Ipv4 => vec![Record::Address(self.0.into())],
+///                 _ => Vec::new(),
+///             };
+///             answers.send(question.clone(), Ok(Answer::new(records)));
+///         }
+///     }
+/// }
+/// ```
 pub trait Resolver: fmt::Debug + Send + Sync {
     /// Starts to answer the questions, which do not depend on each other; should return at once.
     ///
@@ -24,49 +43,92 @@ pub trait Resolver: fmt::Debug + Send + Sync {
     fn ask(&self, questions: &[Question], answers: &Answers);
 }
 
+/// One resolver for several connectors.
+impl<R: Resolver + ?Sized> Resolver for Arc<R> {
+    fn ask(&self, questions: &[Question], answers: &Answers) {
+        (**self).ask(questions, answers);
+    }
+}
+
 /// Where a [`Resolver`] sends its answers. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Answers {
-    // The order matters: the channel closes first, then the connect wakes and sees that it is closed.
-    sender: Sender<(Question, Result<Answer, LookupError>)>,
-    wake: WakeOnDrop,
+pub struct Answers(Arc<Desk>);
+
+/// What the clones of one [`Answers`] share. Its drop is the drop of the last clone.
+#[derive(Debug)]
+struct Desk {
+    batch: Arc<Mutex<Batch>>,
     deadline: Deadline,
-    wanted: Arc<AtomicBool>,
+    waker: Waker,
 }
 
 impl Answers {
     /// Sends the answer to a question. An answer without records says "none"; an error says that nobody knows.
     ///
-    /// False when nobody waits for answers any more. An answer that is late, or to a question that was not asked, is
-    /// ignored.
+    /// False when the answer is not waited for: it is late, or the question was not asked here or has been answered.
     pub fn send(&self, question: Question, result: Result<Answer, LookupError>) -> bool {
-        let sent = self.is_wanted() && self.sender.send((question, result)).is_ok();
-        if sent {
-            self.wake.0.wake();
+        let is_taken = lock(&self.0.batch).answer(question, result);
+        if is_taken {
+            self.0.waker.wake();
         }
-        sent
+        is_taken
     }
 
-    /// When the answers are needed at the latest; `None`: no limit.
+    /// When the answers are needed at the latest: the end of the lookup limit or of the connect; `None`: no limit.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.deadline.at()
+        self.0.deadline.at()
     }
 
-    /// Whether anybody still waits.
+    /// Whether any of the answers is still waited for.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
-        self.wanted.load(Ordering::Acquire)
+        !lock(&self.0.batch).open.is_empty()
     }
 }
 
-#[derive(Clone, Debug)]
-struct WakeOnDrop(Waker);
-
-impl Drop for WakeOnDrop {
+impl Drop for Desk {
     fn drop(&mut self) {
-        self.0.wake();
+        lock(&self.batch).fail();
+        self.waker.wake();
     }
+}
+
+/// Questions that were asked together. It holds no more answers than there were questions, however many are sent.
+#[derive(Debug, Default)]
+struct Batch {
+    open: Vec<Question>,
+    done: VecDeque<Finished>,
+}
+
+impl Batch {
+    fn answer(&mut self, question: Question, result: Result<Answer, LookupError>) -> bool {
+        let Some(index) = self.open.iter().position(|open| *open == question) else { return false };
+        self.open.swap_remove(index);
+        self.done.push_back((question, result, FACTS));
+        true
+    }
+
+    /// Nobody is left who could answer.
+    fn fail(&mut self) {
+        for question in self.open.drain(..) {
+            let error = LookupError::new("the given resolver did not answer");
+            self.done.push_back((question, Err(error), FACTS));
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.open.is_empty() && self.done.is_empty()
+    }
+
+    fn close(&mut self) {
+        self.open.clear();
+        self.done.clear();
+    }
+}
+
+fn lock(batch: &Mutex<Batch>) -> MutexGuard<'_, Batch> {
+    batch.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The questions of one connect to a caller's resolver.
@@ -75,77 +137,49 @@ pub(crate) struct Lookups {
     resolver: Arc<dyn Resolver>,
     waker: Waker,
     deadline: Deadline,
-    wanted: Arc<AtomicBool>,
-    batches: Vec<Batch>,
-    done: VecDeque<Finished>,
-}
-
-/// Questions that were asked together.
-#[derive(Debug)]
-struct Batch {
-    open: Vec<Question>,
-    receiver: Receiver<(Question, Result<Answer, LookupError>)>,
+    lookup_limit: Duration,
+    batches: Vec<Arc<Mutex<Batch>>>,
 }
 
 impl Lookups {
     /// No questions yet. `waker` ends the wait of the connect; `deadline` is the end of the connect.
-    pub(crate) fn new(resolver: Arc<dyn Resolver>, waker: Waker, deadline: Deadline) -> Self {
-        let wanted = Arc::new(AtomicBool::new(true));
-        Self { resolver, waker, deadline, wanted, batches: Vec::new(), done: VecDeque::new() }
+    pub(crate) fn new(
+        resolver: Arc<dyn Resolver>,
+        waker: Waker,
+        deadline: Deadline,
+        lookup_limit: Duration,
+    ) -> Self {
+        Self { resolver, waker, deadline, lookup_limit, batches: Vec::new() }
     }
 
-    pub(crate) fn ask(&mut self, questions: &[Question]) {
-        let (sender, receiver) = mpsc::channel();
-        self.batches.push(Batch { open: questions.to_vec(), receiver });
-        let answers = Answers {
-            sender,
-            wake: WakeOnDrop(self.waker.clone()),
-            deadline: self.deadline,
-            wanted: Arc::clone(&self.wanted),
-        };
+    pub(crate) fn ask(&mut self, questions: &[Question], now: Instant) {
+        let batch = Arc::new(Mutex::new(Batch { open: questions.to_vec(), done: VecDeque::new() }));
+        self.batches.push(Arc::clone(&batch));
+        let deadline = self.deadline.min(Deadline::after(now, self.lookup_limit));
+        let answers = Answers(Arc::new(Desk { batch, deadline, waker: self.waker.clone() }));
         self.resolver.ask(questions, &answers);
     }
 
     pub(crate) fn give_up(&mut self, question: &Question) {
-        for batch in &mut self.batches {
-            batch.open.retain(|open| open != question);
+        for batch in &self.batches {
+            lock(batch).open.retain(|open| open != question);
         }
     }
 
-    /// Takes what has come.
-    pub(crate) fn advance(&mut self) {
-        for batch in &mut self.batches {
-            loop {
-                match batch.receiver.try_recv() {
-                    Ok((question, result)) => {
-                        let Some(index) = batch.open.iter().position(|open| *open == question) else {
-                            continue;
-                        };
-                        batch.open.swap_remove(index);
-                        self.done.push_back((question, result, FACTS));
-                    }
-                    Err(TryRecvError::Empty) => break,
-                    Err(TryRecvError::Disconnected) => {
-                        for question in batch.open.drain(..) {
-                            let error = LookupError::new("the given resolver did not answer");
-                            self.done.push_back((question, Err(error), FACTS));
-                        }
-                        break;
-                    }
-                }
-            }
-        }
-        self.batches.retain(|batch| !batch.open.is_empty());
-    }
-
+    /// The next result that has come.
     pub(crate) fn take(&mut self) -> Option<Finished> {
-        self.done.pop_front()
+        let finished = self.batches.iter().find_map(|batch| lock(batch).done.pop_front());
+        if finished.is_none() {
+            self.batches.retain(|batch| !lock(batch).is_over());
+        }
+        finished
     }
 }
 
+/// The resolver learns from its `answers` that nobody waits any more.
 impl Drop for Lookups {
     fn drop(&mut self) {
-        self.wanted.store(false, Ordering::Release);
+        self.batches.iter().for_each(|batch| lock(batch).close());
     }
 }
 

@@ -2,25 +2,21 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use crate::deadline::Deadline;
 use crate::dns::cache::{Cache, Caching};
 use crate::dns::config::{ResolverConfig, Transport};
-use crate::dns::health::Health;
 use crate::dns::hosts::Hosts;
 use crate::dns::lookup::{Event, Lookup};
 use crate::dns::message::Reply;
 use crate::dns::network::Network;
 use crate::dns::schedule::Found;
+use crate::dns::shared::Shared;
 use crate::dns::system::{Change, SystemConfig};
-use crate::dns::{Answer, AnswerSource, LookupError, LookupFacts, Question};
+use crate::dns::{Answer, AnswerSource, Finished, LookupError, LookupFacts, Question, Random};
 use crate::wait::{Ready, Token, Wait};
-
-/// Where random numbers come from.
-pub(crate) type Random = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// The stub resolver of a connector: what lasts over connects.
 #[derive(Debug)]
@@ -28,37 +24,10 @@ pub(crate) struct Stub {
     shared: Arc<Shared>,
 }
 
-/// What the connects of a connector share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    /// Which servers have been silent.
-    pub(crate) health: Mutex<Health>,
-    system: SystemConfig,
-    cache: Mutex<Cache>,
-    rotation: AtomicUsize,
-}
-
-impl Shared {
-    /// The server that the next lookup begins with under `rotate`: its number, beyond all bounds.
-    pub(crate) fn next_rotation(&self) -> usize {
-        self.rotation.fetch_add(1, Ordering::Relaxed)
-    }
-
-    fn with_cache<T>(&self, use_cache: impl FnOnce(&mut Cache) -> T) -> T {
-        use_cache(&mut self.cache.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
 impl Stub {
     /// A resolver that asks as `system` says.
     pub(crate) fn new(system: SystemConfig, caching: Caching) -> Self {
-        let shared = Shared {
-            health: Mutex::default(),
-            system,
-            cache: Mutex::new(Cache::new(caching)),
-            rotation: AtomicUsize::new(0),
-        };
-        Self { shared: Arc::new(shared) }
+        Self { shared: Arc::new(Shared::new(system, caching)) }
     }
 
     /// The lookups of one connect. resolv.conf and the hosts file are read again here when they have changed. Where there
@@ -91,9 +60,6 @@ impl Stub {
         self.shared.with_cache(Cache::clear);
     }
 }
-
-/// The result of one question.
-pub(crate) type Finished = (Question, Result<Answer, LookupError>, LookupFacts);
 
 /// The lookups of one connect.
 pub(crate) struct Lookups {
@@ -274,6 +240,8 @@ impl fmt::Debug for Lookups {
     }
 }
 
+#[cfg(test)]
+mod alias_tests;
 #[cfg(test)]
 mod kept_tests;
 #[cfg(test)]

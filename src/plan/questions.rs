@@ -78,6 +78,13 @@ impl Questions {
         true
     }
 
+    /// Notes how a question that has its result came to it.
+    pub(super) fn note_facts(&mut self, question: &Question, facts: LookupFacts) {
+        if let Some(asked) = self.list.iter_mut().find(|asked| asked.question == *question) {
+            asked.facts = Some(facts);
+        }
+    }
+
     /// Gives up one question whose limit is over.
     pub(super) fn expire(&mut self, now: Instant) -> Option<Question> {
         let expired = |asked: &&Asked| asked.is_out() && self.limit_of(asked).is_over(now);

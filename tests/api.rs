@@ -1,0 +1,71 @@
+//! What the types of the API promise without running: threads, sizes, conversions.
+
+use std::io;
+
+use xmpp_connect::{
+    Answers, Connection, Connector, ConnectorBuilder, Discovery, Domain, Error, ErrorKind, InvalidDomain,
+    LookupError, Parts, Policy, Report, Resolver, Service, TlsMode,
+};
+
+const fn crosses_threads<T: Send + Sync + 'static>() {}
+
+const fn is_an_error<T: std::error::Error + Send + Sync + 'static>() {}
+
+const _: () = {
+    crosses_threads::<Answers>();
+    crosses_threads::<Connection>();
+    crosses_threads::<Connector>();
+    crosses_threads::<ConnectorBuilder>();
+    crosses_threads::<Discovery>();
+    crosses_threads::<Domain>();
+    crosses_threads::<Error>();
+    crosses_threads::<Parts>();
+    crosses_threads::<Policy>();
+    crosses_threads::<Report>();
+    crosses_threads::<Service>();
+    crosses_threads::<TlsMode>();
+    crosses_threads::<Box<dyn Resolver>>();
+    is_an_error::<Error>();
+    is_an_error::<InvalidDomain>();
+    is_an_error::<LookupError>();
+    assert!(size_of::<Error>() == size_of::<usize>(), "an error is as small as a pointer");
+    assert!(size_of::<Option<Error>>() == size_of::<usize>(), "and so is none");
+    assert!(size_of::<Connector>() == size_of::<usize>(), "a connector is cheap to clone");
+};
+
+/// Fails without the network: none of the domains here ever reaches it.
+fn connect<D>(connector: &Connector, domain: D) -> Error
+where
+    D: TryInto<Domain>,
+    Error: From<D::Error>,
+{
+    connector.connect(domain).unwrap_err()
+}
+
+// spec A1, A7
+#[test]
+fn every_form_of_a_domain_is_taken() {
+    let connector = Connector::builder().build().unwrap();
+    let text = "example.invalid";
+    for error in [
+        connect(&connector, text),
+        connect(&connector, text.to_owned()),
+        connect(&connector, Domain::new(text).unwrap()),
+    ] {
+        assert!(error.to_string().contains("invalid"), "{error}");
+    }
+    for error in [connect(&connector, "no domain"), connect(&connector, "user@host".to_owned())] {
+        assert_eq!(error.kind(), ErrorKind::InvalidDomain);
+    }
+}
+
+#[test]
+fn an_error_goes_into_an_io_error_and_can_be_found_there() {
+    fn open() -> io::Result<Connection> {
+        Ok(Connector::builder().build()?.connect("..")?)
+    }
+    let error = open().unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+    let inside = error.get_ref().and_then(|inside| inside.downcast_ref::<Error>()).unwrap();
+    assert_eq!(inside.kind(), ErrorKind::InvalidDomain);
+}
