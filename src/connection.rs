@@ -15,6 +15,9 @@ use crate::service::TlsMode;
 use crate::tls::{CipherSuite, ProtocolVersion};
 use crate::wait::{self, Interest, Token, Wait};
 
+/// How long a close waits for that of the far end.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// A secured connection to an XMPP server of the domain that was asked for. Nothing has been sent over TLS yet: the
 /// caller's stream header comes first (RFC 6120 section 4.2).
 ///
@@ -159,19 +162,38 @@ impl Connection {
     /// Says goodbye in TLS (close_notify, RFC 8446 section 6.1), so that the far end knows that nothing was cut off, and
     /// closes the connection. End the XMPP stream first (RFC 6120 section 4.4).
     ///
+    /// It waits for the far end to close too, for one second at most; not at all after
+    /// [`set_nonblocking`](Self::set_nonblocking).
+    ///
     /// # Errors
     /// What sending gives; the connection is closed all the same.
     pub fn close(mut self) -> io::Result<()> {
         self.stream.conn.send_close_notify();
         self.flush()?;
-        // What the far end still sends must not turn the end into a reset that overtakes the goodbye.
-        self.stream.sock.shutdown(std::net::Shutdown::Write)
+        self.stream.sock.shutdown(std::net::Shutdown::Write)?;
+        self.drop_what_comes();
+        Ok(())
     }
 
     /// Gives the stream, what had been read ahead, and the report.
     #[must_use]
     pub fn into_parts(self) -> Parts {
         Parts { stream: self.stream, read_ahead: self.read_ahead, report: self.report }
+    }
+
+    /// Reads what still comes, for nobody. A socket that is closed with something unread, be it a session ticket, is reset
+    /// (RFC 2525 section 2.17), and with the reset is lost what has not reached the far end yet.
+    fn drop_what_comes(&mut self) {
+        let deadline = Deadline::after(wait::now(), FAREWELL);
+        let mut buffer = [0; 4096];
+        while !deadline.is_over(wait::now()) && self.ready(Interest::Read, deadline).is_ok() {
+            match self.stream.sock.read(&mut buffer) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return,
+            }
+        }
     }
 
     /// Waits until the socket is ready; without a limit the system call that follows does that itself.

@@ -245,7 +245,7 @@ fn negotiate(
 fn nothing_behind_proceed(mut tcp: &TcpStream, negotiation: &mut Negotiation) -> Result<(), AttemptError> {
     let mut byte = [0; 1];
     match tcp.read(&mut byte) {
-        Ok(0) => Err(AttemptError::end_in_tls()),
+        Ok(0) => Err(AttemptError::negotiation(negotiation.handle_end())),
         Ok(_) => negotiation.handle_bytes(&byte).map(drop).map_err(AttemptError::negotiation),
         // An error of the socket comes again in the handshake.
         Err(_) => Ok(()),

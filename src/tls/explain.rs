@@ -38,7 +38,7 @@ fn explain_certificate(error: &CertificateError, formatter: &mut fmt::Formatter<
             formatter.write_str("; it names ")?;
             for (index, name) in presented.iter().take(MAX_NAMES).enumerate() {
                 let separator = if index == 0 { "" } else { ", " };
-                write!(formatter, "{separator}{}", name.escape_debug())?;
+                write!(formatter, "{separator}{}", bare(name).escape_debug())?;
             }
             if presented.len() > MAX_NAMES { formatter.write_str(", …") } else { Ok(()) }
         }
@@ -60,6 +60,11 @@ fn explain_certificate(error: &CertificateError, formatter: &mut fmt::Formatter<
         }
         other => write!(formatter, "the certificate cannot be trusted: {other}"),
     }
+}
+
+/// A DNS name as it is: webpki gives `DnsName("example.org")`.
+fn bare(name: &str) -> &str {
+    name.strip_prefix("DnsName(\"").and_then(|name| name.strip_suffix("\")")).unwrap_or(name)
 }
 
 /// How many names of a certificate an error lists; a server can send thousands.
@@ -87,7 +92,7 @@ mod tests {
             Explained(CertificateError::NotValidForNameContext { expected, presented }.into()).to_string()
         };
         assert_eq!(
-            error(vec!["xmpp.example.org".into(), "a\nb".into()]),
+            error(vec!["DnsName(\"xmpp.example.org\")".into(), "a\nb".into()]),
             "the certificate is not for example.org; it names xmpp.example.org, a\\nb"
         );
         assert!(error(vec!["x".into(); 1000]).len() < 200);

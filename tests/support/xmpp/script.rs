@@ -27,7 +27,8 @@ pub(crate) fn header(from: &str) -> String {
 
 /// A stream header without `version`, as before RFC 3920.
 pub(crate) fn header_without_version(from: &str) -> String {
-    header(from).replace(" version='1.0'", "")
+    // The XML declaration has a version too, which stays.
+    header(from).replace(" version='1.0' xml:lang", " xml:lang")
 }
 
 /// A stream error and the end of the stream (RFC 6120 section 4.9).

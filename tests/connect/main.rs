@@ -1,0 +1,14 @@
+//! Whole connects that succeed: how the server is found, what it is told, and what the connection tells.
+
+#![expect(clippy::unwrap_used, reason = "test code: what cannot be set up fails its test")]
+
+#[path = "../given/mod.rs"]
+mod given;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod discover;
+mod explicit;
+mod found;
+mod services;
+mod tls;

@@ -1,0 +1,395 @@
+//! The connection that is handed over: reads and writes, their limits, its end, and what it is made of.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "test code: it reads the clock, and what cannot be set up fails its test"
+)]
+
+mod given;
+mod support;
+
+use std::io::{ErrorKind, Read, Write};
+use std::time::{Duration, Instant};
+
+use xmpp_connect::{Connection, ConnectorBuilder, Parts, TlsMode};
+
+use given::{DOMAIN, builder, owner, zone};
+use support::{Authority, DnsServer, End, Latch, PATIENCE, Script, ServerTls, Stage, Step, XmppServer};
+
+const MODES: [TlsMode; 2] = [TlsMode::Direct, TlsMode::StartTls];
+/// A limit of a read or write that is reached.
+const LIMIT: Duration = Duration::from_millis(300);
+/// How much later it may return on a slow machine.
+const ROOM: Duration = Duration::from_secs(5);
+
+/// A connection to a server that takes these steps over TLS.
+fn connect(steps: &[Step]) -> (Connection, XmppServer) {
+    connect_with(TlsMode::Direct, steps, |tls| tls, |builder| builder)
+}
+
+fn connect_with(
+    tls: TlsMode,
+    steps: &[Step],
+    server_tls: impl FnOnce(ServerTls) -> ServerTls,
+    options: impl FnOnce(ConnectorBuilder) -> ConnectorBuilder,
+) -> (Connection, XmppServer) {
+    let authority = Authority::new();
+    let config = server_tls(ServerTls::new(authority.issue(&[DOMAIN]))).config();
+    let script = match tls {
+        TlsMode::Direct => Script::direct(config),
+        TlsMode::StartTls => Script::starttls(config),
+    };
+    let script = steps.iter().cloned().fold(script.until(Stage::SecureHeader), Script::then);
+    let server = XmppServer::start(script);
+    let dns = DnsServer::start(zone(&[(owner(tls), 0, server.addr())]));
+    let mut connection = options(builder(&authority, &dns)).build().unwrap().connect(DOMAIN).unwrap();
+    connection.set_read_timeout(Some(PATIENCE)).unwrap();
+    connection.set_write_timeout(Some(PATIENCE)).unwrap();
+    (connection, server)
+}
+
+/// Bytes that are nowhere the same for long.
+fn bytes(length: usize) -> Vec<u8> {
+    (0..length).map(|index| u8::try_from((index / 251 + index) % 256).unwrap()).collect()
+}
+
+// spec G1, G5
+#[test]
+fn what_is_written_arrives_and_what_is_sent_is_read() {
+    for tls in MODES {
+        let (mut connection, server) = connect_with(tls, &[Step::Echo], |tls| tls, |builder| builder);
+        connection.write_all(b"hello").unwrap();
+        let mut three = [0; 3];
+        connection.read_exact(&mut three).unwrap();
+        assert_eq!(&three, b"hel");
+        assert_eq!(connection.read(&mut []).unwrap(), 0, "nothing is asked for");
+        connection.write_all(b" world").unwrap();
+        let mut rest = [0; 8];
+        connection.read_exact(&mut rest).unwrap();
+        assert_eq!(&rest, b"lo world");
+        connection.flush().unwrap();
+        let debug = format!("{connection:?}");
+        assert!(debug.contains("host0.example.org") && debug.contains("TLSv1_3"), "{debug}");
+        connection.close().unwrap();
+        assert_eq!(server.wait_end(0).secure_bytes(), b"hello world");
+    }
+}
+
+// spec G1
+#[test]
+fn large_transfers_are_whole_both_ways() {
+    let sent = bytes(3 << 20);
+    let (mut connection, _server) = connect(&[Step::Echo]);
+    let mut received = Vec::new();
+    for chunk in sent.chunks(100_000) {
+        connection.write_all(chunk).unwrap();
+        let mut echo = vec![0; chunk.len()];
+        connection.read_exact(&mut echo).unwrap();
+        received.extend(echo);
+    }
+    assert!(received == sent);
+
+    let (mut connection, server) = connect(&[]);
+    connection.write_all(&sent).unwrap();
+    connection.close().unwrap();
+    let record = server.wait_end(0);
+    assert!(record.secure_bytes() == sent);
+    assert_eq!(record.end, Some(End::CloseNotify));
+
+    let steps = [Step::Send(sent.clone()), Step::CloseNotify, Step::Close];
+    let (mut connection, _server) = connect(&steps);
+    let mut received = Vec::new();
+    connection.read_to_end(&mut received).unwrap();
+    assert!(received == sent);
+}
+
+/// Asserts that this takes its limit and then says so.
+#[track_caller]
+fn assert_timed_out(use_connection: impl FnOnce() -> std::io::Result<usize>) {
+    let started = Instant::now();
+    let error = use_connection().unwrap_err();
+    let took = started.elapsed();
+    assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
+    assert!(took >= LIMIT && took < LIMIT + ROOM, "{took:?}");
+}
+
+// spec G1
+#[test]
+fn a_read_times_out_and_the_connection_lives_on() {
+    let speak = Latch::new();
+    let (mut connection, _server) = connect(&[Step::Wait(speak.clone()), Step::send("hello")]);
+    connection.set_read_timeout(Some(LIMIT)).unwrap();
+    for _ in 0..2 {
+        assert_timed_out(|| connection.read(&mut [0; 16]));
+    }
+    speak.open();
+    connection.set_read_timeout(None).unwrap();
+    let mut hello = [0; 5];
+    connection.read_exact(&mut hello).unwrap();
+    assert_eq!(&hello, b"hello");
+}
+
+// spec G1
+#[test]
+fn a_dripping_peer_does_not_renew_the_limit_of_a_read() {
+    let pace = Duration::from_millis(20);
+    let text = "a".repeat(40);
+    let (mut connection, _server) = connect(&[Step::Drip(pace), Step::send(&*text), Step::send("b")]);
+    connection.set_read_timeout(Some(LIMIT)).unwrap();
+    // A record of 40 bytes has 62 with what is around them, so it takes more than four times the limit.
+    assert_timed_out(|| connection.read(&mut [0; 100]));
+    assert_timed_out(|| connection.read(&mut [0; 100]));
+    connection.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut all = vec![0; 41];
+    connection.read_exact(&mut all).unwrap();
+    assert_eq!(all, [&*text, "b"].concat().as_bytes());
+}
+
+// spec G1
+#[test]
+fn a_write_times_out_and_nothing_that_was_taken_is_lost() {
+    let read = Latch::new();
+    let (mut connection, server) = connect(&[Step::Wait(read.clone())]);
+    connection.set_write_timeout(Some(LIMIT)).unwrap();
+    let source = bytes(64 << 20);
+    let mut taken = 0;
+    let started = Instant::now();
+    let error = loop {
+        match connection.write(&source[taken..taken + 100_000]) {
+            Ok(written) => taken += written,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
+    assert!(started.elapsed() >= LIMIT);
+    assert_timed_out(|| connection.flush().map(|()| 0));
+    assert_timed_out(|| connection.write(b"not taken"));
+    read.open();
+    connection.set_write_timeout(Some(PATIENCE)).unwrap();
+    connection.write_all(b"the end").unwrap();
+    connection.close().unwrap();
+    let record = server.wait_end(0);
+    assert_eq!(record.end, Some(End::CloseNotify));
+    assert!(record.secure_bytes() == [&source[..taken], b"the end"].concat());
+}
+
+// spec G1, D5
+#[test]
+fn a_timeout_of_zero_is_refused() {
+    let (mut connection, _server) = connect(&[]);
+    for error in [
+        connection.set_read_timeout(Some(Duration::ZERO)).unwrap_err(),
+        connection.set_write_timeout(Some(Duration::ZERO)).unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    }
+    // No limit, and no overflow.
+    connection.set_read_timeout(Some(Duration::MAX)).unwrap();
+    connection.set_write_timeout(Some(Duration::MAX)).unwrap();
+    connection.write_all(b"x").unwrap();
+}
+
+// spec G4
+#[test]
+fn a_cut_is_an_error_and_a_goodbye_is_the_end() {
+    for old in [true, false] {
+        let tls = |tls: ServerTls| if old { tls.only_tls12() } else { tls.only_tls13() };
+        let cut = [Step::send("hello"), Step::Close];
+        let (mut connection, _server) = connect_with(TlsMode::Direct, &cut, tls, |builder| builder);
+        let mut hello = [0; 5];
+        connection.read_exact(&mut hello).unwrap();
+        for _ in 0..2 {
+            assert_eq!(connection.read(&mut [0; 9]).unwrap_err().kind(), ErrorKind::UnexpectedEof);
+        }
+
+        let goodbye = [Step::send("hello"), Step::CloseNotify, Step::Close];
+        let (mut connection, _server) = connect_with(TlsMode::Direct, &goodbye, tls, |builder| builder);
+        let mut all = Vec::new();
+        connection.read_to_end(&mut all).unwrap();
+        assert_eq!(all, b"hello");
+        assert_eq!(connection.read(&mut [0; 9]).unwrap(), 0);
+    }
+}
+
+// spec G4
+#[test]
+fn a_record_that_is_cut_short_and_a_reset_are_errors() {
+    let half = [Step::Allow(10), Step::send("hello"), Step::Close];
+    let (mut connection, _server) = connect(&half);
+    assert_eq!(connection.read(&mut [0; 9]).unwrap_err().kind(), ErrorKind::UnexpectedEof);
+    let reset = Latch::new();
+    let (mut connection, _server) = connect(&[Step::Wait(reset.clone()), Step::Reset]);
+    reset.open();
+    assert_eq!(connection.read(&mut [0; 9]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+}
+
+// spec G4
+#[test]
+fn close_says_goodbye_and_drop_does_not() {
+    for tls in MODES {
+        let options = |builder: ConnectorBuilder| builder;
+        let (connection, server) = connect_with(tls, &[], |tls| tls, options);
+        connection.close().unwrap();
+        assert_eq!(server.wait_end(0).end, Some(End::CloseNotify));
+
+        let (connection, server) = connect_with(tls, &[], |tls| tls.without_resumption(), options);
+        drop(connection);
+        assert_eq!(server.wait_end(0).end, Some(End::Closed));
+
+        // What the far end has sent and nobody has read does not swallow the goodbye.
+        let (connection, server) = connect_with(tls, &[Step::send("unread")], |tls| tls, options);
+        let said = |record: &support::Record| record.events.last().map(|_| ());
+        server.wait_for(0, "what the server says", said);
+        connection.close().unwrap();
+        assert_eq!(server.wait_end(0).end, Some(End::CloseNotify));
+    }
+}
+
+// spec G4
+#[test]
+fn after_the_goodbye_of_the_far_end_it_can_still_be_written_to() {
+    let (mut connection, server) = connect(&[Step::CloseNotify]);
+    assert_eq!(connection.read(&mut [0; 9]).unwrap(), 0);
+    connection.write_all(b"one thing more").unwrap();
+    connection.close().unwrap();
+    let record = server.wait_end(0);
+    assert_eq!((record.secure_bytes(), record.end), (b"one thing more".to_vec(), Some(End::CloseNotify)));
+}
+
+// spec G1
+#[test]
+fn the_parts_are_a_stream_that_works_and_the_report() {
+    for tls in MODES {
+        let (connection, server) = connect_with(tls, &[Step::Echo], |tls| tls, |builder| builder);
+        let Parts { mut stream, read_ahead, report, .. } = connection.into_parts();
+        assert_eq!((read_ahead.len(), report.attempts().len()), (0, 1));
+        assert_eq!(stream.sock.peer_addr().unwrap(), server.addr());
+        stream.write_all(b"hello").unwrap();
+        let mut hello = [0; 5];
+        stream.read_exact(&mut hello).unwrap();
+        assert_eq!(&hello, b"hello");
+        stream.conn.send_close_notify();
+        stream.flush().unwrap();
+        drop(stream);
+        assert_eq!(server.wait_end(0).end, Some(End::CloseNotify));
+    }
+}
+
+// spec G1
+#[test]
+#[cfg(unix)]
+fn a_loop_of_the_callers_own_gets_would_block_and_a_descriptor_to_wait_for() {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use std::os::fd::AsFd;
+
+    let speak = Latch::new();
+    let (mut connection, _server) = connect(&[Step::Wait(speak.clone()), Step::send("hello"), Step::Echo]);
+    connection.set_nonblocking(true).unwrap();
+    // The limits are for those that wait.
+    connection.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert_eq!(connection.read(&mut [0; 9]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    speak.open();
+    let mut received = Vec::new();
+    while received.len() < 5 {
+        let timeout = Timespec::try_from(PATIENCE).unwrap();
+        let descriptor = connection.as_fd();
+        assert_eq!(poll(&mut [PollFd::new(&descriptor, PollFlags::IN)], Some(&timeout)).unwrap(), 1);
+        let mut buffer = [0; 9];
+        match connection.read(&mut buffer) {
+            Ok(length) => received.extend_from_slice(&buffer[..length]),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+        }
+    }
+    assert_eq!(received, b"hello");
+    connection.set_nonblocking(false).unwrap();
+    connection.write_all(b"again").unwrap();
+    connection.read_exact(&mut received).unwrap();
+    assert_eq!(received, b"again");
+}
+
+// spec G1
+#[test]
+fn a_full_buffer_gives_would_block_and_what_was_taken_leaves_with_the_next_flush() {
+    let read = Latch::new();
+    let (mut connection, server) = connect(&[Step::Wait(read.clone())]);
+    connection.set_nonblocking(true).unwrap();
+    let source = bytes(64 << 20);
+    let mut taken = 0;
+    let error = loop {
+        match connection.write(&source[taken..taken + 100_000]) {
+            Ok(written) => taken += written,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+    assert_eq!(connection.flush().unwrap_err().kind(), ErrorKind::WouldBlock);
+    read.open();
+    connection.set_nonblocking(false).unwrap();
+    connection.close().unwrap();
+    assert!(server.wait_end(0).secure_bytes() == source[..taken]);
+}
+
+// spec G2, G1
+#[test]
+fn new_keys_of_the_far_end_are_taken_and_answered() {
+    let steps = [
+        Step::send("one"),
+        Step::RefreshKeys,
+        Step::send("two"),
+        Step::RefreshKeys,
+        Step::RefreshKeys,
+        Step::send("three"),
+        Step::Echo,
+    ];
+    let only_tls13 = |tls: ServerTls| tls.only_tls13();
+    let (mut connection, server) = connect_with(TlsMode::Direct, &steps, only_tls13, |builder| builder);
+    let mut read = [0; 11];
+    connection.read_exact(&mut read).unwrap();
+    assert_eq!(&read, b"onetwothree");
+    connection.write_all(b"four").unwrap();
+    connection.read_exact(&mut read[..4]).unwrap();
+    assert_eq!(&read[..4], b"four");
+    connection.close().unwrap();
+    assert_eq!(server.wait_end(0).secure_bytes(), b"four");
+}
+
+// spec D11
+#[test]
+#[cfg(unix)]
+fn the_options_of_the_socket_are_on_it() {
+    let (connection, _server) = connect(&[]);
+    let socket = socket2::SockRef::from(&connection);
+    assert!(socket.tcp_nodelay().unwrap() && !socket.keepalive().unwrap() && !socket.nonblocking().unwrap());
+    let idle = Duration::from_secs(77);
+    let options = |builder: ConnectorBuilder| builder.keep_alive(idle);
+    let (connection, _server) = connect_with(TlsMode::StartTls, &[], |tls| tls, options);
+    let socket = socket2::SockRef::from(&connection);
+    assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
+    #[cfg(target_os = "linux")]
+    assert_eq!(socket.tcp_keepalive_time().unwrap(), idle);
+}
+
+// spec D11
+#[test]
+#[cfg(target_os = "linux")]
+fn the_source_address_can_be_chosen() {
+    let source = given::own_loopback(81);
+    let options = |builder: ConnectorBuilder| builder.source_address(source.into());
+    let (_connection, server) = connect_with(TlsMode::Direct, &[], |tls| tls, options);
+    assert_eq!(server.records()[0].peer.ip(), source);
+}
+
+// spec G1
+#[test]
+fn a_connection_goes_to_another_thread() {
+    fn crosses<T: Send + Sync>(value: T) -> T {
+        value
+    }
+    let (connection, _server) = connect(&[Step::Echo]);
+    let mut connection = crosses(connection);
+    std::thread::scope(|scope| scope.spawn(|| connection.write_all(b"hello").unwrap()).join().unwrap());
+    let mut hello = [0; 5];
+    connection.read_exact(&mut hello).unwrap();
+    assert_eq!(&hello, b"hello");
+}

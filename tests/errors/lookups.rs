@@ -1,0 +1,158 @@
+//! Errors of the DNS: which kind it is, and how a broken name server is borne.
+
+use std::time::Duration;
+
+use xmpp_connect::{AnswerSource, ErrorKind};
+
+use crate::assert_in_style;
+use crate::given::{self, DOMAIN, XMPP, XMPPS, builder, chain, connector, zone};
+use crate::support::{
+    Authority, Behaviour, DnsServer, Junk, OverTcp, Rcode, Rtype, Script, XmppServer, Zone, closed_udp_port,
+};
+
+// spec B7
+#[test]
+fn a_domain_that_does_not_exist_is_told_as_such() {
+    let authority = Authority::new();
+    let dns = DnsServer::start(Zone::new());
+    let error = connector(&authority, &dns).connect("nowhere.example").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoSuchDomain);
+    assert_eq!(error.to_string(), "there is no domain nowhere.example");
+    assert!(error.is_permanent() && error.report().unwrap().attempts().is_empty());
+    assert_in_style(&error);
+}
+
+// spec B7, B10
+#[test]
+fn a_domain_that_exists_without_addresses_is_another_thing() {
+    let authority = Authority::new();
+    let dns = DnsServer::start(Zone::new().address("www.example.org", "127.0.0.1"));
+    let error = connector(&authority, &dns).connect(DOMAIN).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Attempts);
+    assert_eq!(error.to_string(), "no server of example.org has an address: example.org");
+}
+
+// spec B7
+#[test]
+fn when_every_lookup_fails_it_is_the_lookup() {
+    let authority = Authority::new();
+    for code in [Rcode::SERVFAIL, Rcode::REFUSED] {
+        let dns = DnsServer::start(Zone::new().on_everything(Behaviour::Code(code)));
+        let error = connector(&authority, &dns).connect(DOMAIN).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Lookup);
+        assert!(error.to_string().contains(&code.to_string()), "{error}");
+        assert!(error.to_string().contains(&dns.addr().ip().to_string()), "{error}");
+        assert!(!error.is_permanent());
+        assert_in_style(&error);
+    }
+    // Nobody there at all.
+    let connector = builder(&authority, &DnsServer::start(Zone::new())).nameservers([closed_udp_port()]);
+    let connector = connector.lookup_timeout(Duration::from_secs(2)).build().unwrap();
+    assert_eq!(connector.connect(DOMAIN).unwrap_err().kind(), ErrorKind::Lookup);
+}
+
+// spec B7
+#[test]
+#[cfg(target_os = "linux")]
+fn a_fallback_after_a_failed_lookup_that_does_not_connect_is_the_lookup_with_the_attempts_inside() {
+    let authority = Authority::new();
+    // Nobody of this test listens there, and whoever does is not trusted.
+    let address = given::own_loopback(61).to_string();
+    let failed =
+        Zone::new().address(DOMAIN, &address).on(XMPPS, Rtype::SRV, Behaviour::Code(Rcode::SERVFAIL));
+    let dns = DnsServer::start(failed);
+    let error = connector(&authority, &dns).connect(DOMAIN).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Lookup);
+    assert!(error.to_string().contains("SERVFAIL") && error.to_string().contains("1 attempt"), "{error}");
+    assert_eq!(error.report().unwrap().attempts().len(), 1);
+    assert!(chain(&error).to_lowercase().contains("refused"), "{}", chain(&error));
+    assert_in_style(&error);
+
+    // Without the failure it is the attempt.
+    let dns = DnsServer::start(Zone::new().address(DOMAIN, &address));
+    let error = connector(&authority, &dns).connect(DOMAIN).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Attempts);
+    assert_eq!(error.report().unwrap().attempts().len(), 1);
+}
+
+// spec B7
+#[test]
+#[cfg(target_os = "linux")]
+fn a_fallback_to_a_server_with_the_wrong_certificate_is_untrusted() {
+    let authority = Authority::new();
+    let address = given::own_loopback(62);
+    let script = Script::starttls(authority.server(&["other.example"]));
+    let _server = XmppServer::start_at((address, 5222).into(), vec![script]);
+    let dns = DnsServer::start(Zone::new().address(DOMAIN, &address.to_string()));
+    let error = connector(&authority, &dns).connect(DOMAIN).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Untrusted);
+    assert_in_style(&error);
+}
+
+// spec H1, H2, H3, H6
+#[test]
+fn what_a_bad_name_server_does_is_borne() {
+    let authority = Authority::new();
+    let server = XmppServer::start(Script::direct(authority.server(&[DOMAIN])));
+    let servfail = Behaviour::Code(Rcode::SERVFAIL);
+    for behaviours in [
+        vec![Behaviour::JunkThenAnswer(Junk::ALL.to_vec())],
+        vec![Behaviour::Truncated(OverTcp::Answer)],
+        vec![Behaviour::Truncated(OverTcp::ByteByByte(Duration::from_micros(200)))],
+        vec![Behaviour::CodeOnEdns(Rcode::FORMERR)],
+        vec![Behaviour::CodeOnEdns(Rcode::NOTIMP)],
+        vec![servfail.clone(), Behaviour::Answer],
+        vec![Behaviour::Silence, Behaviour::Answer],
+    ] {
+        let zone = zone(&[(XMPPS, 0, server.addr())]).script(XMPPS, Rtype::SRV, &behaviours);
+        let zone = zone.script("host0.example.org", Rtype::A, &behaviours);
+        let dns = DnsServer::start(zone);
+        let connected = connector(&authority, &dns).connect(DOMAIN);
+        assert!(connected.is_ok(), "{behaviours:?}: {}", chain(&connected.unwrap_err()));
+    }
+}
+
+// spec H3
+#[test]
+fn the_second_name_server_answers_for_the_first() {
+    let authority = Authority::new();
+    let server = XmppServer::start(Script::direct(authority.server(&[DOMAIN])));
+    let good = DnsServer::start(zone(&[(XMPPS, 0, server.addr())]));
+    let refusing = DnsServer::start(Zone::new().on_everything(Behaviour::Code(Rcode::REFUSED)));
+    let silent = DnsServer::start(Zone::new().on_everything(Behaviour::Silence));
+    for first in [refusing.addr(), silent.addr(), closed_udp_port()] {
+        let connector = builder(&authority, &good).nameservers([first, good.addr()]).build().unwrap();
+        let connection = connector.connect(DOMAIN).unwrap();
+        let lookups = connection.report().lookups();
+        let srv = lookups.iter().find(|lookup| lookup.question.name() == XMPPS).unwrap();
+        assert_eq!(srv.facts.as_ref().unwrap().source, AnswerSource::Udp(good.addr()));
+    }
+}
+
+// spec H4
+#[test]
+fn a_connect_that_fails_forgets_what_it_was_told() {
+    let authority = Authority::new();
+    let server = XmppServer::start(Script::starttls(authority.server(&[DOMAIN])));
+    let refused = crate::support::Refused::new();
+    let dns = DnsServer::start(zone(&[(XMPP, 0, refused.addr())]));
+    let connector = connector(&authority, &dns);
+    connector.connect(DOMAIN).unwrap_err();
+    // The domain moves.
+    dns.change(|_| zone(&[(XMPP, 0, server.addr())]));
+    connector.connect(DOMAIN).unwrap();
+    dns.forget_queries();
+    connector.connect(DOMAIN).unwrap();
+    assert!(!dns.questions().contains(&format!("{XMPP} SRV")), "{:?}", dns.questions());
+}
+
+// spec A7
+#[test]
+fn local_names_are_asked_for_and_the_error_says_what_is_not_done() {
+    let authority = Authority::new();
+    let dns = DnsServer::start(Zone::new().srv("_xmpp-client._tcp.host.local", 0, 5, 5222, "gone.local"));
+    let error = connector(&authority, &dns).connect("host.local").unwrap_err();
+    assert!(error.to_string().contains("multicast DNS"), "{error}");
+    assert!(dns.questions().contains(&"gone.local A".to_owned()), "{:?}", dns.questions());
+    assert_in_style(&error);
+}

@@ -1,0 +1,268 @@
+//! Round trips, counted by the lock-step relay instead of timed: what a connect costs on a long path, cold and warm.
+
+#![expect(clippy::unwrap_used, reason = "test code: what cannot be set up fails its test")]
+
+mod given;
+mod support;
+
+use xmpp_connect::{Connection, Connector, ConnectorBuilder, TlsMode};
+
+use given::{DOMAIN, XMPP, XMPPS, owner, talk};
+use support::{Authority, Crossing, DnsServer, Relay, Rtype, Script, ServerTls, Turn, XmppServer, Zone};
+
+/// A domain with one server, both behind a relay.
+struct Path {
+    relay: Relay,
+    dns: DnsServer,
+    _server: XmppServer,
+    connector: Connector,
+}
+
+impl Path {
+    /// The zone is made of the port of the server, which is at 127.0.0.1.
+    fn new(
+        tls: TlsMode,
+        zone: impl FnOnce(u16) -> Zone,
+        options: impl FnOnce(ConnectorBuilder) -> ConnectorBuilder,
+    ) -> Self {
+        let authority = Authority::new();
+        let config = authority.server(&[DOMAIN]);
+        Self::to(
+            XmppServer::start(match tls {
+                TlsMode::Direct => Script::direct(config),
+                TlsMode::StartTls => Script::starttls(config),
+            }),
+            &authority,
+            zone,
+            options,
+        )
+    }
+
+    fn to(
+        server: XmppServer,
+        authority: &Authority,
+        zone: impl FnOnce(u16) -> Zone,
+        options: impl FnOnce(ConnectorBuilder) -> ConnectorBuilder,
+    ) -> Self {
+        let relay = Relay::new();
+        let dns = DnsServer::start(zone(relay.tcp(server.addr()).port()));
+        let builder =
+            Connector::builder().only_roots([authority.root_der()]).nameservers([relay.udp(dns.addr())]);
+        let connector = options(builder).build().unwrap();
+        Self { relay, dns, _server: server, connector }
+    }
+
+    fn connect(&self) -> Connection {
+        self.connector.connect(DOMAIN).unwrap()
+    }
+
+    /// How many round trips the DNS has cost.
+    fn to_dns(&self) -> usize {
+        self.relay.log().iter().filter(|turn| !turn.questions().is_empty()).count()
+    }
+}
+
+/// A server whose name is not the domain's.
+fn other_host(tls: TlsMode) -> impl FnOnce(u16) -> Zone {
+    move |port| {
+        Zone::new()
+            .start_of_authority(DOMAIN, 300)
+            .srv(owner(tls), 0, 5, port, "xmpp.example.org")
+            .address("xmpp.example.org", "127.0.0.1")
+    }
+}
+
+fn sorted(turn: &Turn) -> Vec<&str> {
+    let mut questions = turn.questions();
+    questions.sort_unstable();
+    questions
+}
+
+// spec B2, D1, E2
+#[test]
+fn direct_tls_is_up_after_four_round_trips() {
+    let _alone = given::alone();
+    let path = Path::new(TlsMode::Direct, other_host(TlsMode::Direct), |builder| builder);
+    let connection = path.connect();
+    let log = path.relay.log();
+    assert_eq!(path.relay.round_trips(), 4, "{log:#?}");
+    // SRV; addresses; TCP; TLS 1.3.
+    assert_eq!(sorted(&log[1]), ["xmpp.example.org A", "xmpp.example.org AAAA"]);
+    assert!(matches!(*log[2].over, [Crossing::Connect(_)]), "{log:#?}");
+    assert!(matches!(*log[3].over, [Crossing::Bytes(_, _, 22)]), "{log:#?}");
+    assert_eq!(connection.protocol_version().unwrap().to_string(), "TLS 1.3");
+}
+
+// spec B2
+#[test]
+fn questions_that_do_not_depend_on_each_other_leave_together() {
+    let _alone = given::alone();
+    let path = Path::new(TlsMode::Direct, other_host(TlsMode::Direct), |builder| builder);
+    path.connect();
+    let first = &path.relay.log()[0];
+    let expected = [
+        "_xmpp-client._tcp.example.org SRV",
+        "_xmpps-client._tcp.example.org SRV",
+        "example.org A",
+        "example.org AAAA",
+    ];
+    assert_eq!(sorted(first), expected);
+    assert_eq!(path.dns.queries().len(), 6, "each question goes out once: {:#?}", path.dns.queries());
+}
+
+// spec D12, B2
+#[test]
+fn the_targets_of_this_priority_and_of_the_next_are_looked_up_together() {
+    let _alone = given::alone();
+    let zone = |port| {
+        Zone::new()
+            .srv(XMPPS, 0, 5, port, "a.example.org")
+            .srv(XMPP, 0, 5, port, "b.example.org")
+            .srv(XMPP, 7, 5, port, "c.example.org")
+            .srv(XMPP, 8, 5, port, "d.example.org")
+            .address("a.example.org", "127.0.0.1")
+    };
+    // STARTTLS candidates of the same priority could be drawn first, and have no address.
+    let path = Path::new(TlsMode::Direct, zone, |builder| builder);
+    path.connect();
+    let log = path.relay.log();
+    let second = sorted(&log[1]);
+    assert_eq!(second.len(), 6, "{second:?}");
+    assert!(second.iter().all(|question| !question.starts_with("d.")), "{second:?}");
+}
+
+// spec F1
+#[test]
+fn starttls_is_up_after_five_round_trips_and_step_by_step_after_six() {
+    let _alone = given::alone();
+    for (pipelining, round_trips) in [(true, 5), (false, 6)] {
+        let options = |builder: ConnectorBuilder| builder.starttls_pipelining(pipelining);
+        let path = Path::new(TlsMode::StartTls, other_host(TlsMode::StartTls), options);
+        let connection = path.connect();
+        assert_eq!(path.relay.round_trips(), round_trips, "{:#?}", path.relay.log());
+        assert_eq!(connection.tls_mode(), TlsMode::StartTls);
+    }
+}
+
+// spec E5
+#[test]
+fn tls_1_2_costs_one_round_trip_more() {
+    let _alone = given::alone();
+    let authority = Authority::new();
+    let tls = ServerTls::new(authority.issue(&[DOMAIN])).only_tls12().config();
+    let server = XmppServer::start(Script::direct(tls));
+    let path = Path::to(server, &authority, other_host(TlsMode::Direct), |builder| builder);
+    path.connect();
+    assert_eq!(path.relay.round_trips(), 5, "{:#?}", path.relay.log());
+}
+
+// spec B2
+#[test]
+fn a_target_that_is_the_domain_itself_costs_no_further_lookup() {
+    let _alone = given::alone();
+    let zone = |port| Zone::new().srv(XMPPS, 0, 5, port, "Example.ORG").address(DOMAIN, "127.0.0.1");
+    let path = Path::new(TlsMode::Direct, zone, |builder| builder);
+    path.connect();
+    assert_eq!((path.relay.round_trips(), path.to_dns()), (3, 1), "{:#?}", path.relay.log());
+    assert_eq!(path.dns.queries().len(), 4);
+}
+
+// spec B2, B5
+#[test]
+#[cfg(target_os = "linux")]
+fn the_fallback_costs_one_round_trip_to_the_dns() {
+    let _alone = given::alone();
+    let address = given::own_loopback(1);
+    let authority = Authority::new();
+    let script = Script::starttls(authority.server(&[DOMAIN]));
+    let server = XmppServer::start_at((address, 5222).into(), vec![script]);
+    let zone = |_| Zone::new().address(DOMAIN, &address.to_string());
+    // The connection itself goes past the relay: its port is fixed.
+    let path = Path::to(server, &authority, zone, |builder| builder);
+    let connection = path.connect();
+    assert_eq!(connection.peer_addr(), (address, 5222).into());
+    assert_eq!((path.relay.round_trips(), path.to_dns()), (1, 1), "{:#?}", path.relay.log());
+}
+
+// spec B9
+#[test]
+fn addresses_in_the_additional_section_save_a_round_trip() {
+    let _alone = given::alone();
+    let zone = |port| other_host(TlsMode::Direct)(port).with_additional();
+    let ipv4 = xmpp_connect::AddressFamily::Ipv4Only;
+    let path = Path::new(TlsMode::Direct, zone, |builder| builder.address_family(ipv4));
+    path.connect();
+    assert_eq!((path.relay.round_trips(), path.to_dns()), (3, 1), "{:#?}", path.relay.log());
+    let questions = path.dns.questions();
+    assert!(!questions.iter().any(|question| question.starts_with("xmpp.")), "{questions:?}");
+}
+
+// spec B9
+#[test]
+fn a_family_that_the_additional_section_has_not_is_still_asked_for() {
+    let _alone = given::alone();
+    let zone = |port| other_host(TlsMode::Direct)(port).with_additional();
+    let path = Path::new(TlsMode::Direct, zone, |builder| builder);
+    path.connect();
+    let questions = path.dns.questions();
+    let of_target: Vec<_> = questions.iter().filter(|question| question.starts_with("xmpp.")).collect();
+    assert_eq!(of_target, ["xmpp.example.org AAAA"], "{questions:?}");
+}
+
+// spec H4, E8
+#[test]
+fn the_second_connect_of_a_connector_asks_nothing_and_resumes() {
+    let _alone = given::alone();
+    for (tls, cold, warm) in [(TlsMode::Direct, 4, 2), (TlsMode::StartTls, 5, 3)] {
+        let path = Path::new(tls, other_host(tls), |builder| builder);
+        let mut connection = path.connect();
+        assert_eq!(path.relay.round_trips(), cold);
+        // The ticket comes with the first bytes.
+        talk(&mut connection);
+        connection.close().unwrap();
+        let is_end = |turn: &Turn| turn.over.iter().any(|crossing| matches!(crossing, Crossing::End(_)));
+        let turns = path.relay.wait_for("the end of the first connection", |turns| {
+            turns.iter().any(is_end).then_some(turns.len())
+        });
+        let before = path.relay.round_trips();
+        let connection = path.connect();
+        let log = path.relay.log();
+        assert_eq!(path.relay.round_trips() - before, warm, "{:#?}", &log[turns..]);
+        assert!(log[turns..].iter().all(|turn| turn.questions().is_empty()), "{:#?}", &log[turns..]);
+        assert!(connection.is_resumed());
+    }
+}
+
+// spec H4
+#[test]
+fn without_the_cache_or_after_clearing_it_all_is_asked_again() {
+    let _alone = given::alone();
+    let path = Path::new(TlsMode::Direct, other_host(TlsMode::Direct), |builder| builder.dns_cache(false));
+    path.connect();
+    path.connect();
+    assert_eq!(path.dns.queries().len(), 12);
+
+    let path = Path::new(TlsMode::Direct, other_host(TlsMode::Direct), |builder| builder);
+    path.connect();
+    path.connect();
+    assert_eq!(path.dns.queries().len(), 6);
+    path.connector.clear_cache();
+    path.connect();
+    assert_eq!(path.dns.queries().len(), 12);
+}
+
+// spec B4
+#[test]
+fn a_policy_of_one_kind_never_asks_for_the_other() {
+    let _alone = given::alone();
+    use xmpp_connect::Policy;
+    for (tls, policy, other) in
+        [(TlsMode::Direct, Policy::DirectOnly, XMPP), (TlsMode::StartTls, Policy::StartTlsOnly, XMPPS)]
+    {
+        let path = Path::new(tls, other_host(tls), |builder| builder.policy(policy));
+        path.connect();
+        let asked = path.dns.queries();
+        assert!(asked.iter().all(|query| query.name != other), "{asked:#?}");
+        assert!(asked.iter().any(|query| query.kind == Rtype::SRV), "{asked:#?}");
+    }
+}

@@ -1,0 +1,184 @@
+//! Servers that must not get through: what is wrong is told, and the next candidate is tried.
+
+use xmpp_connect::{ErrorKind, Stage as Reached};
+
+use crate::given::{self, DOMAIN, XMPP, builder, failures, zone};
+use crate::support::xmpp::{
+    FAILURE, HTTP, PROCEED, SASL_FEATURES, STARTTLS_FEATURES, header, header_without_version, stream_error,
+};
+use crate::support::{Authority, DnsServer, Script, Stage, Step, XmppServer};
+use crate::{assert_refused, healthy, past, says};
+
+// spec F2
+#[test]
+fn no_offer_and_a_refusal_are_the_end_of_the_candidate() {
+    assert_refused(
+        "no STARTTLS in the features",
+        |authority| healthy(authority).instead(Stage::Features, &[Step::send(SASL_FEATURES)]),
+        &["does not offer STARTTLS"],
+    );
+    assert_refused(
+        "empty features",
+        |authority| healthy(authority).instead(Stage::Features, &[Step::send("<stream:features/>")]),
+        &["does not offer STARTTLS"],
+    );
+    assert_refused(
+        "<failure/>",
+        |authority| healthy(authority).instead(Stage::Proceed, &[Step::AwaitStartTls, Step::send(FAILURE)]),
+        &["refuses STARTTLS", "<failure/>"],
+    );
+    assert_refused(
+        "an offer of another namespace",
+        |authority| {
+            let features = STARTTLS_FEATURES.replace("xmpp-tls", "xmpp-other");
+            healthy(authority).instead(Stage::Features, &[Step::send(features)])
+        },
+        &["does not offer STARTTLS"],
+    );
+}
+
+// spec F2, F5
+#[test]
+fn a_stream_error_is_told_with_its_condition() {
+    let to = header(DOMAIN);
+    for (condition, words) in [
+        ("host-unknown", "does not serve this domain"),
+        ("policy-violation", "stream error policy-violation"),
+        ("system-shutdown", "stream error system-shutdown"),
+    ] {
+        let error = stream_error(condition);
+        assert_refused(condition, |authority| says(authority, &[&to, &error]), &[condition, words]);
+        assert_refused(condition, |authority| says(authority, &[&(to.clone() + &error)]), &[condition]);
+        assert_refused(
+            "instead of proceed",
+            |authority| says(authority, &[&to, STARTTLS_FEATURES, &error]),
+            &[condition],
+        );
+    }
+}
+
+// spec F5
+#[test]
+fn see_other_host_is_told_and_not_followed_before_tls() {
+    let elsewhere = XmppServer::start(Script::silent());
+    let error = stream_error("see-other-host").replace(
+        "xmpp-streams'/>",
+        &format!("xmpp-streams'>127.0.0.1:{}</see-other-host>", elsewhere.port()),
+    );
+    let host = elsewhere.addr().to_string();
+    assert_refused(
+        "see-other-host",
+        |authority| says(authority, &[&header(DOMAIN), &error]),
+        &["see-other-host", &host, "not followed"],
+    );
+    assert_eq!(elsewhere.accepted(), 0);
+}
+
+// spec F2
+#[test]
+fn a_header_without_version_1_0_is_the_end_of_the_candidate() {
+    let without = header_without_version(DOMAIN);
+    assert_refused(
+        "no version",
+        |authority| says(authority, &[&without, STARTTLS_FEATURES, PROCEED]),
+        &["no version"],
+    );
+    assert_refused(
+        "no version, all in one write",
+        |authority| says(authority, &[&[&without, STARTTLS_FEATURES, PROCEED].concat()]),
+        &["no version"],
+    );
+    let old = header(DOMAIN).replace("version='1.0' xml:lang", "version='0.9' xml:lang");
+    assert_refused("0.9", |authority| says(authority, &[&old, STARTTLS_FEATURES, PROCEED]), &["'0.9'"]);
+}
+
+// spec F2
+#[test]
+fn the_end_of_the_connection_is_told_with_its_place() {
+    for (until, place) in [
+        (Stage::Header, "before its stream header"),
+        (Stage::Features, "before its stream features"),
+        (Stage::Proceed, "before <proceed/>"),
+    ] {
+        assert_refused(
+            place,
+            |authority| healthy(authority).until(until).then(Step::Close),
+            &["closed", place],
+        );
+        let stream_end = |authority: &Authority| {
+            let closing = Step::send("</stream:stream>");
+            healthy(authority).until(until).then(closing).then(Step::Close)
+        };
+        if until != Stage::Header {
+            assert_refused(place, stream_end, &["ended the stream", place]);
+        }
+    }
+}
+
+// spec F2, D3
+#[test]
+fn a_reset_at_any_place_is_followed_by_the_next_candidate() {
+    let authority = Authority::new();
+    for until in [Stage::Header, Stage::Features, Stage::Proceed, Stage::Tls] {
+        let (connection, _) = past(&authority, healthy(&authority).until(until).then(Step::Reset), true);
+        assert_eq!(failures(connection.report()).len(), 1, "{until:?}: {}", connection.report());
+    }
+}
+
+// spec F2, D3
+#[test]
+fn the_end_behind_proceed_is_followed_by_the_next_candidate() {
+    let authority = Authority::new();
+    let (connection, _) = past(&authority, healthy(&authority).until(Stage::Tls).then(Step::Close), true);
+    let failures = failures(connection.report());
+    // The end may come together with <proceed/> or after our ClientHello has left.
+    let (stage, why) = &failures[0];
+    let expected = match stage {
+        Reached::Tls => "the server closed the connection within the TLS handshake",
+        Reached::Tcp | Reached::StartTls => "the server closed the connection after <proceed/>",
+    };
+    assert_eq!(why, expected);
+}
+
+// spec F2
+#[test]
+fn what_is_not_xmpp_is_told_by_what_it_looks_like() {
+    let alert: &[u8] = &[21, 3, 3, 0, 2, 2, 70];
+    for (greeting, looks_like) in [
+        (HTTP.as_bytes(), "HTTP"),
+        (b"<!DOCTYPE html>\n<html>", "HTTP"),
+        (alert, "TLS"),
+        (b"220 mail.example ESMTP\r\n", "SMTP"),
+        (b"* OK IMAP4rev1 ready\r\n", "IMAP"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "SSH"),
+        (b"\x05\xff", "begins with \\x05\\xff"),
+    ] {
+        // As a greeting, and as an answer.
+        assert_refused(
+            looks_like,
+            |authority| healthy(authority).before(Stage::Header, &[Step::send(greeting)]),
+            &["not XMPP", looks_like],
+        );
+        assert_refused(
+            looks_like,
+            |authority| {
+                let answer = [Step::AwaitHeader, Step::send(greeting), Step::Close];
+                healthy(authority).instead(Stage::Header, &answer)
+            },
+            &["not XMPP", looks_like],
+        );
+    }
+}
+
+// spec F2, B7
+#[test]
+fn when_no_server_does_starttls_the_error_says_why() {
+    let authority = Authority::new();
+    let script = healthy(&authority).instead(Stage::Features, &[Step::send(SASL_FEATURES)]);
+    let server = XmppServer::start(script);
+    let dns = DnsServer::start(zone(&[(XMPP, 0, server.addr())]));
+    let error = builder(&authority, &dns).build().unwrap().connect(DOMAIN).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Attempts);
+    assert!(given::chain(&error).contains("does not offer STARTTLS"), "{}", given::chain(&error));
+    assert!(error.report().unwrap().to_string().contains("STARTTLS failed"));
+}
