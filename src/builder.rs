@@ -156,7 +156,7 @@ impl ConnectorBuilder {
         self
     }
 
-    /// After how long an idle connection is probed (TCP keep-alive). Default: never.
+    /// After how long an idle connection is probed (TCP keep-alive), in whole seconds from 1 to 32,767. Default: never.
     pub fn keep_alive(mut self, idle: Duration) -> Self {
         self.socket.keep_alive = Some(idle);
         self
@@ -192,7 +192,8 @@ impl ConnectorBuilder {
     /// Uses the caller's own TLS configuration instead of our own: its provider, verification, client certificate and
     /// versions. Only ALPN is set, and early data turned off. Default: none.
     ///
-    /// What it does not verify is not verified: the security of the connection is then the caller's work.
+    /// What it does not verify is not verified: the security of the connection is then the caller's work. Its store of session
+    /// tickets is shared by all connectors that are built from clones of it.
     pub fn tls_config(mut self, config: ClientConfig) -> Self {
         self.tls.config = Some(config);
         self
@@ -236,10 +237,16 @@ impl ConnectorBuilder {
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`]: a limit or delay of zero, an empty list of name servers, name servers and a resolver
-    /// both, options for given name servers without any, an interface where none can be chosen, a source address of a family that is not used, no roots, no
+    /// both, options for given name servers without any, an interface where none can be chosen, a source address of a family that is not used, roots beside a `ClientConfig`, no roots, no
     /// cryptography, or a root certificate that is none.
     pub fn build(self) -> Result<Connector, Error> {
         self.check_times()?;
+        let has_roots = self.tls.trust.only_given || !self.tls.trust.given.is_empty();
+        if self.tls.config.is_some() && has_roots {
+            return Err(configuration(
+                "roots and a ClientConfig are given; the ClientConfig says alone what is trusted",
+            ));
+        }
         let pace = self.pace_for_source()?;
         let names = self.names()?;
         if self.socket.interface.is_some() && !CAN_BIND_TO_INTERFACE {

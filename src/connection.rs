@@ -10,7 +10,7 @@ use rustls::{ClientConnection, HandshakeKind, StreamOwned};
 use crate::deadline::Deadline;
 use crate::dial::attempt::Verified;
 use crate::discovery::Candidate;
-use crate::report::{AttemptOutcome, Report};
+use crate::report::Report;
 use crate::service::TlsMode;
 use crate::tls::{CipherSuite, ProtocolVersion};
 use crate::wait::{self, Interest, Token, Wait};
@@ -26,6 +26,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 ///
 /// Dropping it closes the TCP connection without a word; [`close`](Self::close) says goodbye in TLS first.
 pub struct Connection {
+    /// The socket never blocks by itself: a blocking write would go on beyond its limit, since a socket that is ready for
+    /// some bytes is not ready for all. Who blocks is [`Self::wait`].
     stream: StreamOwned<ClientConnection, TcpStream>,
     read_ahead: Vec<u8>,
     mode: Mode,
@@ -58,22 +60,18 @@ pub struct Parts {
 }
 
 impl Connection {
-    pub(crate) fn new(verified: Verified, report: Report) -> io::Result<Self> {
-        let Verified { tcp, tls } = verified;
-        tcp.set_nonblocking(false)?;
-        let connected =
-            report.attempts().iter().find(|attempt| matches!(attempt.outcome, AttemptOutcome::Connected));
-        let candidate = connected.and_then(|attempt| report.candidates().get(attempt.candidate)).cloned();
-        Ok(Self {
-            peer: tcp.peer_addr()?,
+    pub(crate) fn new(verified: Verified, report: Report) -> Self {
+        let Verified { tcp, tls, candidate, peer } = verified;
+        Self {
             stream: StreamOwned::new(tls, tcp),
             read_ahead: Vec::new(),
             mode: Mode::Blocking,
             read_timeout: None,
             write_timeout: None,
-            candidate: candidate.ok_or(ErrorKind::NotConnected)?,
+            candidate,
+            peer,
             report,
-        })
+        }
     }
 
     /// The candidate that it is connected to.
@@ -106,11 +104,11 @@ impl Connection {
         self.stream.conn.negotiated_cipher_suite().map(|suite| CipherSuite::new(suite.suite()))
     }
 
-    /// The ALPN protocol that the server has selected, where it has (RFC 7301); anything else than UTF-8 is shown with
-    /// replacement characters.
+    /// The ALPN protocol that the server has selected, where it has (RFC 7301).
     #[must_use]
-    pub fn alpn(&self) -> Option<String> {
-        self.stream.conn.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned())
+    pub fn alpn(&self) -> Option<&str> {
+        // It is one that we have offered, and those are ASCII.
+        self.stream.conn.alpn_protocol().and_then(|name| std::str::from_utf8(name).ok())
     }
 
     /// Whether the TLS session was resumed from an earlier one of the same connector.
@@ -145,18 +143,19 @@ impl Connection {
         Ok(())
     }
 
-    /// Makes reads and writes give [`ErrorKind::WouldBlock`] instead of waiting, for callers with a loop of their own.
+    /// Makes reads and writes give [`ErrorKind::WouldBlock`] instead of waiting, for callers with a loop of their own; the
+    /// timeouts have no effect then.
     ///
-    /// A read may have to send, and a write to receive: after `WouldBlock` wait as the `stream` of
-    /// [`into_parts`](Self::into_parts) says by `conn.wants_read()` and `conn.wants_write()`, or read again when the socket
-    /// is readable.
-    ///
-    /// # Errors
-    /// What the operating system says.
-    pub fn set_nonblocking(&mut self, nonblocking: bool) -> io::Result<()> {
-        self.stream.sock.set_nonblocking(nonblocking)?;
+    /// TLS may have to send when the caller reads, and what a write has taken may not have left: while
+    /// [`wants_write`](Self::wants_write), wait for the socket to be writable too and call `flush`.
+    pub fn set_nonblocking(&mut self, nonblocking: bool) {
         self.mode = if nonblocking { Mode::Nonblocking } else { Mode::Blocking };
-        Ok(())
+    }
+
+    /// Whether encrypted bytes wait to be sent; for callers with a loop of their own.
+    #[must_use]
+    pub fn wants_write(&self) -> bool {
+        self.stream.conn.wants_write()
     }
 
     /// Says goodbye in TLS (close_notify, RFC 8446 section 6.1), so that the far end knows that nothing was cut off, and
@@ -175,10 +174,14 @@ impl Connection {
         Ok(())
     }
 
-    /// Gives the stream, what had been read ahead, and the report.
-    #[must_use]
-    pub fn into_parts(self) -> Parts {
-        Parts { stream: self.stream, read_ahead: self.read_ahead, report: self.report }
+    /// Gives the stream, what had been read ahead, and the report. The socket blocks, unless
+    /// [`set_nonblocking`](Self::set_nonblocking) was called.
+    ///
+    /// # Errors
+    /// What the operating system says when the socket is made to block.
+    pub fn into_parts(self) -> io::Result<Parts> {
+        self.stream.sock.set_nonblocking(self.mode == Mode::Nonblocking)?;
+        Ok(Parts { stream: self.stream, read_ahead: self.read_ahead, report: self.report })
     }
 
     /// Reads what still comes, for nobody. A socket that is closed with something unread, be it a session ticket, is reset
@@ -186,20 +189,25 @@ impl Connection {
     fn drop_what_comes(&mut self) {
         let deadline = Deadline::after(wait::now(), FAREWELL);
         let mut buffer = [0; 4096];
-        while !deadline.is_over(wait::now()) && self.ready(Interest::Read, deadline).is_ok() {
+        while !deadline.is_over(wait::now()) {
             match self.stream.sock.read(&mut buffer) {
                 Ok(0) => return,
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    if self.wait(Interest::Read, deadline).is_err() {
+                        return;
+                    }
+                }
                 Err(_) => return,
             }
         }
     }
 
-    /// Waits until the socket is ready; without a limit the system call that follows does that itself.
-    fn ready(&self, interest: Interest, deadline: Deadline) -> io::Result<()> {
-        if self.mode == Mode::Nonblocking || deadline == Deadline::NEVER {
-            return Ok(());
+    /// Waits until the socket is ready, which it has just said it is not.
+    fn wait(&self, interest: Interest, deadline: Deadline) -> io::Result<()> {
+        if self.mode == Mode::Nonblocking {
+            return Err(ErrorKind::WouldBlock.into());
         }
         loop {
             let mut wait = Wait::until(deadline);
@@ -207,16 +215,13 @@ impl Connection {
             if wait.wait()?.contains(Token::Attempt(0)) {
                 return Ok(());
             }
-            if deadline.is_over(wait::now()) {
-                return Err(io::Error::new(ErrorKind::TimedOut, "the time limit is over"));
-            }
+            in_time(deadline)?;
         }
     }
 
-    /// Sends what is encrypted.
-    fn send(&mut self, deadline: Deadline) -> io::Result<()> {
+    /// Sends what is encrypted, as far as the socket takes it at once.
+    fn send_some(&mut self) -> io::Result<()> {
         while self.stream.conn.wants_write() {
-            self.ready(Interest::Write, deadline)?;
             match self.stream.conn.write_tls(&mut self.stream.sock) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(_) => {}
@@ -227,9 +232,29 @@ impl Connection {
         Ok(())
     }
 
+    /// Sends all that is encrypted.
+    fn send(&mut self, deadline: Deadline) -> io::Result<()> {
+        loop {
+            match self.send_some() {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.wait(Interest::Write, deadline)?;
+                }
+                result => return result,
+            }
+            in_time(deadline)?;
+        }
+    }
+
     fn write_deadline(&self) -> Deadline {
         self.write_timeout.map_or(Deadline::NEVER, |timeout| Deadline::after(wait::now(), timeout))
     }
+}
+
+fn in_time(deadline: Deadline) -> io::Result<()> {
+    if deadline.is_over(wait::now()) {
+        return Err(io::Error::new(ErrorKind::TimedOut, "the time limit is over"));
+    }
+    Ok(())
 }
 
 fn checked(timeout: Option<Duration>) -> io::Result<Option<Duration>> {
@@ -255,17 +280,25 @@ impl Read for Connection {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 result => return result,
             }
-            // Answers of TLS itself, key updates for one.
-            self.send(deadline)?;
-            self.ready(Interest::Read, deadline)?;
+            in_time(deadline)?;
+            // Answers of TLS itself, key updates for one, and what a write has left. A read never waits for them alone, and
+            // what is wrong with sending the next write says.
+            let interest = match self.send_some() {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => Interest::Both,
+                Ok(()) | Err(_) => Interest::Read,
+            };
             match self.stream.conn.read_tls(&mut self.stream.sock) {
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.wait(interest, deadline)?;
+                    continue;
+                }
                 Err(error) => return Err(error),
             }
             if let Err(error) = self.stream.conn.process_new_packets() {
                 // The alert that tells the server why is a courtesy.
-                let _ = self.stream.conn.write_tls(&mut self.stream.sock);
+                let _ = self.send_some();
                 return Err(io::Error::new(ErrorKind::InvalidData, error));
             }
         }

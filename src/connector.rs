@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind};
 use crate::plan::{Goal, Plan, Route, Task};
 use crate::random::Random;
 use crate::report::Report;
-use crate::run::{Finished, Run};
+use crate::run::{Finished, Run, no_random_numbers};
 use crate::service::{Service, TlsMode};
 use crate::tls::Tls;
 use crate::wait;
@@ -158,9 +158,7 @@ impl Connector {
 
     fn dial(&self, domain: Domain, route: Route, given: Option<TcpStream>) -> Result<Connection, Error> {
         match self.run(domain, route, Goal::Connect, given)? {
-            Finished::Connected(verified, report) => Connection::new(*verified, report).map_err(|error| {
-                Error::caused_by(ErrorKind::Attempts, "the connection was lost at hand-over", error)
-            }),
+            Finished::Connected(verified, report) => Ok(Connection::new(*verified, report)),
             Finished::Discovered(_) => Err(unexpected()),
         }
     }
@@ -175,6 +173,11 @@ impl Connector {
         let now = wait::now();
         let settings = &*self.0;
         let random = Random::new(settings.tls.provider());
+        // Tried before anything is sent: a question with a number that can be guessed must not leave.
+        random.bits();
+        if random.has_failed() {
+            return Err(no_random_numbers());
+        }
         let (lookups, wakeups) = match &settings.names {
             Names::Stub(stub) => {
                 let random = random.clone();

@@ -167,6 +167,12 @@ impl FromStr for Domain {
     }
 }
 
+impl From<&Self> for Domain {
+    fn from(domain: &Self) -> Self {
+        domain.clone()
+    }
+}
+
 impl TryFrom<&str> for Domain {
     type Error = InvalidDomain;
 

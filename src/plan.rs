@@ -15,6 +15,7 @@ use crate::dns::{Answer, LookupError, LookupFacts, Question, RecordKind};
 use crate::domain::{Host, SpecialUse};
 use crate::error::{Error, ErrorKind};
 use crate::service::TlsMode;
+use crate::starttls::Step;
 
 pub(crate) use self::task::{Goal, Order, Outcome, Route, Task};
 
@@ -104,7 +105,7 @@ impl Plan {
             Route::Domain => self.begin_discovery(&self.task.domain.host().clone(), now),
             Route::OtherHost(host) => self.begin_discovery(&host, now),
             Route::Explicit { host, port, tls } => {
-                if !self.refuses(&host) {
+                if !self.refuses(&host) && !self.excludes(&host) {
                     self.use_only(Candidate::single(tls, host, port, Origin::Explicit), now);
                 }
             }
@@ -126,10 +127,25 @@ impl Plan {
         is_refused
     }
 
+    /// Ends the connect when its host is an address of a family that is not used.
+    fn excludes(&mut self, host: &Host) -> bool {
+        let Host::Address(address) = host else { return false };
+        let family = if address.is_ipv6() { Family::Ipv6 } else { Family::Ipv4 };
+        let is_excluded = !self.task.pace.family.uses(family);
+        if is_excluded {
+            let message = format!("{host} is of an address family that the options exclude");
+            self.verdict = Some(Error::new(ErrorKind::Configuration, message));
+        }
+        is_excluded
+    }
+
     /// Asks both SRV questions and, for the fallback and for a target equal to the domain, the address questions.
     fn begin_discovery(&mut self, host: &Host, now: Instant) {
         if let Host::Address(_) = host {
-            return self.use_default_port(host, Origin::Address, now);
+            if !self.excludes(host) {
+                self.use_default_port(host, Origin::Address, now);
+            }
+            return;
         }
         if self.refuses(host) {
             return;
@@ -151,6 +167,8 @@ impl Plan {
         if self.task.goal == Goal::Connect {
             self.want_addresses(host);
         }
+        // Both answers are known already where no SRV question is possible.
+        self.discover(now);
     }
 
     /// No SRV records: the host itself, STARTTLS (RFC 6120 section 3.2.2).
@@ -222,6 +240,16 @@ impl Plan {
         self.race.handle_attempt(id, event, now);
     }
 
+    /// How far the STARTTLS negotiation of an attempt had come that was closed at its limit.
+    pub(crate) fn handle_closed(&mut self, id: AttemptId, step: Step) {
+        self.race.note_step(id, step);
+    }
+
+    /// This machine cannot go on.
+    pub(crate) fn handle_system_failure(&mut self, error: Error) {
+        self.verdict = Some(error);
+    }
+
     /// The caller has cancelled.
     pub(crate) fn handle_cancel(&mut self) {
         if self.verdict.is_none() {
@@ -235,12 +263,13 @@ impl Plan {
         if self.phase == Phase::Over {
             return None;
         }
-        if self.verdict.is_none() {
-            self.discover(now);
+        match self.verdict.take() {
+            // What this machine ran out of was not needed in the end.
+            Some(error) if error.kind() == ErrorKind::System && self.race.is_won() => {}
+            Some(error) => return Some(self.fail(error, now)),
+            None => {}
         }
-        if let Some(error) = self.verdict.take() {
-            return Some(self.fail(error, now));
-        }
+        self.discover(now);
         if let Some(order) = self.finish_discovery(now) {
             return Some(order);
         }
@@ -322,15 +351,17 @@ impl Plan {
         };
         let waiting: Vec<Candidate> =
             candidates.into_iter().filter(|candidate| !is_started(candidate)).collect();
-        for candidate in order(waiting, self.task.policy, &mut self.below) {
+        let ordered = order(waiting, self.task.policy, &mut self.below);
+        // A domain can publish thousands of records: what is too many is cut before anything is done with it.
+        let room = MAX_CANDIDATES.saturating_sub(numbers.len());
+        self.left_out = ordered.len().saturating_sub(room);
+        for candidate in ordered.into_iter().take(room) {
             let known = self.candidates.iter().position(|known| *known == candidate);
             numbers.push(known.unwrap_or_else(|| {
                 self.candidates.push(candidate);
                 self.candidates.len() - 1
             }));
         }
-        self.left_out = numbers.len().saturating_sub(MAX_CANDIDATES);
-        numbers.truncate(MAX_CANDIDATES);
         self.order = numbers;
         let entries = self.order.iter().filter_map(|number| self.entry(*number)).collect();
         self.race.set_entries(entries, now);

@@ -50,16 +50,21 @@ impl Run<'_> {
                     }
                     Order::Start { id, candidate, address } => {
                         logging::debug(format_args!("attempt {}: {candidate} at {address}", id.0 + 1));
-                        if let Some(event) = attempts.start(id, candidate.tls(), address) {
+                        if let Some(event) = attempts.start(id, candidate, address) {
                             plan.handle_attempt(id, event, now);
                         }
                     }
-                    Order::Close(id) => attempts.close(id),
+                    Order::Close(id) => {
+                        if let Some(step) = attempts.close(id) {
+                            plan.handle_closed(id, step);
+                        }
+                    }
                     Order::Finished(outcome) => return end(outcome, attempts, &mut lookups),
                 }
             }
             if random.has_failed() {
-                return Err(Error::new(ErrorKind::System, "the operating system gives no random numbers"));
+                plan.handle_system_failure(no_random_numbers());
+                continue;
             }
             let mut wait = Wait::until(plan.wake_at(now).min(lookups.wake_at()));
             if let Some(wakeups) = wakeups {
@@ -67,7 +72,13 @@ impl Run<'_> {
             }
             lookups.register(&mut wait);
             attempts.register(&mut wait);
-            let ready = wait.wait().map_err(|error| Error::system("cannot wait for sockets", error))?;
+            let ready = match wait.wait() {
+                Ok(ready) => ready,
+                Err(error) => {
+                    plan.handle_system_failure(Error::system("cannot wait for sockets", error));
+                    continue;
+                }
+            };
 
             // Before the answers are looked at: a wake-up that comes from now on is for the next wait.
             if let Some(wakeups) = wakeups {
@@ -87,6 +98,11 @@ impl Run<'_> {
             }
         }
     }
+}
+
+/// Without random numbers neither DNS answers can be told from forged ones, nor the order be drawn.
+pub(crate) fn no_random_numbers() -> Error {
+    Error::new(ErrorKind::System, "the operating system gives no random numbers")
 }
 
 fn end(outcome: Outcome, attempts: Attempts<'_>, lookups: &mut Lookups<'_>) -> Result<Finished, Error> {

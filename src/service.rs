@@ -10,7 +10,8 @@ use crate::domain::Domain;
 pub enum Service {
     /// The service for clients, `_xmpps-client` and `_xmpp-client` (RFC 6120 section 3.2.1, XEP-0368).
     Client,
-    /// The service for other servers, `_xmpps-server` and `_xmpp-server`.
+    /// The service for other servers, `_xmpps-server` and `_xmpp-server`. Made by [`server`](Self::server).
+    #[non_exhaustive]
     Server {
         /// The domain of the server that connects; the `from` of the stream header (RFC 6120 section 4.7.1).
         own_domain: Domain,

@@ -104,10 +104,6 @@ impl Negotiation {
     }
 
     /// How far the negotiation has come; after an error, how far it had come.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the strict repeat after a pipelined failure, spec F1, will ask")
-    )]
     pub(crate) fn step(&self) -> Step {
         self.step
     }

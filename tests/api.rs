@@ -51,6 +51,7 @@ fn every_form_of_a_domain_is_taken() {
         connect(&connector, text),
         connect(&connector, text.to_owned()),
         connect(&connector, Domain::new(text).unwrap()),
+        connect(&connector, &Domain::new(text).unwrap()),
     ] {
         assert!(error.to_string().contains("invalid"), "{error}");
     }
@@ -68,4 +69,21 @@ fn an_error_goes_into_an_io_error_and_can_be_found_there() {
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     let inside = error.get_ref().and_then(|inside| inside.downcast_ref::<Error>()).unwrap();
     assert_eq!(inside.kind(), ErrorKind::InvalidDomain);
+}
+
+// spec E5, E6
+#[test]
+fn roots_beside_a_client_config_are_refused_since_only_one_of_them_can_say_what_is_trusted() {
+    let config = || {
+        let provider = rustls::crypto::ring::default_provider().into();
+        rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth()
+    };
+    assert!(Connector::builder().tls_config(config()).build().is_ok());
+    for builder in [Connector::builder().only_roots([]), Connector::builder().add_roots([vec![0].into()])] {
+        assert_eq!(builder.tls_config(config()).build().unwrap_err().kind(), ErrorKind::Configuration);
+    }
 }

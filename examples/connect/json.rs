@@ -137,7 +137,7 @@ fn stage(stage: Stage) -> &'static str {
     match stage {
         Stage::Tcp => "tcp",
         Stage::StartTls => "starttls",
-        Stage::Tls => "tls",
+        _ => "tls",
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) fn show(domain: &str, outcome: &Outcome) {
                 "  {}, {}, ALPN {}",
                 version.map(|version| version.to_string()).unwrap_or_default(),
                 suite.map(|suite| suite.to_string()).unwrap_or_default(),
-                connection.alpn().as_deref().unwrap_or("not selected")
+                connection.alpn().unwrap_or("not selected")
             );
         }
         Outcome::Planned(discovery) => {
@@ -136,7 +136,7 @@ fn mark(stage: Stage) -> char {
     match stage {
         Stage::Tcp => '-',
         Stage::StartTls => '~',
-        Stage::Tls => '=',
+        _ => '=',
     }
 }
 

@@ -7,9 +7,10 @@ use rustls::ClientConnection;
 
 use super::socket::{self, SocketOptions};
 use super::{AttemptError, AttemptEvent, AttemptId, Stage};
+use crate::discovery::Candidate;
 use crate::domain::Domain;
 use crate::service::{Service, TlsMode};
-use crate::starttls::{Negotiation, Opening, Progress};
+use crate::starttls::{Negotiation, Opening, Progress, Step};
 use crate::tls::Tls;
 use crate::wait::{Interest, Ready, Token, Wait};
 
@@ -32,6 +33,8 @@ pub(crate) struct Dialer<'a> {
 pub(crate) struct Verified {
     pub(crate) tcp: TcpStream,
     pub(crate) tls: ClientConnection,
+    pub(crate) candidate: Candidate,
+    pub(crate) peer: SocketAddr,
 }
 
 /// The attempts in flight.
@@ -47,7 +50,8 @@ pub(crate) struct Attempts<'a> {
 #[derive(Debug)]
 struct Attempt {
     id: AttemptId,
-    mode: TlsMode,
+    candidate: Candidate,
+    address: SocketAddr,
     tcp: TcpStream,
     state: State,
 }
@@ -80,7 +84,7 @@ impl<'a> Attempts<'a> {
     pub(crate) fn start(
         &mut self,
         id: AttemptId,
-        mode: TlsMode,
+        candidate: Candidate,
         address: SocketAddr,
     ) -> Option<AttemptEvent> {
         let opened = match self.given.take() {
@@ -89,16 +93,20 @@ impl<'a> Attempts<'a> {
         };
         match opened {
             Ok(tcp) => {
-                self.list.push(Attempt { id, mode, tcp, state: State::Connecting });
+                self.list.push(Attempt { id, candidate, address, tcp, state: State::Connecting });
                 None
             }
             Err(error) => Some(AttemptEvent::Failed(AttemptError::io(error))),
         }
     }
 
-    /// Closes an attempt.
-    pub(crate) fn close(&mut self, id: AttemptId) {
-        self.list.retain(|attempt| attempt.id != id);
+    /// Closes an attempt. Says how far its STARTTLS negotiation had come, where it was in one.
+    pub(crate) fn close(&mut self, id: AttemptId) -> Option<Step> {
+        let index = self.list.iter().position(|attempt| attempt.id == id)?;
+        match self.list.swap_remove(index).state {
+            State::Negotiating { negotiation, .. } => Some(negotiation.step()),
+            State::Connecting | State::Handshaking(_) => None,
+        }
     }
 
     /// Adds the sockets to a wait.
@@ -125,9 +133,9 @@ impl<'a> Attempts<'a> {
                     }
                     Ok(Turn::Verified) => {
                         events.push((attempt.id, AttemptEvent::Verified));
-                        let Attempt { id, tcp, state, .. } = attempt;
+                        let Attempt { id, candidate, address: peer, tcp, state } = attempt;
                         if let State::Handshaking(tls) = state {
-                            self.verified.push((id, Verified { tcp, tls: *tls }));
+                            self.verified.push((id, Verified { tcp, tls: *tls, candidate, peer }));
                         }
                     }
                     Err(error) => events.push((attempt.id, AttemptEvent::Failed(error))),
@@ -150,6 +158,8 @@ impl Attempt {
             State::Connecting => Interest::Write,
             State::Negotiating { unsent, .. } if unsent.is_empty() => Interest::Read,
             State::Negotiating { .. } => Interest::Both,
+            // Only our last flight is left, and nothing is read before it has gone.
+            State::Handshaking(tls) if !tls.is_handshaking() => Interest::Write,
             State::Handshaking(tls) if tls.wants_write() => Interest::Both,
             State::Handshaking(_) => Interest::Read,
         }
@@ -161,7 +171,7 @@ impl Attempt {
                 if !socket::connected(&self.tcp).map_err(AttemptError::io)? {
                     return Ok(Turn::Waits);
                 }
-                self.state = match self.mode {
+                self.state = match self.candidate.tls() {
                     TlsMode::Direct => begin_handshake(dialer, TlsMode::Direct)?,
                     TlsMode::StartTls => begin_negotiation(dialer),
                 };
@@ -255,23 +265,30 @@ fn nothing_behind_proceed(mut tcp: &TcpStream, negotiation: &mut Negotiation) ->
 /// Brings the handshake as far as it comes without waiting. True when it is complete, our last flight included.
 fn handshake(mut tcp: &TcpStream, tls: &mut ClientConnection) -> Result<bool, AttemptError> {
     for _ in 0..READS_A_TURN {
+        let mut unsent = None;
         while tls.wants_write() {
             match tls.write_tls(&mut tcp) {
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(AttemptError::io(error)),
+                Err(error) => {
+                    unsent = Some(error);
+                    break;
+                }
             }
         }
         if !tls.is_handshaking() {
-            return Ok(!tls.wants_write());
+            return unsent.map_or_else(|| Ok(!tls.wants_write()), |error| Err(AttemptError::io(error)));
         }
+        // What could not be sent is told only when the far end has not said why: its alert may lie here unread.
         match tls.read_tls(&mut tcp) {
             Ok(0) => return Err(AttemptError::end_in_tls()),
             Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                return unsent.map_or(Ok(false), |error| Err(AttemptError::io(error)));
+            }
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => return Err(AttemptError::io(error)),
+            Err(error) => return Err(AttemptError::io(unsent.unwrap_or(error))),
         }
         if let Err(error) = tls.process_new_packets() {
             // The alert that tells the server is a courtesy: it is sent if there is room, and not waited for.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::service::TlsMode;
-use crate::starttls::NegotiationError;
+use crate::starttls::{NegotiationError, Step};
 
 pub(crate) mod addresses;
 pub(crate) mod attempt;
@@ -17,7 +17,7 @@ pub(crate) mod time_line;
 
 /// A stage of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[expect(clippy::exhaustive_enums, reason = "an XMPP connection has no other stage before it is secured")]
+#[non_exhaustive]
 pub enum Stage {
     /// The TCP connect.
     Tcp,
@@ -71,7 +71,7 @@ pub struct AttemptError(Cause);
 #[derive(Clone, Debug)]
 enum Cause {
     Io(Arc<io::Error>),
-    TimedOut(Stage, Duration),
+    TimedOut(Stage, Duration, Option<Step>),
     Negotiation(NegotiationError),
     EndInTls,
     Tls(rustls::Error),
@@ -84,7 +84,19 @@ impl AttemptError {
 
     /// The stage took longer than its limit.
     pub(crate) fn timed_out(stage: Stage, limit: Duration) -> Self {
-        Self(Cause::TimedOut(stage, limit))
+        Self(Cause::TimedOut(stage, limit, None))
+    }
+
+    /// How far the negotiation had come when its time was over.
+    pub(crate) fn note_step(&mut self, reached: Step) {
+        match &mut self.0 {
+            Cause::TimedOut(Stage::StartTls, _, step) => *step = Some(reached),
+            Cause::TimedOut(Stage::Tcp | Stage::Tls, ..)
+            | Cause::Io(_)
+            | Cause::Negotiation(_)
+            | Cause::EndInTls
+            | Cause::Tls(_) => {}
+        }
     }
 
     pub(crate) fn negotiation(error: NegotiationError) -> Self {
@@ -139,7 +151,10 @@ impl fmt::Display for AttemptError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Cause::Io(error) => write!(formatter, "{error}"),
-            Cause::TimedOut(stage, limit) => write!(formatter, "no end of {stage} within {limit:?}"),
+            Cause::TimedOut(stage, limit, None) => write!(formatter, "no end of {stage} within {limit:?}"),
+            Cause::TimedOut(stage, limit, Some(step)) => {
+                write!(formatter, "no end of {stage} within {limit:?}: the server is silent {step}")
+            }
             Cause::Negotiation(error) => write!(formatter, "{error}"),
             Cause::EndInTls => {
                 formatter.write_str("the server closed the connection within the TLS handshake")

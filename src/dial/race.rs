@@ -12,6 +12,7 @@ use crate::deadline::Deadline;
 use crate::discovery::order::Group;
 use crate::domain::Host;
 use crate::service::TlsMode;
+use crate::starttls::Step;
 
 /// How many attempts one connect makes at the most.
 pub(crate) const MAX_ATTEMPTS: usize = 128;
@@ -168,10 +169,18 @@ impl Race {
         }
     }
 
+    /// How far the STARTTLS negotiation had come of an attempt that ran into its limit.
+    pub(crate) fn note_step(&mut self, id: AttemptId, step: Step) {
+        if let Some(State::Failed(error)) = self.attempts.get_mut(id.0).map(|attempt| &mut attempt.state) {
+            error.note_step(step);
+        }
+    }
+
     /// What to do next. To be asked again until it says nothing.
     pub(crate) fn poll(&mut self, now: Instant) -> Option<RaceOrder> {
         if let Some(winner) = self.winner() {
             self.abandon(now);
+            self.demote_all_but(winner);
             return Some(RaceOrder::Won(winner));
         }
         if let Some(id) = self.expire(now) {
@@ -188,8 +197,12 @@ impl Race {
                     }
                     return self.start(contender, address, now);
                 }
-                Startable::At(_) => break,
+                Startable::At(_) => {
+                    self.keep_one_free_start();
+                    break;
+                }
                 Startable::AllStarted { awaited } => {
+                    self.keep_one_free_start();
                     if !self.next_group_from(awaited).is_over(now) {
                         break;
                     }
@@ -227,6 +240,20 @@ impl Race {
         for attempt in self.attempts.iter_mut().filter(|attempt| attempt.is_in_flight()) {
             attempt.end(State::Abandoned, now);
         }
+    }
+
+    /// Another attempt was verified in the same wake-up as the winner: it is closed like the others.
+    fn demote_all_but(&mut self, winner: AttemptId) {
+        for (index, attempt) in self.attempts.iter_mut().enumerate() {
+            if index != winner.0 && matches!(attempt.state, State::Verified) {
+                attempt.state = State::Abandoned;
+            }
+        }
+    }
+
+    /// What failed while nothing could start earns one start in all, not a burst when addresses come.
+    fn keep_one_free_start(&mut self) {
+        self.free_starts = self.free_starts.min(1);
     }
 
     fn in_flight(&self) -> impl Iterator<Item = &Attempt> {

@@ -47,10 +47,19 @@ pub(crate) fn connect(address: SocketAddr, options: &SocketOptions) -> io::Resul
 /// What the operating system says.
 pub(crate) fn prepare(socket: &Socket, options: &SocketOptions) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
-    if let Some(idle) = options.keep_alive {
+    if let Some(idle) = options.keep_alive.and_then(keep_alive_time) {
         socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle))?;
     }
     Ok(())
+}
+
+/// The time as operating systems take it: whole seconds, from 1 to 32,767 (Linux' bound). `Duration::MAX` is never.
+fn keep_alive_time(idle: Duration) -> Option<Duration> {
+    if idle == Duration::MAX {
+        return None;
+    }
+    let whole = idle.as_secs().saturating_add(u64::from(idle.subsec_nanos() > 0));
+    Some(Duration::from_secs(whole.clamp(1, 32_767)))
 }
 
 /// Whether the connect has ended well; an error if it has failed. First the error is asked for, then the peer, since a
@@ -85,4 +94,25 @@ fn bind_to(_: &Socket, _: &str) -> io::Result<()> {
 fn is_in_progress(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
         || error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // spec D11, D5
+    #[test]
+    fn every_time_is_one_that_the_system_takes() {
+        let seconds = Duration::from_secs;
+        for (given, taken) in [
+            (Duration::from_nanos(1), Some(seconds(1))),
+            (Duration::from_millis(1500), Some(seconds(2))),
+            (seconds(60), Some(seconds(60))),
+            (seconds(40_000), Some(seconds(32_767))),
+            (seconds(u64::MAX), Some(seconds(32_767))),
+            (Duration::MAX, None),
+        ] {
+            assert_eq!(keep_alive_time(given), taken, "{given:?}");
+        }
+    }
 }

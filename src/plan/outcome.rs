@@ -113,10 +113,11 @@ impl Plan {
 
     /// The total limit is over.
     pub(super) fn timed_out(&self) -> Error {
-        let what = if self.race.attempts().is_empty() {
-            format!("the DNS has not answered{}", self.multicast_dns())
-        } else {
-            self.tally()
+        let awaits_answers = self.questions.list().iter().any(|asked| asked.result.is_none());
+        let what = match self.race.attempts() {
+            [] if awaits_answers => format!("the DNS has not answered{}", self.multicast_dns()),
+            [] => "nothing was tried yet".to_owned(),
+            [..] => self.tally(),
         };
         let limit = self.task.total_limit;
         let message = format!("no connection to {} within {limit:?}: {what}", self.task.domain);
@@ -124,13 +125,13 @@ impl Plan {
     }
 
     pub(super) fn not_offered(&self) -> Error {
-        let (domain, service) = (&self.task.domain, &self.task.service);
+        let (host, service) = (self.discovered_host(), &self.task.service);
         let how = match self.task.policy {
             Policy::DirectOnly => " over direct TLS, and the policy allows nothing else",
             Policy::StartTlsOnly => " over STARTTLS, and the policy allows nothing else",
             Policy::AsPublished | Policy::PreferDirect | Policy::PreferStartTls => "",
         };
-        let message = format!("{domain} does not offer the {service} service{how}, by its SRV records");
+        let message = format!("{host} does not offer the {service} service{how}, by its SRV records");
         Error::new(ErrorKind::NotOffered, message)
     }
 
@@ -142,7 +143,7 @@ impl Plan {
         };
         let message = format!(
             "{} does not offer {offered}, by its SRV records, and the lookup for {other} failed: {}",
-            self.task.domain,
+            self.discovered_host(),
             self.first_lookup_error().unwrap_or("no answer")
         );
         Error::new(ErrorKind::Lookup, message)

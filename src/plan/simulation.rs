@@ -17,7 +17,7 @@ use crate::report::Report;
 use crate::service::{Service, TlsMode};
 use crate::wait;
 
-pub(super) use self::script::{Reply, Step};
+use self::script::{Reply, Step};
 
 mod script;
 
@@ -264,13 +264,15 @@ impl Play {
     }
 
     fn answer(&mut self, question: &Question, reply: Reply) {
+        let is_awaited = self.outstanding.contains(question);
         self.outstanding.retain(|outstanding| outstanding != question);
         let result = match reply {
             Reply::Answer(answer) => Ok(answer),
             Reply::Failed => Err(LookupError::new("SERVFAIL")),
             Reply::Never => return,
         };
-        if let Ok(answer) = &result {
+        // An answer that was given up can still come; its addresses must not be used.
+        if let Some(answer) = result.as_ref().ok().filter(|_| is_awaited) {
             let host = Host::Name(question.name().to_owned());
             let addresses = super::targets::addresses_of(answer).into_iter();
             self.given.extend(addresses.map(|address| (host.clone(), Some(question.kind()), address)));
@@ -302,8 +304,6 @@ impl Play {
             Order::GiveUp(question) => {
                 assert!(self.outstanding.contains(&question), "{question} was not outstanding");
                 self.outstanding.retain(|outstanding| *outstanding != question);
-                self.events
-                    .retain(|(_, event)| !matches!(event, Event::Answer(asked, _) if *asked == question));
             }
             Order::Start { id, candidate, address } => self.start(id, candidate, address),
             Order::Close(id) => {

@@ -38,7 +38,14 @@ fn explain_certificate(error: &CertificateError, formatter: &mut fmt::Formatter<
             formatter.write_str("; it names ")?;
             for (index, name) in presented.iter().take(MAX_NAMES).enumerate() {
                 let separator = if index == 0 { "" } else { ", " };
-                write!(formatter, "{separator}{}", bare(name).escape_debug())?;
+                formatter.write_str(separator)?;
+                let mut characters = bare(name).escape_debug();
+                for character in characters.by_ref().take(LONGEST_NAME) {
+                    write!(formatter, "{character}")?;
+                }
+                if characters.next().is_some() {
+                    formatter.write_str("…")?;
+                }
             }
             if presented.len() > MAX_NAMES { formatter.write_str(", …") } else { Ok(()) }
         }
@@ -69,6 +76,8 @@ fn bare(name: &str) -> &str {
 
 /// How many names of a certificate an error lists; a server can send thousands.
 const MAX_NAMES: usize = 5;
+/// How many characters of one name are shown.
+const LONGEST_NAME: usize = 100;
 const SECONDS_A_DAY: u64 = 24 * 60 * 60;
 
 #[cfg(test)]
@@ -96,6 +105,7 @@ mod tests {
             "the certificate is not for example.org; it names xmpp.example.org, a\\nb"
         );
         assert!(error(vec!["x".into(); 1000]).len() < 200);
+        assert!(error(vec!["x".repeat(1000); 1000]).len() < 700);
         assert!(error(Vec::new()).ends_with("it names nothing"));
     }
 

@@ -9,7 +9,7 @@ use crate::dns::{Answer, Record, SrvRecord};
 
 /// How a question is answered.
 #[derive(Clone, Debug)]
-pub(in crate::plan) enum Reply {
+pub(super) enum Reply {
     Answer(Answer),
     Failed,
     Never,
@@ -19,7 +19,7 @@ impl Reply {
     /// `none`, `nxdomain`, `failed`, `never`, or records: `5 0 5223 a.test, 10 0 5222 b.test` or `2001:db8::1, ::2`.
     ///
     /// Behind a `+` stands the additional section: `5 0 5223 a.test + a.test 192.0.2.1, a.test 2001:db8::1`.
-    pub(in crate::plan) fn read(text: &str) -> Self {
+    pub(super) fn read(text: &str) -> Self {
         match text {
             "none" => return Self::Answer(Answer::default()),
             "nxdomain" => return Self::Answer(Answer::no_such_name()),
@@ -47,7 +47,7 @@ fn record(text: &str) -> Record {
 
 /// What a far end does next, so long after the step before. `None`: while the attempt is being started.
 #[derive(Clone, Debug)]
-pub(in crate::plan) struct Step {
+pub(super) struct Step {
     pub(super) delay: Option<Duration>,
     pub(super) event: AttemptEvent,
 }
@@ -56,7 +56,7 @@ impl Step {
     /// `tcp 20, starttls 30, tls 40` are the stages with the milliseconds each takes; the last one verifies. A failure,
     /// `refused 5`, `reset 5`, `untrusted 5`, `emfile 5`, `enobufs 5`, ends them; so does the end of the text, in
     /// silence. `now` instead of a number: within the call that starts the attempt.
-    pub(in crate::plan) fn read(text: &str) -> Vec<Self> {
+    pub(super) fn read(text: &str) -> Vec<Self> {
         text.split(", ").filter(|step| !step.is_empty()).map(Self::read_one).collect()
     }
 

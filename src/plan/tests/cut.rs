@@ -138,3 +138,22 @@ fn a_question_that_waits_for_its_turn_has_its_limit_from_when_it_is_asked() {
     assert_eq!(*asked.last().unwrap(), "5010 ask h8.test AAAA, h8.test A");
     assert_eq!(played.dialled()[0], "9010 start 0 [2001:db8::8]:5223");
 }
+
+// spec C3, D12
+#[test]
+fn what_is_cut_from_thousands_of_records_is_not_even_kept() {
+    let records: Vec<String> = (1..=3000).map(|port| format!("1 1 {port} h{port}.test")).collect();
+    let mut draws = 0_u64;
+    let world = World::example().xmpps(10, &records.join(", ")).xmpp(10, "none").random(move |bound| {
+        draws += 1;
+        assert!(draws <= 3000, "one number a record is enough");
+        bound - 1
+    });
+    let played = world.play();
+    assert_eq!(played.report().candidates.len(), 64);
+    assert!(
+        played.report().notes().iter().any(|note| note.contains("2936 candidates")),
+        "{:?}",
+        played.report().notes()
+    );
+}

@@ -91,6 +91,14 @@ fn an_earlier_candidate_that_turns_out_to_have_no_address_is_not_waited_for() {
 
 // spec D4
 #[test]
+fn the_50_ms_for_an_earlier_candidate_begin_when_the_later_one_has_addresses() {
+    let world = two_candidates().dns("a.test AAAA", 0, "never").dns("b.test AAAA", 5, "none");
+    let played = world.dns("b.test A", 20, "192.0.2.11").play();
+    assert_eq!(played.dialled()[0], "80 start 0 192.0.2.11:5223");
+}
+
+// spec D4
+#[test]
 fn an_earlier_candidate_that_joins_goes_before_the_rest_of_the_later_one() {
     let played = two_candidates()
         .dns("b.test AAAA", 10, "2001:db8::b1, 2001:db8::b2")
@@ -125,6 +133,18 @@ fn a_family_that_is_not_wanted_is_not_asked_for() {
         };
         assert_eq!(played.dialled()[0], format!("10 {first}"), "{family:?}");
     }
+}
+
+// spec B9, D11
+#[test]
+fn a_hint_of_a_family_that_is_not_wanted_is_not_dialled() {
+    use crate::dial::addresses::AddressFamily;
+    let world = World::example().with(|task| task.pace.family = AddressFamily::Ipv4Only);
+    let world = world.xmpps(10, "5 0 5223 a.test + a.test 2001:db8::a").dns("a.test A", 10, "192.0.2.1");
+    let played = world.play();
+    let addresses: Vec<String> =
+        played.report().attempts.iter().map(|attempt| attempt.address.to_string()).collect();
+    assert_eq!(addresses, ["192.0.2.1:5223"]);
 }
 
 // spec D4, D11

@@ -163,6 +163,43 @@ fn late_addresses_of_an_earlier_group_go_before_those_of_the_group_that_is_diall
     assert_eq!(played.dialled()[..3], expected);
 }
 
+/// Three groups: `a.test`, whose lookup hangs, `b.test` and `c.test`.
+fn hanging_first() -> World {
+    World::example()
+        .xmpps(10, "1 0 5223 a.test, 2 0 5223 b.test, 3 0 5223 c.test")
+        .dns("a.test AAAA", 0, "never")
+        .dns("c.test AAAA", 10, "2001:db8::c")
+}
+
+// spec D2, D4
+#[test]
+fn an_earlier_group_whose_lookup_hangs_delays_only_the_group_behind_it() {
+    // The second group's answer comes when it is dialled already: nothing of its own group is waited for.
+    let played = hanging_first().dns("b.test AAAA", 1190, "2001:db8::b").play();
+    assert_eq!(played.dialled()[0], "1200 start 0 [2001:db8::b]:5223");
+    // The second group has failed: that is all that the third one waits for.
+    let world = hanging_first().dns("b.test AAAA", 10, "2001:db8::b");
+    let played = world.peer("[2001:db8::b]:5223", "refused 50").play();
+    assert_eq!(played.dialled()[..2], ["1020 start 0 [2001:db8::b]:5223", "1070 start 1 [2001:db8::c]:5223"]);
+}
+
+// spec D2
+#[test]
+fn an_earlier_group_in_flight_does_not_hold_back_the_group_behind_one_that_has_failed() {
+    // The first attempt makes progress at 2,010 ms still; the second group has failed as a whole at 2,050 ms.
+    let world = World::example().xmpp(10, "1 0 5222 a.test, 2 0 5222 b.test, 3 0 5222 c.test");
+    let world = world.dns("a.test AAAA", 10, "2001:db8::a").dns("b.test AAAA", 10, "2001:db8::b");
+    let world = world.dns("c.test AAAA", 10, "2001:db8::c");
+    let world = world.peer("[2001:db8::a]:5222", "tcp 980, starttls 1010");
+    let played = world.peer("[2001:db8::b]:5222", "refused 50").play();
+    let expected = [
+        "20 start 0 [2001:db8::a]:5222",
+        "2000 start 1 [2001:db8::b]:5222",
+        "2050 start 2 [2001:db8::c]:5222",
+    ];
+    assert_eq!(played.dialled()[..3], expected);
+}
+
 // spec D12
 #[test]
 fn targets_are_looked_up_group_by_group_the_next_one_ahead_of_time() {

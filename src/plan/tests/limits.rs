@@ -87,6 +87,19 @@ fn a_lookup_has_5_s() {
 
 // spec D5
 #[test]
+fn an_answer_that_comes_behind_its_limit_changes_nothing() {
+    // The addresses of the second target come 1 s too late, while the first one is still dialled.
+    let world =
+        World::example().xmpps(10, "1 0 5223 a.test, 2 0 5223 b.test").dns("a.test A", 10, "192.0.2.1");
+    let played = world.dns("b.test AAAA", 6000, "2001:db8::b").dns("b.test A", 6000, "failed").play();
+    assert_eq!(played.dialled(), ["20 start 0 192.0.2.1:5223", "10020 close 0", "10020 failed Attempts"]);
+    let lookup = played.report().lookups.iter().find(|lookup| lookup.question.name() == "b.test").unwrap();
+    assert_eq!(lookup.result, LookupResult::Failed("no answer within 5s".to_owned()));
+    assert_eq!(lookup.answered, Some(Duration::from_millis(5010)));
+}
+
+// spec D5
+#[test]
 fn a_limit_of_one_nanosecond_works() {
     let played = World::example().with(|task| task.total_limit = Duration::from_nanos(1)).play();
     assert_eq!(played.log.last().unwrap(), "1ns failed TimedOut");

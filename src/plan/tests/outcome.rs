@@ -1,10 +1,13 @@
 //! How a connect that fails says why.
 
 use std::error::Error;
+use std::time::Duration;
 
+use super::super::Route;
 use super::super::simulation::{Played, World};
 use super::two;
 use crate::discovery::Policy;
+use crate::domain::Host;
 use crate::error::ErrorKind;
 use crate::service::TlsMode;
 
@@ -151,4 +154,24 @@ fn an_srv_lookup_that_fails_for_a_loop_of_names_leaves_the_other_kind() {
         World::example().xmpps(10, "failed").xmpp(10, "5 0 5222 a.test").dns("a.test A", 10, "192.0.2.1");
     let played = world.peer("192.0.2.1:5222", "tcp 5, starttls 5, tls 5").play();
     assert_eq!(played.dialled(), ["20 start 0 192.0.2.1:5222", "35 connected 0"]);
+}
+
+// spec B7, B11
+#[test]
+fn not_offered_names_the_host_whose_records_say_so() {
+    let world = World::example()
+        .with(|task| task.route = Route::OtherHost(Host::parse("other.test").unwrap()))
+        .dns("_xmpps-client._tcp.other.test SRV", 10, "0 0 0 .")
+        .dns("_xmpp-client._tcp.other.test SRV", 10, "0 0 0 .");
+    let played = world.play();
+    assert_eq!(played.kind(), ErrorKind::NotOffered);
+    assert!(played.error().to_string().starts_with("other.test does not"), "{}", played.error());
+}
+
+// spec D5, D7
+#[test]
+fn a_literal_that_runs_out_of_time_is_not_laid_to_the_dns() {
+    let played = World::new("192.0.2.1").with(|task| task.total_limit = Duration::from_nanos(1)).play();
+    assert_eq!(played.kind(), ErrorKind::TimedOut);
+    assert!(!played.error().to_string().contains("DNS"), "{}", played.error());
 }

@@ -27,13 +27,15 @@ fn a_failure_starts_the_next_attempt_at_once() {
 // spec D1
 #[test]
 fn one_failure_of_two_side_by_side_earns_one_start() {
-    let played = many(TlsMode::Direct, 5).peer("192.0.2.2:5223", "refused 40").play();
+    // The first one's TCP connection, at 290 ms, holds others back until 850 ms; only the failure at 300 ms does not.
+    let world = many(TlsMode::Direct, 5).peer("192.0.2.1:5223", "tcp 280");
+    let played = world.peer("192.0.2.2:5223", "refused 40").play();
     let expected = [
         "10 start 0 192.0.2.1:5223",
         "260 start 1 192.0.2.2:5223",
         "300 start 2 192.0.2.3:5223",
-        "550 start 3 192.0.2.4:5223",
-        "800 start 4 192.0.2.5:5223",
+        "850 start 3 192.0.2.4:5223",
+        "1100 start 4 192.0.2.5:5223",
     ];
     assert_eq!(played.dialled()[..5], expected);
 }
@@ -172,6 +174,7 @@ fn of_several_that_finish_in_one_wake_up_the_first_in_order_wins() {
     let report = played.report();
     assert_eq!(report.candidates[report.attempts[1].candidate].target(), "a.test");
     assert!(matches!(report.attempts[1].outcome, AttemptOutcome::Connected));
+    assert!(matches!(report.attempts[0].outcome, AttemptOutcome::Abandoned), "only one is the connection");
     // One millisecond earlier the other one has won.
     let world = second_starts_first();
     let played =
@@ -227,4 +230,19 @@ fn losers_are_reported_as_abandoned_with_the_stage_they_were_in() {
         assert_eq!(attempt.outcome.to_string(), expected, "{index}");
         assert_eq!(attempt.ended, report.elapsed);
     }
+}
+
+// spec D1
+#[test]
+fn failures_while_nothing_can_start_earn_one_start_and_no_burst() {
+    let mut world = World::explicit(TlsMode::Direct, 5223)
+        .dns("a.test AAAA", 10, "2001:db8::1, 2001:db8::2, 2001:db8::3")
+        .dns("a.test A", 2000, "192.0.2.1, 192.0.2.2, 192.0.2.3");
+    for (last, after) in [(1, 900), (2, 650), (3, 400)] {
+        world = world.peer(&format!("[2001:db8::{last}]:5223"), &format!("refused {after}"));
+    }
+    let played = world.play();
+    let expected =
+        ["2000 start 3 192.0.2.1:5223", "2250 start 4 192.0.2.2:5223", "2500 start 5 192.0.2.3:5223"];
+    assert_eq!(played.dialled()[3..6], expected);
 }

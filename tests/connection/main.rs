@@ -6,11 +6,15 @@
     reason = "test code: it reads the clock, and what cannot be set up fails its test"
 )]
 
+#[path = "../given/mod.rs"]
 mod given;
+mod limits;
+mod socket;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::io::{ErrorKind, Read, Write};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use xmpp_connect::{Connection, ConnectorBuilder, Parts, TlsMode};
 
@@ -104,92 +108,6 @@ fn large_transfers_are_whole_both_ways() {
     assert!(received == sent);
 }
 
-/// Asserts that this takes its limit and then says so.
-#[track_caller]
-fn assert_timed_out(use_connection: impl FnOnce() -> std::io::Result<usize>) {
-    let started = Instant::now();
-    let error = use_connection().unwrap_err();
-    let took = started.elapsed();
-    assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
-    assert!(took >= LIMIT && took < LIMIT + ROOM, "{took:?}");
-}
-
-// spec G1
-#[test]
-fn a_read_times_out_and_the_connection_lives_on() {
-    let speak = Latch::new();
-    let (mut connection, _server) = connect(&[Step::Wait(speak.clone()), Step::send("hello")]);
-    connection.set_read_timeout(Some(LIMIT)).unwrap();
-    for _ in 0..2 {
-        assert_timed_out(|| connection.read(&mut [0; 16]));
-    }
-    speak.open();
-    connection.set_read_timeout(None).unwrap();
-    let mut hello = [0; 5];
-    connection.read_exact(&mut hello).unwrap();
-    assert_eq!(&hello, b"hello");
-}
-
-// spec G1
-#[test]
-fn a_dripping_peer_does_not_renew_the_limit_of_a_read() {
-    let pace = Duration::from_millis(20);
-    let text = "a".repeat(40);
-    let (mut connection, _server) = connect(&[Step::Drip(pace), Step::send(&*text), Step::send("b")]);
-    connection.set_read_timeout(Some(LIMIT)).unwrap();
-    // A record of 40 bytes has 62 with what is around them, so it takes more than four times the limit.
-    assert_timed_out(|| connection.read(&mut [0; 100]));
-    assert_timed_out(|| connection.read(&mut [0; 100]));
-    connection.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut all = vec![0; 41];
-    connection.read_exact(&mut all).unwrap();
-    assert_eq!(all, [&*text, "b"].concat().as_bytes());
-}
-
-// spec G1
-#[test]
-fn a_write_times_out_and_nothing_that_was_taken_is_lost() {
-    let read = Latch::new();
-    let (mut connection, server) = connect(&[Step::Wait(read.clone())]);
-    connection.set_write_timeout(Some(LIMIT)).unwrap();
-    let source = bytes(64 << 20);
-    let mut taken = 0;
-    let started = Instant::now();
-    let error = loop {
-        match connection.write(&source[taken..taken + 100_000]) {
-            Ok(written) => taken += written,
-            Err(error) => break error,
-        }
-    };
-    assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
-    assert!(started.elapsed() >= LIMIT);
-    assert_timed_out(|| connection.flush().map(|()| 0));
-    assert_timed_out(|| connection.write(b"not taken"));
-    read.open();
-    connection.set_write_timeout(Some(PATIENCE)).unwrap();
-    connection.write_all(b"the end").unwrap();
-    connection.close().unwrap();
-    let record = server.wait_end(0);
-    assert_eq!(record.end, Some(End::CloseNotify));
-    assert!(record.secure_bytes() == [&source[..taken], b"the end"].concat());
-}
-
-// spec G1, D5
-#[test]
-fn a_timeout_of_zero_is_refused() {
-    let (mut connection, _server) = connect(&[]);
-    for error in [
-        connection.set_read_timeout(Some(Duration::ZERO)).unwrap_err(),
-        connection.set_write_timeout(Some(Duration::ZERO)).unwrap_err(),
-    ] {
-        assert_eq!(error.kind(), ErrorKind::InvalidInput);
-    }
-    // No limit, and no overflow.
-    connection.set_read_timeout(Some(Duration::MAX)).unwrap();
-    connection.set_write_timeout(Some(Duration::MAX)).unwrap();
-    connection.write_all(b"x").unwrap();
-}
-
 // spec G4
 #[test]
 fn a_cut_is_an_error_and_a_goodbye_is_the_end() {
@@ -262,7 +180,7 @@ fn after_the_goodbye_of_the_far_end_it_can_still_be_written_to() {
 fn the_parts_are_a_stream_that_works_and_the_report() {
     for tls in MODES {
         let (connection, server) = connect_with(tls, &[Step::Echo], |tls| tls, |builder| builder);
-        let Parts { mut stream, read_ahead, report, .. } = connection.into_parts();
+        let Parts { mut stream, read_ahead, report, .. } = connection.into_parts().unwrap();
         assert_eq!((read_ahead.len(), report.attempts().len()), (0, 1));
         assert_eq!(stream.sock.peer_addr().unwrap(), server.addr());
         stream.write_all(b"hello").unwrap();
@@ -285,7 +203,7 @@ fn a_loop_of_the_callers_own_gets_would_block_and_a_descriptor_to_wait_for() {
 
     let speak = Latch::new();
     let (mut connection, _server) = connect(&[Step::Wait(speak.clone()), Step::send("hello"), Step::Echo]);
-    connection.set_nonblocking(true).unwrap();
+    connection.set_nonblocking(true);
     // The limits are for those that wait.
     connection.set_read_timeout(Some(PATIENCE)).unwrap();
     assert_eq!(connection.read(&mut [0; 9]).unwrap_err().kind(), ErrorKind::WouldBlock);
@@ -302,7 +220,7 @@ fn a_loop_of_the_callers_own_gets_would_block_and_a_descriptor_to_wait_for() {
         }
     }
     assert_eq!(received, b"hello");
-    connection.set_nonblocking(false).unwrap();
+    connection.set_nonblocking(false);
     connection.write_all(b"again").unwrap();
     connection.read_exact(&mut received).unwrap();
     assert_eq!(received, b"again");
@@ -313,7 +231,7 @@ fn a_loop_of_the_callers_own_gets_would_block_and_a_descriptor_to_wait_for() {
 fn a_full_buffer_gives_would_block_and_what_was_taken_leaves_with_the_next_flush() {
     let read = Latch::new();
     let (mut connection, server) = connect(&[Step::Wait(read.clone())]);
-    connection.set_nonblocking(true).unwrap();
+    connection.set_nonblocking(true);
     let source = bytes(64 << 20);
     let mut taken = 0;
     let error = loop {
@@ -325,7 +243,7 @@ fn a_full_buffer_gives_would_block_and_what_was_taken_leaves_with_the_next_flush
     assert_eq!(error.kind(), ErrorKind::WouldBlock);
     assert_eq!(connection.flush().unwrap_err().kind(), ErrorKind::WouldBlock);
     read.open();
-    connection.set_nonblocking(false).unwrap();
+    connection.set_nonblocking(false);
     connection.close().unwrap();
     assert!(server.wait_end(0).secure_bytes() == source[..taken]);
 }
@@ -352,32 +270,6 @@ fn new_keys_of_the_far_end_are_taken_and_answered() {
     assert_eq!(&read[..4], b"four");
     connection.close().unwrap();
     assert_eq!(server.wait_end(0).secure_bytes(), b"four");
-}
-
-// spec D11
-#[test]
-#[cfg(unix)]
-fn the_options_of_the_socket_are_on_it() {
-    let (connection, _server) = connect(&[]);
-    let socket = socket2::SockRef::from(&connection);
-    assert!(socket.tcp_nodelay().unwrap() && !socket.keepalive().unwrap() && !socket.nonblocking().unwrap());
-    let idle = Duration::from_secs(77);
-    let options = |builder: ConnectorBuilder| builder.keep_alive(idle);
-    let (connection, _server) = connect_with(TlsMode::StartTls, &[], |tls| tls, options);
-    let socket = socket2::SockRef::from(&connection);
-    assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
-    #[cfg(target_os = "linux")]
-    assert_eq!(socket.tcp_keepalive_time().unwrap(), idle);
-}
-
-// spec D11
-#[test]
-#[cfg(target_os = "linux")]
-fn the_source_address_can_be_chosen() {
-    let source = given::own_loopback(81);
-    let options = |builder: ConnectorBuilder| builder.source_address(source.into());
-    let (_connection, server) = connect_with(TlsMode::Direct, &[], |tls| tls, options);
-    assert_eq!(server.records()[0].peer.ip(), source);
 }
 
 // spec G1

@@ -1,0 +1,130 @@
+//! The limits of reads and writes: they hold whatever the far end does, and one direction does not stop the other.
+
+use std::io::{ErrorKind, Read, Write};
+use std::time::{Duration, Instant};
+
+use super::support::{End, Latch, PATIENCE, Step};
+use super::{LIMIT, ROOM, bytes, connect};
+
+/// Asserts that this takes its limit and then says so.
+#[track_caller]
+fn assert_timed_out(use_connection: impl FnOnce() -> std::io::Result<usize>) {
+    let started = Instant::now();
+    let error = use_connection().unwrap_err();
+    let took = started.elapsed();
+    assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
+    assert!(took >= LIMIT && took < LIMIT + ROOM, "{took:?}");
+}
+
+// spec G1
+#[test]
+fn a_read_times_out_and_the_connection_lives_on() {
+    let speak = Latch::new();
+    let (mut connection, _server) = connect(&[Step::Wait(speak.clone()), Step::send("hello")]);
+    connection.set_read_timeout(Some(LIMIT)).unwrap();
+    for _ in 0..2 {
+        assert_timed_out(|| connection.read(&mut [0; 16]));
+    }
+    speak.open();
+    connection.set_read_timeout(None).unwrap();
+    let mut hello = [0; 5];
+    connection.read_exact(&mut hello).unwrap();
+    assert_eq!(&hello, b"hello");
+}
+
+// spec G1
+#[test]
+fn a_dripping_peer_does_not_renew_the_limit_of_a_read() {
+    let pace = Duration::from_millis(20);
+    let text = "a".repeat(40);
+    let (mut connection, _server) = connect(&[Step::Drip(pace), Step::send(&*text), Step::send("b")]);
+    connection.set_read_timeout(Some(LIMIT)).unwrap();
+    // A record of 40 bytes has 62 with what is around them, so it takes more than four times the limit.
+    assert_timed_out(|| connection.read(&mut [0; 100]));
+    assert_timed_out(|| connection.read(&mut [0; 100]));
+    connection.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut all = vec![0; 41];
+    connection.read_exact(&mut all).unwrap();
+    assert_eq!(all, [&*text, "b"].concat().as_bytes());
+}
+
+// spec G1
+#[test]
+fn a_write_times_out_and_nothing_that_was_taken_is_lost() {
+    let read = Latch::new();
+    let (mut connection, server) = connect(&[Step::Wait(read.clone())]);
+    connection.set_write_timeout(Some(LIMIT)).unwrap();
+    let source = bytes(64 << 20);
+    let mut taken = 0;
+    let started = Instant::now();
+    let error = loop {
+        match connection.write(&source[taken..taken + 100_000]) {
+            Ok(written) => taken += written,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
+    assert!(started.elapsed() >= LIMIT);
+    assert_timed_out(|| connection.flush().map(|()| 0));
+    assert_timed_out(|| connection.write(b"not taken"));
+    read.open();
+    connection.set_write_timeout(Some(PATIENCE)).unwrap();
+    connection.write_all(b"the end").unwrap();
+    connection.close().unwrap();
+    let record = server.wait_end(0);
+    assert_eq!(record.end, Some(End::CloseNotify));
+    assert!(record.secure_bytes() == [&source[..taken], b"the end"].concat());
+}
+
+// spec G1, D5
+#[test]
+fn a_timeout_of_zero_is_refused() {
+    let (mut connection, _server) = connect(&[]);
+    for error in [
+        connection.set_read_timeout(Some(Duration::ZERO)).unwrap_err(),
+        connection.set_write_timeout(Some(Duration::ZERO)).unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    }
+    // No limit, and no overflow.
+    connection.set_read_timeout(Some(Duration::MAX)).unwrap();
+    connection.set_write_timeout(Some(Duration::MAX)).unwrap();
+    connection.write_all(b"x").unwrap();
+}
+
+// spec G1
+#[test]
+#[cfg(unix)]
+fn a_write_ends_at_its_limit_also_when_the_socket_has_room_for_a_little() {
+    let read = Latch::new();
+    let (mut connection, _server) = connect(&[Step::Wait(read.clone())]);
+    // A socket that is ready takes some bytes, not a whole record of 16 KiB.
+    socket2::SockRef::from(&connection).set_send_buffer_size(4608).unwrap();
+    connection.set_write_timeout(Some(LIMIT)).unwrap();
+    let bytes = bytes(64 << 10);
+    loop {
+        let started = Instant::now();
+        let result = connection.write(&bytes);
+        assert!(started.elapsed() < LIMIT + ROOM, "{:?}", started.elapsed());
+        if let Err(error) = result {
+            break assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
+        }
+    }
+    read.open();
+}
+
+// spec G1
+#[test]
+fn a_read_does_not_wait_for_what_could_not_be_written() {
+    let (write, end) = (Latch::new(), Latch::new());
+    let steps = [Step::Wait(write.clone()), Step::send("hello"), Step::Wait(end.clone())];
+    let (mut connection, _server) = connect(&steps);
+    connection.set_write_timeout(Some(LIMIT)).unwrap();
+    let bytes = bytes(64 << 10);
+    while connection.write(&bytes).is_ok() {}
+    write.open();
+    let mut hello = [0; 5];
+    connection.read_exact(&mut hello).unwrap();
+    assert_eq!(&hello, b"hello");
+    end.open();
+}
