@@ -10,6 +10,7 @@ use crate::starttls::{NegotiationError, Step};
 
 pub(crate) mod addresses;
 pub(crate) mod attempt;
+mod hosts;
 mod pace;
 pub(crate) mod race;
 pub(crate) mod socket;

@@ -5,7 +5,8 @@ use std::time::Instant;
 
 pub(crate) use super::pace::Pace;
 
-use super::addresses::{AddressFamily, Addresses, Family, Next, Progress, RESOLUTION_DELAY};
+use super::addresses::{Addresses, Family, Next, Progress, RESOLUTION_DELAY};
+use super::hosts::Hosts;
 use super::time_line::{Attempt, State};
 use super::{AttemptError, AttemptEvent, AttemptId, Stage};
 use crate::deadline::Deadline;
@@ -55,7 +56,7 @@ struct Contender {
 #[derive(Debug)]
 pub(crate) struct Race {
     pace: Pace,
-    hosts: Vec<(Host, Addresses)>,
+    hosts: Hosts,
     contenders: Vec<Contender>,
     attempts: Vec<Attempt>,
     group: Group,
@@ -78,8 +79,8 @@ enum Startable {
 impl Race {
     pub(crate) fn new(pace: Pace, now: Instant) -> Self {
         Self {
+            hosts: Hosts::new(pace.family),
             pace,
-            hosts: Vec::new(),
             contenders: Vec::new(),
             attempts: Vec::new(),
             group: Group::default(),
@@ -94,7 +95,7 @@ impl Race {
         let mut started: Vec<Contender> = std::mem::take(&mut self.contenders);
         started.retain(|contender| contender.progress.taken() > 0);
         for entry in entries {
-            let host = self.host_index(&entry.host, now);
+            let host = self.hosts.number(&entry.host, now);
             let same = started.iter().position(|contender| contender.entry.candidate == entry.candidate);
             let progress = same.map_or_else(Progress::default, |index| started.swap_remove(index).progress);
             self.contenders.push(Contender { entry, host, progress });
@@ -120,10 +121,9 @@ impl Race {
 
     /// The hosts of candidates with more addresses than are tried, and how many more.
     pub(crate) fn cut_addresses(&self) -> impl Iterator<Item = (&Host, usize)> {
-        let is_used = |index| self.contenders.iter().any(|contender| contender.host == index);
-        let used = self.hosts.iter().enumerate().filter(move |(index, _)| is_used(*index));
-        let cut = used.map(|(_, (host, addresses))| (host, addresses.left_out()));
-        cut.filter(|(_, left_out)| *left_out > 0)
+        let is_used = |number| self.contenders.iter().any(|contender| contender.host == number);
+        let used = self.hosts.cut().filter(move |(number, _, _)| is_used(*number));
+        used.map(|(_, host, left_out)| (host, left_out))
     }
 
     /// Whether there was more to start than [`MAX_ATTEMPTS`].
@@ -140,10 +140,7 @@ impl Race {
         addresses: &[IpAddr],
         now: Instant,
     ) {
-        let index = self.host_index(host, now);
-        if let Some((_, known)) = self.hosts.get_mut(index) {
-            known.set(family, addresses, now);
-        }
+        self.hosts.set(host, family, addresses, now);
     }
 
     /// What became of an attempt.
@@ -333,9 +330,8 @@ impl Race {
     }
 
     fn next(&self, contender: &Contender) -> Next {
-        self.hosts
-            .get(contender.host)
-            .map_or(Next::Nothing, |(_, addresses)| addresses.next(contender.progress))
+        let addresses = self.hosts.addresses(contender.host);
+        addresses.map_or(Next::Nothing, |addresses| addresses.next(contender.progress))
     }
 
     /// Whether the candidate has or may get an address that has not started.
@@ -380,7 +376,7 @@ impl Race {
     /// When the present group had its latest answer from the DNS; its start before that.
     fn latest_lookup(&self) -> Option<Instant> {
         let of_group = self.contenders.iter().filter(|contender| contender.entry.group == self.group);
-        let answers = of_group.filter_map(|contender| self.hosts.get(contender.host)?.1.latest());
+        let answers = of_group.filter_map(|contender| self.hosts.addresses(contender.host)?.latest());
         Some(answers.max().map_or(self.group_opened, |at| at.max(self.group_opened)))
     }
 
@@ -388,19 +384,5 @@ impl Race {
         let may_go_on = self.attempts.len() < MAX_ATTEMPTS
             && self.contenders.iter().any(|contender| self.has_more(contender));
         self.in_flight().next().is_none() && self.verified.is_empty() && !may_go_on
-    }
-
-    fn host_index(&mut self, host: &Host, now: Instant) -> usize {
-        if let Some(index) = self.hosts.iter().position(|(known, _)| known == host) {
-            return index;
-        }
-        let mut addresses = Addresses::new(self.pace.family, now);
-        if let Host::Address(address) = host {
-            addresses = Addresses::new(AddressFamily::Any, now);
-            addresses.set(Family::Ipv6, std::slice::from_ref(address), now);
-            addresses.set(Family::Ipv4, std::slice::from_ref(address), now);
-        }
-        self.hosts.push((host.clone(), addresses));
-        self.hosts.len() - 1
     }
 }

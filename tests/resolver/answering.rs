@@ -40,7 +40,9 @@ fn questions_that_do_not_depend_on_each_other_come_in_one_call() {
     let asked = Arc::clone(&kept);
     let connector = bench.connector(own(move |questions, answers| {
         asked.keep(questions, answers);
-        questions.iter().for_each(|question| drop(answers.send(question.clone(), Ok(answer(question)))));
+        for question in questions {
+            answers.send(question.clone(), Ok(answer(question)));
+        }
     }));
     connector.connect("example.org").unwrap();
     let (questions, _) = kept.first();
@@ -84,9 +86,9 @@ fn a_slow_resolver_is_waited_for_up_to_the_lookup_limit() {
         let (questions, answers, answer) = (questions.to_vec(), answers.clone(), answer.clone());
         spawner.spawn("resolver", move |stop| {
             if stop.pause(pause).is_ok() {
-                questions
-                    .iter()
-                    .for_each(|question| drop(answers.send(question.clone(), Ok(answer(question)))));
+                for question in &questions {
+                    answers.send(question.clone(), Ok(answer(question)));
+                }
             }
         });
     }));

@@ -1,5 +1,7 @@
 //! A caller's own resolver: slow, streaming, silent, wrong or gone, and what the connect makes of it.
 
+#![expect(clippy::unwrap_used, reason = "test code: what cannot be set up fails its test")]
+
 mod answering;
 mod departing;
 #[path = "../support/mod.rs"]

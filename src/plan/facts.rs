@@ -1,0 +1,81 @@
+//! What has happened, told to the plan: answers, what became of attempts, and the end by others' will. No IO.
+
+use std::time::Instant;
+
+use super::Plan;
+use super::targets::{addresses_of, hints_of};
+use crate::dial::addresses::Family;
+use crate::dial::{AttemptEvent, AttemptId};
+use crate::dns::{Answer, LookupError, LookupFacts, Question, RecordKind};
+use crate::domain::Host;
+use crate::error::{Error, ErrorKind};
+use crate::starttls::Step;
+
+impl Plan {
+    /// An answer has come.
+    pub(crate) fn handle_answer(
+        &mut self,
+        question: &Question,
+        result: Result<Answer, LookupError>,
+        facts: LookupFacts,
+        now: Instant,
+    ) {
+        if !self.questions.answer(question, result, Some(facts), now) {
+            return;
+        }
+        self.use_answer(question, now);
+    }
+
+    /// How far a question had come that was given up, for the report.
+    pub(crate) fn handle_given_up(&mut self, question: &Question, facts: LookupFacts) {
+        self.questions.note_facts(question, facts);
+    }
+
+    pub(super) fn use_answer(&mut self, question: &Question, now: Instant) {
+        let Some(result) = self.questions.result(question) else { return };
+        match question.kind() {
+            RecordKind::Srv => {
+                let hints = result.as_ref().map(hints_of).unwrap_or_default();
+                self.srv.answer(question, result, now);
+                self.hints.extend(hints);
+                self.discover(now);
+            }
+            RecordKind::Ipv6 | RecordKind::Ipv4 => {
+                let family = if question.kind() == RecordKind::Ipv6 { Family::Ipv6 } else { Family::Ipv4 };
+                let addresses = result.as_ref().map(addresses_of).unwrap_or_default();
+                let host = Host::Name(question.name().to_owned());
+                self.race.handle_addresses(&host, family, &addresses, now);
+            }
+        }
+    }
+
+    /// What became of an attempt.
+    pub(crate) fn handle_attempt(&mut self, id: AttemptId, event: AttemptEvent, now: Instant) {
+        if let AttemptEvent::Failed(error) = &event {
+            if error.is_exhaustion() && self.verdict.is_none() {
+                let message =
+                    format!("cannot connect to {}: this machine has no more sockets", self.task.domain);
+                self.verdict = Some(Error::new(ErrorKind::System, message).with_cause(Some(error.clone())));
+            }
+        }
+        self.race.handle_attempt(id, event, now);
+    }
+
+    /// How far the STARTTLS negotiation of an attempt had come that was closed at its limit.
+    pub(crate) fn handle_closed(&mut self, id: AttemptId, step: Step) {
+        self.race.note_step(id, step);
+    }
+
+    /// This machine cannot go on.
+    pub(crate) fn handle_system_failure(&mut self, error: Error) {
+        self.verdict = Some(error);
+    }
+
+    /// The caller has cancelled.
+    pub(crate) fn handle_cancel(&mut self) {
+        if self.verdict.is_none() {
+            let message = format!("connecting to {} was cancelled", self.task.domain);
+            self.verdict = Some(Error::new(ErrorKind::Cancelled, message));
+        }
+    }
+}
