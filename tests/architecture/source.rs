@@ -200,9 +200,12 @@ fn outside_tests(code: &str) -> String {
     String::from_utf8(bytes).expect("whole items")
 }
 
-/// From where to where each item under `#[cfg(test)]` goes, in code without comments and literals.
+/// From where to where each item under `#[cfg(test)]` or `#[cfg(all(test, …))]` goes, in code without comments and literals.
 fn test_items(code: &str) -> impl Iterator<Item = (usize, usize)> {
-    let starts = code.match_indices("#[cfg(test)]");
+    let starts = code.match_indices("#[cfg(").filter(|(start, attribute)| {
+        let condition = code.get(start + attribute.len()..).unwrap_or_default();
+        condition.starts_with("test)") || condition.starts_with("all(test,")
+    });
     starts.map(|(start, _)| (start, start + item_length(code.get(start..).unwrap_or_default())))
 }
 
@@ -337,7 +340,7 @@ mod tests {
 
     #[test]
     fn items_for_tests_are_taken_out_and_nothing_else() {
-        let text = "a;\n#[cfg(test)]\nmod tests {\n fn f() { b }\n}\nc;\n#[cfg(test)]\nmod testing;\nd { e }";
+        let text = "a;\n#[cfg(test)]\nmod tests {\n fn f() { b }\n}\nc;\n#[cfg(test)]\nmod testing;\n#[cfg(all(test, unix))]\nuse f;\nd { e }";
         let production = Source::new("src/x.rs", text, false).production;
         assert_eq!(production.split_whitespace().collect::<Vec<_>>(), ["a;", "c;", "d", "{", "e", "}"]);
         assert_eq!(production.lines().count(), text.lines().count());

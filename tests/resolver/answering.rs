@@ -7,7 +7,7 @@ use std::time::Duration;
 use xmpp_connect::{Answer, AnswerSource, Question, Record, RecordKind};
 
 use super::support::{Latch, Workers};
-use super::{Bench, Kept, SOON, lookups, own, srv, timed};
+use super::{Bench, Kept, SOON, answer_all, lookups, own, srv, timed};
 
 // spec H5
 #[test]
@@ -40,9 +40,7 @@ fn questions_that_do_not_depend_on_each_other_come_in_one_call() {
     let asked = Arc::clone(&kept);
     let connector = bench.connector(own(move |questions, answers| {
         asked.keep(questions, answers);
-        for question in questions {
-            answers.send(question.clone(), Ok(answer(question)));
-        }
+        answer_all(questions, answers, &answer);
     }));
     connector.connect("example.org").unwrap();
     let (questions, _) = kept.first();
@@ -86,9 +84,7 @@ fn a_slow_resolver_is_waited_for_up_to_the_lookup_limit() {
         let (questions, answers, answer) = (questions.to_vec(), answers.clone(), answer.clone());
         spawner.spawn("resolver", move |stop| {
             if stop.pause(pause).is_ok() {
-                for question in &questions {
-                    answers.send(question.clone(), Ok(answer(question)));
-                }
+                answer_all(&questions, &answers, &answer);
             }
         });
     }));

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use xmpp_connect::{Answer, Connector, ErrorKind, LookupError, Policy, Resolver};
 
 use super::support::{Latch, Workers};
-use super::{Bench, Kept, SOON, lookups, own, timed};
+use super::{Bench, Kept, SOON, answer_all, lookups, own, timed};
 
 const SHORT: Duration = Duration::from_millis(200);
 
@@ -167,9 +167,7 @@ fn a_panic_in_the_call_reaches_the_caller_and_leaves_the_connector_usable() {
             },
             "a fault of the resolver"
         );
-        for question in questions {
-            answers.send(question.clone(), Ok(answer(question)));
-        }
+        answer_all(questions, answers, &answer);
     }));
     let caught = catch_unwind(AssertUnwindSafe(|| connector.connect("example.org").map(drop)));
     let panic = caught.unwrap_err();
