@@ -12,7 +12,6 @@ use crate::connection::Connection;
 use crate::connector::{Connector, Names, Settings};
 use crate::dial::addresses::AddressFamily;
 use crate::dial::race::Pace;
-use crate::dial::socket::{CAN_BIND_TO_INTERFACE, SocketOptions};
 use crate::discovery::Policy;
 use crate::dns::cache::Caching;
 use crate::dns::config::{ResolverConfig, Transport};
@@ -24,6 +23,7 @@ use crate::domain::Domain;
 use crate::error::{Error, ErrorKind};
 use crate::plan::{LOOKUP_LIMIT, TOTAL_LIMIT};
 use crate::service::Service;
+use crate::socket::{CAN_BIND_TO_INTERFACE, SocketOptions};
 use crate::tls::{Tls, TlsOptions};
 
 /// Builds a [`Connector`]. Made by [`Connector::builder`].

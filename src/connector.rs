@@ -8,7 +8,6 @@ use crate::connection::Connection;
 use crate::deadline::Deadline;
 use crate::dial::attempt::Dialer;
 use crate::dial::race::Pace;
-use crate::dial::socket::SocketOptions;
 use crate::discovery::{Candidate, Policy};
 use crate::dns::lookups::Lookups;
 use crate::dns::resolver::{self, Resolver};
@@ -20,6 +19,7 @@ use crate::random::Random;
 use crate::report::Report;
 use crate::run::{Finished, Run, no_random_numbers};
 use crate::service::{Service, TlsMode};
+use crate::socket::SocketOptions;
 use crate::tls::Tls;
 use crate::wait;
 

@@ -57,6 +57,7 @@ mod random;
 mod report;
 mod run;
 mod service;
+mod socket;
 mod starttls;
 mod tls;
 mod wait;

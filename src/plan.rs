@@ -59,6 +59,8 @@ pub(crate) struct Plan {
     phase: Phase,
     srv: SrvQuestions,
     questions: Questions,
+    /// A question that was given up, and whose failure has not been looked at.
+    expired: Option<Question>,
     /// Addresses from the additional sections of SRV answers.
     hints: Vec<(Host, IpAddr)>,
     /// All candidates by number, in the order in which they became known.
@@ -86,6 +88,7 @@ impl Plan {
             started: now,
             phase: Phase::Discovering,
             srv: SrvQuestions::default(),
+            expired: None,
             hints: Vec::new(),
             candidates: Vec::new(),
             order: Vec::new(),
@@ -194,6 +197,10 @@ impl Plan {
         if self.phase == Phase::Over {
             return None;
         }
+        // Behind the order to give it up, by which it was told why.
+        if let Some(question) = self.expired.take() {
+            self.use_answer(&question, now);
+        }
         match self.verdict.take() {
             // What this machine ran out of was not needed in the end.
             Some(error) if error.kind() == ErrorKind::System && self.race.is_won() => {}
@@ -209,7 +216,7 @@ impl Plan {
             return Some(self.fail(error, now));
         }
         if let Some(question) = self.questions.expire(now) {
-            self.use_answer(&question, now);
+            self.expired = Some(question.clone());
             return Some(Order::GiveUp(question));
         }
         self.look_up_due_hosts(now);

@@ -158,7 +158,6 @@ pub enum LookupResult {
 impl fmt::Display for LookupResult {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Records(1) => formatter.write_str("1 records"),
             Self::Records(count) => write!(formatter, "{count} records"),
             Self::None => formatter.write_str("none"),
             Self::NotOffered => formatter.write_str("not offered"),

@@ -44,8 +44,8 @@ impl Run<'_> {
                 match order {
                     Order::Ask(questions) => lookups.ask(&questions, now),
                     Order::GiveUp(question) => {
-                        if let Some(facts) = lookups.give_up(&question) {
-                            plan.handle_given_up(&question, facts);
+                        if let Some(given_up) = lookups.give_up(&question) {
+                            plan.handle_given_up(&question, given_up);
                         }
                     }
                     Order::Start { id, candidate, address } => {

@@ -5,11 +5,11 @@ use std::net::{SocketAddr, TcpStream};
 
 use rustls::ClientConnection;
 
-use super::socket::{self, SocketOptions};
 use super::{AttemptError, AttemptEvent, AttemptId, Stage};
 use crate::discovery::Candidate;
 use crate::domain::Domain;
 use crate::service::{Service, TlsMode};
+use crate::socket::{self, SocketOptions};
 use crate::starttls::{Negotiation, Opening, Progress, Step};
 use crate::tls::Tls;
 use crate::wait::{Interest, Ready, Token, Wait};

@@ -13,7 +13,6 @@ pub(crate) mod attempt;
 mod hosts;
 mod pace;
 pub(crate) mod race;
-pub(crate) mod socket;
 pub(crate) mod time_line;
 
 /// A stage of an attempt.
@@ -154,7 +153,7 @@ impl fmt::Display for AttemptError {
             Cause::Io(error) => write!(formatter, "{error}"),
             Cause::TimedOut(stage, limit, None) => write!(formatter, "no end of {stage} within {limit:?}"),
             Cause::TimedOut(stage, limit, Some(step)) => {
-                write!(formatter, "no end of {stage} within {limit:?}: the server is silent {step}")
+                write!(formatter, "no end of {stage} within {limit:?}: the time was over {step}")
             }
             Cause::Negotiation(error) => write!(formatter, "{error}"),
             Cause::EndInTls => {

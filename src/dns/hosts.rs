@@ -29,6 +29,11 @@ impl Hosts {
         hosts
     }
 
+    /// Whether the file knows addresses of a name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.addresses.contains_key(name)
+    }
+
     /// The answer of the file, which is final: a name that has addresses of the other family only has none of this one.
     pub(crate) fn answer(&self, question: &Question) -> Option<Answer> {
         let is_wanted = match question.kind() {

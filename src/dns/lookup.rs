@@ -95,6 +95,20 @@ impl Lookup {
         }
     }
 
+    /// What each server that was asked has done, for the error of a lookup that is given up.
+    pub(crate) fn story(&self) -> String {
+        let asked = self.servers.iter().zip(self.schedule.failures());
+        let told = asked.filter_map(|(server, failure)| {
+            let failure = failure?;
+            Some(if failure.is_empty() {
+                format!("{}: no usable answer", server.ip())
+            } else {
+                failure.to_owned()
+            })
+        });
+        told.collect::<Vec<_>>().join("; ")
+    }
+
     /// Reads what has come over UDP.
     pub(crate) fn receive(&mut self, network: &mut Network, ready: &Ready, now: Instant) {
         let is_ready = |attempt: &&UdpTry| ready.contains(Token::Lookup(attempt.token));

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::resolver;
 use super::stub::{self, Stub};
-use super::{Finished, LookupFacts, Question, Random};
+use super::{Finished, GivenUp, Question, Random};
 use crate::deadline::Deadline;
 use crate::wait::{Ready, Wait};
 
@@ -29,7 +29,7 @@ impl Lookups<'_> {
     }
 
     /// Stops waiting for an answer. Says how far it had come, where that is known.
-    pub(crate) fn give_up(&mut self, question: &Question) -> Option<LookupFacts> {
+    pub(crate) fn give_up(&mut self, question: &Question) -> Option<GivenUp> {
         match self {
             Self::Stub { lookups, .. } => lookups.as_mut()?.give_up(question),
             Self::Resolver(lookups) => {

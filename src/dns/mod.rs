@@ -173,6 +173,11 @@ impl Answer {
         self.no_such_name
     }
 
+    /// Leaves out additional addresses of the names for which this is true.
+    pub(crate) fn drop_additional(&mut self, is_known: impl Fn(&str) -> bool) {
+        self.additional.retain(|(name, _)| !is_known(name));
+    }
+
     /// Addresses that came along in the additional section: owner name and address.
     #[must_use]
     pub fn additional(&self) -> &[(String, IpAddr)] {
@@ -219,6 +224,14 @@ pub struct LookupFacts {
 
 /// The result of one question.
 pub(crate) type Finished = (Question, Result<Answer, LookupError>, LookupFacts);
+
+/// How far a lookup had come that was given up.
+#[derive(Debug)]
+pub(crate) struct GivenUp {
+    pub(crate) facts: LookupFacts,
+    /// What each server has done: `192.0.2.1: no usable answer`.
+    pub(crate) why: String,
+}
 
 /// Where random numbers come from.
 pub(crate) type Random = Arc<dyn Fn() -> u64 + Send + Sync>;

@@ -162,6 +162,15 @@ impl Schedule {
         })
     }
 
+    /// For each server why its latest failure was; empty where it was asked and has been silent, `None` where it was not.
+    pub(crate) fn failures(&self) -> impl Iterator<Item = Option<&str>> {
+        self.servers.iter().map(|server| match (&server.failure, server.last_asked) {
+            (Some((_, why)), _) => Some(why.as_str()),
+            (None, Some(_)) => Some(""),
+            (None, None) => None,
+        })
+    }
+
     /// "NXDOMAIN and no-data from the first server in order are final; from a later one only when the earlier ones
     /// have failed or been silent for 2 s (split horizon, VPN)" (spec H3).
     fn settled_none(&mut self, now: Instant) -> Option<Found> {

@@ -15,7 +15,7 @@ use crate::dns::network::Network;
 use crate::dns::schedule::Found;
 use crate::dns::shared::Shared;
 use crate::dns::system::{Change, SystemConfig};
-use crate::dns::{Answer, AnswerSource, Finished, LookupError, LookupFacts, Question, Random};
+use crate::dns::{Answer, AnswerSource, Finished, GivenUp, LookupError, LookupFacts, Question, Random};
 use crate::wait::{Ready, Token, Wait};
 
 /// The stub resolver of a connector: what lasts over connects.
@@ -91,7 +91,7 @@ impl Lookups {
 
     /// The answer to `question` is not waited for any longer: its sockets are closed, and [`Self::take`] will not give it.
     /// Returns how far it had come.
-    pub(crate) fn give_up(&mut self, question: &Question) -> Option<LookupFacts> {
+    pub(crate) fn give_up(&mut self, question: &Question) -> Option<GivenUp> {
         self.done.retain(|(done, _, _)| done != question);
         let index = self.open.iter().position(|lookup| lookup.question == *question)?;
         let lookup = self.open.remove(index);
@@ -100,7 +100,8 @@ impl Lookups {
         }
         self.network.forget(lookup.number);
         self.network.close_idle();
-        Some(LookupFacts { source: AnswerSource::Nobody, tries: lookup.sent })
+        let facts = LookupFacts { source: AnswerSource::Nobody, tries: lookup.sent };
+        Some(GivenUp { facts, why: lookup.story() })
     }
 
     /// When [`Self::advance`] is to be called even if no socket is ready.
@@ -183,7 +184,9 @@ impl Lookups {
         self.network.forget(lookup.number);
         let question = lookup.question;
         let (result, source) = match result {
-            Ok(Found { answer, source }) => {
+            Ok(Found { mut answer, source }) => {
+                // "The hosts file first for A/AAAA" (spec H3), before what a server adds unasked.
+                answer.drop_additional(|name| self.hosts.has(name));
                 self.shared.with_cache(|cache| cache.store(self.generation, &question, &answer, now));
                 self.used.insert(question.clone());
                 (Ok(answer), source)

@@ -124,7 +124,8 @@ impl State {
                 return Arc::clone(hosts);
             }
         }
-        let text = fs::read(path).unwrap_or_default();
+        // What cannot be read now, for want of descriptors for one, is tried again by the next connect.
+        let Ok(text) = fs::read(path) else { return Arc::default() };
         let hosts = Arc::new(Hosts::parse(&String::from_utf8_lossy(&text)));
         self.hosts = stamp.map(|stamp| (stamp, Arc::clone(&hosts)));
         hosts
@@ -239,6 +240,17 @@ mod tests {
         assert_eq!(config.current().hosts.answer(&question).unwrap().records().len(), 2);
         fs::remove_file(&hosts).unwrap();
         assert_eq!(config.current().hosts.answer(&question), None);
+    }
+
+    // spec H3
+    #[test]
+    fn a_hosts_file_that_cannot_be_read_is_tried_again_even_if_it_does_not_change() {
+        // A directory has a stamp, and reading it fails, as reading a file does when there are no descriptors left.
+        let directory = TemporaryDirectory::new();
+        let hosts = directory.path("");
+        let config = SystemConfig::given_with_hosts(ResolverConfig::new(Vec::new()), &hosts);
+        assert!(!config.current().hosts.has("localhost"));
+        assert!(config.state.lock().unwrap().hosts.is_none());
     }
 
     // spec H3

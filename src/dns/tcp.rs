@@ -3,11 +3,9 @@
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-use rustix::io::Errno;
-use socket2::{Domain, Socket, Type};
-
 use crate::dns::message::Query;
 use crate::dns::schedule::Try;
+use crate::socket::{self, SocketOptions};
 use crate::wait::{Interest, Token, Wait};
 
 /// How often a connection is read from before the others have their turn.
@@ -60,20 +58,11 @@ pub(crate) struct Turn {
 impl Connection {
     /// Begins to connect to `server`.
     pub(crate) fn open(token: usize, server: SocketAddr) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(server), Type::STREAM, None)?;
-        socket.set_nonblocking(true)?;
-        socket.set_tcp_nodelay(true)?;
-        match socket.connect(&server.into()) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) if Errno::from_io_error(&error) == Some(Errno::INPROGRESS) => {}
-            Err(error) => return Err(error),
-        }
         Ok(Self {
             token,
             server,
             pending: Vec::new(),
-            stream: socket.into(),
+            stream: socket::connect(server, &SocketOptions::default())?,
             state: State::Connecting,
             output: Vec::new(),
             input: Vec::new(),
@@ -133,14 +122,10 @@ impl Connection {
 
     fn exchange(&mut self, buffer: &mut [u8], messages: &mut Vec<Vec<u8>>) -> io::Result<()> {
         if self.state == State::Connecting {
-            if let Some(error) = self.stream.take_error()? {
-                return Err(error);
+            if !socket::connected(&self.stream)? {
+                return Ok(());
             }
-            match self.stream.peer_addr() {
-                Ok(_) => self.state = State::Silent,
-                Err(error) if error.kind() == io::ErrorKind::NotConnected => return Ok(()),
-                Err(error) => return Err(error),
-            }
+            self.state = State::Silent;
         }
         let write_result = self.write();
         // A peer that ends may have answered before: what it sent is read first.

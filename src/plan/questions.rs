@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::deadline::Deadline;
-use crate::dns::{Answer, LookupError, LookupFacts, Question};
+use crate::dns::{Answer, GivenUp, LookupError, LookupFacts, Question};
 
 /// How many questions are out at once.
 const MAX_OUTSTANDING: usize = 16;
@@ -78,10 +78,15 @@ impl Questions {
         true
     }
 
-    /// Notes how a question that has its result came to it.
-    pub(super) fn note_facts(&mut self, question: &Question, facts: LookupFacts) {
+    /// Notes how far a question had come that was given up.
+    pub(super) fn note_story(&mut self, question: &Question, given_up: GivenUp) {
+        let GivenUp { facts, why } = given_up;
+        let limit = self.limit;
         if let Some(asked) = self.list.iter_mut().find(|asked| asked.question == *question) {
             asked.facts = Some(facts);
+            if !why.is_empty() {
+                asked.result = Some(Err(LookupError::new(format!("no answer within {limit:?} ({why})"))));
+            }
         }
     }
 

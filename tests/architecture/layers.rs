@@ -5,7 +5,7 @@ use crate::source::{Source, paths};
 /// Each module may use those of the rows above its own, not those of its own row. `discovery` speaks of answers, `report` of
 /// attempts, `error` of the report; `connection` is what a run hands over; `connector` and `builder` make each other.
 const LAYERS: &[&[&str]] = &[
-    &["deadline", "domain", "logging", "random"],
+    &["deadline", "domain", "logging", "random", "socket"],
     &["service", "wait"],
     &["starttls", "tls"],
     &["dns"],

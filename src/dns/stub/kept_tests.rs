@@ -8,8 +8,8 @@ use super::tests::{SECOND, answer_with, look_up, next, numbers, only_address, qu
 use super::{Stub, SystemConfig};
 use crate::dns::cache::Caching;
 use crate::dns::config::ResolverConfig;
-use crate::dns::testing::{NXDOMAIN, Response, TemporaryDirectory, soa};
-use crate::dns::{Answer, AnswerSource, LookupFacts};
+use crate::dns::testing::{NXDOMAIN, Response, TemporaryDirectory, address, soa, srv};
+use crate::dns::{Answer, AnswerSource, LookupFacts, Question, RecordKind};
 use crate::wait;
 
 // spec H3, H4
@@ -93,4 +93,24 @@ fn without_a_resolv_conf_only_the_hosts_file_answers() {
     assert_eq!(only_address(&look_up(&stub, "chat.example.org")), "192.0.2.9");
     let message = look_up(&stub, "example.org").1.unwrap_err().to_string();
     assert!(message.contains(".nameservers("), "{message}");
+}
+
+// spec H3, B9
+#[test]
+fn the_hosts_file_goes_before_what_a_server_adds_unasked() {
+    let directory = TemporaryDirectory::new();
+    let hosts = directory.path("hosts");
+    fs::write(&hosts, "192.0.2.9 host.example\n").unwrap();
+    let owner = "_xmpp-client._tcp.example.org";
+    let server = udp_answering(move |query| {
+        let response = Response::to(query).answer(srv(owner, 60, 5222, "host.example"));
+        let response = response.additional(address("host.example", 60, "192.0.2.1"));
+        response.additional(address("other.example", 60, "192.0.2.2")).octets()
+    });
+    let config = SystemConfig::given_with_hosts(ResolverConfig::new(vec![server]), &hosts);
+    let (stub, now) = (Stub::new(config, Caching::On), wait::now());
+    let mut lookups = stub.lookups(numbers());
+    lookups.ask(&[Question::new(owner, RecordKind::Srv)], now);
+    let answer = next(&mut lookups, now).1.unwrap();
+    assert_eq!(answer.additional(), [("other.example".to_owned(), "192.0.2.2".parse().unwrap())]);
 }

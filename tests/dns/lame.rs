@@ -1,0 +1,147 @@
+//! Middleboxes and lame servers that drop one of two questions, or one of two answers.
+
+use std::time::Duration;
+
+use xmpp_connect::{Connection, LookupResult, TlsMode};
+
+use crate::given::{self, DOMAIN, XMPP, XMPPS, outcomes};
+use crate::setup::{HOST, LOOKUP_LIMIT, Service, TRY_DELAY, lookup, took, tries};
+use crate::support::{Behaviour, DnsServer, Latch, Refused, Rtype, Script, XmppServer, Zone};
+
+/// "When one answer has records and the other is still missing 1.5 s after it, dialling starts" (spec B3a).
+const OTHER_SRV_DELAY: Duration = Duration::from_millis(1_500);
+
+/// A server for each kind.
+struct Both {
+    service: Service,
+    starttls: XmppServer,
+}
+
+impl Both {
+    fn new() -> Self {
+        let service = Service::new();
+        let starttls = XmppServer::start(Script::starttls(service.authority.server(&[DOMAIN])));
+        Self { service, starttls }
+    }
+
+    fn zone(&self) -> Zone {
+        given::zone(&[(XMPPS, 0, self.service.server.addr()), (XMPP, 5, self.starttls.addr())])
+    }
+
+    fn connect(&self, zone: Zone) -> Connection {
+        let dns = DnsServer::start(zone);
+        self.service.connect(&[dns.addr()]).unwrap_or_else(|error| panic!("{error:?}"))
+    }
+}
+
+// spec B3a
+#[test]
+fn when_one_question_is_dropped_dialling_starts_a_second_and_a_half_after_the_other() {
+    let both = Both::new();
+    for (dropped, answered, tls) in [(XMPPS, XMPP, TlsMode::StartTls), (XMPP, XMPPS, TlsMode::Direct)] {
+        let connection = both.connect(both.zone().on(dropped, Rtype::SRV, Behaviour::Silence));
+        let report = connection.report();
+        assert_eq!(connection.tls_mode(), tls);
+        let known = lookup(report, &format!("{answered} SRV")).answered.unwrap();
+        let started = report.attempts()[0].started;
+        assert!(started >= known + OTHER_SRV_DELAY, "{report}");
+        // Connected within 2 s on a machine with time to spare; far from the limit of the lookup on any.
+        assert!(started < known + Duration::from_secs(2) && report.elapsed() < LOOKUP_LIMIT, "{report}");
+        assert_eq!(lookup(report, &format!("{dropped} SRV")).result, LookupResult::Abandoned);
+    }
+}
+
+// spec B3a, H3
+#[test]
+fn a_question_that_is_dropped_once_is_asked_again_in_time() {
+    let both = Both::new();
+    let script = [Behaviour::Silence, Behaviour::Answer];
+    let connection = both.connect(both.zone().script(XMPPS, Rtype::SRV, &script));
+    assert_eq!(connection.tls_mode(), TlsMode::Direct, "it has the better priority");
+    let again = lookup(connection.report(), &format!("{XMPPS} SRV"));
+    assert_eq!(tries(again), 2);
+    assert!(took(again) >= TRY_DELAY, "{again}");
+}
+
+// spec B3a
+#[test]
+fn an_answer_that_comes_when_the_other_is_dialled_joins() {
+    let service = Service::new();
+    let silent = XmppServer::start(Script::silent());
+    let latch = Latch::new();
+    let zone = given::zone(&[(XMPP, 0, silent.addr()), (XMPPS, 0, service.server.addr())]);
+    let dns = DnsServer::start(zone.on(XMPPS, Rtype::SRV, Behaviour::Answer.held(&latch)));
+    let connection = std::thread::scope(|scope| {
+        let connection = scope.spawn(|| service.connect(&[dns.addr()]).unwrap());
+        silent.wait_accepted(1);
+        latch.open();
+        connection.join().unwrap()
+    });
+    assert_eq!(connection.tls_mode(), TlsMode::Direct);
+    let expected = [(silent.port(), "abandoned"), (service.server.port(), "connected")];
+    assert_eq!(outcomes(connection.report()), expected.map(|(port, outcome)| (port, outcome.to_owned())));
+    assert_eq!(connection.report().candidates().len(), 2);
+}
+
+// spec B3a, B5
+#[test]
+fn after_none_or_not_offered_the_other_answer_is_waited_for() {
+    const LATE: Duration = Duration::from_millis(1_700);
+    let both = Both::new();
+    let only_starttls = || given::zone(&[(XMPP, 5, both.starttls.addr())]);
+    std::thread::scope(|scope| {
+        for zone in [only_starttls(), only_starttls().srv(XMPPS, 0, 0, 0, ".")] {
+            let both = &both;
+            scope.spawn(move || {
+                let connection = both.connect(zone.on(XMPP, Rtype::SRV, Behaviour::Answer.late(LATE)));
+                let report = connection.report();
+                assert_eq!(connection.tls_mode(), TlsMode::StartTls);
+                assert!(report.attempts()[0].started >= LATE, "{report}");
+                // The late answer to the first try is listened to although a second one is out.
+                assert_eq!(tries(lookup(report, &format!("{XMPP} SRV"))), 2);
+            });
+        }
+    });
+}
+
+// spec D4, H3
+#[test]
+fn a_server_that_answers_a_and_drops_aaaa_costs_the_resolution_delay_only() {
+    let service = Service::new();
+    let zone = service.zone().on(HOST, Rtype::AAAA, Behaviour::Silence);
+    let dns = DnsServer::start(zone.on(DOMAIN, Rtype::AAAA, Behaviour::Silence));
+    let connection = service.connect(&[dns.addr()]).unwrap();
+    let report = connection.report();
+    assert_eq!(lookup(report, &format!("{HOST} AAAA")).result, LookupResult::Abandoned);
+    assert!(report.attempts()[0].started < TRY_DELAY, "{report}");
+}
+
+// spec H3
+#[test]
+fn when_every_datagram_is_dropped_once_the_second_tries_find_all() {
+    let service = Service::new();
+    let twice = [Behaviour::Silence, Behaviour::Answer];
+    let questions = [(XMPPS, Rtype::SRV), (XMPP, Rtype::SRV), (HOST, Rtype::A), (HOST, Rtype::AAAA)];
+    let zone = questions.iter().fold(service.zone(), |zone, (name, kind)| zone.script(name, *kind, &twice));
+    let dns = DnsServer::start(zone);
+    let connection = service.connect(&[dns.addr()]).unwrap();
+    for (name, kind) in questions.iter().take(3) {
+        let lookup = lookup(connection.report(), &format!("{name} {kind}"));
+        assert_eq!(tries(lookup), 2, "{lookup}");
+        assert!(took(lookup) >= TRY_DELAY && took(lookup) < LOOKUP_LIMIT, "{lookup}");
+    }
+}
+
+// spec B3a
+#[test]
+fn when_all_that_is_known_has_failed_the_other_answer_is_still_waited_for() {
+    const LATE: Duration = Duration::from_secs(2);
+    let service = Service::new();
+    let refused = Refused::new();
+    let zone = given::zone(&[(XMPP, 0, refused.addr()), (XMPPS, 0, service.server.addr())]);
+    let dns = DnsServer::start(zone.on(XMPPS, Rtype::SRV, Behaviour::Answer.late(LATE)));
+    let connection = service.connect(&[dns.addr()]).unwrap();
+    let expected = [(refused.addr().port(), "failed"), (service.server.port(), "connected")];
+    assert_eq!(outcomes(connection.report()), expected.map(|(port, outcome)| (port, outcome.to_owned())));
+    assert!(connection.report().attempts()[1].started >= LATE, "{}", connection.report());
+}

@@ -1,0 +1,134 @@
+//! Answers as large as a message can be, and far more records than a connect can use: the work stays bounded.
+
+use std::time::Duration;
+
+use xmpp_connect::{AnswerSource, Discovery, ErrorKind, LookupResult, TlsMode};
+
+#[cfg(target_os = "linux")]
+use crate::given::own_loopback;
+use crate::given::{DOMAIN, XMPP, XMPPS};
+use crate::setup::{Service, TRY_DELAY, asking, look_up, question_end, sorted_questions, source, took};
+use crate::support::{Behaviour, DnsServer, Rtype, Zone};
+
+/// `count` SRV records, a priority for each, the last one first.
+fn many(count: u16, target: impl Fn(u16) -> String) -> Zone {
+    (0..count)
+        .rev()
+        .fold(Zone::new(), |zone, number| zone.srv(XMPPS, number, 0, 10_000 + number, &target(number)))
+}
+
+fn assert_first_64(discovery: &Discovery, count: usize) {
+    let priorities = discovery.candidates().iter().map(|candidate| candidate.priority());
+    assert!(priorities.eq(0..64), "{discovery}");
+    let note = format!("{} candidates were left out: 64 are tried", count - 64);
+    assert_eq!(discovery.report().notes(), [note]);
+    assert_eq!(discovery.report().lookups()[0].result, LookupResult::Records(count));
+}
+
+// spec D12, H2, H6
+#[test]
+fn of_a_thousand_srv_records_the_first_64_in_order_are_tried_and_the_report_says_so() {
+    let dns = DnsServer::start(many(1_000, |_| "a.example".to_owned()));
+    let discovery = asking(&[dns.addr()]).build().unwrap().discover(DOMAIN).unwrap();
+    assert_first_64(&discovery, 1_000);
+}
+
+// spec D12, H2, H6
+#[test]
+fn an_answer_of_64_kib_comes_over_tcp() {
+    // 21 octets a record.
+    let dns = DnsServer::start(many(3_000, |_| "a".to_owned()));
+    let discovery = asking(&[dns.addr()]).build().unwrap().discover(DOMAIN).unwrap();
+    assert_first_64(&discovery, 3_000);
+    assert_eq!(source(&discovery.report().lookups()[0]), AnswerSource::Tcp(dns.addr()));
+}
+
+// spec H6
+#[test]
+fn one_record_among_five_thousand_of_another_type_is_found() {
+    let ballast = |mut message: Vec<u8>| {
+        // Owner `.`, a type for private use, class IN, no data.
+        let records = [0, 0xff, 1, 0, 1, 0, 0, 0, 0, 0, 0].repeat(5_000);
+        let start = question_end(&message);
+        message.splice(start..start, records);
+        message[6..8].copy_from_slice(&5_001_u16.to_be_bytes());
+        message
+    };
+    let zone = Zone::new().srv(XMPPS, 0, 0, 5223, "a.example");
+    let dns = DnsServer::start(zone.on(XMPPS, Rtype::SRV, Behaviour::Mangled(ballast)));
+    for over_tcp in [false, true] {
+        // Over UDP that is far more than was asked for, which is no reason to refuse it.
+        let lookup = look_up(asking(&[dns.addr()]).dns_over_tcp(over_tcp));
+        assert_eq!(lookup.result, LookupResult::Records(1));
+        assert!(took(&lookup) < TRY_DELAY, "{lookup}");
+    }
+}
+
+// spec D12
+#[test]
+fn a_thousand_targets_are_looked_up_group_by_group() {
+    let service = Service::new();
+    let target = |number| format!("t{number}.example");
+    let zone = many(1_000, target).srv(XMPP, 0, 0, 5222, ".").address("t1.example", "127.0.0.1");
+    // The first target has no addresses, and the second is the server.
+    let zone = zone.srv(XMPPS, 1, 0, service.server.port(), "t1.example");
+    let dns = DnsServer::start(zone);
+    let connection = service.connect(&[dns.addr()]).unwrap();
+    assert_eq!(connection.candidate().target(), "t1.example");
+    let questions = sorted_questions(&dns);
+    let of_targets = questions.iter().filter(|question| question.contains(".example "));
+    let highest = of_targets.clone().any(|question| question.starts_with("t3."));
+    assert!(of_targets.count() <= 6 && !highest, "{questions:?}");
+}
+
+// spec D12
+#[test]
+#[cfg(target_os = "linux")]
+fn a_thousand_dead_servers_cost_64_attempts() {
+    let service = Service::new();
+    let address = own_loopback(41).to_string();
+    let zone = many(1_000, |_| "dead.example".to_owned()).address("dead.example", &address);
+    let dns = DnsServer::start(zone);
+    let error = service.connect(&[dns.addr()]).unwrap_err();
+    let report = error.report().unwrap();
+    assert_eq!((report.attempts().len(), report.candidates().len()), (64, 64));
+    assert_eq!(report.notes(), ["936 candidates were left out: 64 are tried"]);
+    assert_eq!(dns.queries().iter().filter(|query| query.name == "dead.example").count(), 2);
+}
+
+// spec D12, H6
+#[test]
+#[cfg(target_os = "linux")]
+fn of_four_thousand_addresses_sixteen_are_tried() {
+    let service = Service::new();
+    let [_, second, third, _] = own_loopback(0).octets();
+    let address = |number: u16| {
+        let [high, low] = number.to_be_bytes();
+        format!("127.{second}.{}.{low}", third.wrapping_add(high))
+    };
+    let zone = (0..4_000).fold(Zone::new(), |zone, number| zone.address("many.example", &address(number)));
+    let dns = DnsServer::start(zone);
+    let connector = service.builder(&[dns.addr()]).build().unwrap();
+    let error = connector.connect_to(DOMAIN, "many.example", 10_000, TlsMode::Direct).unwrap_err();
+    let report = error.report().unwrap();
+    assert_eq!(report.attempts().len(), 16);
+    assert_eq!(report.notes(), ["3984 addresses of many.example were left out: 16 are tried"]);
+    let addresses = report.lookups().iter().find(|lookup| lookup.result != LookupResult::None).unwrap();
+    assert_eq!(addresses.result, LookupResult::Records(4_000));
+}
+
+// spec D12
+#[test]
+fn no_more_than_sixteen_questions_are_out_at_once() {
+    let targets = (0..64).map(|number| format!("t{number}.example"));
+    let silence = |zone: Zone, target: &String| {
+        let zone = zone.srv(XMPPS, 0, 0, 5223, target).on(target, Rtype::A, Behaviour::Silence);
+        zone.on(target, Rtype::AAAA, Behaviour::Silence)
+    };
+    let dns = DnsServer::start(targets.collect::<Vec<_>>().iter().fold(Zone::new(), silence));
+    // Before any is sent again.
+    let connector = asking(&[dns.addr()]).timeout(Duration::from_millis(900)).build().unwrap();
+    assert_eq!(connector.connect(DOMAIN).unwrap_err().kind(), ErrorKind::TimedOut);
+    let of_targets = sorted_questions(&dns).into_iter().filter(|question| question.starts_with('t'));
+    assert_eq!(of_targets.count(), 16);
+}
