@@ -70,6 +70,8 @@ pub use connector::{Connector, Discovery};
 pub use dial::addresses::AddressFamily;
 pub use dial::{AttemptError, Stage};
 pub use discovery::{Candidate, Origin, Policy};
+#[cfg(feature = "hickory")]
+pub use dns::hickory::HickoryResolver;
 pub use dns::resolver::{Answers, Resolver};
 pub use dns::{Answer, AnswerSource, LookupError, LookupFacts, Question, Record, RecordKind, SrvRecord};
 pub use domain::{Domain, InvalidDomain};

@@ -3,6 +3,8 @@
 pub(crate) mod cache;
 pub(crate) mod config;
 mod health;
+#[cfg(feature = "hickory")]
+pub(crate) mod hickory;
 mod hosts;
 mod lookup;
 pub(crate) mod lookups;
@@ -17,6 +19,8 @@ mod tcp;
 #[cfg(test)]
 mod testing;
 mod udp;
+#[cfg(windows)]
+pub(crate) mod windows;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};

@@ -103,16 +103,17 @@ impl State {
     fn current_config(&mut self, path: &Path) -> (Result<Arc<ResolverConfig>, LookupError>, Change) {
         // The stamp is taken before the text: what changes in between is seen the next time.
         let stamp = Stamp::of(path);
-        let change = match &self.config {
-            Some(read) if read.stamp == stamp => {
-                if read.result.is_ok() {
-                    return (read.result.clone(), Change::Unchanged);
-                }
-                Change::Unchanged
+        if let Some(read) = self.config.as_ref().filter(|read| read.stamp == stamp) {
+            // Where there is no file, nothing tells whether what stands for it has changed: it is asked again.
+            if read.result.is_ok() && stamp.is_some() {
+                return (read.result.clone(), Change::Unchanged);
             }
-            Some(_) | None => Change::Changed,
-        };
+        }
         let result = read_config(path);
+        let is_same =
+            |read: &ReadConfig| read.stamp == stamp && (read.result.is_err() || read.result == result);
+        let change =
+            if self.config.as_ref().is_some_and(is_same) { Change::Unchanged } else { Change::Changed };
         self.config = Some(ReadConfig { stamp, result: result.clone() });
         (result, change)
     }
@@ -133,6 +134,10 @@ impl State {
 }
 
 fn read_config(path: &Path) -> Result<Arc<ResolverConfig>, LookupError> {
+    #[cfg(windows)]
+    if !path.exists() {
+        return super::windows::read_config().map(Arc::new);
+    }
     let text = fs::read(path).map_err(|error| {
         let path = path.display();
         LookupError::new(format!(

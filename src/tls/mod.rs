@@ -122,7 +122,7 @@ fn server_name(domain: &Domain) -> Result<ServerName<'static>, rustls::Error> {
 
 /// A configuration with the verification of webpki. Never `ClientConfig::builder()`: it panics where two providers are
 /// compiled in.
-fn verifying_config(trust: Trust) -> Result<ClientConfig, TlsSetupError> {
+pub(crate) fn verifying_config(trust: Trust) -> Result<ClientConfig, TlsSetupError> {
     let provider = provider().ok_or(TlsSetupError::NoProvider)?;
     let roots = Arc::new(roots(trust)?);
     let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))

@@ -104,6 +104,7 @@ fn the_hosts_file_goes_before_what_a_server_adds_unasked() {
     let owner = "_xmpp-client._tcp.example.org";
     let server = udp_answering(move |query| {
         let response = Response::to(query).answer(srv(owner, 60, 5222, "host.example"));
+        let response = response.answer(srv(owner, 60, 5222, "other.example"));
         let response = response.additional(address("host.example", 60, "192.0.2.1"));
         response.additional(address("other.example", 60, "192.0.2.2")).octets()
     });

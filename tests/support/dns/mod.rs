@@ -120,10 +120,13 @@ fn question(name: &str, kind: Rtype) -> String {
     format!("{name} {kind}")
 }
 
-/// A name in lower case without its last dot.
+/// A name in lower case without its last dot; the root is `.`.
 fn written(name: &impl ToString) -> String {
     let name = name.to_string().to_ascii_lowercase();
-    name.strip_suffix('.').unwrap_or(&name).to_owned()
+    match name.strip_suffix('.').unwrap_or(&name) {
+        "" => ".".to_owned(),
+        name => name.to_owned(),
+    }
 }
 
 /// The same port for both: the kernel chooses one for TCP, and UDP takes it, or the next is tried.

@@ -1,0 +1,58 @@
+//! The thread of the resolver: when it starts, when it ends, and that nothing waits for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use xmpp_connect::{Connector, HickoryResolver, Resolver};
+
+use super::support::{Behaviour, DnsServer, Zone};
+use super::{DIRECT, SOON, builder, candidates, timed};
+
+// spec H5
+#[test]
+fn dropping_the_resolver_ends_a_lookup_that_hangs() {
+    let silent = DnsServer::start(Zone::new().on_everything(Behaviour::Silence));
+    let resolver: Arc<dyn Resolver> = Arc::new(HickoryResolver::new([silent.addr()]));
+    let limit = Duration::from_millis(50);
+    let connector =
+        Connector::builder().resolver(Arc::clone(&resolver)).lookup_timeout(limit).build().unwrap();
+    connector.connect("example.org").unwrap_err();
+    drop(connector);
+    let ((), time) = timed(|| drop(resolver));
+    assert!(time < Duration::from_secs(2), "hickory waits for 5 s: {time:?}");
+}
+
+// spec D5, H5
+#[test]
+fn a_lookup_that_nobody_waits_for_ends() {
+    let silent = DnsServer::start(Zone::new().on_everything(Behaviour::Silence));
+    let connector = builder(&[silent.addr()]).lookup_timeout(Duration::from_millis(50)).build().unwrap();
+    connector.connect("example.org").unwrap_err();
+    // hickory sends a question again after a third of a second at the latest, twelve times in 5 s for four questions.
+    silent.wait_queries(4);
+    std::thread::sleep(Duration::from_millis(800));
+    let before = silent.queries().len();
+    std::thread::sleep(Duration::from_millis(1_500));
+    assert_eq!(silent.queries().len(), before, "{:?}", silent.questions());
+}
+
+// spec H5
+#[test]
+fn one_resolver_serves_connectors_in_several_threads() {
+    let server = DnsServer::start(Zone::new().srv(DIRECT, 5, 0, 5223, "one.example.org"));
+    let resolver: Arc<dyn Resolver> = Arc::new(HickoryResolver::new([server.addr()]));
+    let (found, time) = timed(|| {
+        std::thread::scope(|scope| {
+            let ask = || {
+                let connector = Connector::builder().resolver(Arc::clone(&resolver)).build().unwrap();
+                let discoveries = (0..20).map(|_| connector.discover("example.org").unwrap());
+                discoveries.map(|discovery| candidates(discovery.report())).collect::<Vec<_>>()
+            };
+            let threads = (0..4).map(|_| scope.spawn(ask)).collect::<Vec<_>>();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+        })
+    });
+    assert_eq!(found.len(), 80);
+    assert!(found.iter().all(|found| found == &["direct TLS one.example.org:5223"]), "{found:?}");
+    assert!(time < SOON, "{time:?}");
+}
