@@ -76,11 +76,12 @@ impl<'a> Wait<'a> {
     /// What `poll` gives, lack of memory for one.
     pub(crate) fn wait(mut self) -> io::Result<Ready> {
         let timeout = self.until.remaining(now()).unwrap_or(LONGEST_POLL).min(LONGEST_POLL);
-        let timeout = Timespec::try_from(timeout).map_err(io::Error::other)?;
-        if cfg!(windows) && self.sockets.is_empty() {
-            // WSAPoll refuses an empty list. There is always a socket or a time that is over, so come round.
+        #[cfg(windows)]
+        if self.sockets.is_empty() {
+            sleep(timeout);
             return Ok(Ready(Vec::new()));
         }
+        let timeout = Timespec::try_from(timeout).map_err(io::Error::other)?;
         match poll(&mut self.sockets, Some(&timeout)) {
             Ok(_) => {}
             Err(rustix::io::Errno::INTR) => return Ok(Ready(Vec::new())),
@@ -89,6 +90,13 @@ impl<'a> Wait<'a> {
         let ready = self.sockets.iter().zip(&self.tokens).filter(|(socket, _)| !socket.revents().is_empty());
         Ok(Ready(ready.map(|(_, token)| *token).collect()))
     }
+}
+
+/// WSAPoll refuses an empty list.
+#[cfg(windows)]
+#[expect(clippy::disallowed_methods, reason = "only time is waited for")]
+fn sleep(timeout: Duration) {
+    std::thread::sleep(timeout);
 }
 
 /// What was ready when the wait ended.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use xmpp_connect::{ConnectorBuilder, TlsMode};
+use xmpp_connect::{Connector, ConnectorBuilder, ErrorKind, TlsMode};
 
 use super::{connect, connect_with, given};
 
@@ -44,4 +44,18 @@ fn every_keep_alive_time_is_one_that_the_system_takes() {
         assert_eq!(socket2::SockRef::from(&connection).keepalive().unwrap(), idle != Duration::MAX);
         drop(connection);
     }
+}
+
+// spec D11
+#[test]
+#[cfg(target_os = "linux")]
+fn the_interface_can_be_chosen_and_one_that_is_not_there_fails_the_attempts() {
+    let options = |builder: ConnectorBuilder| builder.interface("lo");
+    let (connection, _server) = connect_with(TlsMode::Direct, &[], |tls| tls, options);
+    assert_eq!(socket2::SockRef::from(&connection).device().unwrap().as_deref(), Some(b"lo".as_slice()));
+
+    let connector = Connector::builder().interface("no-such-if").build().unwrap();
+    let error = connector.connect_to("example.org", "127.0.0.1", 5223, TlsMode::Direct).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Attempts);
+    assert!(given::chain(&error).contains("No such device"), "{error:?}");
 }
