@@ -135,7 +135,10 @@ pub(crate) fn verifying_config(trust: Trust) -> Result<ClientConfig, TlsSetupErr
 }
 
 /// The process default, else ring, else aws-lc-rs.
-#[expect(clippy::unnecessary_wraps, reason = "without a provider feature there is none")]
+#[cfg_attr(
+    any(feature = "ring", feature = "aws-lc-rs"),
+    expect(clippy::unnecessary_wraps, reason = "without a provider feature there is none")
+)]
 fn provider() -> Option<Arc<CryptoProvider>> {
     if let Some(provider) = CryptoProvider::get_default() {
         return Some(Arc::clone(provider));
