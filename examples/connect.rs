@@ -6,8 +6,6 @@
 //! cargo run --example connect -- --help
 //! ```
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program for the command line")]
-
 use std::process::ExitCode;
 
 use xmpp_connect::{Connection, Connector, Discovery, Domain, Error};

@@ -1,4 +1,4 @@
-//! The least program: connects to the domain on the command line and says how.
+//! The smallest program: connects to the domain on the command line and says how.
 //!
 //! ```text
 //! cargo run --example minimal -- example.org
@@ -8,8 +8,7 @@ use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let Some(domain) = std::env::args().nth(1) else {
-        println!("usage: minimal DOMAIN");
-        return Ok(());
+        return Err("usage: minimal DOMAIN".into());
     };
     let connection = xmpp_connect::connect(domain)?;
     println!("{}", connection.report());

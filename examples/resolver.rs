@@ -4,8 +4,6 @@
 //! cargo run --example resolver
 //! ```
 
-#![allow(clippy::print_stdout, reason = "it is a program for the command line")]
-
 use xmpp_connect::{Answer, Answers, Connector, Error, Question, Record, RecordKind, Resolver, SrvRecord};
 
 #[derive(Debug)]

@@ -125,14 +125,16 @@ impl ConnectorBuilder {
     }
 
     /// How long an attempt that makes no progress is waited for before the next one of the same priority starts beside it
-    /// (RFC 8305 section 5). `Duration::MAX`: only when it has failed. Default: 250 ms.
+    /// (RFC 8305 section 5). After a completed stage it is twice that stage's time where that is longer, at most 2 s.
+    /// `Duration::MAX`: only when it has failed. Default: 250 ms.
     pub fn attempt_delay(mut self, delay: Duration) -> Self {
         self.pace.attempt_delay = delay;
         self
     }
 
     /// How long attempts that make no progress are waited for before the next priority starts. `Duration::MAX`: strictly
-    /// one priority after the other, as RFC 2782 has it. Default: 1 s.
+    /// one priority after the other, as RFC 2782 has it. Where the next priority's server is a host that is being tried
+    /// already, behind another port, [`attempt_delay`](Self::attempt_delay) is enough. Default: 1 s.
     pub fn priority_delay(mut self, delay: Duration) -> Self {
         self.pace.group_delay = delay;
         self
@@ -156,7 +158,8 @@ impl ConnectorBuilder {
         self
     }
 
-    /// After how long an idle connection is probed (TCP keep-alive), in whole seconds from 1 to 32,767. Default: never.
+    /// After how long an idle connection is probed (TCP keep-alive), rounded up to whole seconds, at most
+    /// 32,767; `Duration::MAX` is never. Default: never.
     pub fn keep_alive(mut self, idle: Duration) -> Self {
         self.socket.keep_alive = Some(idle);
         self
@@ -207,7 +210,7 @@ impl ConnectorBuilder {
     }
 
     /// Whether the AD bit of the given name servers is believed, by which they say that DNSSEC proved an answer (RFC 6840
-    /// section 5.7): only with servers and a way to them that are trusted. For the system's name servers resolv.conf says
+    /// section 5.8): only with servers and a way to them that are trusted. For the system's name servers resolv.conf says
     /// so, by its option `trust-ad`. Default: false.
     pub fn trust_ad(mut self, trust: bool) -> Self {
         self.validation = if trust { Validation::Trusted } else { Validation::Untrusted };
@@ -238,7 +241,7 @@ impl ConnectorBuilder {
     /// # Errors
     /// [`ErrorKind::Configuration`]: a limit or delay of zero, an empty list of name servers, name servers and a resolver
     /// both, options for given name servers without any, an interface where none can be chosen, a source address of a family that is not used, roots beside a `ClientConfig`, no roots, no
-    /// cryptography, or a root certificate that is none.
+    /// cryptography, or a root certificate that cannot be read.
     pub fn build(self) -> Result<Connector, Error> {
         self.check_times()?;
         let has_roots = self.tls.trust.only_given || !self.tls.trust.given.is_empty();

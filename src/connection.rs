@@ -15,7 +15,7 @@ use crate::service::TlsMode;
 use crate::tls::{CipherSuite, ProtocolVersion};
 use crate::wait::{self, Interest, Token, Wait};
 
-/// How long a close waits for that of the far end.
+/// How long a close waits for its last bytes to leave, and then for that of the far end.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A secured connection to an XMPP server of the domain that was asked for. Nothing has been sent over TLS yet: the
@@ -92,13 +92,13 @@ impl Connection {
         self.candidate.tls()
     }
 
-    /// The version of TLS.
+    /// The version of TLS; known after every handshake.
     #[must_use]
     pub fn protocol_version(&self) -> Option<ProtocolVersion> {
         self.stream.conn.protocol_version().map(ProtocolVersion::new)
     }
 
-    /// The cipher suite.
+    /// The cipher suite; known after every handshake.
     #[must_use]
     pub fn cipher_suite(&self) -> Option<CipherSuite> {
         self.stream.conn.negotiated_cipher_suite().map(|suite| CipherSuite::new(suite.suite()))
@@ -146,7 +146,8 @@ impl Connection {
     /// Makes reads and writes give [`ErrorKind::WouldBlock`] instead of waiting, for callers with a loop of their own; the
     /// timeouts have no effect then.
     ///
-    /// TLS may have to send when the caller reads, and what a write has taken may not have left: while
+    /// Read until [`ErrorKind::WouldBlock`] before waiting for the socket: bytes that are decrypted already do not make it
+    /// readable. TLS may have to send when the caller reads, and what a write has taken may not have left: while
     /// [`wants_write`](Self::wants_write), wait for the socket to be writable too and call `flush`.
     pub fn set_nonblocking(&mut self, nonblocking: bool) {
         self.mode = if nonblocking { Mode::Nonblocking } else { Mode::Blocking };
@@ -161,21 +162,25 @@ impl Connection {
     /// Says goodbye in TLS (close_notify, RFC 8446 section 6.1), so that the far end knows that nothing was cut off, and
     /// closes the connection. End the XMPP stream first (RFC 6120 section 4.4).
     ///
-    /// It waits for the far end to close too, for one second at most; not at all after
-    /// [`set_nonblocking`](Self::set_nonblocking).
+    /// It waits for its last bytes to leave and for the far end to close too, for one second each at most; not at all
+    /// after [`set_nonblocking`](Self::set_nonblocking).
     ///
     /// # Errors
     /// What sending gives; the connection is closed all the same.
     pub fn close(mut self) -> io::Result<()> {
         self.stream.conn.send_close_notify();
-        self.flush()?;
-        self.stream.sock.shutdown(std::net::Shutdown::Write)?;
+        self.send(self.write_deadline().min(Deadline::after(wait::now(), FAREWELL)))?;
+        match self.stream.sock.shutdown(std::net::Shutdown::Write) {
+            // The far end was faster.
+            Err(error) if error.kind() == ErrorKind::NotConnected => return Ok(()),
+            result => result?,
+        }
         self.drop_what_comes();
         Ok(())
     }
 
     /// Gives the stream, what had been read ahead, and the report. The socket blocks, unless
-    /// [`set_nonblocking`](Self::set_nonblocking) was called.
+    /// [`set_nonblocking`](Self::set_nonblocking) was called; the timeouts do not go with it.
     ///
     /// # Errors
     /// What the operating system says when the socket is made to block.
@@ -281,7 +286,7 @@ impl Read for Connection {
                 result => return result,
             }
             in_time(deadline)?;
-            // Answers of TLS itself, key updates for one, and what a write has left. A read never waits for them alone, and
+            // Answers of TLS itself, key updates for example, and what a write has left. A read never waits for them alone, and
             // what is wrong with sending the next write says.
             let interest = match self.send_some() {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => Interest::Both,

@@ -83,7 +83,7 @@ impl Connector {
     /// certificate stay those of `domain`. The [`Policy`] does not apply.
     ///
     /// # Errors
-    /// As [`connect`](Self::connect); [`ErrorKind::InvalidDomain`] also for a host that is none,
+    /// As [`connect`](Self::connect); [`ErrorKind::InvalidDomain`] also for a host that is neither a name nor an address,
     /// [`ErrorKind::Configuration`] for port 0.
     pub fn connect_to<D>(&self, domain: D, host: &str, port: u16, tls: TlsMode) -> Result<Connection, Error>
     where
@@ -104,7 +104,7 @@ impl Connector {
     /// (RFC 6120 section 4.9.3.19). Stream header, SNI and certificate stay those of `domain`.
     ///
     /// # Errors
-    /// As [`connect`](Self::connect); [`ErrorKind::InvalidDomain`] also for a host that is none.
+    /// As [`connect`](Self::connect); [`ErrorKind::InvalidDomain`] also for a host that is neither a name nor an address.
     pub fn connect_by<D>(&self, domain: D, host: &str) -> Result<Connection, Error>
     where
         D: TryInto<Domain>,
@@ -132,7 +132,8 @@ impl Connector {
     }
 
     /// Secures a TCP connection that the caller has opened, through a proxy or a tunnel for instance: the same STARTTLS
-    /// negotiation, verification, limits and report, and no question to the DNS.
+    /// negotiation, verification, limits and report, and no question to the DNS. The policy does not apply. The socket is made
+    /// non-blocking and gets TCP_NODELAY.
     ///
     /// # Errors
     /// As [`connect`](Self::connect).

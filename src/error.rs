@@ -42,7 +42,7 @@ pub enum ErrorKind {
     Lookup,
     /// Servers are known, and none could be reached. Try again later.
     Attempts,
-    /// Every server that was reached showed a certificate that is not good for the domain.
+    /// Every attempt failed because the certificate is not good for the domain.
     Untrusted,
     /// The total time limit was over.
     TimedOut,

@@ -106,9 +106,10 @@ pub struct LookupReport {
     pub asked: Duration,
     /// When the answer came, or it was given up; `None` when it was not waited for.
     pub answered: Option<Duration>,
-    /// How the answer came about; `None` without an answer.
+    /// How the answer came about, or how far the question had come; `None` where nothing is known.
     pub facts: Option<LookupFacts>,
-    /// Whether DNSSEC proved the answer, by the word of a name server that the configuration trusts (`trust-ad`).
+    /// Whether DNSSEC proved the answer, by the word of a name server that the configuration trusts (`trust-ad`),
+    /// or of the given resolver.
     pub authenticated: bool,
 }
 

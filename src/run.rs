@@ -62,8 +62,8 @@ impl Run<'_> {
                     Order::Finished(outcome) => return end(outcome, attempts, &mut lookups),
                 }
             }
-            if random.has_failed() {
-                plan.handle_system_failure(no_random_numbers());
+            if let Some(error) = system_failure(&mut lookups, &random) {
+                plan.handle_system_failure(error);
                 continue;
             }
             let mut wait = Wait::until(plan.wake_at(now).min(lookups.wake_at()));
@@ -98,6 +98,14 @@ impl Run<'_> {
             }
         }
     }
+}
+
+/// What this machine lacks to go on.
+fn system_failure(lookups: &mut Lookups<'_>, random: &Random) -> Option<Error> {
+    if let Some(error) = lookups.take_exhaustion() {
+        return Some(Error::system("this machine has no more sockets", error));
+    }
+    random.has_failed().then(no_random_numbers)
 }
 
 /// Without random numbers neither DNS answers can be told from forged ones, nor the order be drawn.

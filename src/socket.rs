@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 /// The options of the sockets of a connector.
@@ -78,6 +79,16 @@ pub(crate) fn connected(stream: &TcpStream) -> io::Result<bool> {
     }
 }
 
+/// Whether this machine has run out of sockets or of memory for them, so that no other server can do better.
+pub(crate) fn is_exhaustion(error: &io::Error) -> bool {
+    let is = |errno: Errno| error.raw_os_error() == Some(errno.raw_os_error());
+    #[cfg(unix)]
+    if is(Errno::NFILE) {
+        return true;
+    }
+    error.kind() == io::ErrorKind::OutOfMemory || is(Errno::MFILE) || is(Errno::NOBUFS)
+}
+
 /// Whether sockets can be bound to an interface here.
 pub(crate) const CAN_BIND_TO_INTERFACE: bool = cfg!(any(target_os = "android", target_os = "linux"));
 
@@ -93,7 +104,7 @@ fn bind_to(_: &Socket, _: &str) -> io::Result<()> {
 
 fn is_in_progress(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
-        || error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error())
+        || error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error())
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ pub(crate) fn object(domain: &str, service: &Service, outcome: &Outcome) -> Valu
     json!({
         "domain": domain,
         "service": service.to_string(),
-        "lookups": list(|report| report.lookups().iter().map(lookup).collect()),
+        "lookups": list(|report| report.lookups().iter().map(|lookup| lookup_of(report, lookup)).collect()),
         "candidates": list(|report| report.candidates().iter().map(candidate).collect()),
         "attempts": list(|report| report.attempts().iter().map(attempt).collect()),
         "notes": report.map(|report| report.notes().to_vec()).unwrap_or_default(),
@@ -36,7 +36,7 @@ pub(crate) fn object(domain: &str, service: &Service, outcome: &Outcome) -> Valu
     })
 }
 
-fn lookup(lookup: &LookupReport) -> Value {
+fn lookup_of(report: &Report, lookup: &LookupReport) -> Value {
     let source = lookup.facts.as_ref().map(|facts| match facts.source {
         AnswerSource::Udp(server) => json!({ "server": server, "transport": "udp" }),
         AnswerSource::Tcp(server) => json!({ "server": server, "transport": "tcp" }),
@@ -48,7 +48,7 @@ fn lookup(lookup: &LookupReport) -> Value {
     json!({
         "question": lookup.question.to_string(),
         "result": lookup.result.to_string(),
-        "ms": lookup.answered.map(milliseconds),
+        "ms": milliseconds(lookup.answered.unwrap_or_else(|| report.elapsed())),
         "asked_ms": milliseconds(lookup.asked),
         "source": source,
         "tries": lookup.facts.as_ref().map(|facts| facts.tries),

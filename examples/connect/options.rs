@@ -129,8 +129,10 @@ fn check(given: Given) -> Result<Options, String> {
         (Some(_), None, false) => return Err("--to needs --tls direct or --tls starttls".to_owned()),
         (None, Some(_), _) => return Err("--tls goes with --to".to_owned()),
     };
-    if given.domain.is_none() && (matches!(way, Way::To { .. }) || !given.nameservers.is_empty()) {
-        return Err("--to and --nameserver need a DOMAIN".to_owned());
+    if given.domain.is_none()
+        && (matches!(way, Way::To { .. }) || !given.nameservers.is_empty() || !given.roots.is_empty())
+    {
+        return Err("--to, --nameserver and --ca need a DOMAIN".to_owned());
     }
     Ok(Options {
         domain: given.domain,

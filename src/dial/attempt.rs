@@ -28,7 +28,7 @@ pub(crate) struct Dialer<'a> {
     pub(crate) pipelining: bool,
 }
 
-/// A connection that is up and verified. It does not block yet.
+/// A connection that is up and verified. Its socket does not block.
 #[derive(Debug)]
 pub(crate) struct Verified {
     pub(crate) tcp: TcpStream,
@@ -120,7 +120,9 @@ impl<'a> Attempts<'a> {
     pub(crate) fn advance(&mut self, ready: &Ready) -> Vec<(AttemptId, AttemptEvent)> {
         let mut events = Vec::new();
         for mut attempt in std::mem::take(&mut self.list) {
-            if !ready.contains(Token::Attempt(attempt.id.0)) {
+            // Windows does not always tell of a connect that has failed: it is looked for at every turn.
+            let is_looked_for = cfg!(windows) && matches!(attempt.state, State::Connecting);
+            if !is_looked_for && !ready.contains(Token::Attempt(attempt.id.0)) {
                 self.list.push(attempt);
                 continue;
             }
@@ -223,22 +225,29 @@ fn negotiate(
     unsent: &mut Vec<u8>,
 ) -> Result<Progress, AttemptError> {
     let mut buffer = [0; 4096];
+    // Told only when the far end has not said why before it closed.
+    let mut failed = None;
     for _ in 0..READS_A_TURN {
         while !unsent.is_empty() {
             match tcp.write(unsent) {
+                Ok(0) => break,
                 Ok(sent) => drop(unsent.drain(..sent)),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // The far end may have said why before it closed.
-                Err(_) => unsent.clear(),
+                Err(error) => {
+                    failed = Some(error);
+                    unsent.clear();
+                }
             }
         }
         let read = match tcp.read(&mut buffer) {
             Ok(0) => return Err(AttemptError::negotiation(negotiation.handle_end())),
             Ok(read) => buffer.get(..read).unwrap_or_default(),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Progress::More),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                return failed.map_or(Ok(Progress::More), |error| Err(AttemptError::io(error)));
+            }
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => return Err(AttemptError::io(error)),
+            Err(error) => return Err(AttemptError::io(failed.unwrap_or(error))),
         };
         match negotiation.handle_bytes(read).map_err(AttemptError::negotiation)? {
             Progress::More => unsent.extend(negotiation.output().unwrap_or_default()),
@@ -248,7 +257,7 @@ fn negotiate(
             }
         }
     }
-    Ok(Progress::More)
+    failed.map_or(Ok(Progress::More), |error| Err(AttemptError::io(error)))
 }
 
 /// What has arrived before our ClientHello leaves was not sent over TLS. It is read here and never by TLS.

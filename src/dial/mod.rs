@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::service::TlsMode;
+use crate::socket;
 use crate::starttls::{NegotiationError, Step};
 
 pub(crate) mod addresses;
@@ -137,13 +138,7 @@ impl AttemptError {
 
     /// Whether this machine has run out of sockets or memory for them, so that no other server can do better.
     pub(crate) fn is_exhaustion(&self) -> bool {
-        const EMFILE: i32 = 24;
-        const ENFILE: i32 = 23;
-        self.io_error().is_some_and(|error| {
-            error.kind() == io::ErrorKind::OutOfMemory
-                || cfg!(unix) && matches!(error.raw_os_error(), Some(EMFILE | ENFILE))
-                || error.raw_os_error() == Some(rustix::io::Errno::NOBUFS.raw_os_error())
-        })
+        self.io_error().is_some_and(socket::is_exhaustion)
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Stage;
 use super::addresses::AddressFamily;
 
-/// "The recommended value for a default Connection Attempt Delay is 250 milliseconds" (RFC 8305 section 5).
+/// "One recommended value for a default delay is 250 milliseconds" (RFC 8305 section 5).
 pub(crate) const CONNECTION_ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 /// A stage that took long promises another that takes long: the delay grows with it, up to this. RFC 8305 section 5 has
 /// the same bound: "the Connection Attempt Delay [...] SHOULD have an upper bound, referred to as the Maximum Connection

@@ -23,7 +23,7 @@ pub enum Policy {
     DirectOnly,
     /// All STARTTLS candidates first, otherwise as published.
     PreferStartTls,
-    /// STARTTLS and nothing else.
+    /// STARTTLS and nothing else; without `_xmpp` records the domain itself is tried.
     StartTlsOnly,
 }
 

@@ -10,7 +10,7 @@ pub(crate) type Below<'a> = &'a mut dyn FnMut(u64) -> u64;
 
 /// Puts candidates into the order in which they are to be tried.
 ///
-/// "Whereas priority is strict, weight is a share": the draw is made over both kinds of TLS together (XEP-0368 section 2,
+/// The draw is made over both kinds of TLS together (XEP-0368 section 2,
 /// rule 1); a policy that prefers one kind then brings it to the front and changes nothing else.
 pub(crate) fn order(mut candidates: Vec<Candidate>, policy: Policy, below: Below<'_>) -> Vec<Candidate> {
     candidates.sort_by_key(Candidate::priority);
@@ -47,7 +47,7 @@ impl Group {
 /// With S the sum of the weights left: a record of weight w is next with probability w/S; while records of weight 0
 /// are left, one of them is next with probability 1/(S+1), and a record of weight w with w/(S+1).
 ///
-/// RFC 2782, "Weight": records of weight 0 "should have a very small chance of being selected before" others. Its literal
+/// RFC 2782, "Weight": records of weight 0 "should have a very small chance of being selected". Its literal
 /// recipe, a number from 0 to the sum inclusive against running sums in a fixed order, gives weights {1,1} the shares
 /// 67/33; this draw is exact.
 fn draw(weights: &[u16], below: Below<'_>) -> Vec<usize> {

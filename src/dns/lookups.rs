@@ -1,5 +1,6 @@
 //! The lookups of one connect, by the built-in stub resolver or by the caller's resolver.
 
+use std::io;
 use std::time::Instant;
 
 use super::resolver;
@@ -61,6 +62,14 @@ impl Lookups<'_> {
             Self::Stub { lookups: Some(lookups), .. } => lookups.advance(ready, now),
             // Its answers come without our doing.
             Self::Stub { lookups: None, .. } | Self::Resolver(_) => {}
+        }
+    }
+
+    /// That this machine has run out of sockets to ask with, told once.
+    pub(crate) fn take_exhaustion(&mut self) -> Option<io::Error> {
+        match self {
+            Self::Stub { lookups, .. } => lookups.as_mut()?.take_exhaustion(),
+            Self::Resolver(_) => None,
         }
     }
 

@@ -132,7 +132,7 @@ impl Answer {
         Self { no_such_name: true, ..Self::default() }
     }
 
-    /// How long the answer may be kept. Default: not at all.
+    /// How long the answer may be kept. Default: not at all. The built-in cache never keeps answers of a caller's resolver.
     #[must_use]
     pub fn with_time_to_live(mut self, time_to_live: Duration) -> Self {
         self.time_to_live = Some(time_to_live);

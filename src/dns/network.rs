@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
@@ -13,6 +14,7 @@ use crate::dns::shared::Shared;
 use crate::dns::tcp::{Connection, Pending};
 use crate::dns::udp::UdpTry;
 use crate::dns::{LookupError, Question, Random};
+use crate::socket;
 use crate::wait::Wait;
 
 /// The longest DNS message, over UDP and TCP (RFC 1035 section 4.2.2).
@@ -26,6 +28,7 @@ pub(crate) struct Network {
     pub(crate) buffer: Vec<u8>,
     shared: Arc<Shared>,
     random: Random,
+    exhaustion: Option<io::Error>,
     last_number: usize,
     refuses_edns: HashSet<SocketAddr>,
     connections: Vec<Connection>,
@@ -39,6 +42,7 @@ impl Network {
             buffer: vec![0; LONGEST_MESSAGE],
             shared,
             random,
+            exhaustion: None,
             last_number: 0,
             refuses_edns: HashSet::new(),
             connections: Vec::new(),
@@ -89,7 +93,7 @@ impl Network {
     ) -> Result<UdpTry, LookupError> {
         let query = self.query(server, self.random_id(), question)?;
         let token = self.fresh_number();
-        UdpTry::send(token, attempt, server, query).map_err(|error| LookupError::new(error.to_string()))
+        UdpTry::send(token, attempt, server, query).map_err(|error| self.note_failure(error))
     }
 
     /// Asks `server` over TCP, over the connection that is open already if there is one. Returns how often the question
@@ -180,10 +184,23 @@ impl Network {
 
     fn open(&mut self, server: SocketAddr) -> Result<usize, LookupError> {
         let token = self.fresh_number();
-        let connection =
-            Connection::open(token, server).map_err(|error| LookupError::new(error.to_string()))?;
+        let connection = Connection::open(token, server).map_err(|error| self.note_failure(error))?;
         self.connections.push(connection);
         Ok(self.connections.len() - 1)
+    }
+
+    /// A socket cannot be had. When that is for want of descriptors, no other server can be asked either.
+    fn note_failure(&mut self, error: io::Error) -> LookupError {
+        let why = LookupError::new(error.to_string());
+        if socket::is_exhaustion(&error) {
+            self.exhaustion = Some(error);
+        }
+        why
+    }
+
+    /// That this machine has run out of sockets, told once.
+    pub(crate) fn take_exhaustion(&mut self) -> Option<io::Error> {
+        self.exhaustion.take()
     }
 
     fn query(&self, server: SocketAddr, id: u16, question: &Question) -> Result<Query, LookupError> {

@@ -142,6 +142,11 @@ impl Lookups {
         self.network.close_idle();
     }
 
+    /// That this machine has run out of sockets to ask with, told once.
+    pub(crate) fn take_exhaustion(&mut self) -> Option<std::io::Error> {
+        self.network.take_exhaustion()
+    }
+
     /// The next result.
     pub(crate) fn take(&mut self) -> Option<Finished> {
         self.done.pop_front()

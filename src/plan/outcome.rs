@@ -221,7 +221,7 @@ impl Plan {
         self.race.attempts().iter().find_map(error_of).cloned()
     }
 
-    /// How many attempts there were, and where the first one ended: `2 attempts failed, the first at … in TLS`.
+    /// How many attempts there were, and where the first one ended: `2 attempts, the first at … came as far as TLS`.
     fn tally(&self) -> String {
         let attempts = self.race.attempts();
         let Some(first) =

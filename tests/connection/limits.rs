@@ -128,3 +128,18 @@ fn a_read_does_not_wait_for_what_could_not_be_written() {
     assert_eq!(&hello, b"hello");
     end.open();
 }
+
+// spec G4, D5
+#[test]
+fn close_does_not_wait_for_ever_for_a_peer_that_does_not_read() {
+    let read = Latch::new();
+    let (mut connection, _server) = connect(&[Step::Wait(read.clone())]);
+    connection.set_write_timeout(Some(LIMIT)).unwrap();
+    let bytes = bytes(64 << 10);
+    while connection.write(&bytes).is_ok() {}
+    connection.set_write_timeout(None).unwrap();
+    let started = Instant::now();
+    assert_eq!(connection.close().unwrap_err().kind(), ErrorKind::TimedOut);
+    assert!(started.elapsed() < Duration::from_secs(1) + ROOM, "{:?}", started.elapsed());
+    read.open();
+}

@@ -1,0 +1,31 @@
+//! No more file descriptors. A binary of its own, with a single test, since the whole process has none then.
+
+#![cfg(target_os = "linux")]
+
+use std::fs::File;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use xmpp_connect::{Connector, ErrorKind, TlsMode};
+
+// spec D12
+#[test]
+fn without_descriptors_the_connect_ends_with_that_error_and_not_with_the_servers_fault() {
+    let connector = Connector::builder().nameservers(["127.0.0.1:9".parse().unwrap()]).build().unwrap();
+    let limit = Rlimit { current: Some(64), maximum: getrlimit(Resource::Nofile).maximum };
+    setrlimit(Resource::Nofile, limit).unwrap();
+    let mut taken = Vec::new();
+    while let Ok(file) = File::open("/dev/null") {
+        taken.push(file);
+    }
+    let looked_up = connector.connect("example.org").unwrap_err();
+    let dialled = connector.connect_to("example.org", "127.0.0.1", 5222, TlsMode::StartTls).unwrap_err();
+    drop(taken);
+    for error in [looked_up, dialled] {
+        assert_eq!(error.kind(), ErrorKind::System, "{error:?}");
+        assert!(error.report().is_some() && !error.is_permanent());
+        assert!(std::error::Error::source(&error).unwrap().to_string().contains("os error 24"), "{error:?}");
+    }
+    // With descriptors again the same connector works as before: it finds that nobody is there.
+    let error = connector.connect_to("example.org", "127.0.0.1", 9, TlsMode::StartTls).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Attempts, "{error:?}");
+}
