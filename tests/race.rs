@@ -244,6 +244,27 @@ fn a_server_of_a_lower_priority_that_says_nothing_costs_that_stage_and_one_secon
     assert_apart(accepted, second.started, Duration::from_secs(1));
 }
 
+// spec D3, D1
+#[test]
+fn a_failure_starts_the_next_at_once_beside_those_in_flight() {
+    let authority = Authority::new();
+    let silent = XmppServer::start(Script::silent());
+    let refused = Refused::new();
+    let server = XmppServer::start(script(&authority, TlsMode::Direct));
+    let records = [(XMPPS, 0, silent.addr()), (XMPPS, 1, refused.addr()), (XMPPS, 1, server.addr())];
+    let dns = DnsServer::start(zone(&records));
+    // The second priority is reached by its delay, and then only the failure can start its other server.
+    let options = builder(&authority, &dns).attempt_delay(Duration::MAX);
+    let connector = options.priority_delay(Duration::from_millis(10)).build().unwrap();
+    let mut connections = (0..64).map(|_| connector.connect(DOMAIN).unwrap());
+    let refused_first =
+        |connection: &Connection| connection.report().candidates()[1].port() == refused.addr().port();
+    let connection = connections.find(refused_first).unwrap();
+    let expected = ["abandoned", "failed", "connected"];
+    let outcomes = outcomes(connection.report());
+    assert!(outcomes.iter().map(|(_, outcome)| outcome).eq(expected), "{}", connection.report());
+}
+
 // spec D1, D3
 #[test]
 fn a_failure_at_any_stage_starts_the_next_at_once() {
