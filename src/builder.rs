@@ -240,8 +240,9 @@ impl ConnectorBuilder {
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`]: a limit or delay of zero, an empty list of name servers, name servers and a resolver
-    /// both, options for given name servers without any, an interface where none can be chosen, a source address of a family that is not used, roots beside a `ClientConfig`, no roots, no
-    /// cryptography, or a root certificate that cannot be read.
+    /// both, options for given name servers without any, an interface where none can be chosen, a source address of a
+    /// family that is not used, roots beside a `ClientConfig`, no roots, no cryptography, or a root certificate that
+    /// cannot be read.
     pub fn build(self) -> Result<Connector, Error> {
         self.check_times()?;
         let has_roots = self.tls.trust.only_given || !self.tls.trust.given.is_empty();
