@@ -70,12 +70,11 @@ mod tests {
         assert_eq!(below(1, || u64::MAX), 0);
         assert_eq!(below(10, || u64::MAX), 9);
         assert_eq!(below(3, || 1 << 63), 1);
-        // 2^64 = 3n + 1: one of the numbers is one too many. It is the one whose product has a low half of 0.
-        assert_eq!((u64::MAX - 3 + 1) % 3, 1);
-        // With 2^63 + 1 nearly every second number is in excess.
-        let mut source = [1, 2, u64::MAX].into_iter();
-        let number = below((1 << 63) + 1, || source.next().unwrap());
-        assert!(number <= 1 << 63);
+        // With 2^63 + 1 nearly every second number is in excess: those whose product has a low half below 2^63 - 1. That
+        // of 2 has 2, that of 3 has 2^63 + 3.
+        let mut source = [2, 3, u64::MAX].into_iter();
+        assert_eq!(below((1 << 63) + 1, || source.next().unwrap()), 1);
+        assert_eq!(source.next(), Some(u64::MAX), "one number was drawn again, and no more");
     }
 
     // spec C4
