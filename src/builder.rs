@@ -10,7 +10,7 @@ use rustls::pki_types::CertificateDer;
 
 use crate::connection::Connection;
 use crate::connector::{Connector, Names, Settings};
-use crate::dial::addresses::AddressFamily;
+use crate::dial::address_order::AddressFamily;
 use crate::dial::race::Pace;
 use crate::discovery::Policy;
 use crate::dns::cache::Caching;

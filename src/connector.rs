@@ -19,7 +19,7 @@ use crate::random::Random;
 use crate::report::Report;
 use crate::run::{Finished, Run, no_random_numbers};
 use crate::service::{Service, TlsMode};
-use crate::socket::SocketOptions;
+use crate::socket::{self, SocketOptions};
 use crate::tls::Tls;
 use crate::wait;
 
@@ -210,8 +210,9 @@ impl Connector {
             socket: &settings.socket,
             pipelining: settings.pipelining,
         };
-        let below = random.clone();
-        let plan = Plan::new(task, Box::new(move |bound| below.below(bound)), now);
+        let (chance, options) = (random.clone(), settings.socket.clone());
+        let routes = move |destination| socket::source_of(destination, &options);
+        let plan = Plan::new(task, Box::new(move |bound| chance.below(bound)), Box::new(routes), now);
         Run { plan, lookups, dialer, random, wakeups: wakeups.as_ref(), given }.finish()
     }
 }

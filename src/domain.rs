@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 pub use invalid::InvalidDomain;
-use invalid::Reason;
+pub(crate) use invalid::Reason;
 
 mod invalid;
 #[cfg(test)]
@@ -138,10 +138,9 @@ impl Domain {
         }
         let (ascii, unicode) = convert(text)?;
         let (name, unicode) = (without_trailing_dot(&ascii), without_trailing_dot(&unicode));
-        check_name(name)?;
+        check_name(name, is_letter_digit_hyphen)?;
         if ends_in_a_number(name) {
-            let address: Ipv4Addr = name.parse().map_err(|_| Reason::NumericLastLabel)?;
-            return Ok(Self { host: Host::Address(address.into()), unicode: name.into() });
+            return Ok(Self { host: Host::Address(read_ipv4(name)?), unicode: name.into() });
         }
         // "the hyphen cannot appear at the beginning or end of the string", RFC 5890 section 2.3.1, of LDH labels and of
         // U-labels; and no such name can be asked for in TLS.
@@ -207,20 +206,41 @@ pub(crate) enum Host {
 }
 
 impl Host {
-    /// Reads a host that the caller gives, by the rules of [`Domain::new`].
+    /// Reads a host that the caller gives: an address literal, or a name that only DNS has to understand.
+    ///
+    /// That is more than a domain can be: A-labels are not validated, hyphens stand anywhere, and `_` is in use ("The DNS
+    /// itself places only one restriction on the particular labels [...] the length", RFC 2181 section 11).
     pub(crate) fn parse(text: &str) -> Result<Self, InvalidDomain> {
-        Domain::new(text).map(|domain| domain.host)
+        Self::read(text).map_err(|reason| InvalidDomain::host(text, reason))
     }
 
-    /// Reads the target of an SRV record, with or without its trailing dot. `None` where it cannot be a host name.
+    fn read(text: &str) -> Result<Self, Reason> {
+        check_text(text)?;
+        if text.contains([':', '[', ']']) {
+            return read_ipv6(text).map(|address| Self::Address(address.into()));
+        }
+        let name = match (text.is_ascii(), cfg!(feature = "idna")) {
+            (true, _) => text.to_ascii_lowercase(),
+            (false, true) => convert(text)?.0,
+            (false, false) => return Err(Reason::FeatureOff),
+        };
+        let name = without_trailing_dot(&name);
+        check_name(name, is_host_character)?;
+        if ends_in_a_number(name) {
+            return read_ipv4(name).map(Self::Address);
+        }
+        Ok(Self::Name(name.to_owned()))
+    }
+
+    /// Reads the target of an SRV record, with or without its trailing dot.
     ///
-    /// More lenient than [`Host::parse`] with what only DNS has to understand: A-labels are not validated, and hyphens
-    /// stand anywhere.
-    pub(crate) fn of_srv_target(target: &str) -> Option<Self> {
+    /// # Errors
+    /// Why no server can have that name.
+    pub(crate) fn of_srv_target(target: &str) -> Result<Self, Reason> {
         let name = without_trailing_dot(target).to_ascii_lowercase();
-        check_name(&name).ok()?;
+        check_name(&name, is_host_character)?;
         // "Target: The domain name of the target host", RFC 2782; an address is not one.
-        (!ends_in_a_number(&name)).then_some(Self::Name(name))
+        if ends_in_a_number(&name) { Err(Reason::AddressTarget) } else { Ok(Self::Name(name)) }
     }
 
     /// Which rules of RFC 6761, 6762 and 7686 hold for the name.
@@ -287,6 +307,10 @@ fn check_text(text: &str) -> Result<(), Reason> {
     Ok(())
 }
 
+fn read_ipv4(name: &str) -> Result<IpAddr, Reason> {
+    name.parse::<Ipv4Addr>().map(IpAddr::from).map_err(|_| Reason::NumericLastLabel)
+}
+
 fn read_ipv6(text: &str) -> Result<Ipv6Addr, Reason> {
     let text = without_trailing_dot(text);
     let literal = match text.strip_prefix('[') {
@@ -313,6 +337,11 @@ fn convert(text: &str) -> Result<(String, String), Reason> {
         .map_err(|_| Reason::Idna)?;
     let (unicode, validity) = uts46.to_unicode(ascii.as_bytes(), any_ascii, Hyphens::Allow);
     validity.map_err(|_| Reason::Idna)?;
+    // A server that gets the U-labels must come to the same name; of A-labels inside A-labels it does not.
+    let again = uts46.to_ascii(unicode.as_bytes(), any_ascii, Hyphens::Allow, DnsLength::Ignore);
+    if again.ok().as_deref() != Some(&*ascii) {
+        return Err(Reason::Idna);
+    }
     let unicode = unicode.into_owned();
     Ok((ascii.into_owned(), unicode))
 }
@@ -349,7 +378,7 @@ fn unconverted_stream_name(name: &str, ascii: &str) -> Result<Box<str>, Reason> 
 }
 
 /// Checks lengths and characters of a name in A-labels, without trailing dot.
-fn check_name(name: &str) -> Result<(), Reason> {
+fn check_name(name: &str, is_allowed: fn(char) -> bool) -> Result<(), Reason> {
     if name.is_empty() {
         return Err(Reason::Empty);
     }
@@ -363,7 +392,7 @@ fn check_name(name: &str) -> Result<(), Reason> {
         if label.len() > MAXIMUM_LABEL {
             return Err(Reason::LabelTooLong);
         }
-        if let Some(character) = label.chars().find(|character| !is_letter_digit_hyphen(*character)) {
+        if let Some(character) = label.chars().find(|character| !is_allowed(*character)) {
             return Err(Reason::Character(character));
         }
     }
@@ -386,6 +415,11 @@ fn last_label(name: &str) -> &str {
 
 fn without_trailing_dot(text: &str) -> &str {
     text.strip_suffix('.').unwrap_or(text)
+}
+
+/// What stands in names that DNS serves.
+fn is_host_character(character: char) -> bool {
+    is_letter_digit_hyphen(character) || character == '_'
 }
 
 fn is_letter_digit_hyphen(character: char) -> bool {

@@ -67,7 +67,7 @@ pub use rustls;
 pub use builder::{ConnectorBuilder, connect};
 pub use connection::{Connection, Parts};
 pub use connector::{Connector, Discovery};
-pub use dial::addresses::AddressFamily;
+pub use dial::address_order::AddressFamily;
 pub use dial::{AttemptError, Stage};
 pub use discovery::{Candidate, Origin, Policy};
 #[cfg(feature = "hickory")]

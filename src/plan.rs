@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use crate::deadline::Deadline;
-use crate::dial::addresses::Family;
+use crate::dial::address_order::Family;
 use crate::dial::race::{Entry, Race, RaceOrder};
 use crate::discovery::order::{Group, order};
 use crate::discovery::{Candidate, Discovered, Origin, Policy};
@@ -54,37 +54,47 @@ enum Phase {
 /// One connect.
 pub(crate) struct Plan {
     task: Task,
-    below: Box<dyn FnMut(u64) -> u64 + Send>,
+    chance: Chance,
+    routes: Routes,
     started: Instant,
     phase: Phase,
     srv: SrvQuestions,
     questions: Questions,
     /// A question that was given up, and whose failure has not been looked at.
     expired: Option<Question>,
-    /// Addresses from the additional sections of SRV answers.
+    /// Addresses from the additional sections of SRV answers, for targets of the same answers.
     hints: Vec<(Host, IpAddr)>,
     /// All candidates by number, in the order in which they became known.
     candidates: Vec<Candidate>,
     /// The numbers of the candidates, in the order of the race.
     order: Vec<usize>,
+    /// Why SRV records were left out, a sentence each.
+    left_out_records: Vec<String>,
     /// How many candidates stand behind the last one in `order`.
     left_out: usize,
-    /// Hosts whose addresses have been asked for.
-    looked_up: Vec<Host>,
     race: Race,
     notes: Vec<String>,
     /// How it has to end, decided outside the race.
     verdict: Option<Error>,
+    /// How it has to end when nothing is in flight any more, since this machine has no more sockets.
+    exhaustion: Option<Error>,
 }
 
+/// The source of random numbers, as [`order`] takes it.
+pub(crate) type Chance = Box<dyn FnMut(u64) -> u64 + Send>;
+
+/// Which of its own addresses this machine would use to reach another; `None` where it has no route.
+pub(crate) type Routes = Box<dyn Fn(IpAddr) -> Option<IpAddr> + Send>;
+
 impl Plan {
-    /// A connect that starts now. `below` is the source of random numbers (see [`order`]).
-    pub(crate) fn new(task: Task, below: Box<dyn FnMut(u64) -> u64 + Send>, now: Instant) -> Self {
+    /// A connect that starts now.
+    pub(crate) fn new(task: Task, chance: Chance, routes: Routes, now: Instant) -> Self {
         let mut plan = Self {
             race: Race::new(task.pace.clone(), now),
             questions: Questions::new(task.lookup_limit),
             task,
-            below,
+            chance,
+            routes,
             started: now,
             phase: Phase::Discovering,
             srv: SrvQuestions::default(),
@@ -92,10 +102,11 @@ impl Plan {
             hints: Vec::new(),
             candidates: Vec::new(),
             order: Vec::new(),
+            left_out_records: Vec::new(),
             left_out: 0,
-            looked_up: Vec::new(),
             notes: Vec::new(),
             verdict: None,
+            exhaustion: None,
         };
         plan.begin(now);
         plan
@@ -201,13 +212,10 @@ impl Plan {
         if let Some(question) = self.expired.take() {
             self.use_answer(&question, now);
         }
-        match self.verdict.take() {
-            // What this machine ran out of was not needed in the end.
-            Some(error) if error.kind() == ErrorKind::System && self.race.is_won() => {}
-            Some(error) => return Some(self.fail(error, now)),
-            None => {}
-        }
         self.discover(now);
+        if let Some(error) = self.verdict.take() {
+            return Some(self.fail(error, now));
+        }
         if let Some(order) = self.finish_discovery(now) {
             return Some(order);
         }
@@ -219,16 +227,14 @@ impl Plan {
             self.expired = Some(question.clone());
             return Some(Order::GiveUp(question));
         }
-        self.look_up_due_hosts(now);
-        loop {
-            if let Some(order) = self.race_order(now) {
-                return Some(order);
-            }
-            // The race may have come to another group without anything to start yet; then more hosts are due, and what
-            // is known of them already may change what it says.
-            if !self.look_up_due_hosts(now) {
-                break;
-            }
+        if let Some(order) = self.race_order(now) {
+            return Some(order);
+        }
+        // What is in flight may still win, and needs no more sockets.
+        if !self.race.is_in_flight()
+            && let Some(error) = self.exhaustion.take()
+        {
+            return Some(self.fail(error, now));
         }
         self.questions.due(now).map(Order::Ask)
     }
@@ -289,7 +295,7 @@ impl Plan {
         };
         let waiting: Vec<Candidate> =
             candidates.into_iter().filter(|candidate| !is_started(candidate)).collect();
-        let ordered = order(waiting, self.task.policy, &mut self.below);
+        let ordered = order(waiting, self.task.policy, &mut self.chance);
         // A domain can publish thousands of records: what is too many is cut before anything is done with it.
         let room = MAX_CANDIDATES.saturating_sub(numbers.len());
         self.left_out = ordered.len().saturating_sub(room);
@@ -303,6 +309,7 @@ impl Plan {
         self.order = numbers;
         let entries = self.order.iter().filter_map(|number| self.entry(*number)).collect();
         self.race.set_entries(entries, now);
+        self.use_hints(now);
     }
 
     fn entry(&self, number: usize) -> Option<Entry> {
@@ -332,23 +339,29 @@ impl Plan {
         if self.order.is_empty() || self.task.goal == Goal::Discover {
             return None;
         }
-        match self.race.poll(now)? {
-            RaceOrder::Start { id, candidate, address } => {
-                let candidate = self.candidates.get(candidate)?.clone();
-                Some(Order::Start { id, candidate, address })
-            }
-            RaceOrder::Close(id) => Some(Order::Close(id)),
-            RaceOrder::Won(id) => {
-                let report = self.report(now);
-                self.phase = Phase::Over;
-                Some(Order::Finished(Outcome::Connected(id, report)))
-            }
-            // The other SRV answer may bring more.
-            RaceOrder::Lost if self.phase == Phase::HalfKnown => None,
-            RaceOrder::Lost => {
-                let error = self.lost();
-                Some(self.fail(error, now))
-            }
+        loop {
+            return match self.race.poll(now)? {
+                RaceOrder::LookUp(host) => {
+                    self.look_up(&host, now);
+                    continue;
+                }
+                RaceOrder::Start { id, candidate, address } => {
+                    let candidate = self.candidates.get(candidate)?.clone();
+                    Some(Order::Start { id, candidate, address })
+                }
+                RaceOrder::Close(id) => Some(Order::Close(id)),
+                RaceOrder::Won(id) => {
+                    let report = self.report(now);
+                    self.phase = Phase::Over;
+                    Some(Order::Finished(Outcome::Connected(id, report)))
+                }
+                // The other SRV answer may bring more.
+                RaceOrder::Lost if self.phase == Phase::HalfKnown => None,
+                RaceOrder::Lost => {
+                    let error = self.exhaustion.take().unwrap_or_else(|| self.lost());
+                    Some(self.fail(error, now))
+                }
+            };
         }
     }
 

@@ -62,8 +62,7 @@ impl Run<'_> {
                     Order::Finished(outcome) => return end(outcome, attempts, &mut lookups),
                 }
             }
-            if let Some(error) = system_failure(&mut lookups, &random) {
-                plan.handle_system_failure(error);
+            if lacks_something(&mut plan, &mut lookups, &random) {
                 continue;
             }
             let mut wait = Wait::until(plan.wake_at(now).min(lookups.wake_at()));
@@ -100,12 +99,17 @@ impl Run<'_> {
     }
 }
 
-/// What this machine lacks to go on.
-fn system_failure(lookups: &mut Lookups<'_>, random: &Random) -> Option<Error> {
+/// Whether this machine lacks something that a connect needs; the plan then knows.
+fn lacks_something(plan: &mut Plan, lookups: &mut Lookups<'_>, random: &Random) -> bool {
     if let Some(error) = lookups.take_exhaustion() {
-        return Some(Error::system("this machine has no more sockets", error));
+        plan.handle_exhaustion(Error::system("this machine has no more sockets", error));
+        return true;
     }
-    random.has_failed().then(no_random_numbers)
+    if random.has_failed() {
+        plan.handle_system_failure(no_random_numbers());
+        return true;
+    }
+    false
 }
 
 /// Without random numbers neither DNS answers can be told from forged ones, nor the order be drawn.

@@ -79,6 +79,22 @@ pub(crate) fn connected(stream: &TcpStream) -> io::Result<bool> {
     }
 }
 
+/// The address from which this machine would reach `destination` (RFC 6724 section 4); `None` where it has no route.
+/// Connecting a UDP socket asks for the route and sends nothing.
+pub(crate) fn source_of(destination: IpAddr, options: &SocketOptions) -> Option<IpAddr> {
+    if let Some(source) = options.source {
+        return (source.is_ipv6() == destination.is_ipv6()).then_some(source);
+    }
+    // The port counts for nothing, but 0 is refused.
+    let destination = SocketAddr::new(destination, 9);
+    let socket = Socket::new(Domain::for_address(destination), Type::DGRAM, Some(Protocol::UDP)).ok()?;
+    if let Some(interface) = &options.interface {
+        bind_to(&socket, interface).ok()?;
+    }
+    socket.connect(&destination.into()).ok()?;
+    socket.local_addr().ok()?.as_socket().map(|source| source.ip())
+}
+
 /// Whether this machine has run out of sockets or of memory for them, so that no other server can do better.
 pub(crate) fn is_exhaustion(error: &io::Error) -> bool {
     let is = |errno: Errno| error.raw_os_error() == Some(errno.raw_os_error());

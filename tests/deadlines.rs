@@ -141,7 +141,7 @@ fn the_total_limit_wins_over_the_list() {
     let error = assert_timed_out("all of them", || connector.connect(DOMAIN));
     let report = error.report().unwrap();
     assert_eq!(report.candidates().len(), stuck.len());
-    assert!(report.attempts().len() > 1 && report.attempts().len() <= 8, "{report}");
+    assert!(report.attempts().len() > 1, "{report}");
 }
 
 // spec D5, B12

@@ -9,11 +9,11 @@ use crate::service::TlsMode;
 use crate::socket;
 use crate::starttls::{NegotiationError, Step};
 
-pub(crate) mod addresses;
+pub(crate) mod address_order;
 pub(crate) mod attempt;
-mod hosts;
 mod pace;
 pub(crate) mod race;
+mod targets;
 pub(crate) mod time_line;
 
 /// A stage of an attempt.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Stage;
-use super::addresses::AddressFamily;
+use super::address_order::AddressFamily;
 
 /// "One recommended value for a default delay is 250 milliseconds" (RFC 8305 section 5).
 pub(crate) const CONNECTION_ATTEMPT_DELAY: Duration = Duration::from_millis(250);

@@ -1,12 +1,12 @@
 //! The race: which attempt starts when, and when it is won or lost (RFC 8305, XEP-0495). No IO.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub(crate) use super::pace::Pace;
 
-use super::addresses::{Addresses, Family, Next, Progress, RESOLUTION_DELAY};
-use super::hosts::Hosts;
+use super::address_order::{Family, Rank};
+use super::targets::{Next, RESOLUTION_DELAY, Targets};
 use super::time_line::{Attempt, State};
 use super::{AttemptError, AttemptEvent, AttemptId, Stage};
 use crate::deadline::Deadline;
@@ -17,8 +17,13 @@ use crate::starttls::Step;
 
 /// How many attempts one connect makes at the most.
 pub(crate) const MAX_ATTEMPTS: usize = 128;
-/// How many attempts are in flight at the most.
+/// How many attempts are in flight at the most. When one more is due, the one that has been silent longest makes room.
 pub(crate) const MAX_IN_FLIGHT: usize = 8;
+/// How many addresses of one candidate are tried in its turn. What is left over is tried when all else has been.
+pub(crate) const MAX_ADDRESSES: usize = 16;
+/// "a subsequent connection MUST NOT be started within 10 milliseconds of the previous attempt" (RFC 8305 section 5), not
+/// even when that one has failed at once.
+const MINIMUM_CONNECTION_ATTEMPT_DELAY: Duration = Duration::from_millis(10);
 
 /// One candidate in the race.
 #[derive(Clone, Debug)]
@@ -35,9 +40,11 @@ pub(crate) struct Entry {
 /// What the race wants done.
 #[derive(Debug)]
 pub(crate) enum RaceOrder {
+    /// Find the addresses of a host.
+    LookUp(Host),
     /// Start an attempt.
     Start { id: AttemptId, candidate: usize, address: SocketAddr },
-    /// An attempt has run into its limit.
+    /// An attempt has run into its limit, or makes room for another.
     Close(AttemptId),
     /// This attempt has won. What is still in flight is abandoned.
     Won(AttemptId),
@@ -49,14 +56,18 @@ pub(crate) enum RaceOrder {
 struct Contender {
     entry: Entry,
     host: usize,
-    progress: Progress,
+    /// The addresses that were started, in order.
+    started: Vec<IpAddr>,
+    /// Those of them that made room for others, and when: they are started once more when all else has been tried, so
+    /// that the bound on what is in flight costs time and never the connect.
+    displaced: Vec<(IpAddr, Instant)>,
 }
 
 /// The race over the candidates of one connect.
 #[derive(Debug)]
 pub(crate) struct Race {
     pace: Pace,
-    hosts: Hosts,
+    targets: Targets,
     contenders: Vec<Contender>,
     attempts: Vec<Attempt>,
     group: Group,
@@ -64,6 +75,8 @@ pub(crate) struct Race {
     /// How many attempts may start without waiting: one for each failure, and one for a group that has just opened.
     free_starts: usize,
     verified: Vec<AttemptId>,
+    /// Whether nothing may start any more, since this machine has no more sockets.
+    is_stopped: bool,
 }
 
 /// What can be started in the present group.
@@ -79,7 +92,7 @@ enum Startable {
 impl Race {
     pub(crate) fn new(pace: Pace, now: Instant) -> Self {
         Self {
-            hosts: Hosts::new(pace.family),
+            targets: Targets::new(pace.family),
             pace,
             contenders: Vec::new(),
             attempts: Vec::new(),
@@ -87,20 +100,23 @@ impl Race {
             group_opened: now,
             free_starts: 0,
             verified: Vec::new(),
+            is_stopped: false,
         }
     }
 
     /// Sets the candidates, in order. What has started stays started; what has not is replaced by `entries`.
     pub(crate) fn set_entries(&mut self, entries: Vec<Entry>, now: Instant) {
         let mut started: Vec<Contender> = std::mem::take(&mut self.contenders);
-        started.retain(|contender| contender.progress.taken() > 0);
+        started.retain(|contender| !contender.started.is_empty());
         for entry in entries {
-            let host = self.hosts.number(&entry.host, now);
+            let host = self.targets.number(&entry.host, now);
             let same = started.iter().position(|contender| contender.entry.candidate == entry.candidate);
-            let progress = same.map_or_else(Progress::default, |index| started.swap_remove(index).progress);
-            self.contenders.push(Contender { entry, host, progress });
+            self.contenders.push(match same {
+                Some(index) => Contender { entry, ..started.swap_remove(index) },
+                None => Contender { entry, host, started: Vec::new(), displaced: Vec::new() },
+            });
         }
-        let waiting = self.contenders.iter().filter(|contender| contender.progress.taken() == 0);
+        let waiting = self.contenders.iter().filter(|contender| contender.started.is_empty());
         if let Some(group) = waiting.map(|contender| contender.entry.group).min() {
             // A group that joins late can stand before the one that is dialled now.
             if self.attempts.is_empty() || group < self.group {
@@ -109,20 +125,15 @@ impl Race {
         }
     }
 
-    /// Whether the group is dialled now, was before, or is the next one.
-    pub(crate) fn is_due(&self, group: Group) -> bool {
-        group <= self.group || self.next_group() == Some(group)
-    }
-
     /// The attempts, by number.
     pub(crate) fn attempts(&self) -> &[Attempt] {
         &self.attempts
     }
 
-    /// The hosts of candidates with more addresses than are tried, and how many more.
+    /// The hosts of candidates with more addresses than can be tried, and how many more.
     pub(crate) fn cut_addresses(&self) -> impl Iterator<Item = (&Host, usize)> {
         let is_used = |number| self.contenders.iter().any(|contender| contender.host == number);
-        let used = self.hosts.cut().filter(move |(number, _, _)| is_used(*number));
+        let used = self.targets.cut().filter(move |(number, _, _)| is_used(*number));
         used.map(|(_, host, left_out)| (host, left_out))
     }
 
@@ -132,15 +143,36 @@ impl Race {
             && self.contenders.iter().any(|contender| self.has_more(contender))
     }
 
-    /// The answer to an address question; empty when there are none, or the lookup failed.
+    /// How many attempts were abandoned to make room for others.
+    pub(crate) fn displaced(&self) -> usize {
+        self.attempts.iter().filter(|attempt| attempt.is_displaced).count()
+    }
+
+    /// The answer to an address question; `None` where the lookup has failed.
     pub(crate) fn handle_addresses(
         &mut self,
         host: &Host,
         family: Family,
-        addresses: &[IpAddr],
+        addresses: Option<Vec<(Rank, IpAddr)>>,
         now: Instant,
     ) {
-        self.hosts.set(host, family, addresses, now);
+        self.targets.answer(host, family, addresses, now);
+    }
+
+    /// Addresses that have come along with an SRV answer.
+    pub(crate) fn handle_hints(
+        &mut self,
+        host: &Host,
+        family: Family,
+        addresses: Vec<(Rank, IpAddr)>,
+        now: Instant,
+    ) {
+        self.targets.hint(host, family, addresses, now);
+    }
+
+    /// Starts nothing any more. What is in flight goes on.
+    pub(crate) fn stop(&mut self) {
+        self.is_stopped = true;
     }
 
     /// What became of an attempt.
@@ -183,14 +215,17 @@ impl Race {
         if let Some(id) = self.expire(now) {
             return Some(RaceOrder::Close(id));
         }
-        loop {
-            if self.in_flight().count() >= MAX_IN_FLIGHT || self.attempts.len() >= MAX_ATTEMPTS {
-                break;
+        while self.may_start() {
+            if let Some(host) = self.due_lookup() {
+                return Some(RaceOrder::LookUp(host));
             }
             match self.startable(now) {
                 Startable::Now(contender, address) => {
-                    if self.free_starts == 0 && !self.quiet_from().is_over(now) {
+                    if !self.next_start_from(contender, address).is_over(now) {
                         break;
+                    }
+                    if self.is_full() {
+                        return self.displace(now).map(RaceOrder::Close);
                     }
                     return self.start(contender, address, now);
                 }
@@ -216,15 +251,51 @@ impl Race {
     /// When [`Self::poll`] has something to say without anything having happened.
     pub(crate) fn wake_at(&self, now: Instant) -> Deadline {
         let limits = self.in_flight().map(|attempt| self.limit_of(attempt)).min().unwrap_or(Deadline::NEVER);
-        if self.in_flight().count() >= MAX_IN_FLIGHT || self.attempts.len() >= MAX_ATTEMPTS {
+        if !self.may_start() {
             return limits;
         }
         limits.min(match self.startable(now) {
-            Startable::Now(..) => self.quiet_from(),
+            Startable::Now(contender, address) => self.next_start_from(contender, address),
             Startable::At(at) => Deadline::from(at),
             Startable::AllStarted { awaited } if self.next_group().is_some() => self.next_group_from(awaited),
             Startable::AllStarted { .. } => Deadline::NEVER,
         })
+    }
+
+    fn may_start(&self) -> bool {
+        !self.is_stopped && self.attempts.len() < MAX_ATTEMPTS
+    }
+
+    /// A host of the present group, an earlier one, or, ahead of time, the next one whose addresses were not asked for.
+    fn due_lookup(&mut self) -> Option<Host> {
+        let latest = self.next_group().unwrap_or(self.group);
+        let due = self.contenders.iter().filter(|contender| contender.entry.group <= latest);
+        due.map(|contender| contender.host).find_map(|host| self.targets.ask(host))
+    }
+
+    fn is_full(&self) -> bool {
+        self.in_flight().count() >= MAX_IN_FLIGHT
+    }
+
+    /// Makes room: of the attempts in flight the one that has gone longest without completing a stage is abandoned.
+    fn displace(&mut self, now: Instant) -> Option<AttemptId> {
+        let in_flight = self.attempts.iter_mut().enumerate().filter(|(_, attempt)| attempt.is_in_flight());
+        let (index, attempt) = in_flight.min_by_key(|(_, attempt)| attempt.progress_at())?;
+        attempt.end(State::Abandoned, now);
+        attempt.is_displaced = true;
+        let (candidate, address) = (attempt.candidate, attempt.address.ip());
+        let contender =
+            self.contenders.iter_mut().find(|contender| contender.entry.candidate == candidate)?;
+        let is_first_time = contender.started.iter().filter(|started| **started == address).count() == 1;
+        if is_first_time {
+            contender.displaced.push((address, now));
+        }
+        Some(AttemptId(index))
+    }
+
+    /// Whether any attempt is in flight.
+    pub(crate) fn is_in_flight(&self) -> bool {
+        self.in_flight().next().is_some()
     }
 
     /// Whether an attempt is verified.
@@ -283,13 +354,28 @@ impl Race {
     }
 
     fn start(&mut self, contender: usize, address: IpAddr, now: Instant) -> Option<RaceOrder> {
+        let group = self.group_of(self.contenders.get(contender)?);
         let contender = self.contenders.get_mut(contender)?;
-        Addresses::take(&mut contender.progress, address);
+        contender.displaced.retain(|(displaced, _)| *displaced != address);
+        contender.started.push(address);
         self.free_starts = self.free_starts.saturating_sub(1);
         let id = AttemptId(self.attempts.len());
         let address = SocketAddr::new(address, contender.entry.port);
-        self.attempts.push(Attempt::start(&contender.entry, address, self.pace.attempt_delay, now));
+        self.attempts.push(Attempt::start(&contender.entry, group, address, self.pace.attempt_delay, now));
         Some(RaceOrder::Start { id, candidate: contender.entry.candidate, address })
+    }
+
+    /// From when on this attempt may start: when none in flight has completed a stage for its attempt delay, or at once
+    /// after a failure, but never closer to the start before than the minimum. One that was displaced waits for room.
+    fn next_start_from(&self, contender: usize, address: IpAddr) -> Deadline {
+        let is_again = self.contenders.get(contender).is_some_and(|one| one.started.contains(&address));
+        if is_again && self.is_full() {
+            return Deadline::NEVER;
+        }
+        let quiet = if self.free_starts > 0 { Deadline::from(self.group_opened) } else { self.quiet_from() };
+        let latest = self.attempts.last();
+        let apart = latest.map(|attempt| Deadline::after(attempt.started, MINIMUM_CONNECTION_ATTEMPT_DELAY));
+        apart.map_or(quiet, |apart| apart.max(quiet))
     }
 
     /// From when on no attempt in flight has completed a stage for its attempt delay. Over already when none is.
@@ -305,7 +391,7 @@ impl Race {
         let mut earliest: Option<Instant> = None;
         let mut awaited = false;
         for (index, contender) in self.contenders.iter().enumerate() {
-            let group = contender.entry.group;
+            let group = self.group_of(contender);
             if group > self.group {
                 continue;
             }
@@ -329,9 +415,23 @@ impl Race {
         earliest.map_or(Startable::AllStarted { awaited }, Startable::At)
     }
 
+    /// The group that a candidate belongs to now: behind all others once it has used up its turn.
+    fn group_of(&self, contender: &Contender) -> Group {
+        let is_left_over = contender.started.len() >= MAX_ADDRESSES || self.is_again(contender);
+        if is_left_over { contender.entry.group.left_over() } else { contender.entry.group }
+    }
+
+    /// Whether only what was displaced is left of the candidate.
+    fn is_again(&self, contender: &Contender) -> bool {
+        !contender.displaced.is_empty()
+            && self.targets.next(contender.host, &contender.started) == Next::Nothing
+    }
+
     fn next(&self, contender: &Contender) -> Next {
-        let addresses = self.hosts.addresses(contender.host);
-        addresses.map_or(Next::Nothing, |addresses| addresses.next(contender.progress))
+        match (self.targets.next(contender.host, &contender.started), contender.displaced.first()) {
+            (Next::Nothing, Some((address, since))) => Next::Address(*address, *since),
+            (next, _) => next,
+        }
     }
 
     /// Whether the candidate has or may get an address that has not started.
@@ -340,7 +440,7 @@ impl Race {
     }
 
     fn next_group(&self) -> Option<Group> {
-        let groups = self.contenders.iter().map(|contender| contender.entry.group);
+        let groups = self.contenders.iter().map(|contender| self.group_of(contender));
         groups.filter(|group| *group > self.group).min()
     }
 
@@ -350,14 +450,7 @@ impl Race {
     /// delay; a lookup that goes on counts as in flight since the latest answer of its host, or since the group's start.
     /// When the next target is a host already being tried, behind another port, the attempt delay is enough.
     fn next_group_from(&self, awaited: bool) -> Deadline {
-        let in_group = |attempt: &&Attempt| {
-            let of_attempt = |contender: &&Contender| contender.entry.candidate == attempt.candidate;
-            self.contenders
-                .iter()
-                .find(of_attempt)
-                .is_some_and(|contender| contender.entry.group == self.group)
-        };
-        if !awaited && !self.in_flight().any(|attempt| in_group(&attempt)) {
+        if !awaited && !self.in_flight().any(|attempt| attempt.group == self.group) {
             return Deadline::from(self.group_opened);
         }
         let progress = self.in_flight().map(Attempt::progress_at).max();
@@ -365,7 +458,8 @@ impl Race {
         let since = progress.max(looked_up).unwrap_or(self.group_opened);
         let quiet = Deadline::after(since, self.pace.group_delay);
         let next_group = self.next_group();
-        let mut next = self.contenders.iter().filter(|contender| Some(contender.entry.group) == next_group);
+        let mut next =
+            self.contenders.iter().filter(|contender| Some(self.group_of(contender)) == next_group);
         let next = next.find(|contender| self.has_more(contender));
         let same_host =
             next.is_some_and(|next| self.in_flight().any(|attempt| attempt.host == next.entry.host));
@@ -375,14 +469,13 @@ impl Race {
 
     /// When the present group had its latest answer from the DNS; its start before that.
     fn latest_lookup(&self) -> Option<Instant> {
-        let of_group = self.contenders.iter().filter(|contender| contender.entry.group == self.group);
-        let answers = of_group.filter_map(|contender| self.hosts.addresses(contender.host)?.latest());
+        let of_group = self.contenders.iter().filter(|contender| self.group_of(contender) == self.group);
+        let answers = of_group.filter_map(|contender| self.targets.latest(contender.host));
         Some(answers.max().map_or(self.group_opened, |at| at.max(self.group_opened)))
     }
 
     fn is_lost(&self) -> bool {
-        let may_go_on = self.attempts.len() < MAX_ATTEMPTS
-            && self.contenders.iter().any(|contender| self.has_more(contender));
-        self.in_flight().next().is_none() && self.verified.is_empty() && !may_go_on
+        let may_go_on = self.may_start() && self.contenders.iter().any(|contender| self.has_more(contender));
+        !self.is_in_flight() && self.verified.is_empty() && !may_go_on
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::race::Entry;
 use super::{AttemptError, Stage};
+use crate::discovery::order::Group;
 use crate::domain::Host;
 use crate::service::TlsMode;
 
@@ -28,6 +29,9 @@ pub(crate) struct Attempt {
     pub(crate) completed: Vec<(Stage, Instant)>,
     pub(crate) ended: Option<Instant>,
     pub(crate) state: State,
+    /// Whether it was abandoned to make room for another.
+    pub(super) is_displaced: bool,
+    pub(super) group: Group,
     pub(super) host: Host,
     pub(super) tls: TlsMode,
     /// How long it may go without completing a stage before another one starts beside it.
@@ -36,7 +40,13 @@ pub(crate) struct Attempt {
 
 impl Attempt {
     /// An attempt that starts now, with the TCP stage.
-    pub(super) fn start(entry: &Entry, address: SocketAddr, delay: Duration, now: Instant) -> Self {
+    pub(super) fn start(
+        entry: &Entry,
+        group: Group,
+        address: SocketAddr,
+        delay: Duration,
+        now: Instant,
+    ) -> Self {
         Self {
             candidate: entry.candidate,
             address,
@@ -45,6 +55,8 @@ impl Attempt {
             completed: Vec::new(),
             ended: None,
             state: State::InFlight,
+            is_displaced: false,
+            group,
             host: entry.host.clone(),
             tls: entry.tls,
             delay,

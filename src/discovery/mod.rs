@@ -1,10 +1,10 @@
 //! Discovery: from the answers to the two SRV questions to candidates (XEP-0368, RFC 6120 section 3.2). No IO.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use crate::dns::{Answer, LookupError, Record, SrvRecord};
-use crate::domain::Host;
-use crate::logging;
+use crate::domain::{Host, Reason};
 use crate::service::TlsMode;
 
 pub(crate) mod order;
@@ -167,54 +167,87 @@ pub(crate) enum SrvAnswer {
 }
 
 impl SrvAnswer {
-    /// Reads the answer to the question for candidates of the kind `tls`.
-    pub(crate) fn read(result: &Result<Answer, LookupError>, tls: TlsMode) -> Self {
-        let Ok(answer) = result else { return Self::Failed };
+    /// Reads the answer to the question for candidates of the kind `tls`. Gives the records, too, that no server can be
+    /// behind, with the reason of each.
+    pub(crate) fn read(
+        result: &Result<Answer, LookupError>,
+        tls: TlsMode,
+    ) -> (Self, Vec<(SrvRecord, Unusable)>) {
+        let Ok(answer) = result else { return (Self::Failed, Vec::new()) };
         if is_not_offered(answer) {
-            return Self::NotOffered;
+            return (Self::NotOffered, Vec::new());
         }
-        let records = distinct(answer);
-        if records.is_empty() {
-            return Self::None;
+        let (mut candidates, mut unusable) = (Vec::new(), Vec::new());
+        for record in distinct(answer) {
+            match candidate(&record, tls) {
+                Ok(candidate) => candidates.push(candidate),
+                Err(why) => unusable.push((record, why)),
+            }
         }
-        let candidates: Vec<Candidate> =
-            records.into_iter().filter_map(|record| candidate(record, tls)).collect();
-        if candidates.is_empty() { Self::NotOffered } else { Self::Candidates(candidates) }
+        let answer = match (candidates.is_empty(), unusable.is_empty()) {
+            (false, _) => Self::Candidates(candidates),
+            (true, false) => Self::NotOffered,
+            (true, true) => Self::None,
+        };
+        (answer, unusable)
+    }
+}
+
+/// Why no server can be behind an SRV record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unusable {
+    /// `.` says that there is no service, and the other records say that there is.
+    RootAmongOthers,
+    Port0,
+    Target(Reason),
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RootAmongOthers => {
+                formatter.write_str("a target of . counts only when it is the only record")
+            }
+            Self::Port0 => formatter.write_str("no server can be at port 0"),
+            Self::Target(reason) => write!(formatter, "the target is not a host name: {reason}"),
+        }
     }
 }
 
 /// Whether the answer is exactly one record with target `.`.
 pub(crate) fn is_not_offered(answer: &Answer) -> bool {
-    matches!(*distinct(answer).as_slice(), [only] if is_root(&only.target))
+    matches!(distinct(answer).as_slice(), [only] if is_root(&only.target))
 }
 
-/// The SRV records, exact duplicates collapsed.
-fn distinct(answer: &Answer) -> Vec<&SrvRecord> {
-    let mut seen = std::collections::HashSet::new();
+/// The SRV records, exact duplicates collapsed. Names are equal however they are spelled (RFC 4343).
+fn distinct(answer: &Answer) -> Vec<SrvRecord> {
+    let mut seen = HashSet::new();
     let records = answer.records().iter().filter_map(|record| match record {
         Record::Srv(record) => Some(record),
         Record::Address(_) => None,
     });
-    records.filter(|record| seen.insert(*record)).collect()
+    let canonical = records.map(|record| SrvRecord {
+        target: record.target.strip_suffix('.').unwrap_or(&record.target).to_ascii_lowercase(),
+        ..*record
+    });
+    canonical.filter(|record| seen.insert(record.clone())).collect()
 }
 
 fn is_root(target: &str) -> bool {
-    matches!(target, "." | "")
+    target.is_empty()
 }
 
 /// The candidate of one record among several, unless the record cannot be used.
-fn candidate(record: &SrvRecord, tls: TlsMode) -> Option<Candidate> {
+fn candidate(record: &SrvRecord, tls: TlsMode) -> Result<Candidate, Unusable> {
     let SrvRecord { priority, weight, port, ref target } = *record;
-    let host = Host::of_srv_target(target);
-    match host {
-        Some(host) if port != 0 => Some(Candidate::new(tls, host, port, priority, weight, Origin::Srv)),
-        Some(_) | None => {
-            logging::warn(format_args!(
-                "SRV record {priority} {weight} {port} {target:?} left out: no server can be there"
-            ));
-            None
-        }
+    if is_root(target) {
+        return Err(Unusable::RootAmongOthers);
     }
+    if port == 0 {
+        return Err(Unusable::Port0);
+    }
+    let host = Host::of_srv_target(target).map_err(Unusable::Target)?;
+    Ok(Candidate::new(tls, host, port, priority, weight, Origin::Srv))
 }
 
 /// What both SRV answers together say.
@@ -268,7 +301,7 @@ mod tests {
     }
 
     fn read(records: Vec<Record>) -> SrvAnswer {
-        SrvAnswer::read(&Ok(Answer::new(records)), TlsMode::Direct)
+        SrvAnswer::read(&Ok(Answer::new(records)), TlsMode::Direct).0
     }
 
     fn direct(target: &str, port: u16) -> Candidate {
@@ -301,6 +334,47 @@ mod tests {
 
     // spec B5
     #[test]
+    fn names_are_equal_however_they_are_spelled() {
+        let spelled = ["a.example", "a.example.", "A.Example"].map(|target| srv(1, 2, 5223, target));
+        assert_eq!(read(spelled.to_vec()), SrvAnswer::Candidates(vec![direct("a.example", 5223)]));
+    }
+
+    // spec A3a, B5
+    #[test]
+    fn a_target_is_any_name_that_dns_serves() {
+        for target in ["xmpp_1.example", "_xmpp.example", "-a-.example", "a", "xn--a.example"] {
+            assert_eq!(
+                read(vec![srv(1, 2, 5223, target)]),
+                SrvAnswer::Candidates(vec![direct(target, 5223)])
+            );
+        }
+    }
+
+    // spec A3a, B5
+    #[test]
+    fn what_cannot_be_a_server_is_given_with_its_reason() {
+        let records = vec![
+            srv(1, 2, 5223, "."),
+            srv(1, 2, 0, "b.example."),
+            srv(1, 2, 5223, "192.0.2.1."),
+            srv(1, 2, 5223, "a b"),
+            srv(1, 2, 5223, "a..b"),
+        ];
+        let (answer, unusable) = SrvAnswer::read(&Ok(Answer::new(records)), TlsMode::Direct);
+        assert_eq!(answer, SrvAnswer::NotOffered);
+        let reasons: Vec<Unusable> = unusable.into_iter().map(|(_, why)| why).collect();
+        let expected = [
+            Unusable::RootAmongOthers,
+            Unusable::Port0,
+            Unusable::Target(Reason::AddressTarget),
+            Unusable::Target(Reason::Character(' ')),
+            Unusable::Target(Reason::EmptyLabel),
+        ];
+        assert_eq!(reasons, expected);
+    }
+
+    // spec B5
+    #[test]
     fn what_cannot_be_a_server_is_left_out() {
         for bad in [
             srv(1, 2, 5223, "."),
@@ -324,9 +398,9 @@ mod tests {
     #[test]
     fn no_records_no_name_and_no_answer_are_three_things() {
         assert_eq!(read(Vec::new()), SrvAnswer::None);
-        assert_eq!(SrvAnswer::read(&Ok(Answer::no_such_name()), TlsMode::Direct), SrvAnswer::None);
+        assert_eq!(SrvAnswer::read(&Ok(Answer::no_such_name()), TlsMode::Direct).0, SrvAnswer::None);
         let failed = Err(LookupError::new("no answer"));
-        assert_eq!(SrvAnswer::read(&failed, TlsMode::Direct), SrvAnswer::Failed);
+        assert_eq!(SrvAnswer::read(&failed, TlsMode::Direct).0, SrvAnswer::Failed);
     }
 
     // spec B3
@@ -334,7 +408,7 @@ mod tests {
     fn the_kind_of_a_candidate_is_that_of_its_question() {
         let answer = Ok(Answer::new(vec![srv(1, 2, 5222, "a.example.")]));
         for tls in [TlsMode::Direct, TlsMode::StartTls] {
-            let SrvAnswer::Candidates(candidates) = SrvAnswer::read(&answer, tls) else {
+            let (SrvAnswer::Candidates(candidates), _) = SrvAnswer::read(&answer, tls) else {
                 panic!("no candidates")
             };
             assert_eq!(candidates[0].tls(), tls);

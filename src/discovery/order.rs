@@ -29,6 +29,8 @@ pub(crate) fn order(mut candidates: Vec<Candidate>, policy: Policy, below: Below
 /// Candidates that are equals. The lesser group goes first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Group {
+    /// What is tried only when all else has been.
+    is_left_over: bool,
     /// Not the kind of TLS that the policy prefers, where it prefers one.
     behind: bool,
     priority: u16,
@@ -38,7 +40,12 @@ impl Group {
     /// The group of a candidate: one priority, or under a policy that prefers one kind, one pair of kind and priority.
     pub(crate) fn of(candidate: &Candidate, policy: Policy) -> Self {
         let behind = policy.preferred().is_some_and(|preferred: TlsMode| candidate.tls() != preferred);
-        Self { behind, priority: candidate.priority() }
+        Self { is_left_over: false, behind, priority: candidate.priority() }
+    }
+
+    /// The same group, when all groups have been tried.
+    pub(crate) fn left_over(self) -> Self {
+        Self { is_left_over: true, ..self }
     }
 }
 

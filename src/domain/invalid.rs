@@ -1,4 +1,4 @@
-//! The error for a text that is not an XMPP domain: what is wrong with it and what to do. No IO.
+//! The error for a text that is not an XMPP domain or host: what is wrong with it and what to do. No IO.
 
 use std::error::Error;
 use std::fmt;
@@ -6,35 +6,62 @@ use std::fmt;
 /// How many characters of a refused text an error repeats.
 const MAXIMUM_QUOTED: usize = 64;
 
-/// Why a text is not an XMPP domain. Its message names the text and what to do.
+/// Why a text is not an XMPP domain, or not a host to connect to. Its message names the text and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidDomain {
+    wanted: Wanted,
     /// The refused text, cut.
     text: Box<str>,
     pub(super) reason: Reason,
 }
 
+/// What the text was to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    Domain,
+    Host,
+}
+
 impl InvalidDomain {
     pub(super) fn new(text: &str, reason: Reason) -> Self {
+        Self::quoting(text, reason, Wanted::Domain)
+    }
+
+    pub(super) fn host(text: &str, reason: Reason) -> Self {
+        Self::quoting(text, reason, Wanted::Host)
+    }
+
+    fn quoting(text: &str, reason: Reason, wanted: Wanted) -> Self {
         let mut quoted: String = text.chars().take(MAXIMUM_QUOTED).collect();
         if quoted.len() < text.len() {
             quoted.push('…');
         }
-        Self { text: quoted.into(), reason }
+        Self { wanted, text: quoted.into(), reason }
     }
 }
 
 impl fmt::Display for InvalidDomain {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         // `Debug` of a text escapes what could break the line or deceive the reader.
-        write!(formatter, "{:?} is not an XMPP domain: {}", self.text, self.reason)
+        write!(formatter, "{:?} is not ", self.text)?;
+        match (self.wanted, self.reason) {
+            (Wanted::Host, Reason::FullJid) => {
+                formatter.write_str("a host: it has an @ sign or a slash, give the name or address alone")
+            }
+            (Wanted::Host, Reason::Character(character)) => write!(
+                formatter,
+                "a host: {character:?} is not a letter, digit, hyphen or underscore, check the spelling"
+            ),
+            (Wanted::Host, reason) => write!(formatter, "a host: {reason}"),
+            (Wanted::Domain, reason) => write!(formatter, "an XMPP domain: {reason}"),
+        }
     }
 }
 
 impl Error for InvalidDomain {}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reason {
+pub(crate) enum Reason {
     Empty,
     NameTooLong,
     EmptyLabel,
@@ -43,6 +70,7 @@ pub(super) enum Reason {
     Character(char),
     Hyphen,
     NumericLastLabel,
+    AddressTarget,
     NotIpv6,
     ZoneId,
     FullJid,
@@ -70,6 +98,7 @@ impl fmt::Display for Reason {
             Self::NumericLastLabel => {
                 "its last label is a number, an IPv4 address is four decimal numbers up to 255 without leading zeros"
             }
+            Self::AddressTarget => "it is an address or ends in a number, an SRV record has to name a host",
             Self::NotIpv6 => {
                 "colons and brackets belong to IPv6 addresses only and this is none, give the host without a port"
             }

@@ -4,11 +4,12 @@ use std::time::Instant;
 
 use super::Plan;
 use super::targets::{addresses_of, hints_of};
-use crate::dial::addresses::Family;
+use crate::dial::address_order::Family;
 use crate::dial::{AttemptEvent, AttemptId};
 use crate::dns::{Answer, GivenUp, LookupError, LookupFacts, Question, RecordKind};
 use crate::domain::Host;
 use crate::error::{Error, ErrorKind};
+use crate::logging;
 use crate::starttls::Step;
 
 impl Plan {
@@ -36,15 +37,19 @@ impl Plan {
         match question.kind() {
             RecordKind::Srv => {
                 let hints = result.as_ref().map(hints_of).unwrap_or_default();
-                self.srv.answer(question, result, now);
+                let left_out = self.srv.answer(question, result, now);
+                if let Some(last) = left_out.last() {
+                    logging::warn(format_args!("{last}"));
+                }
+                self.left_out_records.extend(left_out);
                 self.hints.extend(hints);
                 self.discover(now);
             }
             RecordKind::Ipv6 | RecordKind::Ipv4 => {
                 let family = if question.kind() == RecordKind::Ipv6 { Family::Ipv6 } else { Family::Ipv4 };
-                let addresses = result.as_ref().map(addresses_of).unwrap_or_default();
+                let addresses = result.as_ref().ok().map(|answer| self.ranked(&addresses_of(answer), family));
                 let host = Host::Name(question.name().to_owned());
-                self.race.handle_addresses(&host, family, &addresses, now);
+                self.race.handle_addresses(&host, family, addresses, now);
             }
         }
     }
@@ -52,10 +57,12 @@ impl Plan {
     /// What became of an attempt.
     pub(crate) fn handle_attempt(&mut self, id: AttemptId, event: AttemptEvent, now: Instant) {
         if let AttemptEvent::Failed(error) = &event {
-            if error.is_exhaustion() && self.verdict.is_none() {
+            if error.is_exhaustion() {
                 let message =
                     format!("cannot connect to {}: this machine has no more sockets", self.task.domain);
-                self.verdict = Some(Error::new(ErrorKind::System, message).with_cause(Some(error.clone())));
+                self.handle_exhaustion(
+                    Error::new(ErrorKind::System, message).with_cause(Some(error.clone())),
+                );
             }
         }
         self.race.handle_attempt(id, event, now);
@@ -64,6 +71,12 @@ impl Plan {
     /// How far the STARTTLS negotiation of an attempt had come that was closed at its limit.
     pub(crate) fn handle_closed(&mut self, id: AttemptId, step: Step) {
         self.race.note_step(id, step);
+    }
+
+    /// This machine has no more sockets: nothing is started any more, and what is in flight decides.
+    pub(crate) fn handle_exhaustion(&mut self, error: Error) {
+        self.race.stop();
+        self.exhaustion.get_or_insert(error);
     }
 
     /// This machine cannot go on.

@@ -3,8 +3,7 @@
 use std::time::Instant;
 
 use super::{MAX_CANDIDATES, Plan, Route};
-use crate::dial::addresses::MAX_ADDRESSES;
-use crate::dial::race::MAX_ATTEMPTS;
+use crate::dial::race::{MAX_ATTEMPTS, MAX_IN_FLIGHT};
 use crate::dial::time_line::{Attempt, State};
 use crate::dial::{AttemptError, Stage};
 use crate::discovery::{Candidate, Origin, Policy, is_not_offered};
@@ -64,7 +63,7 @@ impl Plan {
                 .filter_map(|number| self.candidates.get(*number).cloned())
                 .collect(),
             attempts: attempts.collect(),
-            notes: self.notes.iter().cloned().chain(self.cuts()).collect(),
+            notes: self.left_out_records.iter().chain(&self.notes).cloned().chain(self.cuts()).collect(),
             elapsed: since(now),
         }
     }
@@ -76,7 +75,13 @@ impl Plan {
             cuts.push(format!("{} candidates were left out: {MAX_CANDIDATES} are tried", self.left_out));
         }
         for (host, count) in self.race.cut_addresses() {
-            cuts.push(format!("{count} addresses of {host} were left out: {MAX_ADDRESSES} are tried"));
+            cuts.push(format!("{count} addresses of {host} were left out: {MAX_ATTEMPTS} are tried"));
+        }
+        if self.race.displaced() > 0 {
+            cuts.push(format!(
+                "{} silent attempts were abandoned to start others: {MAX_IN_FLIGHT} run at once",
+                self.race.displaced()
+            ));
         }
         if self.race.is_cut() {
             cuts.push(format!("the rest was left out: {MAX_ATTEMPTS} attempts are made"));
@@ -131,7 +136,12 @@ impl Plan {
             Policy::StartTlsOnly => " over STARTTLS, and the policy allows nothing else",
             Policy::AsPublished | Policy::PreferDirect | Policy::PreferStartTls => "",
         };
-        let message = format!("{host} does not offer the {service} service{how}, by its SRV records");
+        let message = match self.left_out_records.first() {
+            Some(left_out) => {
+                format!("the SRV records of {host} name no server that can be used: {left_out}")
+            }
+            None => format!("{host} does not offer the {service} service{how}, by its SRV records"),
+        };
         Error::new(ErrorKind::NotOffered, message)
     }
 

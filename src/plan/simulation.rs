@@ -2,10 +2,10 @@
 //!
 //! What a test does not script: a question finds no records after 10 ms, and a far end is silent for ever.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use super::{Goal, Order, Outcome, Plan, Route, Task};
+use super::{Chance, Goal, Order, Outcome, Plan, Route, Routes, Task};
 use crate::deadline::Deadline;
 use crate::dial::race::{MAX_ATTEMPTS, MAX_IN_FLIGHT, Pace};
 use crate::dial::{AttemptEvent, AttemptId, Stage};
@@ -24,7 +24,8 @@ mod script;
 /// All that a plan meets, scripted.
 pub(super) struct World {
     pub(super) task: Task,
-    below: Box<dyn FnMut(u64) -> u64 + Send>,
+    below: Chance,
+    routes: Routes,
     answers: Vec<(String, Duration, Reply)>,
     peers: Vec<(SocketAddr, Vec<Step>)>,
     cancelled: Option<Duration>,
@@ -46,7 +47,8 @@ impl World {
             pace: Pace::default(),
         };
         let (answers, peers) = (Vec::new(), Vec::new());
-        Self { task, below: Box::new(|_| 0), answers, peers, cancelled: None, nosy: true }
+        let below: Chance = Box::new(|_| 0);
+        Self { task, below, routes: Box::new(any_route), answers, peers, cancelled: None, nosy: true }
     }
 
     /// The domain example.org.
@@ -72,6 +74,12 @@ impl World {
     /// The random source.
     pub(super) fn random(mut self, below: impl FnMut(u64) -> u64 + Send + 'static) -> Self {
         self.below = Box::new(below);
+        self
+    }
+
+    /// Which of its addresses this machine uses to reach another.
+    pub(super) fn routes(mut self, routes: impl Fn(IpAddr) -> Option<IpAddr> + Send + 'static) -> Self {
+        self.routes = Box::new(routes);
         self
     }
 
@@ -112,7 +120,7 @@ impl World {
     /// Plays the plan to its end.
     pub(super) fn play(self) -> Played {
         let start = wait::now();
-        let plan = Plan::new(self.task, self.below, start);
+        let plan = Plan::new(self.task, self.below, self.routes, start);
         let mut play = Play {
             plan,
             start,
@@ -180,6 +188,18 @@ impl Played {
     pub(super) fn candidates(&self) -> Vec<String> {
         self.report().candidates.iter().map(ToString::to_string).collect()
     }
+}
+
+/// A machine with one address of each family, equally far from everywhere.
+fn any_route(destination: IpAddr) -> Option<IpAddr> {
+    if destination.is_loopback() {
+        return Some(destination);
+    }
+    Some(if destination.is_ipv6() {
+        Ipv6Addr::from(1 << 96).into()
+    } else {
+        Ipv4Addr::new(192, 0, 2, 254).into()
+    })
 }
 
 #[derive(Debug)]
@@ -349,9 +369,14 @@ impl Play {
             host => self.given.iter().any(|(known, _, given)| known == host && *given == address.ip()),
         };
         assert!(is_known, "{candidate} has no address {address}");
+        let is_this =
+            |(_, started): &(usize, &(Candidate, SocketAddr))| *started == &(candidate.clone(), address);
+        let before: Vec<usize> = self.started.iter().enumerate().filter(is_this).map(|(id, _)| id).collect();
+        let is_closed = |id: &usize| self.log.iter().any(|line| line.ends_with(&format!(" close {id}")));
         assert!(
-            !self.started.contains(&(candidate.clone(), address)),
-            "{address} of {candidate} was started twice"
+            before.len() < 2 && before.iter().all(is_closed),
+            "{address} of {candidate} was started again\n{}",
+            self.log.join("\n")
         );
         let scripted = self.peers.iter().find(|(peer, _)| *peer == address).map(|(_, steps)| steps.clone());
         self.started.push((candidate.clone(), address));

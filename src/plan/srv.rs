@@ -3,13 +3,16 @@
 use std::time::{Duration, Instant};
 
 use crate::deadline::Deadline;
-use crate::discovery::{Discovered, SrvAnswer, merge};
-use crate::dns::{Answer, LookupError, Question};
+use crate::discovery::{Discovered, SrvAnswer, Unusable, merge};
+use crate::dns::{Answer, LookupError, Question, SrvRecord};
 use crate::service::TlsMode;
 
 /// How long one SRV answer with records waits for the other: some middleboxes drop the second of two parallel
 /// questions.
 const OTHER_SRV_DELAY: Duration = Duration::from_millis(1500);
+
+/// For how many records of an answer it is said why they were left out. A domain can publish thousands.
+const MAX_SENTENCES: usize = 5;
 
 #[derive(Debug)]
 struct SrvQuestion {
@@ -30,11 +33,28 @@ impl SrvQuestions {
         self.0.push(SrvQuestion { tls, question, answer });
     }
 
-    /// Notes the answer to a question.
-    pub(super) fn answer(&mut self, question: &Question, result: &Result<Answer, LookupError>, now: Instant) {
+    /// Notes the answer to a question. Gives a sentence for each record that is left out, and in the end their number.
+    pub(super) fn answer(
+        &mut self,
+        question: &Question,
+        result: &Result<Answer, LookupError>,
+        now: Instant,
+    ) -> Vec<String> {
+        let mut left_out = Vec::new();
         for srv in self.0.iter_mut().filter(|srv| srv.question.as_ref() == Some(question)) {
-            srv.answer = Some((SrvAnswer::read(result, srv.tls), now));
+            let (answer, unusable) = SrvAnswer::read(result, srv.tls);
+            srv.answer = Some((answer, now));
+            let sentence = |(record, why): &(SrvRecord, Unusable)| {
+                let SrvRecord { priority, weight, port, target } = record;
+                let target = target.escape_debug();
+                format!("the record {priority} {weight} {port} {target}. of {question} was left out: {why}")
+            };
+            left_out.extend(unusable.iter().take(MAX_SENTENCES).map(sentence));
+            if unusable.len() > MAX_SENTENCES {
+                left_out.push(format!("{} records of {question} were left out in all", unusable.len()));
+            }
         }
+        left_out
     }
 
     /// Whether SRV records were asked for, and all answers are there.

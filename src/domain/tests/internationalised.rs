@@ -31,6 +31,7 @@ mod with_idna {
     fn what_idna_forbids_is_refused() {
         for text in [
             "xn--a.example",        // no Punycode
+            "xn--xn--bb5xxxa-ple",  // A-labels in an A-label
             "xn--.example",         // nothing encoded
             "xn--example-.org",     // decodes to ASCII
             "xn--99999999999",      // overflow

@@ -188,12 +188,12 @@ fn when_the_first_answer_has_no_records_the_other_one_is_waited_for_to_its_limit
 
 // spec B9
 #[test]
-fn an_attempt_starts_at_once_on_a_hint_and_the_other_family_is_still_asked_for() {
+fn an_attempt_starts_at_once_on_a_hint_and_both_families_are_asked_for_all_the_same() {
     let played = World::example()
         .xmpps(20, "5 0 5223 a.test + a.test 2001:db8::a")
         .dns("a.test A", 100, "192.0.2.1")
         .play();
-    assert_eq!(played.questions()[1], "20 ask a.test A");
+    assert_eq!(played.questions()[1], "20 ask a.test AAAA, a.test A");
     assert_eq!(played.dialled()[..2], ["20 start 0 [2001:db8::a]:5223", "270 start 1 192.0.2.1:5223"]);
 }
 
@@ -201,20 +201,38 @@ fn an_attempt_starts_at_once_on_a_hint_and_the_other_family_is_still_asked_for()
 #[test]
 fn a_hint_of_an_ipv4_address_waits_50_ms_for_the_ipv6_answer() {
     let world = || World::example().xmpps(20, "5 0 5223 a.test + a.test 192.0.2.1");
-    let played = world().dns("a.test AAAA", 30, "2001:db8::a").play();
-    assert_eq!(played.questions()[1], "20 ask a.test AAAA");
+    let played = world().dns("a.test AAAA", 30, "2001:db8::a").dns("a.test A", 30, "192.0.2.1").play();
+    assert_eq!(played.questions()[1], "20 ask a.test AAAA, a.test A");
     assert_eq!(played.dialled()[..2], ["50 start 0 [2001:db8::a]:5223", "300 start 1 192.0.2.1:5223"]);
-    let played = world().dns("a.test AAAA", 0, "never").play();
+    let played = world().dns("a.test AAAA", 0, "never").dns("a.test A", 60, "192.0.2.1").play();
     assert_eq!(played.dialled()[0], "70 start 0 192.0.2.1:5223");
 }
 
 // spec B9
 #[test]
-fn hints_of_both_families_leave_nothing_to_ask() {
-    let hints = "5 0 5223 a.test + a.test 192.0.2.1, A.Test. 2001:db8::a";
-    let played = World::example().xmpps(20, hints).play();
-    assert_eq!(played.questions().len(), 1);
-    assert_eq!(played.dialled()[0], "20 start 0 [2001:db8::a]:5223");
+fn stale_hints_of_both_families_cost_an_attempt_each_and_never_the_connect() {
+    let hints = "5 0 5223 a.test + a.test 192.0.2.66, A.Test. 2001:db8::66";
+    let world = World::example().xmpps(20, hints);
+    let world = world.peer("[2001:db8::66]:5223", "refused 5").peer("192.0.2.66:5223", "refused 5");
+    let played = world.dns("a.test A", 100, "192.0.2.1").peer("192.0.2.1:5223", "tcp 5, tls 5").play();
+    let expected = [
+        "20 start 0 [2001:db8::66]:5223",
+        "30 start 1 192.0.2.66:5223",
+        "120 start 2 192.0.2.1:5223",
+        "130 connected 2",
+    ];
+    assert_eq!(played.dialled(), expected);
+}
+
+// spec B9
+#[test]
+fn an_answer_takes_back_the_hints_that_have_not_started() {
+    let hints = "5 0 5223 a.test + a.test 2001:db8::66, a.test 2001:db8::67, a.test 2001:db8::68";
+    let world = World::example().xmpps(20, hints).dns("a.test AAAA", 10, "2001:db8::1, 2001:db8::66");
+    let expected = ["20 start 0 [2001:db8::66]:5223", "270 start 1 [2001:db8::1]:5223"];
+    let dialled: Vec<String> =
+        world.play().dialled().into_iter().filter(|line| line.contains("start")).map(str::to_owned).collect();
+    assert_eq!(dialled, expected);
 }
 
 // spec B9, H6

@@ -99,6 +99,15 @@ fn the_50_ms_for_an_earlier_candidate_begin_when_the_later_one_has_addresses() {
 
 // spec D4
 #[test]
+fn a_later_candidate_waits_while_an_earlier_one_waits_for_its_ipv6_answer() {
+    let world = two_candidates().dns("a.test A", 10, "192.0.2.1").dns("a.test AAAA", 0, "never");
+    let played = world.dns("b.test AAAA", 10, "2001:db8::b").play();
+    let expected = ["70 start 0 192.0.2.1:5223", "320 start 1 [2001:db8::b]:5223"];
+    assert_eq!(played.dialled()[..2], expected);
+}
+
+// spec D4
+#[test]
 fn an_earlier_candidate_that_joins_goes_before_the_rest_of_the_later_one() {
     let played = two_candidates()
         .dns("b.test AAAA", 10, "2001:db8::b1, 2001:db8::b2")
@@ -115,7 +124,7 @@ fn an_earlier_candidate_that_joins_goes_before_the_rest_of_the_later_one() {
 // spec D11
 #[test]
 fn a_family_that_is_not_wanted_is_not_asked_for() {
-    use crate::dial::addresses::AddressFamily;
+    use crate::dial::address_order::AddressFamily;
     for (family, asked) in [
         (AddressFamily::Any, "0 ask a.test AAAA, a.test A"),
         (AddressFamily::Ipv4First, "0 ask a.test AAAA, a.test A"),
@@ -138,7 +147,7 @@ fn a_family_that_is_not_wanted_is_not_asked_for() {
 // spec B9, D11
 #[test]
 fn a_hint_of_a_family_that_is_not_wanted_is_not_dialled() {
-    use crate::dial::addresses::AddressFamily;
+    use crate::dial::address_order::AddressFamily;
     let world = World::example().with(|task| task.pace.family = AddressFamily::Ipv4Only);
     let world = world.xmpps(10, "5 0 5223 a.test + a.test 2001:db8::a").dns("a.test A", 10, "192.0.2.1");
     let played = world.play();
@@ -150,9 +159,34 @@ fn a_hint_of_a_family_that_is_not_wanted_is_not_dialled() {
 // spec D4, D11
 #[test]
 fn with_ipv4_first_the_ipv6_answer_is_the_one_that_waits() {
-    use crate::dial::addresses::AddressFamily;
+    use crate::dial::address_order::AddressFamily;
     let world = explicit().dns("a.test AAAA", 10, "2001:db8::1").dns("a.test A", 100, "192.0.2.1");
     let played = world.with(|task| task.pace.family = AddressFamily::Ipv4First).play();
     let expected = ["60 start 0 [2001:db8::1]:5223", "310 start 1 192.0.2.1:5223"];
     assert_eq!(played.dialled()[..2], expected);
+}
+
+// spec D1
+#[test]
+fn addresses_are_sorted_by_rfc_6724_with_the_source_addresses_of_this_machine() {
+    let world = || {
+        World::explicit(TlsMode::Direct, 5223).dns("a.test AAAA", 10, "2001:db8::1, 2001:db8:1::1").dns(
+            "a.test A",
+            10,
+            "192.0.2.1, 192.0.2.2",
+        )
+    };
+    let starts = |world: World| -> Vec<String> {
+        let played = world.play();
+        let starts = played.report().attempts.iter().map(|attempt| attempt.address.ip().to_string());
+        starts.collect()
+    };
+    // Without a route for IPv6 it goes last, though it is there first.
+    let played = world().routes(|to| to.is_ipv4().then(|| "192.0.2.254".parse().unwrap()));
+    assert_eq!(starts(played), ["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8:1::1"]);
+    // The source address shares a longer prefix with the second.
+    let played = world().routes(|to| {
+        Some(if to.is_ipv4() { "192.0.2.254".parse().unwrap() } else { "2001:db8:1::9".parse().unwrap() })
+    });
+    assert_eq!(starts(played), ["2001:db8:1::1", "192.0.2.1", "2001:db8::1", "192.0.2.2"]);
 }

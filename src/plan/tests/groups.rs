@@ -28,6 +28,37 @@ fn a_black_holed_group_of_n_addresses_costs_a_quarter_second_each_but_the_first_
     assert_eq!(played.dialled(), expected);
 }
 
+// spec D2, D12
+#[test]
+fn up_to_16_black_holes_cost_no_more_than_that_whatever_their_families_and_hosts() {
+    for count in 1..=16_u64 {
+        let promised = 20 + (count - 1) * 250 + 1000 + 40;
+        let good = |world: World| {
+            world.dns("good.test A", 10, "203.0.113.1").peer("203.0.113.1:5223", "tcp 20, tls 20")
+        };
+        let of_one_host: Vec<String> = (1..=count).map(|last| format!("192.0.2.{last}")).collect();
+        let one_host = World::example().xmpps(10, "5 0 5223 a.test, 10 0 5223 good.test").dns(
+            "a.test A",
+            10,
+            &of_one_host.join(", "),
+        );
+        assert_eq!(*good(one_host).play().log.last().unwrap(), format!("{promised} connected {count}"));
+
+        // As many addresses on hosts of two addresses each.
+        let hosts = count.div_ceil(2);
+        let records: Vec<String> = (0..hosts).map(|host| format!("5 0 5223 h{host}.test")).collect();
+        let mut world = World::example().xmpps(10, &format!("{}, 10 0 5223 good.test", records.join(", ")));
+        for host in 0..hosts {
+            world = world.dns(&format!("h{host}.test AAAA"), 10, &format!("2001:db8::{host:x}"));
+            if 2 * host + 1 < count {
+                world = world.dns(&format!("h{host}.test A"), 10, &format!("192.0.2.{host}"));
+            }
+        }
+        let log = good(world).play().log;
+        assert_eq!(*log.last().unwrap(), format!("{promised} connected {count}"), "{log:?}");
+    }
+}
+
 // spec D2
 #[test]
 fn a_completed_stage_holds_the_next_group_back_for_a_second() {
@@ -65,7 +96,7 @@ fn a_failure_does_not_open_the_next_group_while_another_of_this_one_is_in_flight
     let expected = [
         "20 start 0 [2001:db8::a1]:5223",
         "270 start 1 192.0.2.1:5223",
-        "275 start 2 [2001:db8::a2]:5223",
+        "280 start 2 [2001:db8::a2]:5223",
         // The one in flight has been silent for a second.
         "1020 start 3 [2001:db8::b]:5223",
     ];

@@ -17,10 +17,28 @@ fn the_next_attempt_starts_after_250_ms_of_silence() {
 // spec D1
 #[test]
 fn a_failure_starts_the_next_attempt_at_once() {
-    for (steps, next) in [("refused 7", 17), ("refused now", 10), ("tcp 20, refused 3", 33)] {
+    for (steps, next) in [("refused 17", 27), ("refused 10", 20), ("tcp 20, refused 3", 33)] {
         let played = two(TlsMode::Direct, steps, "").play();
         let expected = ["10 start 0 [2001:db8::1]:5223".to_owned(), format!("{next} start 1 192.0.2.1:5223")];
         assert_eq!(played.dialled()[..2], expected, "{steps}");
+    }
+}
+
+// spec D1
+#[test]
+fn two_starts_are_10_ms_apart_however_fast_the_first_fails() {
+    for steps in ["refused now", "refused 1", "refused 9"] {
+        let mut world = many(TlsMode::Direct, 4);
+        for last in 1..=3 {
+            world = world.peer(&format!("192.0.2.{last}:5223"), steps);
+        }
+        let expected = [
+            "10 start 0 192.0.2.1:5223",
+            "20 start 1 192.0.2.2:5223",
+            "30 start 2 192.0.2.3:5223",
+            "40 start 3 192.0.2.4:5223",
+        ];
+        assert_eq!(world.play().dialled()[..4], expected, "{steps}");
     }
 }
 
@@ -188,8 +206,8 @@ fn a_failure_of_any_kind_and_stage_starts_the_next_attempt_at_once() {
     for failure in ["refused", "reset", "untrusted"] {
         for (before, at) in [("", 10), ("tcp 20, ", 30), ("tcp 20, starttls 30, ", 60)] {
             let played =
-                two(TlsMode::StartTls, &format!("{before}{failure} 5"), "tcp 1, starttls 1, tls 1").play();
-            let next = at + 5;
+                two(TlsMode::StartTls, &format!("{before}{failure} 12"), "tcp 1, starttls 1, tls 1").play();
+            let next = at + 12;
             let expected = [
                 "10 start 0 [2001:db8::1]:5223".to_owned(),
                 format!("{next} start 1 192.0.2.1:5223"),

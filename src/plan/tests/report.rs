@@ -39,7 +39,7 @@ example.org (client), 1090.0 ms
   candidate  3 a.test:5222 STARTTLS  priority 7 weight 0 (srv)
   candidate  4 c.test:5222 STARTTLS  priority 8 weight 0 (srv)
   attempt    1 192.0.2.1:5223  27.0 ms  TCP failed 30.0 ms: connection refused
-  attempt    2 [2001:db8::b]:5223  30.0 ms  TCP 50.0 ms  TLS failed 80.0 ms: the certificate is not from an authority \
+  attempt    2 [2001:db8::b]:5223  37.0 ms  TCP 57.0 ms  TLS failed 87.0 ms: the certificate is not from an authority \
 that is trusted here (self-signed, or a private authority)
   attempt    3 192.0.2.1:5222  1030.0 ms  TCP 1040.0 ms  STARTTLS 1060.0 ms  TLS 1090.0 ms  connected
 ";

@@ -2,7 +2,7 @@
 
 use super::super::simulation::{Played, World};
 use super::super::{Outcome, Route};
-use crate::dial::addresses::AddressFamily;
+use crate::dial::address_order::AddressFamily;
 use crate::discovery::{Origin, Policy};
 use crate::domain::{Domain, Host};
 use crate::error::ErrorKind;

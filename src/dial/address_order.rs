@@ -1,0 +1,242 @@
+//! Which addresses go first: the caller's choice of families, and RFC 6724 section 6. No IO.
+
+use std::cmp::Reverse;
+use std::net::{IpAddr, Ipv6Addr};
+
+/// Which address families are used, and which goes first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AddressFamily {
+    /// Both, in the order of RFC 6724 section 6: IPv6 goes first where this machine has a route for it. The default.
+    #[default]
+    Any,
+    /// Both; IPv4 goes first.
+    Ipv4First,
+    /// IPv4 only; IPv6 addresses are not even asked for.
+    Ipv4Only,
+    /// IPv6 only; IPv4 addresses are not even asked for.
+    Ipv6Only,
+}
+
+/// One of the two families.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    Ipv6,
+    Ipv4,
+}
+
+impl AddressFamily {
+    pub(crate) fn uses(self, family: Family) -> bool {
+        match self {
+            Self::Any | Self::Ipv4First => true,
+            Self::Ipv4Only => family == Family::Ipv4,
+            Self::Ipv6Only => family == Family::Ipv6,
+        }
+    }
+}
+
+impl Family {
+    pub(crate) const BOTH: [Self; 2] = [Self::Ipv6, Self::Ipv4];
+
+    pub(crate) fn of(address: IpAddr) -> Self {
+        if address.is_ipv6() { Self::Ipv6 } else { Self::Ipv4 }
+    }
+
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::Ipv6 => Self::Ipv4,
+            Self::Ipv4 => Self::Ipv6,
+        }
+    }
+}
+
+/// The place of a destination in the order of RFC 6724 section 6; the lesser one goes first.
+///
+/// Rules 3, 4 and 7 ask for what no portable interface says (deprecated addresses, home addresses, tunnels).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Rank {
+    /// "Rule 1: Avoid unusable destinations."
+    pub(crate) is_unusable: bool,
+    /// "Rule 2: Prefer matching scope."
+    scope_differs: bool,
+    /// "Rule 5: Prefer matching label."
+    label_differs: bool,
+    /// "Rule 6: Prefer higher precedence."
+    precedence: Reverse<u8>,
+    /// "Rule 8: Prefer smaller scope."
+    scope: u8,
+    /// "Rule 9: Use longest matching prefix." Not for IPv4, where it would undo the DNS server's round robin and, behind a
+    /// NAT, compares addresses that have nothing to do with each other.
+    common_prefix: Reverse<u32>,
+}
+
+impl Rank {
+    /// The rank of `destination`, which would be reached from `source`; `None` where there is no route.
+    pub(crate) fn new(destination: IpAddr, source: Option<IpAddr>) -> Self {
+        let (to, from) = (mapped(destination), source.map(mapped));
+        Self {
+            is_unusable: source.is_none(),
+            scope_differs: from.is_none_or(|from| scope(from) != scope(to)),
+            label_differs: from.is_none_or(|from| policy(from).label != policy(to).label),
+            precedence: Reverse(policy(to).precedence),
+            scope: scope(to),
+            common_prefix: Reverse(match from {
+                Some(from) if destination.is_ipv6() => common_prefix(from, to),
+                Some(_) | None => 0,
+            }),
+        }
+    }
+}
+
+/// "IPv4 addresses [...] are represented as IPv4-mapped" (RFC 6724 section 2.1).
+fn mapped(address: IpAddr) -> Ipv6Addr {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped(),
+        IpAddr::V6(address) => address,
+    }
+}
+
+/// A row of the policy table (RFC 6724 section 2.1).
+struct Policy {
+    precedence: u8,
+    label: u8,
+}
+
+/// The default policy table, longest prefixes first.
+fn policy(address: Ipv6Addr) -> Policy {
+    let [first, second, ..] = address.segments();
+    let (precedence, label) = match address {
+        Ipv6Addr::LOCALHOST => (50, 0),
+        _ if address.to_ipv4_mapped().is_some() => (35, 4),
+        // ::/96
+        _ if address.octets().starts_with(&[0; 12]) => (1, 3),
+        // 2001::/32, Teredo
+        _ if (first, second) == (0x2001, 0) => (5, 5),
+        // 2002::/16, 6to4
+        _ if first == 0x2002 => (30, 2),
+        // 3ffe::/16, 6bone
+        _ if first == 0x3ffe => (1, 12),
+        // fec0::/10, site-local
+        _ if first & 0xffc0 == 0xfec0 => (1, 11),
+        // fc00::/7, unique local
+        _ if first & 0xfe00 == 0xfc00 => (3, 13),
+        _ => (40, 1),
+    };
+    Policy { precedence, label }
+}
+
+/// The scope, as numbered for multicast (RFC 6724 sections 3.1 and 3.2).
+fn scope(address: Ipv6Addr) -> u8 {
+    const LINK_LOCAL: u8 = 0x2;
+    const SITE_LOCAL: u8 = 0x5;
+    const GLOBAL: u8 = 0xe;
+    if let Some(address) = address.to_ipv4_mapped() {
+        let is_local = address.is_loopback() || address.is_link_local();
+        return if is_local { LINK_LOCAL } else { GLOBAL };
+    }
+    let [first, ..] = address.segments();
+    if address.is_multicast() {
+        let [_, second, ..] = address.octets();
+        second & 0xf
+    } else if address.is_loopback() || first & 0xffc0 == 0xfe80 {
+        LINK_LOCAL
+    } else if first & 0xffc0 == 0xfec0 {
+        SITE_LOCAL
+    } else {
+        GLOBAL
+    }
+}
+
+/// How many leading bits are equal, up to the 64 of the prefix: "CommonPrefixLen(S, D)" of RFC 6724 section 2.2.
+fn common_prefix(one: Ipv6Addr, other: Ipv6Addr) -> u32 {
+    (one.to_bits() ^ other.to_bits()).leading_zeros().min(64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sorted(routes: &[(&str, Option<&str>)]) -> Vec<String> {
+        let mut addresses: Vec<(Rank, IpAddr)> = routes
+            .iter()
+            .map(|(to, from)| {
+                let to: IpAddr = to.parse().unwrap();
+                (Rank::new(to, from.map(|from| from.parse().unwrap())), to)
+            })
+            .collect();
+        addresses.sort_by_key(|(rank, _)| *rank);
+        addresses.into_iter().map(|(_, address)| address.to_string()).collect()
+    }
+
+    // spec D1
+    #[test]
+    fn the_examples_of_rfc_6724_section_10_2_come_out_as_there() {
+        for (routes, expected) in [
+            // "Prefer matching scope"
+            (
+                vec![("2001:db8:1::1", Some("2001:db8:1::2")), ("198.51.100.121", Some("169.254.13.78"))],
+                ["2001:db8:1::1", "198.51.100.121"],
+            ),
+            (
+                vec![("2001:db8:1::1", Some("fe80::1")), ("198.51.100.121", Some("198.51.100.117"))],
+                ["198.51.100.121", "2001:db8:1::1"],
+            ),
+            // "Prefer higher precedence"
+            (
+                vec![("10.1.2.3", Some("10.1.2.4")), ("2001:db8:1::1", Some("2001:db8:1::2"))],
+                ["2001:db8:1::1", "10.1.2.3"],
+            ),
+            // "Prefer smaller scope"
+            (
+                vec![("2001:db8:1::1", Some("2001:db8:1::2")), ("fe80::1", Some("fe80::2"))],
+                ["fe80::1", "2001:db8:1::1"],
+            ),
+            // "Prefer matching label"
+            (
+                vec![
+                    ("2002:c633:6401::1", Some("2002:c633:6401::2")),
+                    ("2001:db8:1::1", Some("2002:c633:6401::2")),
+                ],
+                ["2002:c633:6401::1", "2001:db8:1::1"],
+            ),
+            (
+                vec![
+                    ("2002:c633:6401::1", Some("2002:c633:6401::2")),
+                    ("2001:db8:1::1", Some("2001:db8:1::2")),
+                ],
+                ["2001:db8:1::1", "2002:c633:6401::1"],
+            ),
+        ] {
+            assert_eq!(sorted(&routes), expected, "{routes:?}");
+        }
+    }
+
+    // spec D1
+    #[test]
+    fn a_destination_without_a_route_goes_last_and_equals_keep_their_order() {
+        let routes = [
+            ("2001:db8::1", None),
+            ("192.0.2.9", Some("192.0.2.77")),
+            ("198.51.100.1", Some("192.0.2.77")),
+            ("192.0.2.1", Some("192.0.2.77")),
+        ];
+        assert_eq!(sorted(&routes), ["192.0.2.9", "198.51.100.1", "192.0.2.1", "2001:db8::1"]);
+    }
+
+    // spec D1
+    #[test]
+    fn a_unique_local_source_does_not_prefer_global_ipv6_to_ipv4() {
+        let routes = [("2001:db8::1", Some("fd00::1")), ("192.0.2.1", Some("192.0.2.77"))];
+        assert_eq!(sorted(&routes), ["192.0.2.1", "2001:db8::1"]);
+    }
+
+    // spec D1
+    #[test]
+    fn the_longer_common_prefix_goes_first_in_ipv6_up_to_64_bits() {
+        let source = Some("2001:db8:0:1::7");
+        assert_eq!(
+            sorted(&[("2001:db8:9::1", source), ("2001:db8:0:1::ffff", source), ("2001:db8:0:1::6", source)]),
+            ["2001:db8:0:1::ffff", "2001:db8:0:1::6", "2001:db8:9::1"]
+        );
+    }
+}
