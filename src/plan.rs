@@ -295,11 +295,10 @@ impl Plan {
         };
         let waiting: Vec<Candidate> =
             candidates.into_iter().filter(|candidate| !is_started(candidate)).collect();
-        let ordered = order(waiting, self.task.policy, &mut self.chance);
         // A domain can publish thousands of records: what is too many is cut before anything is done with it.
         let room = MAX_CANDIDATES.saturating_sub(numbers.len());
-        self.left_out = ordered.len().saturating_sub(room);
-        for candidate in ordered.into_iter().take(room) {
+        self.left_out = waiting.len().saturating_sub(room);
+        for candidate in order(waiting, self.task.policy, room, &mut self.chance) {
             let known = self.candidates.iter().position(|known| *known == candidate);
             numbers.push(known.unwrap_or_else(|| {
                 self.candidates.push(candidate);

@@ -8,20 +8,23 @@ use crate::service::TlsMode;
 /// It is never asked with 0.
 pub(crate) type Below<'a> = &'a mut dyn FnMut(u64) -> u64;
 
-/// Puts candidates into the order in which they are to be tried.
+/// Puts candidates into the order in which they are to be tried, and leaves out all behind the first `limit`.
 ///
-/// The draw is made over both kinds of TLS together (XEP-0368 section 2,
-/// rule 1); a policy that prefers one kind then brings it to the front and changes nothing else.
-pub(crate) fn order(mut candidates: Vec<Candidate>, policy: Policy, below: Below<'_>) -> Vec<Candidate> {
-    candidates.sort_by_key(Candidate::priority);
-    let mut ordered = Vec::with_capacity(candidates.len());
-    for same_priority in candidates.chunk_by(|one, two| one.priority() == two.priority()) {
-        let weights: Vec<u16> = same_priority.iter().map(Candidate::weight).collect();
-        ordered
-            .extend(draw(&weights, below).into_iter().filter_map(|index| same_priority.get(index).cloned()));
-    }
-    if let Some(preferred) = policy.preferred() {
-        ordered.sort_by_key(|candidate| candidate.tls() != preferred);
+/// Groups go one after the other; the order within one is drawn, over both kinds of TLS together (XEP-0368 section 2,
+/// rule 1) unless the policy puts them into different groups.
+pub(crate) fn order(
+    mut candidates: Vec<Candidate>,
+    policy: Policy,
+    limit: usize,
+    below: Below<'_>,
+) -> Vec<Candidate> {
+    let group = |candidate: &Candidate| Group::of(candidate, policy);
+    candidates.sort_by_key(group);
+    let mut ordered = Vec::new();
+    for equals in candidates.chunk_by(|one, two| group(one) == group(two)) {
+        let weights: Vec<u16> = equals.iter().map(Candidate::weight).collect();
+        let drawn = draw(&weights, limit.saturating_sub(ordered.len()), below);
+        ordered.extend(drawn.into_iter().filter_map(|index| equals.get(index).cloned()));
     }
     ordered
 }
@@ -49,7 +52,7 @@ impl Group {
     }
 }
 
-/// Draws an order without replacement and gives indices into `weights`.
+/// Draws `limit` of the records, without replacement, and gives their indices into `weights`.
 ///
 /// With S the sum of the weights left: a record of weight w is next with probability w/S; while records of weight 0
 /// are left, one of them is next with probability 1/(S+1), and a record of weight w with w/(S+1).
@@ -57,90 +60,31 @@ impl Group {
 /// RFC 2782, "Weight": records of weight 0 "should have a very small chance of being selected". Its literal
 /// recipe, a number from 0 to the sum inclusive against running sums in a fixed order, gives weights {1,1} the shares
 /// 67/33; this draw is exact.
-fn draw(weights: &[u16], below: Below<'_>) -> Vec<usize> {
-    let mut shares = Shares::new(weights);
-    let mut without_weight: Vec<usize> =
-        weights.iter().enumerate().filter(|(_, weight)| **weight == 0).map(|(index, _)| index).collect();
-    let mut drawn = Vec::with_capacity(weights.len());
-    while drawn.len() < weights.len() {
-        let sum = shares.sum();
-        let ticket = if without_weight.is_empty() {
-            below(sum)
-        } else if sum == 0 {
-            sum
-        } else {
-            below(sum + 1)
+fn draw(weights: &[u16], limit: usize, below: Below<'_>) -> Vec<usize> {
+    let weighed = weights.iter().map(|weight| u64::from(*weight)).enumerate();
+    let (mut heavy, mut weightless): (Vec<_>, Vec<_>) = weighed.partition(|(_, weight)| *weight > 0);
+    let mut drawn = Vec::new();
+    while drawn.len() < limit.min(weights.len()) {
+        let sum: u64 = heavy.iter().map(|(_, weight)| weight).sum();
+        let mut ticket = match (sum, weightless.is_empty()) {
+            (0, _) => 0,
+            (_, true) => below(sum),
+            (_, false) => below(sum + 1),
         };
-        let next = if ticket < sum {
-            shares.take(ticket)
-        } else {
-            let which = below(without_weight.len() as u64);
-            without_weight.swap_remove(usize::try_from(which).unwrap_or(0).min(without_weight.len() - 1))
-        };
-        drawn.push(next);
+        let owner = heavy.iter().position(|(_, weight)| {
+            let is_owner = ticket < *weight;
+            ticket = ticket.saturating_sub(*weight);
+            is_owner
+        });
+        drawn.push(match owner {
+            Some(owner) => heavy.remove(owner).0,
+            None => {
+                let which = usize::try_from(below(weightless.len() as u64)).unwrap_or(0);
+                weightless.swap_remove(which.min(weightless.len() - 1)).0
+            }
+        });
     }
     drawn
-}
-
-/// Weights with their running sums in a binary indexed tree (Fenwick 1994), so that a draw costs log n steps, not n.
-struct Shares {
-    /// `tree[i]` is the sum of the weights of the `lowest_bit(i + 1)` records that end at record i.
-    tree: Vec<u64>,
-    weights: Vec<u64>,
-}
-
-impl Shares {
-    fn new(weights: &[u16]) -> Self {
-        let weights: Vec<u64> = weights.iter().map(|weight| u64::from(*weight)).collect();
-        let mut shares = Self { tree: vec![0; weights.len()], weights: vec![0; weights.len()] };
-        for (index, weight) in weights.into_iter().enumerate() {
-            shares.change(index, |old| old + weight);
-        }
-        shares
-    }
-
-    /// The sum of all weights.
-    fn sum(&self) -> u64 {
-        let mut sum = 0;
-        let mut position = self.tree.len();
-        while let Some(part) = position.checked_sub(1).and_then(|index| self.tree.get(index)) {
-            sum += part;
-            position -= lowest_bit(position);
-        }
-        sum
-    }
-
-    /// Takes out the record that holds `ticket`, a number below the sum.
-    fn take(&mut self, mut ticket: u64) -> usize {
-        let mut index = 0;
-        let mut step = (self.tree.len() + 1).next_power_of_two() / 2;
-        while step > 0 {
-            if let Some(part) = self.tree.get(index + step - 1).filter(|part| **part <= ticket) {
-                ticket -= part;
-                index += step;
-            }
-            step /= 2;
-        }
-        let index = index.min(self.tree.len().saturating_sub(1));
-        self.change(index, |_| 0);
-        index
-    }
-
-    fn change(&mut self, index: usize, new: impl FnOnce(u64) -> u64) {
-        let Some(weight) = self.weights.get_mut(index) else { return };
-        let old = *weight;
-        *weight = new(old);
-        let weight = *weight;
-        let mut position = index + 1;
-        while let Some(part) = self.tree.get_mut(position - 1) {
-            *part = *part + weight - old;
-            position += lowest_bit(position);
-        }
-    }
-}
-
-fn lowest_bit(position: usize) -> usize {
-    position & position.wrapping_neg()
 }
 
 #[cfg(test)]
@@ -177,11 +121,11 @@ mod tests {
     #[test]
     fn every_ticket_hits_the_record_that_owns_it() {
         for (ticket, first) in [(0, 0), (1, 2), (2, 2), (3, 2), (4, 3), (5, 3)] {
-            let order = draw(&[1, 0, 3, 2], &mut scripted(&[ticket, 0, 0, 0]));
+            let order = draw(&[1, 0, 3, 2], usize::MAX, &mut scripted(&[ticket, 0, 0, 0]));
             assert_eq!(order.first(), Some(&first), "ticket {ticket}");
         }
         // Ticket 6 of 0..=6 is the one that belongs to the records of weight 0.
-        assert_eq!(draw(&[1, 0, 3, 2], &mut scripted(&[6, 0, 0, 0, 0])), [1, 0, 2, 3]);
+        assert_eq!(draw(&[1, 0, 3, 2], usize::MAX, &mut scripted(&[6, 0, 0, 0, 0])), [1, 0, 2, 3]);
     }
 
     // spec C2
@@ -192,7 +136,7 @@ mod tests {
             let mut count = vec![0; weights.len()];
             for ticket in 0..sum {
                 let mut first = Some(ticket);
-                let order = draw(&weights, &mut |_| first.take().unwrap_or(0));
+                let order = draw(&weights, usize::MAX, &mut |_| first.take().unwrap_or(0));
                 count[order[0]] += 1;
             }
             assert_eq!(count, shares);
@@ -203,7 +147,10 @@ mod tests {
     #[test]
     fn all_weights_zero_draw_evenly_and_without_a_ticket() {
         for which in 0..3 {
-            assert_eq!(draw(&[0, 0, 0], &mut scripted(&[which, 0, 0]))[0], usize::try_from(which).unwrap());
+            assert_eq!(
+                draw(&[0, 0, 0], usize::MAX, &mut scripted(&[which, 0, 0]))[0],
+                usize::try_from(which).unwrap()
+            );
         }
     }
 
@@ -211,7 +158,7 @@ mod tests {
     #[test]
     fn drawing_goes_on_without_replacement() {
         // S = 6: ticket 5 takes index 2; S = 3: ticket 0 takes index 0; S = 2: index 1.
-        assert_eq!(draw(&[1, 2, 3], &mut scripted(&[5, 0, 0])), [2, 0, 1]);
+        assert_eq!(draw(&[1, 2, 3], usize::MAX, &mut scripted(&[5, 0, 0])), [2, 0, 1]);
     }
 
     // spec C2
@@ -220,8 +167,8 @@ mod tests {
         let mut source = seeded(0x1234_5678_9ABC_DEF1);
         let (mut first, mut zero_first) = ([0_u32; 3], 0_u32);
         for _ in 0..100_000 {
-            first[draw(&[10, 30, 60], &mut source)[0]] += 1;
-            zero_first += u32::from(draw(&[0, 9], &mut source)[0] == 0);
+            first[draw(&[10, 30, 60], usize::MAX, &mut source)[0]] += 1;
+            zero_first += u32::from(draw(&[0, 9], usize::MAX, &mut source)[0] == 0);
         }
         for (count, share) in first.into_iter().chain([zero_first]).zip([10_000, 30_000, 60_000, 10_000]) {
             assert!(count.abs_diff(share) < 700, "{count} of 100000, expected about {share}");
@@ -230,22 +177,22 @@ mod tests {
 
     // spec C3
     #[test]
-    fn the_largest_weights_do_not_overflow_and_many_records_are_quick() {
+    fn the_largest_weights_do_not_overflow_and_no_more_is_drawn_than_is_tried() {
         let mut source = seeded(42);
-        let weights = vec![u16::MAX; 65_536];
-        let mut order = draw(&weights, &mut source);
+        let mut order = draw(&vec![u16::MAX; 65_536], 64, &mut source);
         order.sort_unstable();
-        assert!(order.into_iter().eq(0..65_536));
+        order.dedup();
+        assert_eq!(order.len(), 64);
 
-        // Steps, not seconds: two numbers a draw at the most, each found in log n steps.
+        // Two numbers a draw at the most; each draw passes over the records once.
         let weights: Vec<u16> = (0..10_000).collect();
         let mut numbers = 0;
-        let order = draw(&weights, &mut |bound| {
+        let order = draw(&weights, 64, &mut |bound| {
             numbers += 1;
             source(bound)
         });
-        assert_eq!(order.len(), 10_000);
-        assert!(numbers <= 20_000);
+        assert_eq!(order.len(), 64);
+        assert!(numbers <= 128);
     }
 
     // spec B3, C1
@@ -257,7 +204,7 @@ mod tests {
             candidate(TlsMode::StartTls, 5, 0, 3),
             candidate(TlsMode::Direct, 30, 0, 4),
         ];
-        let ordered = order(candidates, Policy::AsPublished, &mut |_| 0);
+        let ordered = order(candidates, Policy::AsPublished, usize::MAX, &mut |_| 0);
         assert_eq!(ordered.iter().map(Candidate::port).collect::<Vec<_>>(), [3, 2, 1, 4]);
     }
 
@@ -268,7 +215,8 @@ mod tests {
         for ticket in 0..4 {
             let candidates = vec![candidate(TlsMode::Direct, 1, 1, 1), candidate(TlsMode::StartTls, 1, 3, 2)];
             let mut first = Some(ticket);
-            let ordered = order(candidates, Policy::AsPublished, &mut |_| first.take().unwrap_or(0));
+            let ordered =
+                order(candidates, Policy::AsPublished, usize::MAX, &mut |_| first.take().unwrap_or(0));
             first_direct += usize::from(ordered[0].tls() == TlsMode::Direct);
         }
         assert_eq!(first_direct, 1);
@@ -276,21 +224,28 @@ mod tests {
 
     // spec B4, C1
     #[test]
-    fn preferring_one_kind_is_a_stable_partition_of_the_draw() {
+    fn a_preferred_kind_goes_first_in_the_order_of_its_own_priorities_and_weights() {
         let candidates = vec![
             candidate(TlsMode::StartTls, 5, 0, 1),
             candidate(TlsMode::Direct, 10, 1, 2),
             candidate(TlsMode::StartTls, 10, 1, 3),
             candidate(TlsMode::Direct, 10, 1, 4),
         ];
-        let ports = |policy| {
-            // The draw of priority 10 is: port 4, port 3, port 2.
-            let ordered = order(candidates.clone(), policy, &mut scripted(&[0, 2, 1, 0]));
+        let ports = |policy, tickets: &[u64]| {
+            let ordered = order(candidates.clone(), policy, usize::MAX, &mut scripted(tickets));
             ordered.iter().map(Candidate::port).collect::<Vec<_>>()
         };
-        assert_eq!(ports(Policy::AsPublished), [1, 4, 3, 2]);
-        assert_eq!(ports(Policy::PreferDirect), [4, 2, 1, 3]);
-        assert_eq!(ports(Policy::PreferStartTls), [1, 3, 4, 2]);
+        assert_eq!(ports(Policy::AsPublished, &[0, 2, 1, 0]), [1, 4, 3, 2]);
+        assert_eq!(ports(Policy::PreferDirect, &[1, 0, 0, 0]), [4, 2, 1, 3]);
+        assert_eq!(ports(Policy::PreferStartTls, &[0, 0, 1, 0]), [1, 3, 4, 2]);
+    }
+
+    // spec D12
+    #[test]
+    fn what_is_left_out_is_what_stands_behind_in_the_whole_order() {
+        let candidates = (1..=6).map(|port| candidate(TlsMode::Direct, 7 - port, 0, port)).collect();
+        let ordered = order(candidates, Policy::AsPublished, 4, &mut |_| 0);
+        assert_eq!(ordered.iter().map(Candidate::port).collect::<Vec<_>>(), [6, 5, 4, 3]);
     }
 
     // spec C1
