@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::deadline::Deadline;
 use crate::dial::address_order::Family;
 use crate::dial::race::{Entry, Race, RaceOrder};
+use crate::discovery::answers::SrvAnswers;
 use crate::discovery::order::{Group, order};
 use crate::discovery::{Candidate, Discovered, Origin, Policy};
 use crate::dns::{Question, RecordKind};
@@ -18,14 +19,12 @@ use crate::service::TlsMode;
 pub(crate) use self::task::{Goal, Order, Outcome, Route, Task};
 
 use self::questions::Questions;
-use self::srv::SrvQuestions;
 
 mod facts;
 mod outcome;
 mod questions;
 #[cfg(test)]
 mod simulation;
-mod srv;
 mod targets;
 mod task;
 #[cfg(test)]
@@ -58,7 +57,7 @@ pub(crate) struct Plan {
     routes: Routes,
     started: Instant,
     phase: Phase,
-    srv: SrvQuestions,
+    srv: SrvAnswers,
     questions: Questions,
     /// A question that was given up, and whose failure has not been looked at.
     expired: Option<Question>,
@@ -97,7 +96,7 @@ impl Plan {
             routes,
             started: now,
             phase: Phase::Discovering,
-            srv: SrvQuestions::default(),
+            srv: SrvAnswers::default(),
             expired: None,
             hints: Vec::new(),
             candidates: Vec::new(),

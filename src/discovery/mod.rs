@@ -7,6 +7,7 @@ use crate::dns::{Answer, LookupError, Record, SrvRecord};
 use crate::domain::{Host, Reason};
 use crate::service::TlsMode;
 
+pub(crate) mod answers;
 pub(crate) mod order;
 
 /// Which of the two kinds of TLS to use, and in which order.

@@ -1,9 +1,9 @@
-//! The two SRV questions of one connect: which are open, what the answers say, and when one of them is enough. No IO.
+//! What is known of the two SRV answers of one connect, and when one of them is enough. No IO.
 
 use std::time::{Duration, Instant};
 
+use super::{Discovered, SrvAnswer, Unusable, merge};
 use crate::deadline::Deadline;
-use crate::discovery::{Discovered, SrvAnswer, Unusable, merge};
 use crate::dns::{Answer, LookupError, Question, SrvRecord};
 use crate::service::TlsMode;
 
@@ -24,17 +24,17 @@ struct SrvQuestion {
 
 /// The SRV questions that the policy allows.
 #[derive(Debug, Default)]
-pub(super) struct SrvQuestions(Vec<SrvQuestion>);
+pub(crate) struct SrvAnswers(Vec<SrvQuestion>);
 
-impl SrvQuestions {
+impl SrvAnswers {
     /// Adds the question for candidates of the kind `tls`. A name that is too long for the prefix has no SRV records.
-    pub(super) fn add(&mut self, tls: TlsMode, question: Option<Question>, now: Instant) {
+    pub(crate) fn add(&mut self, tls: TlsMode, question: Option<Question>, now: Instant) {
         let answer = question.is_none().then_some((SrvAnswer::None, now));
         self.0.push(SrvQuestion { tls, question, answer });
     }
 
     /// Notes the answer to a question. Gives a sentence for each record that is left out, and in the end their number.
-    pub(super) fn answer(
+    pub(crate) fn answer(
         &mut self,
         question: &Question,
         result: &Result<Answer, LookupError>,
@@ -58,13 +58,13 @@ impl SrvQuestions {
     }
 
     /// Whether SRV records were asked for, and all answers are there.
-    pub(super) fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         !self.0.is_empty() && self.0.iter().all(|srv| srv.answer.is_some())
     }
 
     /// When the answers that are there are enough, since one has records and the other has been missing for
     /// [`OTHER_SRV_DELAY`]. Never while the answers that are there say "none" or "not offered".
-    pub(super) fn enough_from(&self) -> Deadline {
+    pub(crate) fn enough_from(&self) -> Deadline {
         let with_records = |srv: &SrvQuestion| match srv.answer {
             Some((SrvAnswer::Candidates(_), at)) => Some(at),
             Some((SrvAnswer::None | SrvAnswer::NotOffered | SrvAnswer::Failed, _)) | None => None,
@@ -74,17 +74,17 @@ impl SrvQuestions {
     }
 
     /// Whether the lookup of any kind failed.
-    pub(super) fn any_failed(&self) -> bool {
+    pub(crate) fn any_failed(&self) -> bool {
         self.has_failed(TlsMode::Direct) || self.has_failed(TlsMode::StartTls)
     }
 
     /// Whether the lookup of one kind failed.
-    pub(super) fn has_failed(&self, tls: TlsMode) -> bool {
+    pub(crate) fn has_failed(&self, tls: TlsMode) -> bool {
         self.0.iter().any(|srv| srv.tls == tls && matches!(srv.answer, Some((SrvAnswer::Failed, _))))
     }
 
     /// What the answers say together. One that is missing counts as failed.
-    pub(super) fn merged(&self) -> Discovered {
+    pub(crate) fn merged(&self) -> Discovered {
         let answer = |tls: TlsMode| {
             let srv = self.0.iter().find(|srv| srv.tls == tls)?;
             Some(srv.answer.as_ref().map_or(SrvAnswer::Failed, |(answer, _)| answer.clone()))
