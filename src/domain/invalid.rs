@@ -98,7 +98,7 @@ impl fmt::Display for Reason {
             Self::NumericLastLabel => {
                 "its last label is a number, an IPv4 address is four decimal numbers up to 255 without leading zeros"
             }
-            Self::AddressTarget => "it is an address or ends in a number, an SRV record has to name a host",
+            Self::AddressTarget => "it is an IP address, or ends in a number as only those do",
             Self::NotIpv6 => {
                 "colons and brackets belong to IPv6 addresses only and this is none, give the host without a port"
             }
