@@ -60,7 +60,7 @@ pub(super) fn meaning(alert: AlertDescription) -> Option<&'static str> {
         }
         40 => {
             "client and server have no cipher suite, key exchange group or signature algorithm in common; the server's \
-             key may be of a kind that is not known here, such as P-521, or its ciphers are too old"
+             key may be of a kind that is not known here (feature `aws-lc-rs` knows P-521), or its ciphers are too old"
         }
         41 | 116 => "the server requires a client certificate",
         42..=46 | 48 | 111 | 113 | 114 => "the server does not accept the client certificate",

@@ -10,6 +10,25 @@ use rustls::{
 use super::chain::Evidence;
 use super::{alert, refusal};
 
+/// An error of rustls with the text of [`explain`], for what happens behind the handshake.
+#[derive(Debug)]
+pub(crate) struct Explained(Error);
+
+impl Explained {
+    pub(crate) fn new(error: Error) -> Self {
+        Self(error)
+    }
+}
+
+impl fmt::Display for Explained {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&explain(&self.0, &Evidence { speaks_tls: true, ..Evidence::NONE }))
+    }
+}
+
+/// Without `source`: the text of rustls' error says the same again, as debug text.
+impl std::error::Error for Explained {}
+
 /// Says what went wrong, where that usually comes from, and what to do: one line, never the debug text of a Rust type.
 pub(crate) fn explain(error: &Error, evidence: &Evidence) -> String {
     match error {
@@ -46,10 +65,10 @@ pub(crate) fn explain(error: &Error, evidence: &Evidence) -> String {
         Error::InconsistentKeys(error) => {
             format!("the client certificate and its key cannot be used together: {}", words(error))
         }
-        Error::General(text) => format!("the TLS handshake failed: {}", line(text)),
-        Error::Other(error) => format!("the TLS handshake failed: {}", other(error)),
+        Error::General(text) => format!("a failure of TLS: {}", line(text)),
+        Error::Other(error) => format!("a failure of TLS: {}", other(error)),
         // What is left is about the use of rustls and not about a peer, or is newer than this crate.
-        error => format!("the TLS handshake failed: {}", words(error)),
+        error => format!("a failure of TLS: {}", words(error)),
     }
 }
 
@@ -60,8 +79,8 @@ fn type_name(name: Option<&'static str>, number: u8) -> String {
 fn alert_received(received: AlertDescription) -> String {
     let name = alert::name(received);
     match alert::meaning(received) {
-        Some(meaning) => format!("the server ended the TLS handshake with alert {name}: {meaning}"),
-        None => format!("the server ended the TLS handshake with alert {name}"),
+        Some(meaning) => format!("the server has sent the fatal alert {name}: {meaning}"),
+        None => format!("the server has sent the fatal alert {name}"),
     }
 }
 

@@ -24,7 +24,7 @@ mod refusal;
 pub use facts::{CipherSuite, ProtocolVersion};
 
 pub(crate) use chain::Evidence;
-pub(crate) use explain::explain;
+pub(crate) use explain::{Explained, explain};
 
 use chain::Witness;
 

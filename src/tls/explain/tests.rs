@@ -369,7 +369,7 @@ fn no_error_of_rustls_is_said_in_its_debug_text() {
 #[test]
 fn alerts_have_the_names_and_numbers_of_the_registry() {
     let alert = |number: u8| explained(Error::AlertReceived(number.into()));
-    assert!(alert(40).contains("alert handshake_failure (40): "), "{}", alert(40));
+    assert!(alert(40).contains("the fatal alert handshake_failure (40): "), "{}", alert(40));
     assert!(alert(40).contains("in common"));
     assert!(alert(48).contains("alert unknown_ca (48): "));
     assert!(alert(112).contains("alert unrecognized_name (112): the server does not serve this domain"));
