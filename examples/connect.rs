@@ -1,4 +1,4 @@
-//! Connects to the XMPP server of a domain and shows how it came about: questions, candidates, a time line, the result.
+//! Connects to the XMPP server of a domain and shows what happened: questions, candidates, a time line, the result.
 //!
 //! ```text
 //! cargo run --example connect                       its own little server on loopback: works offline
@@ -6,9 +6,10 @@
 //! cargo run --example connect -- --help
 //! ```
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
-use xmpp_connect::{Connection, Connector, Discovery, Domain, Error};
+use xmpp_connect::{Connection, Connector, Discovery, Domain, Error, ErrorKind};
 
 #[path = "connect/demo.rs"]
 mod demo;
@@ -28,7 +29,7 @@ const SUCCESS: u8 = 0;
 const FAILURE: u8 = 1;
 const USAGE: u8 = 2;
 
-/// What a run comes to.
+/// The result of a run.
 enum Outcome {
     Connected(Box<Connection>),
     Planned(Discovery),
@@ -36,41 +37,64 @@ enum Outcome {
 }
 
 fn main() -> ExitCode {
-    let code = match options::parse() {
-        Ok(Command::Help) => {
-            print!("{}", options::HELP);
-            SUCCESS
-        }
+    let result = match options::parse() {
+        Ok(Command::Help) => write(options::HELP).map(|()| SUCCESS),
+        Ok(Command::Version) => write(concat!("connect ", env!("CARGO_PKG_VERSION"), "\n")).map(|()| SUCCESS),
         Ok(Command::Run(options)) => run(*options),
         Err(message) => {
-            eprintln!("connect: {message}; see --help");
-            USAGE
+            complain(&format!("{message}; see --help"));
+            Ok(USAGE)
         }
     };
-    ExitCode::from(code)
+    ExitCode::from(result.unwrap_or_else(|error| {
+        // `connect DOMAIN | head -2` has read what it wanted.
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return SUCCESS;
+        }
+        complain(&format!("cannot write: {error}"));
+        FAILURE
+    }))
 }
 
-fn run(mut options: Options) -> u8 {
+/// Writes to standard output. `print!` would panic when nobody reads it any more.
+fn write(text: &str) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    output.write_all(text.as_bytes())?;
+    output.flush()
+}
+
+fn complain(message: &str) {
+    // There is nowhere else to say that nobody reads this.
+    let _ = writeln!(io::stderr(), "connect: {message}");
+}
+
+fn run(mut options: Options) -> io::Result<u8> {
     // The servers of the demonstration live as long as this variable.
     let demo = options.domain.is_none().then(|| demo::Demo::start(&options.service));
     if let Some(demo) = &demo {
         demo.fill(&mut options);
         if options.output == Output::Person {
-            println!("{}", demo.explanation());
+            write(&format!("{}\n", demo.explanation()))?;
         }
     }
     let domain = options.domain.clone().unwrap_or_default();
     let outcome = attempt(&options, &domain).unwrap_or_else(Outcome::Failed);
-    match options.output {
-        Output::Person => person::show(&domain, &outcome),
-        Output::Json => println!("{}", json::object(&domain, &options.service, &outcome)),
-    }
-    let code = if matches!(outcome, Outcome::Failed(_)) { FAILURE } else { SUCCESS };
-    if let Outcome::Connected(connection) = outcome {
-        // That the far end does not hear the goodbye is no failure of this program.
-        let _ = connection.close();
-    }
-    code
+    write(&match options.output {
+        Output::Person => person::text(&domain, &outcome),
+        Output::Json => format!("{}\n", json::object(&domain, &options.service, &outcome)),
+    })?;
+    Ok(match outcome {
+        Outcome::Connected(connection) => {
+            // That the peer does not receive the goodbye is no failure of this program.
+            let _ = connection.close();
+            SUCCESS
+        }
+        Outcome::Planned(_) => SUCCESS,
+        Outcome::Failed(error) => match error.kind() {
+            ErrorKind::InvalidDomain | ErrorKind::Configuration => USAGE,
+            _ => FAILURE,
+        },
+    })
 }
 
 fn attempt(options: &Options, domain: &str) -> Result<Outcome, Error> {

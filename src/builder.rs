@@ -179,17 +179,17 @@ impl ConnectorBuilder {
         self
     }
 
-    /// Trusts these root certificates (DER) beside those that are compiled in. Default: none.
+    /// Trusts these root certificates (DER) too, beside those that are compiled in and those of other calls. Default: none.
     pub fn add_roots(mut self, roots: impl IntoIterator<Item = CertificateDer<'static>>) -> Self {
         self.tls.trust.given.extend(roots);
         self
     }
 
-    /// Trusts these root certificates (DER) and no others. Default: the roots of feature `webpki-roots`.
+    /// Trusts these root certificates (DER), those of [`add_roots`](Self::add_roots), and none that are compiled in. The
+    /// order of the calls does not matter, and what they give adds up. Default: the roots of feature `webpki-roots`.
     pub fn only_roots(mut self, roots: impl IntoIterator<Item = CertificateDer<'static>>) -> Self {
         self.tls.trust.only_given = true;
-        self.tls.trust.given = roots.into_iter().collect();
-        self
+        self.add_roots(roots)
     }
 
     /// Uses the caller's own TLS configuration instead of our own: its provider, verification, client certificate and

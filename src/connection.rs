@@ -12,7 +12,7 @@ use crate::dial::attempt::Verified;
 use crate::discovery::Candidate;
 use crate::report::Report;
 use crate::service::TlsMode;
-use crate::tls::{CipherSuite, ProtocolVersion};
+use crate::tls::{CipherSuite, Explained, ProtocolVersion};
 use crate::wait::{self, Interest, Token, Wait};
 
 /// How long a close waits for its last bytes to leave, and then for that of the far end.
@@ -304,7 +304,7 @@ impl Read for Connection {
             if let Err(error) = self.stream.conn.process_new_packets() {
                 // The alert that tells the server why is a courtesy.
                 let _ = self.send_some();
-                return Err(io::Error::new(ErrorKind::InvalidData, error));
+                return Err(io::Error::new(ErrorKind::InvalidData, Explained::new(error)));
             }
         }
     }

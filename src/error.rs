@@ -11,8 +11,11 @@ use crate::report::Report;
 
 /// Why there is no connection.
 ///
-/// `Display` is one line. [`source`](error::Error::source) has the cause of the first attempt, and
-/// [`report`](Self::report) every server and address with the stage reached, the time and the reason.
+/// `Display` is one line. Where servers were tried it names the attempt that came furthest, [`kind`](Self::kind) goes by
+/// that attempt, and [`source`](error::Error::source) has its cause. [`report`](Self::report) has every server and address
+/// with the stage reached, the time and the reason.
+///
+/// `Debug`, which is what `fn main() -> Result<(), Box<dyn Error>>` prints, is the same line with the causes behind it.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -29,29 +32,53 @@ enum Source {
 }
 
 /// The kinds of [`Error`], by what the caller can do.
+///
+/// `Display` is two or three words: `not offered`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The domain, or a host that the caller named, is not well formed or can never be reached. Ask the user again.
+    /// The domain, or a host that the caller named, is not well formed or can never be reached. Ask the user to correct it.
     InvalidDomain,
-    /// The domain does not exist (NXDOMAIN). Ask the user again.
+    /// The domain does not exist (NXDOMAIN). Ask the user whether it is spelled correctly, and try again when the network
+    /// changes: many private domains exist only within a VPN.
     NoSuchDomain,
-    /// The domain says that it does not offer this service, or not in the way that the policy allows.
+    /// The domain's records say that it does not offer this service, or not in the way that the policy allows. Use another
+    /// domain, service or policy.
     NotOffered,
-    /// The DNS gave no answer, and nothing could be reached without it. Try again later.
+    /// The DNS gave no answer, and nothing could be reached without it. Check the network and its name servers, and try
+    /// again later.
     Lookup,
-    /// Servers are known, and none could be reached. Try again later.
+    /// Servers are known, and none could be reached or used. Try again later; when it stays, show the report to whoever
+    /// runs the server.
     Attempts,
-    /// Every attempt failed because the certificate is not good for the domain.
+    /// The attempt that came furthest failed because the certificate is not valid for the domain. Never connect without the
+    /// check: show the text to the user, who can tell a captive portal or a wrong clock, or to whoever runs the server.
     Untrusted,
-    /// The total time limit was over.
+    /// The total time limit was over. Try again later, or with a longer one.
     TimedOut,
-    /// The caller cancelled.
+    /// The caller cancelled. Nothing is to be done.
     Cancelled,
-    /// The options contradict each other, or something that they need is missing.
+    /// The options contradict each other, or something that they need is missing. Correct the program.
     Configuration,
-    /// This machine has run out of sockets or memory, or gives no random numbers.
+    /// This machine has run out of sockets or memory, or gives no random numbers. Close what is not needed, and try again.
     System,
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(match self {
+            Self::InvalidDomain => "invalid domain",
+            Self::NoSuchDomain => "no such domain",
+            Self::NotOffered => "not offered",
+            Self::Lookup => "lookup failed",
+            Self::Attempts => "all attempts failed",
+            Self::Untrusted => "not trusted",
+            Self::TimedOut => "timed out",
+            Self::Cancelled => "cancelled",
+            Self::Configuration => "wrong configuration",
+            Self::System => "system failure",
+        })
+    }
 }
 
 impl Error {
@@ -93,17 +120,17 @@ impl Error {
         self.0.report.as_ref()
     }
 
-    /// Whether trying again is of no use until the user, the program or the domain's owner has changed something.
+    /// Whether retrying is pointless until the user, the program or the domain's owner has changed something.
     ///
-    /// A certificate that is not trusted does not count as permanent: a captive portal and a wrong clock pass.
+    /// True for [`InvalidDomain`](ErrorKind::InvalidDomain), [`NotOffered`](ErrorKind::NotOffered) and
+    /// [`Configuration`](ErrorKind::Configuration). What the network around this machine can cause is not permanent: without
+    /// its VPN a private domain does not exist, and in a captive portal no certificate is trusted.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         match self.0.kind {
-            ErrorKind::InvalidDomain
-            | ErrorKind::NoSuchDomain
-            | ErrorKind::NotOffered
-            | ErrorKind::Configuration => true,
-            ErrorKind::Lookup
+            ErrorKind::InvalidDomain | ErrorKind::NotOffered | ErrorKind::Configuration => true,
+            ErrorKind::NoSuchDomain
+            | ErrorKind::Lookup
             | ErrorKind::Attempts
             | ErrorKind::Untrusted
             | ErrorKind::TimedOut
@@ -113,14 +140,16 @@ impl Error {
     }
 }
 
+/// The text with its causes, in one line; the report is asked for by [`Error::report`].
 impl fmt::Debug for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut debug = formatter.debug_struct("Error");
-        debug.field("kind", &self.0.kind).field("message", &self.0.message);
-        if let Some(source) = error::Error::source(self) {
-            debug.field("source", &source);
+        write!(formatter, "{self}")?;
+        let mut source = error::Error::source(self);
+        while let Some(cause) = source {
+            write!(formatter, ": {cause}")?;
+            source = cause.source();
         }
-        debug.field("report", &self.0.report).finish()
+        Ok(())
     }
 }
 
@@ -212,5 +241,26 @@ mod tests {
         let error = Error::new(ErrorKind::Attempts, "cannot connect").with_cause(Some(cause));
         assert_eq!(error.to_string(), "cannot connect");
         assert_eq!(error::Error::source(&error).unwrap().to_string(), "refused");
+        assert_eq!(format!("{error:?}"), "cannot connect: refused");
+    }
+
+    #[test]
+    fn only_what_the_network_cannot_cause_is_permanent() {
+        let permanent = [ErrorKind::InvalidDomain, ErrorKind::NotOffered, ErrorKind::Configuration];
+        let passing = [
+            ErrorKind::NoSuchDomain,
+            ErrorKind::Lookup,
+            ErrorKind::Attempts,
+            ErrorKind::Untrusted,
+            ErrorKind::TimedOut,
+            ErrorKind::Cancelled,
+            ErrorKind::System,
+        ];
+        assert!(permanent.iter().all(|kind| Error::new(*kind, "no").is_permanent()));
+        assert!(!passing.iter().any(|kind| Error::new(*kind, "no").is_permanent()));
+        for kind in permanent.iter().chain(&passing) {
+            let text = kind.to_string();
+            assert!(!text.contains(|letter: char| letter.is_ascii_uppercase()) && text.len() < 20, "{text}");
+        }
     }
 }

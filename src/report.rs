@@ -149,16 +149,17 @@ pub enum LookupResult {
     None,
     /// SRV only: a single record with target `.`, the service is not offered (RFC 2782).
     NotOffered,
-    /// Nobody knows.
+    /// The lookup failed, and why.
     Failed(String),
     /// The connect ended before the answer came.
     Abandoned,
 }
 
-/// `2 records`, `none`, `not offered`, `failed: …`.
+/// `1 record`, `2 records`, `none`, `not offered`, `failed: …`.
 impl fmt::Display for LookupResult {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Records(1) => formatter.write_str("1 record"),
             Self::Records(count) => write!(formatter, "{count} records"),
             Self::None => formatter.write_str("none"),
             Self::NotOffered => formatter.write_str("not offered"),

@@ -12,6 +12,10 @@ mod support;
 
 use std::io::ErrorKind::ConnectionRefused;
 
+use rcgen::{
+    BasicConstraints, CustomExtension, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
+    NameConstraints, date_time_ymd,
+};
 use xmpp_connect::rustls::pki_types::CertificateDer;
 use xmpp_connect::{Connection, Connector, Error, ErrorKind, Stage, TlsMode};
 
@@ -50,8 +54,16 @@ fn assert_untrusted(identity: impl Fn(&Authority) -> Identity, why: &str) {
     for tls in MODES {
         let error = connect(&authority, identity(&authority), tls, DOMAIN).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Untrusted, "{}", chain(&error));
-        assert_eq!(error.to_string(), "no server of example.org has a certificate that is good for it");
+        assert!(
+            error.to_string().starts_with("no server of example.org could be trusted: 1 attempt, to host0.")
+        );
         assert!(chain(&error).contains(why), "{}", chain(&error));
+        // Always: which certificate, of whom, until when.
+        let read = ["(the certificate is ", "valid from "];
+        assert!(read.iter().all(|part| chain(&error).contains(part)), "{}", chain(&error));
+        for wrong in ["{", "}", "::", "Some(", "Other", "Context", "Unsupported", "[6", "\\"] {
+            assert!(!chain(&error).contains(wrong), "{}", chain(&error));
+        }
         assert!(!error.is_permanent());
         let [(stage, told)] = &*failures(error.report().unwrap()) else { panic!("{error:?}") };
         assert_eq!(*stage, Stage::Tls);
@@ -67,7 +79,19 @@ fn a_certificate_for_another_name_is_refused_and_its_names_are_told() {
         |authority| authority.issue(&["other.example", "www.example.org"]),
         "the certificate is not for example.org; it names other.example, www.example.org",
     );
-    assert_untrusted(|authority| authority.issue(&["127.0.0.1"]), "the certificate is not for example.org");
+    assert_untrusted(
+        |authority| authority.issue(&["127.0.0.1"]),
+        "the certificate is not for example.org; it names 127.0.0.1",
+    );
+    // Its common name is the domain.
+    assert_untrusted(
+        |authority| {
+            authority.issue_with(&[], |parameters| {
+                parameters.distinguished_name.push(DnType::CommonName, DOMAIN);
+            })
+        },
+        "the certificate is not for example.org; it has no alternative names, and its common name does not count",
+    );
 }
 
 // spec E4
@@ -81,30 +105,115 @@ fn the_name_of_the_srv_target_is_worth_nothing() {
 fn only_dns_names_count() {
     assert_untrusted(
         |authority| authority.issue_srv_ids(&["_xmpp-client.example.org", "_xmpps-client.example.org"]),
-        "the certificate is not for example.org",
+        "the certificate is not for example.org; it has only names of a kind that is not used here",
     );
     assert_untrusted(
         |authority| authority.issue_xmpp_addresses(&[DOMAIN]),
-        "the certificate is not for example.org",
+        "the certificate is not for example.org; it has only names of a kind that is not used here",
     );
 }
 
-// spec E1, E5
+// spec E1, E8b
 #[test]
-fn expired_not_yet_valid_and_self_signed_are_told_apart() {
-    assert_untrusted(|authority| authority.expired(&[DOMAIN]), "the certificate expired");
-    assert_untrusted(|authority| authority.not_yet_valid(&[DOMAIN]), "the certificate is valid only in");
-    let unknown = "not from an authority that is trusted here";
-    assert_untrusted(|_| Identity::self_signed(&[DOMAIN]), unknown);
-    assert_untrusted(|_| Authority::new().issue(&[DOMAIN]), unknown);
-    // A chain whose intermediate certificate the server forgot.
+fn expired_and_not_yet_valid_are_told_with_their_dates() {
+    assert_untrusted(|authority| authority.expired(&[DOMAIN]), "the certificate expired on 2020-12-31, ");
+    assert_untrusted(
+        |authority| authority.expired(&[DOMAIN]),
+        " days ago, or the clock of this machine is wrong (it says 20",
+    );
+    assert_untrusted(
+        |authority| authority.not_yet_valid(&[DOMAIN]),
+        "the certificate is not valid before 3000-01-01, ",
+    );
+    assert_untrusted(
+        |authority| {
+            authority.issue_by_intermediate_with(&[DOMAIN], |intermediate| {
+                intermediate.not_before = date_time_ymd(2020, 1, 1);
+                intermediate.not_after = date_time_ymd(2021, 5, 6);
+            })
+        },
+        "the certificate of the authority \"Intermediate of a test\" expired on 2021-05-06, ",
+    );
+}
+
+// spec E1, E8b
+#[test]
+fn whom_a_certificate_comes_from_is_told() {
+    assert_untrusted(|_| Identity::self_signed(&[DOMAIN]), "the certificate is self-signed: ");
+    let issued_by = "the certificate was issued by \"Root ";
+    assert_untrusted(|_| Authority::new().issue(&[DOMAIN]), issued_by);
+    // A chain whose intermediate certificate the server forgot: the usual cause goes first.
     assert_untrusted(
         |authority| {
             let Identity { mut chain, key } = authority.issue_by_intermediate(&[DOMAIN]);
             chain.truncate(1);
             Identity { chain, key }
         },
-        unknown,
+        "the certificate was issued by \"Intermediate of a test\", which is not trusted here, and the server has sent no \
+         certificate of it: the server may not send its intermediate certificate, or \"Intermediate of a test\" is a \
+         private authority",
+    );
+    assert_untrusted(
+        |_| Authority::new().issue_by_intermediate(&[DOMAIN]),
+        "the chain ends at \"Intermediate of a test\", issued by \"Root ",
+    );
+    assert_untrusted(
+        |_| {
+            let stranger = Authority::new();
+            let Identity { mut chain, key } = stranger.issue_by_intermediate(&[DOMAIN]);
+            chain.push(stranger.root_der());
+            Identity { chain, key }
+        },
+        "the chain ends at the private authority \"Root ",
+    );
+}
+
+// spec E8b
+#[test]
+fn what_makes_a_certificate_unusable_is_told_in_words() {
+    assert_untrusted(
+        |authority| {
+            authority.issue_with(&[DOMAIN], |parameters| {
+                parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            })
+        },
+        "this is the certificate of an authority (CA:TRUE), which cannot serve as a server's own; make one with CA:FALSE",
+    );
+    assert_untrusted(
+        |authority| {
+            authority.issue_with(&[DOMAIN], |parameters| {
+                parameters.extended_key_usages =
+                    vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::CodeSigning];
+            })
+        },
+        "the certificate is not for server authentication but for client authentication, code signing",
+    );
+    assert_untrusted(
+        |authority| {
+            authority.issue_by_intermediate_with(&[DOMAIN], |intermediate| {
+                let mut extension = CustomExtension::from_oid_content(&[1, 2, 3, 4], vec![5, 0]);
+                extension.set_criticality(true);
+                intermediate.custom_extensions = vec![extension];
+            })
+        },
+        "the certificate has a critical extension that is not known here (1.2.3.4)",
+    );
+    assert_untrusted(
+        |authority| {
+            authority.issue_by_intermediate_with(&[DOMAIN], |intermediate| {
+                let permitted_subtrees = vec![GeneralSubtree::DnsName("other.example".to_owned())];
+                intermediate.name_constraints =
+                    Some(NameConstraints { permitted_subtrees, excluded_subtrees: Vec::new() });
+            })
+        },
+        "one of the authorities of the chain may not issue certificates for these names (name constraints)",
+    );
+    assert_untrusted(
+        |authority| {
+            authority
+                .issue_by_intermediate_with(&[DOMAIN], |intermediate| intermediate.is_ca = IsCa::ExplicitNoCa)
+        },
+        "issued with one that is no authority's (CA:FALSE)",
     );
 }
 
@@ -224,7 +333,7 @@ fn no_name_is_carried_from_one_candidate_to_the_next() {
 
 // spec B7
 #[test]
-fn untrusted_is_said_only_when_every_attempt_failed_so() {
+fn untrusted_is_said_when_the_attempt_that_came_furthest_failed_so() {
     let authority = Authority::new();
     let [one, two] =
         [TlsMode::Direct, TlsMode::StartTls].map(|tls| server(Identity::self_signed(&[DOMAIN]), tls));
@@ -237,7 +346,11 @@ fn untrusted_is_said_only_when_every_attempt_failed_so() {
     assert_eq!(kind_of(&records).kind(), ErrorKind::Untrusted);
     records.push((XMPPS, 2, refused.addr()));
     let error = kind_of(&records);
-    assert_eq!(error.kind(), ErrorKind::Attempts);
+    assert_eq!(error.kind(), ErrorKind::Untrusted);
+    let furthest =
+        format!("3 attempts; the one that came furthest, to host1.example.org:{} STARTTLS", two.port());
+    assert!(error.to_string().contains(&furthest), "{error}");
+    assert!(chain(&error).contains("self-signed"), "{}", chain(&error));
     let report = error.report().unwrap();
     assert_eq!(report.attempts().len(), 3);
     let last = report.attempts()[2].error().unwrap();
@@ -255,8 +368,17 @@ fn given_roots_add_to_those_compiled_in_or_replace_them() {
     let kind = |connector: Connector| connector.connect(DOMAIN).map(drop).map_err(|error| error.kind());
     let other = Authority::new().root_der();
     assert_eq!(kind(builder().only_roots([other.clone(), authority.root_der()]).build().unwrap()), Ok(()));
-    assert_eq!(kind(builder().only_roots([other]).build().unwrap()), Err(ErrorKind::Untrusted));
+    assert_eq!(kind(builder().only_roots([other.clone()]).build().unwrap()), Err(ErrorKind::Untrusted));
     assert_eq!(kind(builder().add_roots([authority.root_der()]).build().unwrap()), Ok(()));
+    // In whatever order the calls are.
+    let ours = authority.root_der();
+    for builder in [
+        builder().add_roots([ours.clone()]).only_roots([other.clone()]),
+        builder().only_roots([other.clone()]).add_roots([ours.clone()]),
+        builder().only_roots([ours.clone()]).only_roots([other.clone()]),
+    ] {
+        assert_eq!(kind(builder.build().unwrap()), Ok(()));
+    }
     #[cfg(feature = "webpki-roots")]
     assert_eq!(kind(builder().build().unwrap()), Err(ErrorKind::Untrusted));
     let none: [CertificateDer<'static>; 0] = [];

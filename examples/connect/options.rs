@@ -1,7 +1,9 @@
 //! The command line.
 
-use std::fs;
+use std::fs::File;
+use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU16;
 use std::time::Duration;
 
 use lexopt::prelude::{Long, Short, Value, ValueExt};
@@ -10,7 +12,7 @@ use xmpp_connect::rustls::pki_types::pem::PemObject;
 use xmpp_connect::{Domain, Policy, Service, TlsMode};
 
 pub(crate) const HELP: &str = "\
-Connects to the XMPP server of a domain and shows how it came about.
+Connects to the XMPP server of a domain and shows what happened.
 
 connect [OPTIONS] [DOMAIN]
 
@@ -21,7 +23,7 @@ Without DOMAIN it connects to a small server that it starts itself on loopback.
   --policy POLICY           as-published (default), prefer-direct, direct-only,
                             prefer-starttls or starttls-only
   --nameserver ADDR[:PORT]  ask this name server; may be repeated
-  --ca FILE                 trust only the root certificates of this PEM file
+  --ca FILE                 trust only the root certificates of this PEM file; may be repeated
   --no-alpn                 offer no ALPN name in direct TLS
   --strict-starttls         STARTTLS step by step, a round trip slower
   --to HOST:PORT            connect to this server, without SRV records
@@ -29,14 +31,15 @@ Without DOMAIN it connects to a small server that it starts itself on loopback.
   --timeout SECONDS         limit of the whole connect (default: 30)
   --plan                    find the servers and their order, dial nothing
   --json                    one JSON object on standard output, nothing else
-  --help                    this text
+  --help, --version         this text; the version
 
-Exit status: 0 connected or planned, 1 not, 2 wrong usage.
+Exit status: 0 connected or planned, 1 not, 2 wrong usage, which includes what is no domain.
 ";
 
 /// What to do.
 pub(crate) enum Command {
     Help,
+    Version,
     Run(Box<Options>),
 }
 
@@ -71,7 +74,7 @@ struct Given {
     domain: Option<String>,
     service: Option<String>,
     from: Option<String>,
-    policy: Policy,
+    policy: Option<Policy>,
     nameservers: Vec<SocketAddr>,
     roots: Vec<CertificateDer<'static>>,
     no_alpn: bool,
@@ -90,34 +93,69 @@ pub(crate) fn parse() -> Result<Command, String> {
     while let Some(argument) = parser.next().map_err(text)? {
         match argument {
             Short('h') | Long("help") => return Ok(Command::Help),
-            Long("service") => given.service = Some(value(&mut parser)?),
-            Long("from") => given.from = Some(value(&mut parser)?),
-            Long("policy") => given.policy = policy(&value(&mut parser)?)?,
-            Long("nameserver") => given.nameservers.push(nameserver(&value(&mut parser)?)?),
-            Long("ca") => given.roots = roots(&value(&mut parser)?)?,
+            Short('V') | Long("version") => return Ok(Command::Version),
+            Long("service") => once(&mut given.service, "--service", value(&mut parser, "--service")?)?,
+            Long("from") => once(&mut given.from, "--from", value(&mut parser, "--from")?)?,
+            Long("policy") => {
+                once(&mut given.policy, "--policy", policy(&value(&mut parser, "--policy")?)?)?;
+            }
+            Long("nameserver") => given.nameservers.push(nameserver(&value(&mut parser, "--nameserver")?)?),
+            Long("ca") => given.roots.extend(roots(&value(&mut parser, "--ca")?)?),
             Long("no-alpn") => given.no_alpn = true,
             Long("strict-starttls") => given.strict = true,
-            Long("timeout") => given.timeout = Some(seconds(&value(&mut parser)?)?),
-            Long("to") => given.to = Some(host_and_port(&value(&mut parser)?)?),
-            Long("tls") => given.tls = Some(tls(&value(&mut parser)?)?),
+            Long("timeout") => {
+                once(&mut given.timeout, "--timeout", seconds(&value(&mut parser, "--timeout")?)?)?;
+            }
+            Long("to") => once(&mut given.to, "--to", host_and_port(&value(&mut parser, "--to")?)?)?,
+            Long("tls") => once(&mut given.tls, "--tls", tls(&value(&mut parser, "--tls")?)?)?,
             Long("plan") => given.plan = true,
             Long("json") => given.json = true,
-            Value(domain) if given.domain.is_none() => given.domain = Some(domain.string().map_err(text)?),
-            Value(_) | Long(_) | Short(_) => return Err(argument.unexpected().to_string()),
+            Value(domain) => {
+                let domain = domain.string().map_err(|error| format!("DOMAIN: {error}"))?;
+                once(&mut given.domain, "DOMAIN", domain)?;
+            }
+            Long(_) | Short(_) => return Err(argument.unexpected().to_string()),
         }
     }
     check(given).map(|options| Command::Run(Box::new(options)))
 }
 
-fn value(parser: &mut lexopt::Parser) -> Result<String, String> {
-    parser.value().map_err(text)?.string().map_err(text)
+fn value(parser: &mut lexopt::Parser, option: &str) -> Result<String, String> {
+    parser.value().map_err(text)?.string().map_err(|error| format!("{option}: {error}"))
+}
+
+/// What is given twice is a slip, and either value could be the wrong one.
+fn once<T>(place: &mut Option<T>, option: &str, value: T) -> Result<(), String> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(format!("{option} is given twice")),
+    }
+}
+
+/// The domain within what people paste: a JID, a URL, `xmpp:` and an address, a host with a port.
+fn domain_within(text: &str) -> Option<String> {
+    let rest = text.trim();
+    let rest = rest.split_once("://").map_or(rest, |(_scheme, rest)| rest);
+    let has_scheme = rest.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("xmpp:"));
+    let rest = if has_scheme { rest.get(5..)? } else { rest };
+    let rest = rest.split(['/', '?', '#']).next()?;
+    let rest = rest.rsplit('@').next()?;
+    let rest = match rest.rsplit_once(':') {
+        Some((host, port)) if port.parse::<u16>().is_ok() && (!host.contains(':') || host.ends_with(']')) => {
+            host
+        }
+        _ => rest,
+    };
+    (rest != text && Domain::new(rest).is_ok()).then(|| rest.to_owned())
 }
 
 fn check(given: Given) -> Result<Options, String> {
     let service = match (given.service.as_deref().unwrap_or("client"), given.from) {
         ("client", None) => Service::Client,
         ("client", Some(_)) => return Err("--from goes with --service server".to_owned()),
-        ("server", Some(from)) => Service::server(Domain::new(&from).map_err(text)?),
+        ("server", Some(from)) => {
+            Service::server(Domain::new(&from).map_err(|error| format!("--from: {error}"))?)
+        }
         ("server", None) => return Err("--service server needs --from, the own domain".to_owned()),
         (other, _) => return Err(format!("--service is client or server, not {other:?}")),
     };
@@ -134,10 +172,15 @@ fn check(given: Given) -> Result<Options, String> {
     {
         return Err("--to, --nameserver and --ca need a DOMAIN".to_owned());
     }
+    if let Some(domain) = &given.domain {
+        if let Some(meant) = domain_within(domain).filter(|_| Domain::new(domain).is_err()) {
+            return Err(format!("{domain:?} is not a domain; did you mean {meant}?"));
+        }
+    }
     Ok(Options {
         domain: given.domain,
         service,
-        policy: given.policy,
+        policy: given.policy.unwrap_or_default(),
         nameservers: given.nameservers,
         roots: given.roots,
         alpn: !given.no_alpn,
@@ -155,7 +198,11 @@ fn policy(value: &str) -> Result<Policy, String> {
         "direct-only" => Policy::DirectOnly,
         "prefer-starttls" => Policy::PreferStartTls,
         "starttls-only" => Policy::StartTlsOnly,
-        other => return Err(format!("there is no policy {other:?}")),
+        other => {
+            return Err(format!(
+                "--policy is as-published, prefer-direct, direct-only, prefer-starttls or starttls-only, not {other:?}"
+            ));
+        }
     })
 }
 
@@ -171,19 +218,20 @@ fn tls(value: &str) -> Result<TlsMode, String> {
 fn nameserver(value: &str) -> Result<SocketAddr, String> {
     let bare = value.strip_prefix('[').and_then(|value| value.strip_suffix(']')).unwrap_or(value);
     let without_port = || bare.parse::<IpAddr>().map(|address| SocketAddr::new(address, 53));
-    value
-        .parse()
-        .or_else(|_| without_port())
-        .map_err(|_| format!("--nameserver takes ADDR or ADDR:PORT, not {value:?}"))
+    let address: Option<SocketAddr> = value.parse().ok().or_else(|| without_port().ok());
+    address.filter(|address| address.port() != 0).ok_or_else(|| {
+        format!("--nameserver takes an IP address, or ADDR:PORT with a port from 1 on, not {value:?}")
+    })
 }
 
 fn host_and_port(value: &str) -> Result<(String, u16), String> {
-    let wrong = || format!("--to takes HOST:PORT, not {value:?}");
+    let wrong = || format!("--to takes HOST:PORT with a port from 1 to 65535, not {value:?}");
     let (host, port) = value.rsplit_once(':').ok_or_else(wrong)?;
     if host.is_empty() || host.contains(':') && !host.starts_with('[') {
         return Err(wrong());
     }
-    Ok((host.to_owned(), port.parse().map_err(|_| wrong())?))
+    let port = port.parse::<NonZeroU16>().map_err(|_| wrong())?;
+    Ok((host.to_owned(), port.get()))
 }
 
 fn seconds(value: &str) -> Result<Duration, String> {
@@ -193,13 +241,18 @@ fn seconds(value: &str) -> Result<Duration, String> {
     if limit.is_zero() { Err(wrong()) } else { Ok(limit) }
 }
 
+/// No list of root certificates is longer; what is may be a device that never ends.
+const LONGEST_FILE: u64 = 16 << 20;
+
 fn roots(file: &str) -> Result<Vec<CertificateDer<'static>>, String> {
-    let pem = fs::read(file).map_err(|error| format!("cannot read {file}: {error}"))?;
+    let mut pem = Vec::new();
+    let read = File::open(file).and_then(|file| file.take(LONGEST_FILE).read_to_end(&mut pem));
+    read.map_err(|error| format!("--ca: cannot read {file:?}: {error}"))?;
     let roots: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     match roots {
         Ok(roots) if !roots.is_empty() => Ok(roots),
-        Ok(_) => Err(format!("{file} holds no certificate")),
-        Err(error) => Err(format!("{file} is not a PEM file: {error}")),
+        Ok(_) => Err(format!("--ca takes a PEM file with certificates, and {file:?} holds none")),
+        Err(_) => Err(format!("--ca takes a PEM file with certificates, and {file:?} is a damaged one")),
     }
 }
 

@@ -10,67 +10,59 @@ use crate::json::message;
 /// How wide the time line is, in characters.
 const WIDTH: usize = 56;
 
-pub(crate) fn show(domain: &str, outcome: &Outcome) {
+pub(crate) fn text(domain: &str, outcome: &Outcome) -> String {
     match outcome {
         Outcome::Connected(connection) => {
             let report = connection.report();
-            show_report(report);
-            time_line(report);
             let (version, suite) = (connection.protocol_version(), connection.cipher_suite());
-            println!(
-                "Connected to {domain} at {} by {} in {}",
+            format!(
+                "{}{}Connected to {domain} at {} by {} in {}\n  {}, {}, ALPN {}\n",
+                report_text(report),
+                time_line(report),
                 connection.peer_addr(),
                 connection.tls_mode(),
-                milliseconds(report.elapsed())
-            );
-            println!(
-                "  {}, {}, ALPN {}",
+                milliseconds(report.elapsed()),
                 version.map(|version| version.to_string()).unwrap_or_default(),
                 suite.map(|suite| suite.to_string()).unwrap_or_default(),
                 connection.alpn().unwrap_or("not selected")
-            );
+            )
         }
         Outcome::Planned(discovery) => {
-            show_report(discovery.report());
-            println!("{domain} would be tried in this order.");
+            format!("{}{domain} would be tried in this order.\n", report_text(discovery.report()))
         }
         Outcome::Failed(error) => {
-            if let Some(report) = error.report() {
-                show_report(report);
-                time_line(report);
-            }
-            println!("Not connected ({:?}): {}", error.kind(), message(error));
+            let report = error.report().map(|report| report_text(report) + &time_line(report));
+            format!("{}Not connected ({}): {}\n", report.unwrap_or_default(), error.kind(), message(error))
         }
     }
 }
 
-fn show_report(report: &Report) {
+fn report_text(report: &Report) -> String {
+    let mut text = String::new();
     if !report.lookups().is_empty() {
-        println!("Questions and answers");
-        for lookup in report.lookups() {
-            println!("  {lookup}");
-        }
-        println!();
+        let lookups: String = report.lookups().iter().map(|lookup| format!("  {lookup}\n")).collect();
+        text += &format!("Questions and answers\n{lookups}\n");
     }
     if !report.candidates().is_empty() {
-        println!("Candidates, in order");
+        text += "Candidates, in order\n";
         for (index, candidate) in report.candidates().iter().enumerate() {
             let (priority, weight, origin) = (candidate.priority(), candidate.weight(), candidate.origin());
-            println!("  {:>2}  {candidate}  priority {priority} weight {weight} ({origin})", index + 1);
+            text +=
+                &format!("  {:>2}  {candidate}  priority {priority} weight {weight} ({origin})\n", index + 1);
         }
-        println!();
+        text += "\n";
     }
-    for note in report.notes() {
-        println!("Note: {note}");
-    }
+    let notes = report.notes().iter().map(|note| format!("Note: {note}\n"));
+    text.extend(notes);
+    text
 }
 
 /// One line a question and an attempt, all on one axis.
-fn time_line(report: &Report) {
+fn time_line(report: &Report) -> String {
     let scale = Scale(report.elapsed().max(Duration::from_micros(1)));
-    println!("Time line   . DNS   - TCP   ~ STARTTLS   = TLS");
+    let mut text = "Time line   . DNS   - TCP   ~ STARTTLS   = TLS\n".to_owned();
     for lookup in report.lookups() {
-        println!("  |{}|  {}", scale.lookup(lookup), lookup.question);
+        text += &format!("  |{}|  {}\n", scale.lookup(lookup), lookup.question);
     }
     for attempt in report.attempts() {
         let end = match &attempt.outcome {
@@ -78,10 +70,11 @@ fn time_line(report: &Report) {
             AttemptOutcome::Abandoned => format!("abandoned in {}", attempt.stage),
             outcome => outcome.to_string(),
         };
-        println!("  |{}|  {} {}: {end}", scale.attempt(attempt), attempt.candidate + 1, attempt.address);
+        let (line, number) = (scale.attempt(attempt), attempt.candidate + 1);
+        text += &format!("  |{line}|  {number} {}: {end}\n", attempt.address);
     }
     let end = milliseconds(report.elapsed());
-    println!("   0{end:>width$}\n", width = WIDTH - 1);
+    text + &format!("   0{end:>width$}\n\n", width = WIDTH - 1)
 }
 
 /// The axis: so much time is the whole width.

@@ -11,7 +11,7 @@ use crate::domain::Domain;
 use crate::service::{Service, TlsMode};
 use crate::socket::{self, SocketOptions};
 use crate::starttls::{Negotiation, Opening, Progress, Step};
-use crate::tls::Tls;
+use crate::tls::{Evidence, Tls};
 use crate::wait::{Interest, Ready, Token, Wait};
 
 /// How many reads one attempt may make before others have their turn.
@@ -214,7 +214,8 @@ fn begin_negotiation(dialer: &Dialer<'_>) -> State {
 }
 
 fn begin_handshake(dialer: &Dialer<'_>, mode: TlsMode) -> Result<State, AttemptError> {
-    let client = dialer.tls.client(dialer.domain, mode).map_err(AttemptError::tls)?;
+    let client = dialer.tls.client(dialer.domain, mode);
+    let client = client.map_err(|error| AttemptError::tls(error, &Evidence::NONE))?;
     Ok(State::Handshaking(Box::new(client)))
 }
 
@@ -302,7 +303,7 @@ fn handshake(mut tcp: &TcpStream, tls: &mut ClientConnection) -> Result<bool, At
         if let Err(error) = tls.process_new_packets() {
             // The alert that tells the server is a courtesy: it is sent if there is room, and not waited for.
             let _ = tls.write_tls(&mut tcp);
-            return Err(AttemptError::tls(error));
+            return Err(AttemptError::tls(error, &Evidence::of(tls)));
         }
     }
     Ok(false)

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::service::TlsMode;
 use crate::socket;
 use crate::starttls::{NegotiationError, Step};
+use crate::tls::{self, Evidence};
 
 pub(crate) mod address_order;
 pub(crate) mod attempt;
@@ -75,7 +76,8 @@ enum Cause {
     TimedOut(Stage, Duration, Option<Step>),
     Negotiation(NegotiationError),
     EndInTls,
-    Tls(rustls::Error),
+    /// The error, and what it means.
+    Tls(rustls::Error, String),
 }
 
 impl AttemptError {
@@ -96,7 +98,7 @@ impl AttemptError {
             | Cause::Io(_)
             | Cause::Negotiation(_)
             | Cause::EndInTls
-            | Cause::Tls(_) => {}
+            | Cause::Tls(..) => {}
         }
     }
 
@@ -109,15 +111,16 @@ impl AttemptError {
         Self(Cause::EndInTls)
     }
 
-    pub(crate) fn tls(error: rustls::Error) -> Self {
-        Self(Cause::Tls(error))
+    pub(crate) fn tls(error: rustls::Error, evidence: &Evidence) -> Self {
+        let text = tls::explain(&error, evidence);
+        Self(Cause::Tls(error, text))
     }
 
     /// Whether the certificate was not good for the domain.
     #[must_use]
     pub fn is_untrusted(&self) -> bool {
         match &self.0 {
-            Cause::Tls(error) => matches!(
+            Cause::Tls(error, _) => matches!(
                 error,
                 rustls::Error::InvalidCertificate(_)
                     | rustls::Error::NoCertificatesPresented
@@ -132,7 +135,7 @@ impl AttemptError {
     pub fn io_error(&self) -> Option<&io::Error> {
         match &self.0 {
             Cause::Io(error) => Some(error),
-            Cause::TimedOut(..) | Cause::Negotiation(_) | Cause::EndInTls | Cause::Tls(_) => None,
+            Cause::TimedOut(..) | Cause::Negotiation(_) | Cause::EndInTls | Cause::Tls(..) => None,
         }
     }
 
@@ -154,7 +157,7 @@ impl fmt::Display for AttemptError {
             Cause::EndInTls => {
                 formatter.write_str("the server closed the connection within the TLS handshake")
             }
-            Cause::Tls(error) => crate::tls::explain(error, formatter),
+            Cause::Tls(_, text) => formatter.write_str(text),
         }
     }
 }
@@ -165,7 +168,7 @@ impl std::error::Error for AttemptError {
         match &self.0 {
             Cause::Io(error) => error.source(),
             Cause::Negotiation(error) => error.source(),
-            Cause::Tls(error) => error.source(),
+            Cause::Tls(error, _) => error.source(),
             Cause::TimedOut(..) | Cause::EndInTls => None,
         }
     }

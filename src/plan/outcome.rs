@@ -72,16 +72,17 @@ impl Plan {
     fn cuts(&self) -> Vec<String> {
         let mut cuts = Vec::new();
         if self.left_out > 0 {
-            cuts.push(format!("{} candidates were left out: {MAX_CANDIDATES} are tried", self.left_out));
+            let candidates = plural(self.left_out, "candidate was", "candidates were");
+            cuts.push(format!("{} {candidates} left out: {MAX_CANDIDATES} are tried", self.left_out));
         }
         for (host, count) in self.race.cut_addresses() {
-            cuts.push(format!("{count} addresses of {host} were left out: {MAX_ATTEMPTS} are tried"));
+            let (addresses, were) = (plural(count, "address", "addresses"), plural(count, "was", "were"));
+            cuts.push(format!("{count} {addresses} of {host} {were} left out: {MAX_ATTEMPTS} are tried"));
         }
         if self.race.displaced() > 0 {
-            cuts.push(format!(
-                "{} silent attempts were abandoned to start others: {MAX_IN_FLIGHT} run at once",
-                self.race.displaced()
-            ));
+            let displaced = self.race.displaced();
+            let attempts = plural(displaced, "silent attempt was", "silent attempts were");
+            cuts.push(format!("{displaced} {attempts} abandoned to start others: {MAX_IN_FLIGHT} run at once"));
         }
         if self.race.is_cut() {
             cuts.push(format!("the rest was left out: {MAX_ATTEMPTS} attempts are made"));
@@ -103,30 +104,28 @@ impl Plan {
         if is_fallback && self.srv.any_failed() {
             return self.lookup_failed();
         }
-        let attempts = self.race.attempts();
-        if attempts.is_empty() {
-            return self.no_addresses();
-        }
-        let cause = self.first_cause();
-        if attempts.iter().all(|attempt| error_of(attempt).is_some_and(AttemptError::is_untrusted)) {
-            let message = format!("no server of {domain} has a certificate that is good for it");
-            return Error::new(ErrorKind::Untrusted, message).with_cause(cause);
-        }
-        let message = format!("no server of {domain} could be reached: {}", self.tally());
-        Error::new(ErrorKind::Attempts, message).with_cause(cause)
+        let Some(furthest) = self.furthest() else { return self.no_addresses() };
+        let (kind, what) = match error_of(furthest) {
+            Some(error) if error.is_untrusted() => (ErrorKind::Untrusted, "trusted"),
+            Some(_) | None if furthest.stage == Stage::Tcp => (ErrorKind::Attempts, "reached"),
+            // It answered.
+            Some(_) | None => (ErrorKind::Attempts, "used"),
+        };
+        let message = format!("no server of {domain} could be {what}: {}", self.tally());
+        Error::new(kind, message).with_cause(error_of(furthest).cloned())
     }
 
     /// The total limit is over.
     pub(super) fn timed_out(&self) -> Error {
         let awaits_answers = self.questions.list().iter().any(|asked| asked.result.is_none());
         let what = match self.race.attempts() {
-            [] if awaits_answers => format!("the DNS has not answered{}", self.multicast_dns()),
+            [] if awaits_answers => format!("no response from the DNS{}", self.multicast_dns()),
             [] => "nothing was tried yet".to_owned(),
             [..] => self.tally(),
         };
         let limit = self.task.total_limit;
         let message = format!("no connection to {} within {limit:?}: {what}", self.task.domain);
-        Error::new(ErrorKind::TimedOut, message).with_cause(self.first_cause())
+        Error::new(ErrorKind::TimedOut, message).with_cause(self.furthest().and_then(error_of).cloned())
     }
 
     pub(super) fn not_offered(&self) -> Error {
@@ -169,9 +168,9 @@ impl Plan {
         if self.race.attempts().is_empty() {
             message += self.multicast_dns();
         } else {
-            message += &format!("; the domain itself could not be reached either: {}", self.tally());
+            message += &format!("; the domain itself was tried instead: {}", self.tally());
         }
-        Error::new(ErrorKind::Lookup, message).with_cause(self.first_cause())
+        Error::new(ErrorKind::Lookup, message).with_cause(self.furthest().and_then(error_of).cloned())
     }
 
     /// No candidate has an address.
@@ -226,31 +225,40 @@ impl Plan {
         errors.map(LookupError::message).next()
     }
 
-    /// What the first attempt failed of.
-    fn first_cause(&self) -> Option<AttemptError> {
-        self.race.attempts().iter().find_map(error_of).cloned()
+    /// The attempt that says most about what is wrong: the one that reached the latest stage, of several the one that
+    /// started last. The check of the certificate is the end of the TLS stage.
+    fn furthest(&self) -> Option<&Attempt> {
+        self.race
+            .attempts()
+            .iter()
+            .max_by_key(|attempt| (attempt.stage, error_of(attempt).is_some_and(AttemptError::is_untrusted)))
     }
 
-    /// How many attempts there were, and where the first one ended: `2 attempts, the first at … came as far as TLS`.
+    /// How many attempts there were, and where the one that came furthest ended: `2 attempts; the one that came furthest,
+    /// to …, failed during TLS`.
     fn tally(&self) -> String {
-        let attempts = self.race.attempts();
-        let Some(first) =
-            attempts.iter().find(|attempt| error_of(attempt).is_some()).or_else(|| attempts.first())
-        else {
-            return "nothing was tried".to_owned();
+        let Some(furthest) = self.furthest() else { return "nothing was tried".to_owned() };
+        let count = match self.race.attempts().len() {
+            1 => "1 attempt,".to_owned(),
+            count => format!("{count} attempts; the one that came furthest,"),
         };
-        let count =
-            if attempts.len() == 1 { "1 attempt".to_owned() } else { format!("{} attempts", attempts.len()) };
-        let candidate = self.candidates.get(first.candidate).map(ToString::to_string).unwrap_or_default();
+        let candidate = self.candidates.get(furthest.candidate).map(ToString::to_string).unwrap_or_default();
         let place = match &self.task.route {
             Route::Connected { .. } => "on the given stream".to_owned(),
             Route::Domain | Route::OtherHost(_) | Route::Explicit { .. } => {
-                format!("at {candidate} ({})", first.address)
+                format!("to {candidate} ({})", furthest.address)
             }
         };
-        let stage: Stage = first.stage;
-        format!("{count}, the first {place} came as far as {stage}")
+        let end = match &furthest.state {
+            State::Failed(_) => "failed during",
+            State::InFlight | State::Verified | State::Abandoned => "came as far as",
+        };
+        format!("{count} {place}, {end} {}", furthest.stage)
     }
+}
+
+fn plural<'a>(count: usize, one: &'a str, many: &'a str) -> &'a str {
+    if count == 1 { one } else { many }
 }
 
 fn error_of(attempt: &Attempt) -> Option<&AttemptError> {

@@ -2,117 +2,206 @@
 
 use std::fmt;
 
-use rustls::{AlertDescription, CertificateError, Error, PeerMisbehaved};
+use rustls::{
+    AlertDescription, CertRevocationListError, Error, InvalidMessage, OtherError, PeerIncompatible,
+    PeerMisbehaved,
+};
 
-/// Writes what went wrong, and what it usually comes from.
-pub(crate) fn explain(error: &Error, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+use super::chain::Evidence;
+use super::{alert, refusal};
+
+/// An error of rustls with the text of [`explain`], for what happens behind the handshake.
+#[derive(Debug)]
+pub(crate) struct Explained(Error);
+
+impl Explained {
+    pub(crate) fn new(error: Error) -> Self {
+        Self(error)
+    }
+}
+
+impl fmt::Display for Explained {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&explain(&self.0, &Evidence { speaks_tls: true, ..Evidence::NONE }))
+    }
+}
+
+/// Without `source`: the text of rustls' error says the same again, as debug text.
+impl std::error::Error for Explained {}
+
+/// Says what went wrong, where that usually comes from, and what to do: one line, never the debug text of a Rust type.
+pub(crate) fn explain(error: &Error, evidence: &Evidence) -> String {
     match error {
-        Error::InvalidCertificate(certificate) => explain_certificate(certificate, formatter),
-        Error::AlertReceived(AlertDescription::NoApplicationProtocol) => formatter.write_str(
-            "the server speaks another protocol here: it refused the ALPN name (no_application_protocol)",
-        ),
-        Error::AlertReceived(AlertDescription::UnrecognisedName) => {
-            formatter.write_str("the server does not serve this domain (unrecognized_name)")
-        }
-        Error::AlertReceived(alert) => {
-            write!(formatter, "the server ended the TLS handshake with alert {alert:?}")
-        }
+        Error::InvalidCertificate(error) => refusal::explain(error, evidence),
+        Error::NoCertificatesPresented => "the server has sent no certificate".to_owned(),
+        Error::InvalidCertRevocationList(error) => revocation_list(error),
+        Error::AlertReceived(received) => alert_received(*received),
+        Error::InvalidMessage(error) => invalid_message(error, evidence),
+        Error::PeerIncompatible(error) => peer_incompatible(error),
         Error::PeerMisbehaved(PeerMisbehaved::SelectedUnofferedApplicationProtocol) => {
-            formatter.write_str("the server selected an ALPN protocol that was not offered")
+            "the server selected an ALPN protocol that was not offered".to_owned()
         }
-        Error::InvalidMessage(_) => write!(formatter, "the server does not speak TLS here ({error})"),
-        other => write!(formatter, "TLS: {other}"),
+        Error::PeerMisbehaved(error) => format!("the server breaks the rules of TLS: {}", words(error)),
+        Error::InappropriateMessage { got_type, .. } => {
+            let got = type_name(got_type.as_str(), u8::from(*got_type));
+            format!("the server breaks the rules of TLS: a message of type {got} is not due")
+        }
+        Error::InappropriateHandshakeMessage { got_type, .. } => {
+            let got = type_name(got_type.as_str(), u8::from(*got_type));
+            format!("the server breaks the rules of TLS: a handshake message of type {got} is not due")
+        }
+        Error::InvalidEncryptedClientHello(error) => {
+            format!("the encrypted client hello is not possible: {}", words(error))
+        }
+        Error::DecryptError => {
+            "a message of the server cannot be decrypted: it was damaged or changed on the way".to_owned()
+        }
+        Error::PeerSentOversizedRecord => "the server has sent a longer record than TLS allows".to_owned(),
+        Error::NoApplicationProtocol => {
+            "the server knows none of the ALPN protocols that were offered".to_owned()
+        }
+        Error::FailedToGetCurrentTime => "the clock of this machine cannot be read".to_owned(),
+        Error::FailedToGetRandomBytes => "this machine gives no random numbers".to_owned(),
+        Error::InconsistentKeys(error) => {
+            format!("the client certificate and its key cannot be used together: {}", words(error))
+        }
+        Error::General(text) => format!("a failure of TLS: {}", line(text)),
+        Error::Other(error) => format!("a failure of TLS: {}", other(error)),
+        // What is left is about the use of rustls and not about a peer, or is newer than this crate.
+        error => format!("a failure of TLS: {}", words(error)),
     }
 }
 
-fn explain_certificate(error: &CertificateError, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn type_name(name: Option<&'static str>, number: u8) -> String {
+    name.map_or_else(|| number.to_string(), |name| words(&format_args!("{name}")))
+}
+
+fn alert_received(received: AlertDescription) -> String {
+    let name = alert::name(received);
+    match alert::meaning(received) {
+        Some(meaning) => format!("the server has sent the fatal alert {name}: {meaning}"),
+        None => format!("the server has sent the fatal alert {name}"),
+    }
+}
+
+fn invalid_message(error: &InvalidMessage, evidence: &Evidence) -> String {
     match error {
-        CertificateError::UnknownIssuer => formatter.write_str(
-            "the certificate is not from an authority that is trusted here (self-signed, or a private authority)",
-        ),
-        CertificateError::NotValidForNameContext { expected, presented } => {
-            write!(formatter, "the certificate is not for {}", expected.to_str())?;
-            if presented.is_empty() {
-                return formatter.write_str("; it names nothing");
-            }
-            formatter.write_str("; it names ")?;
-            for (index, name) in presented.iter().take(MAX_NAMES).enumerate() {
-                let separator = if index == 0 { "" } else { ", " };
-                formatter.write_str(separator)?;
-                let mut characters = bare(name).escape_debug();
-                for character in characters.by_ref().take(LONGEST_NAME) {
-                    write!(formatter, "{character}")?;
-                }
-                if characters.next().is_some() {
-                    formatter.write_str("…")?;
-                }
-            }
-            if presented.len() > MAX_NAMES { formatter.write_str(", …") } else { Ok(()) }
+        InvalidMessage::HandshakePayloadTooLarge | InvalidMessage::CertificatePayloadTooLarge
+            if evidence.speaks_tls =>
+        {
+            "its certificate chain is larger than 64 KiB, which is not supported: the server needs a certificate with \
+             fewer names"
+                .to_owned()
         }
-        CertificateError::ExpiredContext { time, not_after } => write!(
-            formatter,
-            "the certificate expired {} days ago; or the clock of this machine is wrong",
-            time.as_secs().saturating_sub(not_after.as_secs()) / SECONDS_A_DAY
-        ),
-        CertificateError::Expired => {
-            formatter.write_str("the certificate has expired; or the clock of this machine is wrong")
+        // These three are said of the first octets of a record, so before all else they mean another protocol.
+        InvalidMessage::InvalidContentType
+        | InvalidMessage::UnknownProtocolVersion
+        | InvalidMessage::MessageTooLarge
+            if !evidence.speaks_tls =>
+        {
+            "the server does not speak TLS here".to_owned()
         }
-        CertificateError::NotValidYetContext { time, not_before } => write!(
-            formatter,
-            "the certificate is valid only in {} days; or the clock of this machine is wrong",
-            not_before.as_secs().saturating_sub(time.as_secs()) / SECONDS_A_DAY
-        ),
-        CertificateError::NotValidYet => {
-            formatter.write_str("the certificate is not valid yet; or the clock of this machine is wrong")
-        }
-        other => write!(formatter, "the certificate cannot be trusted: {other}"),
+        error => format!("the server has sent a malformed message of TLS: {}", words(error)),
     }
 }
 
-/// A DNS name as it is: webpki gives `DnsName("example.org")`.
-fn bare(name: &str) -> &str {
-    name.strip_prefix("DnsName(\"").and_then(|name| name.strip_suffix("\")")).unwrap_or(name)
+fn peer_incompatible(error: &PeerIncompatible) -> String {
+    match error {
+        PeerIncompatible::ServerDoesNotSupportTls12Or13
+        | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
+        | PeerIncompatible::Tls12NotOffered
+        | PeerIncompatible::Tls12NotOfferedOrEnabled => {
+            "the server speaks no version of TLS that is on here, which are TLS 1.2 and TLS 1.3 by default"
+                .to_owned()
+        }
+        PeerIncompatible::ExtendedMasterSecretExtensionRequired => {
+            "the server does not know the extended master secret (RFC 7627), which is required".to_owned()
+        }
+        PeerIncompatible::NoCipherSuitesInCommon => {
+            "client and server have no cipher suite in common".to_owned()
+        }
+        PeerIncompatible::NoKxGroupsInCommon => {
+            "client and server have no key exchange group in common".to_owned()
+        }
+        PeerIncompatible::NoSignatureSchemesInCommon
+        | PeerIncompatible::NoCertificateRequestSignatureSchemesInCommon => {
+            "client and server have no signature algorithm in common".to_owned()
+        }
+        PeerIncompatible::ServerRejectedEncryptedClientHello(_) => {
+            "the server rejected the encrypted client hello".to_owned()
+        }
+        error => format!("the server lacks something that is required: {}", words(error)),
+    }
 }
 
-/// How many names of a certificate an error lists; a server can send thousands.
-const MAX_NAMES: usize = 5;
-/// How many characters of one name are shown.
-const LONGEST_NAME: usize = 100;
-const SECONDS_A_DAY: u64 = 24 * 60 * 60;
+fn revocation_list(error: &CertRevocationListError) -> String {
+    let why = match error {
+        CertRevocationListError::UnsupportedSignatureAlgorithmContext { signature_algorithm_id, .. } => {
+            refusal::unsupported(signature_algorithm_id, None)
+        }
+        CertRevocationListError::UnsupportedSignatureAlgorithmForPublicKeyContext {
+            signature_algorithm_id,
+            public_key_algorithm_id,
+        } => refusal::unsupported(signature_algorithm_id, Some(public_key_algorithm_id)),
+        CertRevocationListError::Other(error) => other(error),
+        error => words(error),
+    };
+    format!("the revocation list cannot be used: {why}")
+}
+
+/// An error of a type that rustls does not know: of its certificate library, whose texts are the names of variants, or of
+/// the caller's own code.
+pub(super) fn other(error: &OtherError) -> String {
+    let text = error.to_string();
+    if is_debug_text(&text) { words(&format_args!("{text}")) } else { line(&text) }
+}
+
+/// Whether it is the name of a variant, with or without fields.
+pub(super) fn is_debug_text(text: &str) -> bool {
+    let (name, rest) = text.split_at(identifier(text).len());
+    name.starts_with(|first: char| first.is_ascii_uppercase())
+        && name.contains(|character: char| character.is_ascii_lowercase())
+        && (rest.is_empty() || rest.starts_with('(') || rest.starts_with(" {"))
+}
+
+/// The name of a variant in words: `SelectedUnofferedKxGroup` is `selected unoffered kx group`.
+///
+/// rustls has a hundred of them for what a broken peer can do, says that it does not document them, and adds to them.
+pub(super) fn words(error: &impl fmt::Debug) -> String {
+    let text = format!("{error:?}");
+    let name = identifier(&text);
+    let mut words = String::new();
+    let mut last = ' ';
+    for (index, character) in name.char_indices() {
+        let next = name.get(index + 1..).and_then(|rest| rest.chars().next());
+        // A new word; also at the last capital of `UnknownCA`s and `PSKIdentity`.
+        let is_start = character.is_ascii_uppercase()
+            && (!last.is_ascii_uppercase() || next.is_some_and(|next| next.is_ascii_lowercase()));
+        if character == '_' || is_start && index > 0 {
+            words.push(' ');
+        }
+        if character != '_' {
+            words.push(character.to_ascii_lowercase());
+        }
+        last = character;
+    }
+    if words.is_empty() { "no more is known".to_owned() } else { words }
+}
+
+/// What stands in front of the fields of a variant.
+pub(super) fn identifier(text: &str) -> &str {
+    let end = text.find(|character: char| !character.is_ascii_alphanumeric() && character != '_');
+    text.get(..end.unwrap_or(text.len())).unwrap_or_default()
+}
+
+/// Another's text in our style: one bounded line, no full stop.
+fn line(text: &str) -> String {
+    let text = text.trim().trim_end_matches('.').split_whitespace().collect::<Vec<_>>().join(" ");
+    if text.is_empty() { "no more is known".to_owned() } else { text.chars().take(LONGEST_LINE).collect() }
+}
+
+/// How many characters of another's text are taken.
+const LONGEST_LINE: usize = 300;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use rustls::pki_types::ServerName;
-
-    struct Explained(Error);
-
-    impl fmt::Display for Explained {
-        fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            explain(&self.0, formatter)
-        }
-    }
-
-    // spec E4
-    #[test]
-    fn a_wrong_name_is_told_with_the_names_of_the_certificate_bounded_and_escaped() {
-        let error = |presented: Vec<String>| {
-            let expected = ServerName::try_from("example.org").unwrap();
-            Explained(CertificateError::NotValidForNameContext { expected, presented }.into()).to_string()
-        };
-        assert_eq!(
-            error(vec!["DnsName(\"xmpp.example.org\")".into(), "a\nb".into()]),
-            "the certificate is not for example.org; it names xmpp.example.org, a\\nb"
-        );
-        assert!(error(vec!["x".into(); 1000]).len() < 200);
-        assert!(error(vec!["x".repeat(1000); 1000]).len() < 700);
-        assert!(error(Vec::new()).ends_with("it names nothing"));
-    }
-
-    // spec E3
-    #[test]
-    fn a_refused_alpn_name_is_told_as_such() {
-        let error = Explained(Error::AlertReceived(AlertDescription::NoApplicationProtocol)).to_string();
-        assert!(error.contains("ALPN"), "{error}");
-    }
-}
+mod tests;

@@ -11,12 +11,22 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use crate::domain::{Domain, Host};
 use crate::service::{Service, TlsMode};
 
+mod alert;
+mod algorithm;
+mod certificate;
+mod chain;
+mod date;
+mod der;
 mod explain;
 mod facts;
+mod refusal;
 
 pub use facts::{CipherSuite, ProtocolVersion};
 
-pub(crate) use explain::explain;
+pub(crate) use chain::Evidence;
+pub(crate) use explain::{Explained, explain};
+
+use chain::Witness;
 
 /// Which certificates are trusted as roots.
 #[derive(Clone, Debug, Default)]
@@ -131,7 +141,8 @@ pub(crate) fn verifying_config(trust: Trust) -> Result<ClientConfig, TlsSetupErr
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| TlsSetupError::Rustls(error.to_string()))?;
-    Ok(builder.with_webpki_verifier(verifier).with_no_client_auth())
+    // Called dangerous because a verifier could do anything; this one does what webpki's does.
+    Ok(builder.dangerous().with_custom_certificate_verifier(Witness::new(verifier)).with_no_client_auth())
 }
 
 /// The process default, else ring, else aws-lc-rs.
@@ -158,7 +169,7 @@ fn roots(trust: Trust) -> Result<RootCertStore, TlsSetupError> {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
     for certificate in trust.given {
-        roots.add(certificate).map_err(|error| TlsSetupError::BadRoot(error.to_string()))?;
+        roots.add(certificate).map_err(|error| TlsSetupError::BadRoot(explain(&error, &Evidence::NONE)))?;
     }
     if roots.is_empty() { Err(TlsSetupError::NoRoots) } else { Ok(roots) }
 }

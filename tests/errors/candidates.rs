@@ -163,10 +163,10 @@ fn all_addresses_of_all_candidates_are_tried_and_told() {
     assert!(outcomes(report).iter().all(|(_, outcome)| outcome == "failed"));
     let text = error.to_string();
     let expected = format!(
-        "no server of example.org could be reached: 3 attempts, the first at host0.example.org:{} direct TLS ({}) \
-         came as far as TCP",
-        one.addr().port(),
-        one.addr()
+        "no server of example.org could be reached: 3 attempts; the one that came furthest, to \
+         host1.example.org:{} STARTTLS ({}), failed during TCP",
+        two.addr().port(),
+        two.addr()
     );
     assert_eq!(text, expected);
     assert!(chain(&error).to_lowercase().contains("refused"), "{}", chain(&error));

@@ -101,12 +101,29 @@ impl Authority {
         self.sign(&parameters)
     }
 
+    /// A certificate that `change` has made a bad one, or a special one.
+    pub(crate) fn issue_with(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Identity {
+        let mut parameters = parameters(names);
+        change(&mut parameters);
+        self.sign(&parameters)
+    }
+
     /// A certificate of an intermediate authority, which is in the chain.
     pub(crate) fn issue_by_intermediate(&self, names: &[&str]) -> Identity {
+        self.issue_by_intermediate_with(names, |_| {})
+    }
+
+    /// The same, with an intermediate authority that `change` has made a bad one, or a special one.
+    pub(crate) fn issue_by_intermediate_with(
+        &self,
+        names: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Identity {
         let mut authority = CertificateParams::default();
         authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         authority.distinguished_name = common_name("Intermediate of a test");
+        change(&mut authority);
         let intermediate =
             CertifiedIssuer::signed_by(authority, new_key(), &self.issuer).expect("rcgen signs");
         let key = new_key();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::dial::{AttemptError, AttemptEvent, Stage};
 use crate::dns::{Answer, Record, SrvRecord};
+use crate::tls::Evidence;
 
 /// How a question is answered.
 #[derive(Clone, Debug)]
@@ -74,7 +75,7 @@ impl Step {
             "enobufs" => io(rustix::io::Errno::NOBUFS.into()),
             "untrusted" => {
                 let error = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
-                AttemptEvent::Failed(AttemptError::tls(error))
+                AttemptEvent::Failed(AttemptError::tls(error, &Evidence::NONE))
             }
             _ => panic!("no step: {text}"),
         };

@@ -20,8 +20,8 @@ fn the_whole_connect_ends_after_30_s_with_its_attempts_inside() {
     }
     let played = world.play();
     assert_eq!(played.log.last().unwrap(), "30000 failed TimedOut");
-    let expected = "no connection to example.org within 30s: 24 attempts, the first at a.test:5223 direct TLS \
-                    (192.0.2.9:5223) came as far as TLS";
+    let expected = "no connection to example.org within 30s: 24 attempts; the one that came furthest, to \
+                    a.test:5223 direct TLS (192.0.2.16:5223), failed during TLS";
     assert_eq!(played.error().to_string(), expected);
     let last = played.report().attempts.iter().filter(|attempt| attempt.ended.as_secs() == 30);
     assert!(last.clone().all(|attempt| matches!(attempt.outcome, AttemptOutcome::Abandoned)));

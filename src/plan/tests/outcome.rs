@@ -32,7 +32,8 @@ fn a_fallback_to_a_name_that_does_not_exist_is_no_such_domain() {
         let played = world().xmpps(10, reply).xmpp(10, reply).play();
         assert_eq!(played.log.last().unwrap(), "10 failed NoSuchDomain", "{reply}");
         assert_eq!(played.error().to_string(), "there is no domain example.org");
-        assert!(played.error().is_permanent());
+        // A VPN may be down.
+        assert!(!played.error().is_permanent());
     }
     let played = world().policy(Policy::StartTlsOnly).play();
     assert_eq!(played.kind(), ErrorKind::NoSuchDomain);
@@ -93,9 +94,8 @@ fn a_fallback_after_a_failed_srv_lookup_that_does_not_connect_is_lookup_with_the
         let played = world.peer("192.0.2.1:5222", &format!("tcp 5, {failure} 5")).play();
         assert_eq!(played.log.last().unwrap(), "20 failed Lookup");
         let message = played.error().to_string();
-        let expected = "the lookup of the servers of example.org failed: SERVFAIL; the domain itself could not be \
-                        reached either: 1 attempt, the first at example.org:5222 STARTTLS (192.0.2.1:5222) came as \
-                        far as STARTTLS";
+        let expected = "the lookup of the servers of example.org failed: SERVFAIL; the domain itself was tried \
+                        instead: 1 attempt, to example.org:5222 STARTTLS (192.0.2.1:5222), failed during STARTTLS";
         assert_eq!(message, expected);
         assert_eq!(played.report().attempts.len(), 1);
         assert!(played.error().source().is_some());
@@ -104,26 +104,42 @@ fn a_fallback_after_a_failed_srv_lookup_that_does_not_connect_is_lookup_with_the
 
 // spec B7
 #[test]
-fn when_every_attempt_fails_in_verification_the_kind_is_untrusted() {
-    let steps = "tcp 5, untrusted 5";
-    let played = two(TlsMode::Direct, steps, steps).play();
-    assert_eq!(played.kind(), ErrorKind::Untrusted);
-    assert_eq!(played.error().to_string(), "no server of example.org has a certificate that is good for it");
-    assert!(played.error().source().is_some());
-    for other in ["refused 5", "tcp 5, reset 5", ""] {
-        assert_eq!(two(TlsMode::Direct, steps, other).play().kind(), ErrorKind::Attempts, "{other}");
+fn the_kind_follows_the_attempt_that_came_furthest() {
+    let untrusted = "tcp 5, untrusted 5";
+    for (first, second, kind, what, furthest) in [
+        (untrusted, untrusted, ErrorKind::Untrusted, "trusted", 2),
+        ("refused 5", untrusted, ErrorKind::Untrusted, "trusted", 2),
+        (untrusted, "refused 5", ErrorKind::Untrusted, "trusted", 1),
+        // The check of the certificate comes last.
+        (untrusted, "tcp 5, reset 5", ErrorKind::Untrusted, "trusted", 1),
+        (untrusted, "tcp 5", ErrorKind::Untrusted, "trusted", 1),
+        ("refused 5", "tcp 5, reset 5", ErrorKind::Attempts, "used", 2),
+        ("tcp 5, reset 5", "refused 5", ErrorKind::Attempts, "used", 1),
+        ("tcp 5, reset 5", "tcp 5, reset 5", ErrorKind::Attempts, "used", 2),
+        ("refused 5", "refused 5", ErrorKind::Attempts, "reached", 2),
+        ("refused 5", "", ErrorKind::Attempts, "reached", 2),
+    ] {
+        let played = two(TlsMode::Direct, first, second).play();
+        assert_eq!(played.kind(), kind, "{first} and {second}");
+        let (error, message) = (played.error(), played.error().to_string());
+        assert!(
+            message.starts_with(&format!("no server of example.org could be {what}: 2 attempts; ")),
+            "{message}"
+        );
+        let attempt = &played.report().attempts[furthest - 1];
+        assert!(message.contains(&attempt.address.to_string()), "{first} and {second}: {message}");
+        assert_eq!(error.source().unwrap().to_string(), attempt.error().unwrap().to_string());
     }
 }
 
 // spec B7
 #[test]
-fn other_failures_are_attempts_with_the_first_cause_as_source() {
+fn the_error_says_in_one_line_where_the_furthest_attempt_ended() {
     let played = two(TlsMode::Direct, "tcp 5, reset 5", "refused 5").play();
-    assert_eq!(played.kind(), ErrorKind::Attempts);
-    let expected = "no server of example.org could be reached: 2 attempts, the first at a.test:5223 direct TLS \
-                    ([2001:db8::1]:5223) came as far as TLS";
+    let expected = "no server of example.org could be used: 2 attempts; the one that came furthest, to a.test:5223 direct \
+                    TLS ([2001:db8::1]:5223), failed during TLS";
     assert_eq!(played.error().to_string(), expected);
-    assert_eq!(played.error().source().unwrap().to_string(), "connection reset");
+    assert_eq!(format!("{:?}", played.error()), format!("{expected}: connection reset"));
 }
 
 /// The first target gives nothing, the second one works.

@@ -29,8 +29,8 @@ example.org (client), 1090.0 ms
   lookup     example.org AAAA: none  0.0 ms..10.0 ms  by the given resolver
   lookup     example.org A: none  0.0 ms..10.0 ms  by the given resolver
   lookup     a.test AAAA: none  12.0 ms..22.0 ms  by the given resolver
-  lookup     a.test A: 1 records  12.0 ms..27.0 ms  by the given resolver
-  lookup     b.test AAAA: 1 records  12.0 ms..17.0 ms  by the given resolver
+  lookup     a.test A: 1 record  12.0 ms..27.0 ms  by the given resolver
+  lookup     b.test AAAA: 1 record  12.0 ms..17.0 ms  by the given resolver
   lookup     b.test A: failed: not waited for
   lookup     c.test AAAA: none  1030.0 ms..1040.0 ms  by the given resolver
   lookup     c.test A: none  1030.0 ms..1040.0 ms  by the given resolver
@@ -40,7 +40,8 @@ example.org (client), 1090.0 ms
   candidate  4 c.test:5222 STARTTLS  priority 8 weight 0 (srv)
   attempt    1 192.0.2.1:5223  27.0 ms  TCP failed 30.0 ms: connection refused
   attempt    2 [2001:db8::b]:5223  37.0 ms  TCP 57.0 ms  TLS failed 87.0 ms: the certificate is not from an authority \
-that is trusted here (self-signed, or a private authority)
+that is trusted here: the server may not send its intermediate certificate, or the certificate is self-signed or from a \
+private authority
   attempt    3 192.0.2.1:5222  1030.0 ms  TCP 1040.0 ms  STARTTLS 1060.0 ms  TLS 1090.0 ms  connected
 ";
     assert_eq!(played.report().to_string(), expected);

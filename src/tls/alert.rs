@@ -1,0 +1,77 @@
+//! Alerts of TLS: their names in IANA's registry "TLS Alerts", and what the frequent ones mean to a client. No IO.
+
+use rustls::AlertDescription;
+
+/// `handshake_failure (40)`.
+pub(super) fn name(alert: AlertDescription) -> String {
+    let number = u8::from(alert);
+    let name = match number {
+        0 => "close_notify",
+        10 => "unexpected_message",
+        20 => "bad_record_mac",
+        21 => "decryption_failed",
+        22 => "record_overflow",
+        30 => "decompression_failure",
+        40 => "handshake_failure",
+        41 => "no_certificate",
+        42 => "bad_certificate",
+        43 => "unsupported_certificate",
+        44 => "certificate_revoked",
+        45 => "certificate_expired",
+        46 => "certificate_unknown",
+        47 => "illegal_parameter",
+        48 => "unknown_ca",
+        49 => "access_denied",
+        50 => "decode_error",
+        51 => "decrypt_error",
+        52 => "too_many_cids_requested",
+        60 => "export_restriction",
+        70 => "protocol_version",
+        71 => "insufficient_security",
+        80 => "internal_error",
+        86 => "inappropriate_fallback",
+        90 => "user_canceled",
+        100 => "no_renegotiation",
+        109 => "missing_extension",
+        110 => "unsupported_extension",
+        111 => "certificate_unobtainable",
+        112 => "unrecognized_name",
+        113 => "bad_certificate_status_response",
+        114 => "bad_certificate_hash_value",
+        115 => "unknown_psk_identity",
+        116 => "certificate_required",
+        117 => "general_error",
+        120 => "no_application_protocol",
+        121 => "ech_required",
+        number => return format!("number {number}, which has no name"),
+    };
+    format!("{name} ({number})")
+}
+
+/// What a fatal alert usually means, as far as that can be said.
+pub(super) fn meaning(alert: AlertDescription) -> Option<&'static str> {
+    Some(match u8::from(alert) {
+        0 | 90 => "it closed the connection",
+        10 | 22 | 32 | 47 | 50 | 109 | 110 => {
+            "it does not understand this client: a fault of one of the two, or of a device between them"
+        }
+        20 | 21 | 51 => {
+            "what it received does not fit its keys: a fault of one of the two, or of a device between them"
+        }
+        40 => {
+            "client and server have no cipher suite, key exchange group or signature algorithm in common; the server's \
+             key may be of a kind that is not known here (feature `aws-lc-rs` knows P-521), or its ciphers are too old"
+        }
+        41 | 116 => "the server requires a client certificate",
+        42..=46 | 48 | 111 | 113 | 114 => "the server does not accept the client certificate",
+        49 => "the server does not let this client in",
+        60 | 71 => "the server requires stronger cryptography than this client has",
+        70 => "the server speaks neither TLS 1.2 nor TLS 1.3",
+        80 | 117 => "a fault within the server; its log may say more",
+        112 => "the server does not serve this domain",
+        115 => "the server does not know the session to be resumed",
+        120 => "the server speaks another protocol here: it refused the ALPN name",
+        121 => "the server requires the encrypted client hello",
+        _ => return None,
+    })
+}

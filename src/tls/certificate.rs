@@ -1,0 +1,246 @@
+//! What a certificate says of itself, for messages only: nothing here decides whether it is trusted (RFC 5280). No IO.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use super::algorithm;
+use super::date::Date;
+use super::der::{
+    BOOLEAN, GENERALIZED_TIME, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, SET, UTC_TIME, Values,
+    dotted,
+};
+
+/// The facts of one certificate. What cannot be read is left out.
+#[derive(Clone, Debug)]
+pub(super) struct Certificate {
+    /// 1 to 3.
+    pub(super) version: u8,
+    pub(super) subject: Name,
+    pub(super) issuer: Name,
+    pub(super) not_before: Option<Date>,
+    pub(super) not_after: Option<Date>,
+    /// The number of bits of an RSA key; `None` for another key.
+    pub(super) rsa_bits: Option<usize>,
+    /// DNS names and addresses, at most [`MAX_NAMES`].
+    pub(super) names: Vec<String>,
+    /// Critical extensions that webpki does not know, as object identifiers.
+    pub(super) unknown_critical: Vec<String>,
+}
+
+/// A distinguished name.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Name {
+    /// As it stands in the certificate: names are compared octet by octet.
+    der: Vec<u8>,
+    text: String,
+}
+
+/// How many names of a certificate a message lists; a server can send thousands.
+pub(super) const MAX_NAMES: usize = 5;
+/// How many characters of one name are shown.
+const LONGEST_NAME: usize = 100;
+/// How many critical extensions are named.
+const MAX_EXTENSIONS: usize = 3;
+
+impl Certificate {
+    /// Reads as far as the octets can be understood; `None` when not even the names of subject and issuer can.
+    pub(super) fn read(der: &[u8]) -> Option<Self> {
+        let certificate = Values(der).next_of(SEQUENCE)?;
+        let mut fields = Values(Values(certificate).next_of(SEQUENCE)?);
+        let version = match fields.next_of(VERSION) {
+            Some(version) => Values(version).next_of(INTEGER)?.last()?.saturating_add(1),
+            None => 1,
+        };
+        fields.next_of(INTEGER)?;
+        fields.next_of(SEQUENCE)?;
+        let issuer = Name::read(fields.next_of(SEQUENCE)?);
+        let mut validity = Values(fields.next_of(SEQUENCE)?).map(|time| match time.tag {
+            UTC_TIME => utc_time(time.content),
+            GENERALIZED_TIME => generalized_time(time.content),
+            _ => None,
+        });
+        let (not_before, not_after) = (validity.next().flatten(), validity.next().flatten());
+        let subject = Name::read(fields.next_of(SEQUENCE)?);
+        let rsa_bits = fields.next_of(SEQUENCE).and_then(algorithm::rsa_bits);
+        let mut this = Self {
+            version,
+            subject,
+            issuer,
+            not_before,
+            not_after,
+            rsa_bits,
+            names: Vec::new(),
+            unknown_critical: Vec::new(),
+        };
+        let extensions = fields.find_map(|field| field.of(EXTENSIONS)).unwrap_or_default();
+        for extension in Values(Values(extensions).next_of(SEQUENCE).unwrap_or_default()) {
+            this.read_extension(extension.content);
+        }
+        Some(this)
+    }
+
+    /// Whether subject and issuer are the same.
+    pub(super) fn is_self_issued(&self) -> bool {
+        self.subject.is_same(&self.issuer)
+    }
+
+    fn read_extension(&mut self, extension: &[u8]) {
+        let mut values = Values(extension);
+        let Some(identifier) = values.next_of(OBJECT_IDENTIFIER).map(dotted) else { return };
+        let is_critical = values.next_of(BOOLEAN).is_some_and(|value| value != [0]);
+        let value = values.next_of(OCTET_STRING).unwrap_or_default();
+        if identifier == SUBJECT_ALTERNATIVE_NAME {
+            let names = Values(Values(value).next_of(SEQUENCE).unwrap_or_default());
+            self.names =
+                names.filter_map(|name| general_name(name.tag, name.content)).take(MAX_NAMES).collect();
+        }
+        let is_unknown = is_critical && !KNOWN_EXTENSIONS.contains(&&*identifier);
+        if is_unknown && self.unknown_critical.len() < MAX_EXTENSIONS {
+            self.unknown_critical.push(identifier);
+        }
+    }
+}
+
+/// `for example.org, issued by "R11 (Let's Encrypt)", valid from 2026-09-01 to 2026-11-30`.
+impl fmt::Display for Certificate {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.names {
+            [] => write!(formatter, "of {}", self.subject)?,
+            names => write!(formatter, "for {}", names.join(", "))?,
+        }
+        if self.is_self_issued() {
+            formatter.write_str(", self-signed")?;
+        } else {
+            write!(formatter, ", issued by {}", self.issuer)?;
+        }
+        match (self.not_before, self.not_after) {
+            (Some(from), Some(to)) => write!(formatter, ", valid from {from} to {to}"),
+            (Some(_) | None, _) => Ok(()),
+        }
+    }
+}
+
+impl Name {
+    fn read(der: &[u8]) -> Self {
+        let mut common_name = None;
+        let mut organization = None;
+        let mut other = None;
+        let attributes = Values(der).filter_map(|set| Values(set.of(SET)?).next()?.of(SEQUENCE));
+        for attribute in attributes {
+            let mut values = Values(attribute);
+            let Some(kind) = values.next_of(OBJECT_IDENTIFIER).map(dotted) else { continue };
+            let Some(text) = values.next().map(|value| text(value.tag, value.content)) else { continue };
+            match &*kind {
+                COMMON_NAME => common_name = Some(text),
+                ORGANIZATION => organization = Some(text),
+                _ => other = other.or(Some(text)),
+            }
+        }
+        let text = match (common_name, organization) {
+            (Some(name), Some(organization)) if name != organization => format!("{name} ({organization})"),
+            (Some(name), _) | (None, Some(name)) => name,
+            (None, None) => other.unwrap_or_default(),
+        };
+        Self { der: der.to_vec(), text: shown(&text) }
+    }
+
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.der == other.der
+    }
+}
+
+/// In quotation marks: `"R11 (Let's Encrypt)"`.
+impl fmt::Display for Name {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.text.is_empty() {
+            formatter.write_str("an authority without a name")
+        } else {
+            write!(formatter, "\"{}\"", self.text)
+        }
+    }
+}
+
+const VERSION: u8 = 0xa0;
+const EXTENSIONS: u8 = 0xa3;
+const DNS_NAME: u8 = 0x82;
+const IP_ADDRESS: u8 = 0x87;
+const COMMON_NAME: &str = "2.5.4.3";
+const ORGANIZATION: &str = "2.5.4.10";
+const SUBJECT_ALTERNATIVE_NAME: &str = "2.5.29.17";
+/// Those that webpki reads: key usage, alternative names, basic constraints, name constraints, distribution points,
+/// extended key usage.
+const KNOWN_EXTENSIONS: [&str; 6] =
+    ["2.5.29.15", SUBJECT_ALTERNATIVE_NAME, "2.5.29.19", "2.5.29.30", "2.5.29.31", "2.5.29.37"];
+const PRINTABLE_OR_OTHER_ASCII: [u8; 3] = [0x13, 0x16, 0x12];
+const UTF8_STRING: u8 = 0x0c;
+const BMP_STRING: u8 = 0x1e;
+
+/// A text of a peer's as it can be shown: bounded, in one line, and nothing in it that a terminal would obey.
+pub(super) fn shown(text: &str) -> String {
+    let mut characters = text.chars().map(|character| {
+        let is_plain = character == '\'' || character.escape_debug().count() == 1;
+        if is_plain { character } else { char::REPLACEMENT_CHARACTER }
+    });
+    let mut shown: String = characters.by_ref().take(LONGEST_NAME).collect();
+    if characters.next().is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+fn text(tag: u8, content: &[u8]) -> String {
+    // A long one is cut twice: here, so that little is read, and where it is shown.
+    let content = content.get(..4 * LONGEST_NAME + 4).unwrap_or(content);
+    match tag {
+        UTF8_STRING => String::from_utf8_lossy(content).into_owned(),
+        tag if PRINTABLE_OR_OTHER_ASCII.contains(&tag) => String::from_utf8_lossy(content).into_owned(),
+        BMP_STRING => {
+            let units = content
+                .chunks_exact(2)
+                .map(|pair| pair.iter().fold(0, |unit, octet| unit << 8 | u16::from(*octet)));
+            char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+        }
+        // T61String and the like: most use it for Latin-1.
+        _ => content.iter().map(|octet| char::from(*octet)).collect(),
+    }
+}
+
+fn general_name(tag: u8, content: &[u8]) -> Option<String> {
+    match (tag, content) {
+        (DNS_NAME, name) => Some(shown(&text(UTF8_STRING, name))),
+        (IP_ADDRESS, content) => {
+            let address = <[u8; 4]>::try_from(content).map(IpAddr::from);
+            let address = address.or_else(|_| <[u8; 16]>::try_from(content).map(IpAddr::from));
+            address.ok().map(|address| address.to_string())
+        }
+        _ => None,
+    }
+}
+
+/// `YYMMDDHHMMSSZ`; years from 50 on are of the last century (RFC 5280 section 4.1.2.5.1).
+fn utc_time(text: &[u8]) -> Option<Date> {
+    let (year, rest) = text.split_at_checked(2)?;
+    let year = number(year)?;
+    time(if year >= 50 { 1900 + year } else { 2000 + year }, rest)
+}
+
+/// `YYYYMMDDHHMMSSZ`.
+fn generalized_time(text: &[u8]) -> Option<Date> {
+    let (year, rest) = text.split_at_checked(4)?;
+    time(number(year)?, rest)
+}
+
+fn time(year: i64, rest: &[u8]) -> Option<Date> {
+    let mut numbers = rest.strip_suffix(b"Z")?.chunks(2).map(number);
+    let mut next = || numbers.next().flatten();
+    Date::new((year, next()?, next()?), (next()?, next()?, next()?))
+}
+
+fn number(digits: &[u8]) -> Option<i64> {
+    let digits =
+        str::from_utf8(digits).ok().filter(|text| text.bytes().all(|octet| octet.is_ascii_digit()))?;
+    digits.parse().ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+//! DER, as much of it as telling what a certificate says needs (ITU-T X.690). No IO.
+
+/// `SEQUENCE`.
+pub(super) const SEQUENCE: u8 = 0x30;
+/// `SET`.
+pub(super) const SET: u8 = 0x31;
+/// `BOOLEAN`.
+pub(super) const BOOLEAN: u8 = 0x01;
+/// `INTEGER`.
+pub(super) const INTEGER: u8 = 0x02;
+/// `BIT STRING`.
+pub(super) const BIT_STRING: u8 = 0x03;
+/// `OCTET STRING`.
+pub(super) const OCTET_STRING: u8 = 0x04;
+/// `OBJECT IDENTIFIER`.
+pub(super) const OBJECT_IDENTIFIER: u8 = 0x06;
+/// `UTCTime`.
+pub(super) const UTC_TIME: u8 = 0x17;
+/// `GeneralizedTime`.
+pub(super) const GENERALIZED_TIME: u8 = 0x18;
+
+/// One value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Value<'a> {
+    pub(super) tag: u8,
+    pub(super) content: &'a [u8],
+}
+
+impl<'a> Value<'a> {
+    /// The content, when the value is of this kind.
+    pub(super) fn of(self, tag: u8) -> Option<&'a [u8]> {
+        (self.tag == tag).then_some(self.content)
+    }
+}
+
+/// The values that follow each other in some octets. It ends at the first that is not well formed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Values<'a>(pub(super) &'a [u8]);
+
+impl<'a> Values<'a> {
+    /// The content of the next value; `None`, and nothing is taken, when it is of another kind.
+    pub(super) fn next_of(&mut self, tag: u8) -> Option<&'a [u8]> {
+        let mut rest = *self;
+        let content = rest.next()?.of(tag)?;
+        *self = rest;
+        Some(content)
+    }
+}
+
+impl<'a> Iterator for Values<'a> {
+    type Item = Value<'a>;
+
+    fn next(&mut self) -> Option<Value<'a>> {
+        let (&[tag, first], rest) = self.0.split_first_chunk::<2>()?;
+        let (length, rest) = match first {
+            0..=0x7f => (usize::from(first), rest),
+            // No certificate fits into a handshake message whose length needs more than three octets.
+            0x81..=0x83 => {
+                let (octets, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
+                (octets.iter().fold(0, |length, octet| length << 8 | usize::from(*octet)), rest)
+            }
+            _ => return None,
+        };
+        let (content, rest) = rest.split_at_checked(length)?;
+        self.0 = rest;
+        Some(Value { tag, content })
+    }
+}
+
+/// An object identifier as people write it: `1.2.840.113549`. Empty for what is none.
+pub(super) fn dotted(identifier: &[u8]) -> String {
+    let mut numbers: Vec<u64> = Vec::new();
+    let mut number: u64 = 0;
+    for octet in identifier.iter().take(LONGEST_IDENTIFIER) {
+        number = number.saturating_mul(128).saturating_add(u64::from(octet & 0x7f));
+        if octet & 0x80 == 0 {
+            if numbers.is_empty() {
+                // The first two numbers share one.
+                let first = (number / 40).min(2);
+                numbers.push(first);
+                number -= first * 40;
+            }
+            numbers.push(number);
+            number = 0;
+        }
+    }
+    numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(".")
+}
+
+/// How many octets of an object identifier are shown.
+const LONGEST_IDENTIFIER: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_follow_each_other_and_end_at_what_is_cut() {
+        let octets = [0x02, 1, 5, 0x04, 0x81, 2, 7, 8, 0x30, 9, 1];
+        let values: Vec<_> = Values(&octets).collect();
+        let expected = [Value { tag: INTEGER, content: &[5] }, Value { tag: OCTET_STRING, content: &[7, 8] }];
+        assert_eq!(values, expected);
+        for wrong in [
+            &[][..],
+            &[2],
+            &[2, 0x80],
+            &[2, 0x84, 0, 0, 0, 1, 5],
+            &[2, 0x82, 1],
+            &[2, 0x83, 0xff, 0xff, 0xff],
+        ] {
+            assert_eq!(Values(wrong).next(), None, "{wrong:x?}");
+        }
+        let mut values = Values(&octets);
+        assert_eq!(values.next_of(SET), None);
+        assert_eq!(values.next_of(INTEGER), Some(&[5][..]));
+    }
+
+    #[test]
+    fn identifiers_are_written_with_dots() {
+        assert_eq!(dotted(&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 11]), "1.2.840.113549.1.1.11");
+        assert_eq!(dotted(&[0x55, 0x1d, 17]), "2.5.29.17");
+        assert_eq!(dotted(&[0x88, 0x37, 1]), "2.999.1");
+        assert_eq!(dotted(&[]), "");
+        assert!(dotted(&[0xff; 1000]).len() < 100);
+        assert!(dotted(&[0x7f; 1000]).len() < 200);
+    }
+}

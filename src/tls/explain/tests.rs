@@ -1,0 +1,462 @@
+//! Every error that rustls can give is said in words.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::{ServerName, UnixTime};
+use rustls::{
+    CertRevocationListError, CertificateError, ContentType, EncryptedClientHelloError, ExtendedKeyPurpose,
+    HandshakeType, InconsistentKeys,
+};
+
+use super::*;
+
+fn explained(error: impl Into<Error>) -> String {
+    explain(&error.into(), &Evidence::NONE)
+}
+
+/// Asserts that no debug text of Rust is in it, and that it is in the style of errors.
+#[track_caller]
+fn assert_words(text: &str) {
+    for wrong in ["{", "}", "::", "[", "]", "\"", "\n", "\\", "  ", "Some(", "Other", "Unknown", "None", "_ "]
+    {
+        assert!(!text.contains(wrong), "{wrong:?} in {text:?}");
+    }
+    let is_camel_case = |word: &str| {
+        let mut last = ' ';
+        word.chars().any(|character| {
+            let is_hump = last.is_ascii_lowercase() && character.is_ascii_uppercase();
+            last = character;
+            is_hump
+        })
+    };
+    // The way people write it.
+    for word in text.split(|character: char| !character.is_alphanumeric()).filter(|word| *word != "KiB") {
+        assert!(!is_camel_case(word), "{word} in {text:?}");
+    }
+    assert!(text.starts_with(|first: char| first.is_ascii_lowercase()), "{text:?}");
+    assert!(!text.ends_with('.') && text.len() > 10, "{text:?}");
+}
+
+fn invalid_messages() -> Vec<InvalidMessage> {
+    use rustls::InvalidMessage::*;
+    vec![
+        CertificatePayloadTooLarge,
+        HandshakePayloadTooLarge,
+        InvalidCcs,
+        InvalidContentType,
+        InvalidCertificateStatusType,
+        InvalidCertRequest,
+        InvalidDhParams,
+        InvalidEmptyPayload,
+        InvalidKeyUpdate,
+        InvalidServerName,
+        MessageTooLarge,
+        MessageTooShort,
+        MissingData("ServerHelloPayload"),
+        MissingKeyExchange,
+        NoSignatureSchemes,
+        TrailingData("ServerHelloPayload"),
+        UnexpectedMessage("ServerHelloPayload"),
+        UnknownProtocolVersion,
+        UnsupportedCompression,
+        UnsupportedCurveType,
+        EmptyTicketValue,
+        IllegalEmptyList("ProtocolNames"),
+        IllegalEmptyValue,
+        DuplicateExtension(16),
+        PreSharedKeyIsNotFinalExtension,
+        UnknownHelloRetryRequestExtension,
+        UnknownCertificateExtension,
+    ]
+}
+
+fn misbehaviours() -> Vec<PeerMisbehaved> {
+    use rustls::PeerMisbehaved::*;
+    vec![
+        AttemptedDowngradeToTls12WhenTls13IsSupported,
+        BadCertChainExtensions,
+        CipherSuiteDifferedOnRetry,
+        DisallowedEncryptedExtension,
+        DuplicateClientHelloExtensions,
+        DuplicateEncryptedExtensions,
+        DuplicateHelloRetryRequestExtensions,
+        DuplicateNewSessionTicketExtensions,
+        DuplicateServerHelloExtensions,
+        DuplicateServerNameTypes,
+        EarlyDataAttemptedInSecondClientHello,
+        EarlyDataExtensionWithoutResumption,
+        EarlyDataOfferedWithVariedCipherSuite,
+        EchAcceptanceVariedAfterRetry,
+        HandshakeHashVariedAfterRetry,
+        IllegalHelloRetryRequestWithEmptyCookie,
+        IllegalHelloRetryRequestWithNoChanges,
+        IllegalHelloRetryRequestWithOfferedGroup,
+        IllegalHelloRetryRequestWithUnofferedCipherSuite,
+        IllegalHelloRetryRequestWithUnofferedNamedGroup,
+        IllegalHelloRetryRequestWithUnsupportedVersion,
+        IllegalHelloRetryRequestWithWrongSessionId,
+        IllegalHelloRetryRequestWithInvalidEch,
+        IllegalMiddleboxChangeCipherSpec,
+        IllegalTlsInnerPlaintext,
+        IncorrectBinder,
+        InvalidCertCompression,
+        InvalidMaxEarlyDataSize,
+        InvalidKeyShare,
+        KeyEpochWithPendingFragment,
+        KeyUpdateReceivedInQuicConnection,
+        MessageInterleavedWithHandshakeMessage,
+        MissingBinderInPskExtension,
+        MissingKeyShare,
+        MissingPskExtensionInSecondClientHello,
+        MissingPskModesExtension,
+        MissingQuicTransportParameters,
+        OfferedDuplicateCertificateCompressions,
+        OfferedDuplicateKeyShares,
+        OfferedEarlyDataWithOldProtocolVersion,
+        OfferedEmptyApplicationProtocol,
+        OfferedIncorrectCompressions,
+        PskExtensionMustBeLast,
+        PskExtensionWithMismatchedIdsAndBinders,
+        RefusedToFollowHelloRetryRequest,
+        RejectedEarlyDataInterleavedWithHandshakeMessage,
+        ResumptionAttemptedWithVariedEms,
+        ResumptionOfferedWithVariedCipherSuite,
+        ResumptionOfferedWithVariedEms,
+        ResumptionOfferedWithIncompatibleCipherSuite,
+        SelectedDifferentCipherSuiteAfterRetry,
+        SelectedInvalidPsk,
+        SelectedTls12UsingTls13VersionExtension,
+        SelectedUnofferedApplicationProtocol,
+        SelectedUnofferedCertCompression,
+        SelectedUnofferedCipherSuite,
+        SelectedUnofferedCompression,
+        SelectedUnofferedKxGroup,
+        SelectedUnofferedPsk,
+        SelectedUnusableCipherSuiteForVersion,
+        ServerEchoedCompatibilitySessionId,
+        ServerHelloMustOfferUncompressedEcPoints,
+        ServerNameDifferedOnRetry,
+        ServerNameMustContainOneHostName,
+        SignedKxWithWrongAlgorithm,
+        SignedHandshakeWithUnadvertisedSigScheme,
+        TooManyEmptyFragments,
+        TooManyKeyUpdateRequests,
+        TooManyRenegotiationRequests,
+        TooManyWarningAlertsReceived,
+        TooMuchEarlyDataReceived,
+        UnexpectedCleartextExtension,
+        UnsolicitedCertExtension,
+        UnsolicitedEncryptedExtension,
+        UnsolicitedSctList,
+        UnsolicitedServerHelloExtension,
+        WrongGroupForKeyShare,
+        UnsolicitedEchExtension,
+    ]
+}
+
+fn incompatibilities() -> Vec<PeerIncompatible> {
+    use rustls::PeerIncompatible::*;
+    vec![
+        EcPointsExtensionRequired,
+        ExtendedMasterSecretExtensionRequired,
+        IncorrectCertificateTypeExtension,
+        KeyShareExtensionRequired,
+        NamedGroupsExtensionRequired,
+        NoCertificateRequestSignatureSchemesInCommon,
+        NoCipherSuitesInCommon,
+        NoEcPointFormatsInCommon,
+        NoKxGroupsInCommon,
+        NoSignatureSchemesInCommon,
+        NullCompressionRequired,
+        ServerDoesNotSupportTls12Or13,
+        ServerSentHelloRetryRequestWithUnknownExtension,
+        ServerTlsVersionIsDisabledByOurConfig,
+        SignatureAlgorithmsExtensionRequired,
+        SupportedVersionsExtensionRequired,
+        Tls12NotOffered,
+        Tls12NotOfferedOrEnabled,
+        Tls13RequiredForQuic,
+        UncompressedEcPointsRequired,
+        UnsolicitedCertificateTypeExtension,
+        ServerRejectedEncryptedClientHello(None),
+        ServerRejectedEncryptedClientHello(Some(Vec::new())),
+    ]
+}
+
+/// An error whose text is its debug text, as those of webpki are.
+struct Named(&'static str);
+
+impl fmt::Debug for Named {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.0)
+    }
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Named {}
+
+fn named(text: &'static str) -> OtherError {
+    OtherError(Arc::new(Named(text)))
+}
+
+fn certificate_errors() -> Vec<CertificateError> {
+    use rustls::CertificateError::*;
+    let time = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+    let expected = ServerName::try_from("example.org").unwrap();
+    let mut errors = vec![
+        BadEncoding,
+        Expired,
+        ExpiredContext { time: time(86_400), not_after: time(0) },
+        ExpiredContext { time: time(0), not_after: time(u64::MAX) },
+        NotValidYet,
+        NotValidYetContext { time: time(0), not_before: time(86_400) },
+        Revoked,
+        UnhandledCriticalExtension,
+        UnknownIssuer,
+        UnknownRevocationStatus,
+        ExpiredRevocationList,
+        ExpiredRevocationListContext { time: time(86_400), next_update: time(0) },
+        BadSignature,
+        UnsupportedSignatureAlgorithmContext {
+            signature_algorithm_id: vec![6, 3, 0x2b, 0x65, 0x71],
+            supported_algorithms: Vec::new(),
+        },
+        UnsupportedSignatureAlgorithmForPublicKeyContext {
+            signature_algorithm_id: vec![6, 8, 42, 134, 72, 206, 61, 4, 3, 2],
+            public_key_algorithm_id: vec![6, 7, 42, 134, 72, 206, 61, 2, 1, 6, 5, 43, 129, 4, 0, 35],
+        },
+        UnsupportedSignatureAlgorithmForPublicKeyContext {
+            signature_algorithm_id: Vec::new(),
+            public_key_algorithm_id: vec![0xff; 300],
+        },
+        NotValidForName,
+        InvalidPurpose,
+        InvalidPurposeContext {
+            required: ExtendedKeyPurpose::ServerAuth,
+            presented: vec![
+                ExtendedKeyPurpose::ClientAuth,
+                ExtendedKeyPurpose::Other(vec![1, 3, 6, 1, 5, 5, 7, 3, 3]),
+                ExtendedKeyPurpose::Other(vec![2, 999, 1]),
+            ],
+        },
+        InvalidPurposeContext { required: ExtendedKeyPurpose::ServerAuth, presented: Vec::new() },
+        InvalidOcspResponse,
+        ApplicationVerificationFailure,
+    ];
+    for presented in [
+        &[][..],
+        &["DnsName(\"a.example\")", "IpAddress(192.0.2.1)", "Unsupported(0x00)", "DirectoryName"],
+        &["Unsupported(0x00)", "UniformResourceIdentifier(\"xmpp:a\")", "DirectoryName"],
+        &["a.example"],
+    ] {
+        let presented = presented.iter().map(ToString::to_string).collect();
+        errors.push(NotValidForNameContext { expected: expected.clone(), presented });
+    }
+    for text in [
+        "CaUsedAsEndEntity",
+        "CertDistrusted",
+        "EmptyEkuExtension",
+        "EndEntityUsedAsCa",
+        "ExtensionValueInvalid",
+        "InvalidNetworkMaskConstraint",
+        "InvalidSerialNumber",
+        "MalformedDnsIdentifier",
+        "MalformedExtensions",
+        "MalformedNameConstraint",
+        "MaximumNameConstraintComparisonsExceeded",
+        "MaximumPathBuildCallsExceeded",
+        "MaximumPathDepthExceeded",
+        "MaximumSignatureChecksExceeded",
+        "NameConstraintViolation",
+        "PathLenConstraintViolated",
+        "SignatureAlgorithmMismatch",
+        "TrailingData(Certificate)",
+        "UnsupportedCertVersion",
+        "UnsupportedCriticalExtension",
+        "UnsupportedNameType",
+        "SomethingNew { field: [1, 2], other: Some(Thing::Else) }",
+        "the pin of this host is another one.",
+    ] {
+        errors.push(Other(named(text)));
+    }
+    errors
+}
+
+fn revocation_list_errors() -> Vec<CertRevocationListError> {
+    use rustls::CertRevocationListError::*;
+    vec![
+        BadSignature,
+        UnsupportedSignatureAlgorithmContext {
+            signature_algorithm_id: vec![6, 3, 0x2b, 0x65, 0x71],
+            supported_algorithms: Vec::new(),
+        },
+        UnsupportedSignatureAlgorithmForPublicKeyContext {
+            signature_algorithm_id: vec![6, 3, 0x2b, 0x65, 0x71],
+            public_key_algorithm_id: vec![6, 3, 0x2b, 0x65, 0x71],
+        },
+        InvalidCrlNumber,
+        InvalidRevokedCertSerialNumber,
+        IssuerInvalidForCrl,
+        Other(named("UnsupportedCrlIssuingDistributionPoint")),
+        ParseError,
+        UnsupportedCrlVersion,
+        UnsupportedCriticalExtension,
+        UnsupportedDeltaCrl,
+        UnsupportedIndirectCrl,
+        UnsupportedRevocationReason,
+    ]
+}
+
+fn other_errors() -> Vec<Error> {
+    vec![
+        Error::InappropriateMessage {
+            expect_types: vec![ContentType::Handshake],
+            got_type: ContentType::ApplicationData,
+        },
+        Error::InappropriateMessage { expect_types: Vec::new(), got_type: ContentType::from(99) },
+        Error::InappropriateHandshakeMessage {
+            expect_types: vec![HandshakeType::Finished, HandshakeType::CertificateRequest],
+            got_type: HandshakeType::ServerHello,
+        },
+        Error::InappropriateHandshakeMessage { expect_types: Vec::new(), got_type: HandshakeType::from(99) },
+        Error::NoCertificatesPresented,
+        Error::UnsupportedNameType,
+        Error::DecryptError,
+        Error::EncryptError,
+        Error::General("The provider says:\n  No. ".to_owned()),
+        Error::General(String::new()),
+        Error::FailedToGetCurrentTime,
+        Error::FailedToGetRandomBytes,
+        Error::HandshakeNotComplete,
+        Error::PeerSentOversizedRecord,
+        Error::NoApplicationProtocol,
+        Error::BadMaxFragmentSize,
+        InconsistentKeys::KeyMismatch.into(),
+        InconsistentKeys::Unknown.into(),
+        Error::Other(named("SomeProviderError { code: 7 }")),
+        Error::Other(named("no such key")),
+        EncryptedClientHelloError::InvalidConfigList.into(),
+        EncryptedClientHelloError::NoCompatibleConfig.into(),
+        EncryptedClientHelloError::SniRequired.into(),
+    ]
+}
+
+// spec E8b
+#[test]
+fn no_error_of_rustls_is_said_in_its_debug_text() {
+    let mut errors = other_errors();
+    errors.extend(invalid_messages().into_iter().map(Error::from));
+    errors.extend(misbehaviours().into_iter().map(Error::from));
+    errors.extend(incompatibilities().into_iter().map(Error::from));
+    errors.extend(certificate_errors().into_iter().map(Error::from));
+    errors.extend(revocation_list_errors().into_iter().map(Error::from));
+    errors.extend((0..=u8::MAX).map(|number| Error::AlertReceived(number.into())));
+    for error in &errors {
+        for speaks_tls in [false, true] {
+            let text = explain(error, &Evidence { speaks_tls, ..Evidence::NONE });
+            assert_words(&text);
+        }
+    }
+}
+
+// spec E8b
+#[test]
+fn alerts_have_the_names_and_numbers_of_the_registry() {
+    let alert = |number: u8| explained(Error::AlertReceived(number.into()));
+    assert!(alert(40).contains("the fatal alert handshake_failure (40): "), "{}", alert(40));
+    assert!(alert(40).contains("in common"));
+    assert!(alert(48).contains("alert unknown_ca (48): "));
+    assert!(alert(112).contains("alert unrecognized_name (112): the server does not serve this domain"));
+    assert!(alert(120).contains("ALPN"));
+    assert!(alert(200).ends_with("alert number 200, which has no name"), "{}", alert(200));
+    // The names that rustls knows are ours too, apart from the spelling.
+    for number in 0..=u8::MAX {
+        let known = format!("{:?}", AlertDescription::from(number)).replace("Recognised", "recognized");
+        let known = known.replace("UnrecognisedName", "UnrecognizedName").to_lowercase();
+        if !known.starts_with("alertdescription(") && number != 121 {
+            let ours = alert::name(number.into()).replace('_', "");
+            assert_eq!(ours, format!("{known} ({number})"));
+        }
+    }
+}
+
+// spec E8b
+#[test]
+fn only_before_any_valid_message_of_tls_the_server_speaks_another_protocol() {
+    let text = |error: InvalidMessage, speaks_tls| {
+        explain(&error.into(), &Evidence { speaks_tls, ..Evidence::NONE })
+    };
+    let other_protocol = "the server does not speak TLS here";
+    assert_eq!(text(InvalidMessage::InvalidContentType, false), other_protocol);
+    for error in invalid_messages() {
+        assert_ne!(text(error, true), other_protocol);
+    }
+    // A server that speaks TLS, only badly.
+    assert_ne!(text(InvalidMessage::MissingData("ServerHelloPayload"), false), other_protocol);
+    assert!(text(InvalidMessage::HandshakePayloadTooLarge, true).contains("larger than 64 KiB"));
+}
+
+// spec E4
+#[test]
+fn a_wrong_name_is_told_with_the_names_of_the_certificate_bounded_and_escaped() {
+    let error = |presented: Vec<String>| {
+        let expected = ServerName::try_from("example.org").unwrap();
+        explained(CertificateError::NotValidForNameContext { expected, presented })
+    };
+    assert_eq!(
+        error(vec!["DnsName(\"xmpp.example.org\")".into(), "DnsName(\"a\n\u{202e}b\")".into()]),
+        "the certificate is not for example.org; it names xmpp.example.org, a\u{fffd}\u{fffd}b"
+    );
+    assert_eq!(
+        error(vec!["IpAddress(2001:db8::1)".into(), "Unsupported(0x00)".into()]),
+        "the certificate is not for example.org; it names 2001:db8::1"
+    );
+    assert!(
+        error(vec!["Unsupported(0x00)".into(); 2]).ends_with("only names of a kind that is not used here")
+    );
+    assert!(error(vec!["x".into(); 1000]).len() < 200);
+    assert!(error(vec!["x".repeat(1000); 1000]).len() < 700);
+    assert!(error(Vec::new()).contains("no alternative names"));
+}
+
+// spec E8b
+#[test]
+fn times_are_told_as_dates_and_as_days() {
+    const DAY: u64 = 86_400;
+    let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+    let end = 18_628 * DAY - 1;
+    let expired =
+        |seconds| explained(CertificateError::ExpiredContext { time: at(end + seconds), not_after: at(end) });
+    assert_eq!(
+        expired(3 * DAY),
+        "the certificate expired on 2020-12-31, 3 days ago, or the clock of this machine is wrong (it says 2021-01-03)"
+    );
+    assert!(expired(3 * DAY - 1).contains(", 2 days ago,"));
+    assert!(expired(2 * DAY - 1).contains(", 1 day ago,"));
+    assert!(expired(DAY - 1).contains(", less than a day ago,"));
+    let not_yet = CertificateError::NotValidYetContext { time: at(end - 2 * DAY), not_before: at(end) };
+    assert_eq!(
+        explained(not_yet),
+        "the certificate is not valid before 2020-12-31, 2 days from now, or the clock of this machine is wrong (it says \
+         2020-12-29)"
+    );
+}
+
+// spec E8b
+#[test]
+fn names_of_variants_become_words() {
+    assert_eq!(words(&PeerMisbehaved::SelectedUnofferedKxGroup), "selected unoffered kx group");
+    assert_eq!(words(&Named("UnknownPSKIdentity")), "unknown psk identity");
+    assert_eq!(words(&Named("UnknownCA")), "unknown ca");
+    assert_eq!(words(&Named("A(1)")), "a");
+    assert_eq!(words(&Named("snake_case")), "snake case");
+    assert_eq!(words(&Named("")), "no more is known");
+    assert!(is_debug_text("Name") && is_debug_text("Name(1)") && is_debug_text("Name { a: 1 }"));
+    assert!(!is_debug_text("A text of words") && !is_debug_text("Name: why") && !is_debug_text("TLS"));
+}

@@ -1,0 +1,276 @@
+//! Why a certificate was refused, for whoever runs the server: which certificate, of whom, until when. No IO.
+
+use rustls::{CertificateError, ExtendedKeyPurpose};
+
+use super::algorithm;
+use super::certificate::{Certificate, MAX_NAMES, shown};
+use super::chain::{Evidence, Part};
+use super::date::Date;
+use super::explain::{identifier, other, words};
+
+/// Says why, and behind it in parentheses what the certificate is.
+pub(super) fn explain(error: &CertificateError, evidence: &Evidence) -> String {
+    let why = reason(error, evidence);
+    match evidence.chain.first() {
+        Some(certificate) => format!("{why} (the certificate is {certificate})"),
+        None => why,
+    }
+}
+
+fn reason(error: &CertificateError, evidence: &Evidence) -> String {
+    match error {
+        CertificateError::UnknownIssuer => unknown_issuer(&evidence.chain),
+        CertificateError::NotValidForNameContext { expected, presented } => {
+            format!("the certificate is not for {}; {}", expected.to_str(), named(presented))
+        }
+        CertificateError::NotValidForName => "the certificate is not for this domain".to_owned(),
+        CertificateError::ExpiredContext { time, not_after } => {
+            let (today, end) = (Date::from_seconds(time.as_secs()), Date::from_seconds(not_after.as_secs()));
+            let which = which(&evidence.chain, |certificate| certificate.not_after == Some(end));
+            format!(
+                "{which} expired on {end}, {} ago, or the clock of this machine is wrong (it says {today})",
+                days(today.days_since(end))
+            )
+        }
+        CertificateError::Expired => {
+            "the certificate has expired, or the clock of this machine is wrong".to_owned()
+        }
+        CertificateError::NotValidYetContext { time, not_before } => {
+            let (today, start) =
+                (Date::from_seconds(time.as_secs()), Date::from_seconds(not_before.as_secs()));
+            let which = which(&evidence.chain, |certificate| certificate.not_before == Some(start));
+            format!(
+                "{which} is not valid before {start}, {} from now, or the clock of this machine is wrong (it says {today})",
+                days(start.days_since(today))
+            )
+        }
+        CertificateError::NotValidYet => {
+            "the certificate is not valid yet, or the clock of this machine is wrong".to_owned()
+        }
+        CertificateError::InvalidPurposeContext { required, presented } => {
+            let presented: Vec<_> = presented.iter().take(MAX_NAMES).map(purpose).collect();
+            let presented = if presented.is_empty() { "nothing".to_owned() } else { presented.join(", ") };
+            format!(
+                "the certificate is not for {} but for {presented} (extended key usage)",
+                purpose(required)
+            )
+        }
+        CertificateError::InvalidPurpose => {
+            "the certificate is not for server authentication (extended key usage)".to_owned()
+        }
+        CertificateError::BadSignature => bad_signature(evidence),
+        CertificateError::UnsupportedSignatureAlgorithmContext { signature_algorithm_id, .. } => {
+            unsupported(signature_algorithm_id, None)
+        }
+        CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext {
+            signature_algorithm_id,
+            public_key_algorithm_id,
+        } => unsupported(signature_algorithm_id, Some(public_key_algorithm_id)),
+        CertificateError::UnhandledCriticalExtension => unknown_extension(&evidence.chain),
+        CertificateError::Revoked => "the certificate was revoked by its issuer".to_owned(),
+        CertificateError::UnknownRevocationStatus => {
+            "whether the certificate was revoked is not known: no revocation list covers it".to_owned()
+        }
+        CertificateError::ExpiredRevocationListContext { next_update, .. } => format!(
+            "the revocation list was to be renewed on {}; get the present one",
+            Date::from_seconds(next_update.as_secs())
+        ),
+        CertificateError::ExpiredRevocationList => {
+            "the revocation list is out of date; get the present one".to_owned()
+        }
+        CertificateError::BadEncoding => "the certificate is malformed".to_owned(),
+        CertificateError::ApplicationVerificationFailure => {
+            "the certificate was refused by the verification of this program".to_owned()
+        }
+        CertificateError::Other(error) => by_name(identifier(&error.to_string()), evidence)
+            .unwrap_or_else(|| format!("the certificate cannot be trusted: {}", other(error))),
+        error => format!("the certificate cannot be trusted: {}", words(error)),
+    }
+}
+
+/// The errors of rustls' certificate library (rustls-webpki) that rustls itself has no word for. They are known by their
+/// names: a dependency on the type would break silently whenever rustls takes another version of it.
+fn by_name(name: &str, evidence: &Evidence) -> Option<String> {
+    let text = match name {
+        "CaUsedAsEndEntity" => {
+            "this is the certificate of an authority (CA:TRUE), which cannot serve as a server's own; make one with \
+             CA:FALSE, or sign one with it"
+        }
+        "EndEntityUsedAsCa" => {
+            "a certificate of the chain was issued with one that is no authority's (CA:FALSE); have it issued by an authority"
+        }
+        "UnsupportedCertVersion" => return Some(old_version(&evidence.chain)),
+        "UnsupportedCriticalExtension" => return Some(unknown_extension(&evidence.chain)),
+        "NameConstraintViolation" => {
+            "one of the authorities of the chain may not issue certificates for these names (name constraints)"
+        }
+        "PathLenConstraintViolated" => {
+            "the chain is longer than one of its authorities allows (path length constraint)"
+        }
+        "MaximumPathDepthExceeded" => "the chain has too many intermediate certificates",
+        "EmptyEkuExtension" => "the certificate is for no purpose at all (extended key usage)",
+        "CertDistrusted" => "the key of the certificate is distrusted",
+        "SignatureAlgorithmMismatch" => {
+            "the certificate is malformed: it names two different signature algorithms"
+        }
+        "MalformedExtensions" | "ExtensionValueInvalid" | "BadDer" | "BadDerTime" | "TrailingData" => {
+            "the certificate is malformed"
+        }
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
+
+/// The usual cause goes first: a server that does not send its intermediate certificate (RFC 8446 section 4.4.2).
+fn unknown_issuer(chain: &[Certificate]) -> String {
+    let Some(leaf) = chain.first() else {
+        return "the certificate is not from an authority that is trusted here: the server may not send its intermediate \
+                certificate, or the certificate is self-signed or from a private authority"
+            .to_owned();
+    };
+    if leaf.is_self_issued() {
+        return "the certificate is self-signed: no authority that is trusted here stands behind it; install one of an \
+                authority, or trust this one as a root certificate"
+            .to_owned();
+    }
+    let mut last = leaf;
+    // A chain that goes round in a circle ends too.
+    for _ in chain {
+        let issuer = |other: &&Certificate| last.issuer.is_same(&other.subject);
+        match chain.iter().find(issuer) {
+            Some(issuer) if !last.is_self_issued() => last = issuer,
+            Some(_) | None => break,
+        }
+    }
+    let issuer = &last.issuer;
+    if last.is_self_issued() {
+        format!(
+            "the chain ends at the private authority {issuer}, which is not trusted here; trust its root certificate"
+        )
+    } else if last.subject.is_same(&leaf.subject) {
+        format!(
+            "the certificate was issued by {issuer}, which is not trusted here, and the server has sent no certificate of it: \
+             the server may not send its intermediate certificate, or {issuer} is a private authority"
+        )
+    } else {
+        format!(
+            "the chain ends at {}, issued by {issuer}, which is not trusted here: the server may not send all of its \
+             intermediate certificates, or {issuer} is a private authority",
+            last.subject
+        )
+    }
+}
+
+fn bad_signature(evidence: &Evidence) -> String {
+    let short = |certificate: &&Certificate| {
+        certificate.rsa_bits.is_some_and(|bits| bits < algorithm::SHORTEST_RSA_KEY)
+    };
+    // The key of the first certificate signs the handshake, those of the others sign certificates.
+    let signs_handshake = evidence.part == Part::Signature;
+    let mut signers = evidence.chain.iter().skip(usize::from(!signs_handshake));
+    if let Some(Certificate { rsa_bits: Some(bits), subject, .. }) = signers.find(short) {
+        return format!(
+            "the RSA key of {subject} has {bits} bits, and less than {} are not safe; make a longer one",
+            algorithm::SHORTEST_RSA_KEY
+        );
+    }
+    if signs_handshake {
+        return "the server has not proved that the certificate is its own: its private key belongs to another one".to_owned();
+    }
+    match evidence.chain.last() {
+        Some(last) => format!(
+            "a signature in the chain is wrong: the trusted certificate of {} has another key than the one that signed, or \
+             an RSA key of less than {} bits",
+            last.issuer,
+            algorithm::SHORTEST_RSA_KEY
+        ),
+        None => "a signature by the server or its authority is wrong".to_owned(),
+    }
+}
+
+/// A signature algorithm, or the key it is for, that the cryptography in use cannot verify.
+pub(super) fn unsupported(signature: &[u8], key: Option<&[u8]>) -> String {
+    let by = key.map(|key| format!(" by {}", algorithm::key(key))).unwrap_or_default();
+    let mut text = format!(
+        "the signature of a certificate, {}{by}, cannot be verified by the cryptography in use",
+        algorithm::signature(signature)
+    );
+    if algorithm::is_known_to_aws_lc_rs(signature, key) {
+        text += "; feature `aws-lc-rs` instead of `ring` can";
+    }
+    text
+}
+
+fn unknown_extension(chain: &[Certificate]) -> String {
+    let unknown: Vec<_> =
+        chain.iter().flat_map(|certificate| &certificate.unknown_critical).take(MAX_NAMES).cloned().collect();
+    let which = if unknown.is_empty() { String::new() } else { format!(" ({})", unknown.join(", ")) };
+    format!(
+        "the certificate has a critical extension that is not known here{which}; make one without, or not critical"
+    )
+}
+
+fn old_version(chain: &[Certificate]) -> String {
+    let version = chain.first().map_or(1, |certificate| certificate.version);
+    format!(
+        "the certificate is of X.509 version {version}, and only version 3 can be used; make one with alternative names"
+    )
+}
+
+/// The names of a certificate, as webpki gives them: `DnsName("example.org")`, `IpAddress(192.0.2.1)`, `Unsupported(0x00)`.
+fn named(presented: &[String]) -> String {
+    let bare = |name: &String| {
+        let dns = name.strip_prefix("DnsName(\"").and_then(|name| name.strip_suffix("\")"));
+        let address = || name.strip_prefix("IpAddress(").and_then(|name| name.strip_suffix(')'));
+        // The verifier of a caller may give them as they are.
+        let is_plain = !name.contains('(') && name != "DirectoryName";
+        dns.or_else(address).or(is_plain.then_some(name)).map(shown)
+    };
+    let usable: Vec<_> = presented.iter().filter_map(bare).take(MAX_NAMES + 1).collect();
+    match &*usable {
+        [] if presented.is_empty() => {
+            "it has no alternative names, and its common name does not count (RFC 9525)".to_owned()
+        }
+        [] => "it has only names of a kind that is not used here".to_owned(),
+        all => {
+            let more = if all.len() > MAX_NAMES { ", …" } else { "" };
+            format!("it names {}{more}", all.iter().take(MAX_NAMES).cloned().collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+/// Which certificate of the chain it is.
+fn which(chain: &[Certificate], is_it: impl Fn(&Certificate) -> bool) -> String {
+    match chain.iter().position(is_it).and_then(|index| chain.get(index).filter(|_| index > 0)) {
+        Some(certificate) => format!("the certificate of the authority {}", certificate.subject),
+        None => "the certificate".to_owned(),
+    }
+}
+
+fn purpose(purpose: &ExtendedKeyPurpose) -> String {
+    let numbers = match purpose {
+        ExtendedKeyPurpose::ServerAuth => return "server authentication".to_owned(),
+        ExtendedKeyPurpose::ClientAuth => return "client authentication".to_owned(),
+        ExtendedKeyPurpose::Other(numbers) => numbers,
+    };
+    // RFC 5280 section 4.2.1.12.
+    match &**numbers {
+        [1, 3, 6, 1, 5, 5, 7, 3, 3] => "code signing".to_owned(),
+        [1, 3, 6, 1, 5, 5, 7, 3, 4] => "e-mail protection".to_owned(),
+        [1, 3, 6, 1, 5, 5, 7, 3, 8] => "time stamping".to_owned(),
+        [1, 3, 6, 1, 5, 5, 7, 3, 9] => "OCSP signing".to_owned(),
+        [2, 5, 29, 37, 0] => "any purpose".to_owned(),
+        numbers => {
+            let numbers: Vec<_> = numbers.iter().take(20).map(usize::to_string).collect();
+            format!("purpose {}", numbers.join("."))
+        }
+    }
+}
+
+fn days(count: i64) -> String {
+    match count {
+        0 => "less than a day".to_owned(),
+        1 => "1 day".to_owned(),
+        count => format!("{count} days"),
+    }
+}

@@ -1,0 +1,212 @@
+//! Certificates that only OpenSSL makes and serves, and what the error says of them. They need `openssl` and no bench.
+
+use std::error::Error as _;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use xmpp_connect::rustls::pki_types::CertificateDer;
+use xmpp_connect::rustls::pki_types::pem::PemObject;
+use xmpp_connect::{Connector, ErrorKind, TlsMode};
+
+use crate::TestResult;
+
+const P_256: &[&str] = &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
+const P_521: &[&str] = &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-521"];
+const RSA_1024: &[&str] = &["-newkey", "rsa:1024"];
+const RSA_2048: &[&str] = &["-newkey", "rsa:2048"];
+const ED_448: &[&str] = &["-newkey", "ed448"];
+const DSA: &[&str] = &["-newkey", "dsa:dsa.parameters"];
+
+/// A folder that is deleted with this value.
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A server that ends with this value.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// One certificate, what OpenSSL does with it, and what a client says.
+struct Case {
+    key: &'static [&'static str],
+    /// The key of the root that issues it.
+    root_key: &'static [&'static str],
+    /// Of the certificate; none makes it one of version 1.
+    extensions: String,
+    /// Arguments of `openssl x509`.
+    sign: &'static [&'static str],
+    /// Arguments of `openssl s_server`.
+    serve: &'static [&'static str],
+    kind: Option<ErrorKind>,
+    words: &'static [&'static str],
+}
+
+impl Case {
+    fn refused(kind: ErrorKind, words: &'static [&'static str]) -> Self {
+        Self {
+            key: P_256,
+            root_key: P_256,
+            extensions: "subjectAltName=DNS:example.org\nbasicConstraints=critical,CA:FALSE".to_owned(),
+            sign: &[],
+            serve: &[],
+            kind: Some(kind),
+            words,
+        }
+    }
+}
+
+fn openssl(folder: &Path, arguments: &[&str]) -> TestResult {
+    let output = Command::new("openssl").args(arguments).current_dir(folder).output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("openssl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr)).into())
+}
+
+fn make(folder: &Path, case: &Case) -> TestResult {
+    openssl(folder, &["dsaparam", "-out", "dsa.parameters", "1024"])?;
+    let root = ["req", "-x509", "-nodes", "-days", "30", "-keyout", "root.key", "-out", "root.pem"];
+    let root_name = ["-subj", "/CN=Our Root", "-addext", "basicConstraints=critical,CA:TRUE"];
+    openssl(folder, &[&root[..], case.root_key, &root_name].concat())?;
+    let request = ["req", "-new", "-nodes", "-keyout", "key", "-out", "request", "-subj", "/CN=example.org"];
+    openssl(folder, &[&request[..], case.key].concat())?;
+    fs::write(folder.join("extensions"), &case.extensions)?;
+    let sign = ["x509", "-req", "-in", "request", "-CA", "root.pem", "-CAkey", "root.key", "-days", "30"];
+    let extensions: &[&str] = if case.extensions.is_empty() { &[] } else { &["-extfile", "extensions"] };
+    openssl(folder, &[&sign[..], &["-out", "pem"], extensions, case.sign].concat())
+}
+
+/// Starts the server at a port that the kernel chooses.
+fn serve(folder: &Path, case: &Case) -> Result<(Server, u16), Box<dyn std::error::Error>> {
+    let arguments = ["s_server", "-accept", "127.0.0.1:0", "-cert", "pem", "-key", "key"];
+    let mut command = Command::new("openssl");
+    command.args(arguments).args(case.serve).current_dir(folder);
+    // Its input stays open: at the end of it the server would end.
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let output = child.stdout.take().ok_or("there is no output")?;
+    let server = Server(child);
+    for line in BufReader::new(output).lines() {
+        if let Some(address) = line?.strip_prefix("ACCEPT ") {
+            let port = address.rsplit(':').next().ok_or("there is no port")?.parse()?;
+            return Ok((server, port));
+        }
+    }
+    Err("openssl s_server does not accept".into())
+}
+
+fn assert_case(name: &str, case: &Case) -> TestResult {
+    let folder = Folder(std::env::temp_dir().join(format!("xmpp-connect-{}-{name}", std::process::id())));
+    fs::create_dir(&folder.0)?;
+    make(&folder.0, case)?;
+    let (_server, port) = serve(&folder.0, case)?;
+    let root = CertificateDer::from_pem_file(folder.0.join("root.pem"))?;
+    let connector = Connector::builder().only_roots([root]).build()?;
+    let connected = connector.connect_to("example.org", "127.0.0.1", port, TlsMode::Direct);
+    let Err(error) = connected else {
+        assert!(case.kind.is_none(), "{name}: it must not connect");
+        return Ok(());
+    };
+    assert_eq!(Some(error.kind()), case.kind, "{name}: {error:?}");
+    let text = error.source().ok_or("there is no cause")?.to_string();
+    for word in case.words {
+        assert!(text.contains(word), "{name}: {word:?} is not in {text:?}");
+    }
+    for wrong in ["{", "}", "::", "Some(", "Other", "Context", "[6", "Unsupported"] {
+        assert!(!text.contains(wrong), "{name}: {wrong:?} in {text:?}");
+    }
+    Ok(())
+}
+
+const NOTHING_IN_COMMON: &[&str] = &["handshake_failure (40)", "in common", "P-521"];
+const OLD_CIPHERS: [&str; 2] = ["-cipher", "DEFAULT@SECLEVEL=0"];
+
+// spec E8b
+#[test]
+#[ignore = "needs openssl"]
+fn the_bed_of_these_tests_is_sound() -> TestResult {
+    assert_case("sound", &Case { kind: None, ..Case::refused(ErrorKind::Untrusted, &[]) })
+}
+
+// spec E8b
+#[test]
+#[ignore = "needs openssl"]
+fn keys_and_algorithms_that_are_not_known_are_named() -> TestResult {
+    let case = |words| Case::refused(ErrorKind::Untrusted, words);
+    let by_ring = cfg!(feature = "ring");
+    let signature = &["ECDSA with SHA-256 by a key on curve P-521", "feature `aws-lc-rs`"];
+    if by_ring {
+        assert_case("root-p521", &Case { root_key: P_521, ..case(signature) })?;
+        let sha_512 = &["ECDSA with SHA-512", "feature `aws-lc-rs`"];
+        assert_case("sha512", &Case { sign: &["-sha512"], ..case(sha_512) })?;
+        let common = || Case::refused(ErrorKind::Attempts, NOTHING_IN_COMMON);
+        assert_case("p521", &Case { key: P_521, ..common() })?;
+    }
+    assert_case(
+        "sha1",
+        &Case { sign: &["-sha1"], serve: &OLD_CIPHERS, ..case(&["ECDSA with SHA-1, cannot"]) },
+    )?;
+    let short = &["the RSA key of \"example.org\" has 1024 bits", "issued by \"Our Root\""];
+    assert_case("rsa1024", &Case { key: RSA_1024, serve: &OLD_CIPHERS, ..case(short) })?;
+    let short = &["\"Our Root\"", "less than 2048 bits"];
+    assert_case("root-rsa1024", &Case { root_key: RSA_1024, serve: &OLD_CIPHERS, ..case(short) })?;
+    let dsa = &["DSA with SHA-256", "cannot be verified"];
+    assert_case("root-dsa", &Case { root_key: DSA, serve: &OLD_CIPHERS, ..case(dsa) })?;
+    assert_case("root-ed448", &Case { root_key: ED_448, ..case(&["Ed448", "cannot be verified"]) })
+}
+
+// spec E8b
+#[test]
+#[ignore = "needs openssl"]
+fn a_handshake_with_nothing_in_common_is_told_as_such() -> TestResult {
+    let case = || Case::refused(ErrorKind::Attempts, NOTHING_IN_COMMON);
+    assert_case("ed448", &Case { key: ED_448, ..case() })?;
+    let dhe = &["-tls1_2", "-cipher", "DHE-RSA-AES128-GCM-SHA256"];
+    assert_case("dhe", &Case { key: RSA_2048, serve: dhe, ..case() })?;
+    let rsa = &["-tls1_2", "-cipher", "AES128-SHA"];
+    assert_case("rsa", &Case { key: RSA_2048, serve: rsa, ..case() })?;
+    let old = &["protocol_version (70)", "neither TLS 1.2 nor TLS 1.3"];
+    let serve = &["-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"];
+    assert_case("tls11", &Case { serve, ..Case::refused(ErrorKind::Attempts, old) })
+}
+
+// spec E8b
+#[test]
+#[ignore = "needs openssl"]
+fn forms_of_a_certificate_that_cannot_be_used_are_told() -> TestResult {
+    let case = |words| Case::refused(ErrorKind::Untrusted, words);
+    let mut critical = case(&["a critical extension that is not known here (1.2.3.4)"]);
+    critical.extensions += "\n1.2.3.4=critical,ASN1:NULL";
+    assert_case("critical", &critical)?;
+    let version = &["X.509 version 1", "issued by \"Our Root\", valid from 20"];
+    assert_case("version1", &Case { extensions: String::new(), ..case(version) })?;
+    let mut authority = case(&["the certificate of an authority (CA:TRUE)", "CA:FALSE"]);
+    authority.extensions = authority.extensions.replace("FALSE", "TRUE");
+    assert_case("authority", &authority)
+}
+
+// spec E8b
+#[test]
+#[ignore = "needs openssl"]
+fn a_certificate_of_2600_names_is_too_large_and_speaks_tls() -> TestResult {
+    for (name, serve) in [("huge12", &["-tls1_2"][..]), ("huge13", &["-tls1_3"])] {
+        let words = &["its certificate chain is larger than 64 KiB, which is not supported"];
+        let mut case = Case { serve, ..Case::refused(ErrorKind::Attempts, words) };
+        let names: String =
+            (0..2600).map(|number| format!(",DNS:host-{number:05}.customers.example")).collect();
+        case.extensions = case.extensions.replace("example.org", &format!("example.org{names}"));
+        assert_case(name, &case)?;
+    }
+    Ok(())
+}
