@@ -58,6 +58,9 @@ impl Plan {
                 self.verdict = Some(Error::new(ErrorKind::System, message).with_cause(Some(error.clone())));
             }
         }
+        if let (AttemptEvent::Noted(note), Some(attempt)) = (&event, self.race.attempts().get(id.0)) {
+            self.notes.push(format!("{}: {note}", attempt.address));
+        }
         self.race.handle_attempt(id, event, now);
     }
 
