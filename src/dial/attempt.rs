@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustls::ClientConnection;
 
@@ -14,7 +14,7 @@ use crate::service::{Service, TlsMode};
 use crate::socket::{self, SocketOptions};
 use crate::starttls::{Negotiation, Opening, Progress, Step};
 use crate::tls::Tls;
-use crate::wait::{Interest, Ready, Token, Wait};
+use crate::wait::{self, Interest, Ready, Token, Wait};
 
 /// How many reads of TLS one attempt may make before others have their turn.
 const READS_A_TURN: usize = 16;
@@ -22,6 +22,9 @@ const READS_A_TURN: usize = 16;
 /// thousand. So much of the most expensive XML takes a quarter of a millisecond on a desktop machine, and small devices
 /// are twenty times slower: eight hostile peers at once do not keep the connect from its limit.
 const NEGOTIATED_A_TURN: usize = 1024;
+/// How long attempts are advanced before the time limits are looked at again: TLS takes milliseconds at each server.
+const SLICE: Duration = Duration::from_millis(10);
+
 /// What all attempts of one connect have in common.
 #[derive(Debug)]
 pub(crate) struct Dialer<'a> {
@@ -129,12 +132,15 @@ impl<'a> Attempts<'a> {
     /// Brings every attempt whose socket is ready, or whose time has come, as far as it comes without waiting.
     pub(crate) fn advance(&mut self, ready: &Ready, now: Instant) -> Vec<(AttemptId, AttemptEvent)> {
         let mut events = Vec::new();
+        let mut unmoved = Vec::new();
+        let slice = Deadline::after(wait::now(), SLICE);
         for mut attempt in std::mem::take(&mut self.list) {
             // Windows does not always tell of a connect that has failed: it is looked for at every turn.
             let is_looked_for = cfg!(windows) && matches!(attempt.state, State::Connecting);
             let is_due = is_looked_for || attempt.wake_at().is_over(now);
-            if !is_due && !ready.contains(Token::Attempt(attempt.id.0)) {
-                self.list.push(attempt);
+            let is_due = is_due || ready.contains(Token::Attempt(attempt.id.0));
+            if !is_due || slice.is_over(wait::now()) {
+                unmoved.push(attempt);
                 continue;
             }
             loop {
@@ -157,6 +163,8 @@ impl<'a> Attempts<'a> {
                 break;
             }
         }
+        // Those that had no time go first at the next wake-up, which is at once: their sockets stay ready.
+        self.list.splice(..0, unmoved);
         events
     }
 
