@@ -65,7 +65,7 @@ impl Run<'_> {
             if lacks_something(&mut plan, &mut lookups, &random) {
                 continue;
             }
-            let mut wait = Wait::until(plan.wake_at(now).min(lookups.wake_at()));
+            let mut wait = Wait::until(plan.wake_at(now).min(lookups.wake_at()).min(attempts.wake_at()));
             if let Some(wakeups) = wakeups {
                 wakeups.register(&mut wait);
             }
@@ -88,7 +88,7 @@ impl Run<'_> {
             while let Some((question, result, facts)) = lookups.take() {
                 plan.handle_answer(&question, result, facts, now);
             }
-            for (id, event) in attempts.advance(&ready) {
+            for (id, event) in attempts.advance(&ready, now) {
                 logging::debug(format_args!("attempt {}: {event:?}", id.0 + 1));
                 plan.handle_attempt(id, event, now);
             }

@@ -8,6 +8,9 @@ mod tests;
 
 use std::fmt;
 use std::mem;
+use std::time::{Duration, Instant};
+
+use crate::deadline::Deadline;
 
 pub(crate) use error::{Ending, Fault, NegotiationError};
 pub(crate) use stream::{Item, Stream};
@@ -18,6 +21,10 @@ const STREAMS_NAMESPACE: &str = "http://etherx.jabber.org/streams";
 const TLS_NAMESPACE: &str = "urn:ietf:params:xml:ns:xmpp-tls";
 /// RFC 6120 section 5.4.2.1.
 const STARTTLS: &str = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
+/// How long a stream header without `version` is given for the stream error that usually follows it and says why.
+const STREAM_ERROR_LIMIT: Duration = Duration::from_secs(1);
+/// How long features that do not offer STARTTLS are given for an answer to `<starttls/>` all the same.
+const ANSWER_LIMIT: Duration = Duration::from_secs(3);
 
 /// What our stream header says.
 #[derive(Clone, Copy, Debug)]
@@ -43,14 +50,14 @@ impl Opening<'_> {
     }
 }
 
-/// How far the negotiation has come: what the far end must send next.
+/// How far the negotiation has come: what the peer must send next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Step {
     /// Its stream header.
     Header,
     /// Its stream features.
     Features,
-    /// `<proceed/>` or `<failure/>`: the features have been seen and offer STARTTLS.
+    /// `<proceed/>` or `<failure/>`: the features have been seen.
     Answer,
     /// Its side of the TLS handshake: `<proceed/>` has been seen.
     Tls,
@@ -68,10 +75,10 @@ impl fmt::Display for Step {
     }
 }
 
-/// What bytes of the far end have led to.
+/// What bytes of the peer have led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
-    /// The far end has not said enough yet.
+    /// The peer has not said enough yet.
     More,
     /// `<proceed/>` is complete: TLS begins with the next byte in both directions.
     Proceed,
@@ -85,6 +92,8 @@ pub(crate) struct Negotiation {
     output: Vec<u8>,
     /// What is sent when the features have been seen: nothing in the pipelined form.
     after_features: Vec<u8>,
+    /// What is wrong already, unless the peer says more before the deadline. Bytes that come do not extend it.
+    pending: Option<(Fault, Deadline)>,
     failure: Option<NegotiationError>,
 }
 
@@ -95,7 +104,14 @@ impl Negotiation {
         let mut output = opening.header().into_bytes();
         let mut after_features = Vec::new();
         if pipelining { &mut output } else { &mut after_features }.extend_from_slice(STARTTLS.as_bytes());
-        Self { stream: Stream::new(), step: Step::Header, output, after_features, failure: None }
+        Self {
+            stream: Stream::new(),
+            step: Step::Header,
+            output,
+            after_features,
+            pending: None,
+            failure: None,
+        }
     }
 
     /// The bytes to send now, each once. To be asked at the start and after every [`Self::handle_bytes`].
@@ -108,19 +124,28 @@ impl Negotiation {
         self.step
     }
 
-    /// Takes what was read from the far end, cut anywhere. After [`Progress::Proceed`] it takes what else was read
+    /// What the report has to say about a negotiation that has succeeded.
+    pub(crate) fn note(&self) -> Option<&'static str> {
+        // Nothing else lets a negotiation go on with something wrong.
+        self.pending.is_some().then_some(
+            "the server accepted STARTTLS without offering it in its features; somebody on the way may have \
+             removed the offer",
+        )
+    }
+
+    /// Takes what was read from the peer, cut anywhere. After [`Progress::Proceed`] it takes what else was read
     /// before our TLS handshake begins, which must be nothing.
     ///
     /// # Errors
     /// What rules out STARTTLS on this connection. It is final: later calls give the same error.
-    pub(crate) fn handle_bytes(&mut self, bytes: &[u8]) -> Result<Progress, NegotiationError> {
+    pub(crate) fn handle_bytes(&mut self, bytes: &[u8], now: Instant) -> Result<Progress, NegotiationError> {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
         }
-        self.read(bytes).map_err(|fault| self.fail(fault))
+        self.read(bytes, now).map_err(|fault| self.fail(fault))
     }
 
-    /// Takes note that the far end has closed the connection; says what that means.
+    /// Takes note that the peer has closed the connection; says what that means.
     pub(crate) fn handle_end(&mut self) -> NegotiationError {
         if let Some(failure) = &self.failure {
             return failure.clone();
@@ -129,17 +154,29 @@ impl Negotiation {
         self.fail(fault)
     }
 
-    fn read(&mut self, mut bytes: &[u8]) -> Result<Progress, Fault> {
+    /// Ends a wait that has taken too long. To be asked after the bytes that have come.
+    ///
+    /// # Errors
+    /// As [`Self::handle_bytes`].
+    pub(crate) fn poll(&mut self, now: Instant) -> Result<(), NegotiationError> {
+        match &self.pending {
+            Some((fault, deadline)) if deadline.is_over(now) && self.step != Step::Tls => {
+                let fault = self.stream.unfinished().unwrap_or_else(|| fault.clone());
+                Err(self.fail(fault))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// When [`Self::poll`] has something to say without anything having come.
+    pub(crate) fn wake_at(&self) -> Deadline {
+        self.pending.as_ref().map_or(Deadline::NEVER, |(_, deadline)| *deadline)
+    }
+
+    fn read(&mut self, mut bytes: &[u8], now: Instant) -> Result<Progress, Fault> {
         while self.step != Step::Tls {
-            let Some(item) = self.stream.next(&mut bytes)? else {
-                return match self.stream.unfinished() {
-                    // A stream error that came along with a header of no version would have said more. It is not waited
-                    // for: a far end older than XMPP 1.0 sends nothing.
-                    Some(old @ Fault::Version(_)) => Err(old),
-                    Some(_) | None => Ok(Progress::More),
-                };
-            };
-            self.step = self.step_after(item)?;
+            let Some(item) = self.stream.next(&mut bytes)? else { return Ok(Progress::More) };
+            self.step = self.step_after(item, now)?;
         }
         // "During STARTTLS negotiation, the entities MUST NOT send any whitespace as separators between XML
         // elements" (RFC 6120 section 5.3.3), and what stands behind <proceed/> must not pass for something that
@@ -147,16 +184,28 @@ impl Negotiation {
         if bytes.is_empty() { Ok(Progress::Proceed) } else { Err(Fault::TrailingBytes) }
     }
 
-    fn step_after(&mut self, item: Item) -> Result<Step, Fault> {
+    fn step_after(&mut self, item: Item, now: Instant) -> Result<Step, Fault> {
+        if let Some((old @ Fault::Version(_), _)) = &self.pending {
+            return Err(old.clone());
+        }
         // An answer is due when the features have been seen and our question has left.
         let due = self.step == Step::Answer && self.output.is_empty();
         match item {
             Item::Header => Ok(Step::Features),
+            Item::OldHeader(version) => {
+                let deadline = Deadline::after(now, STREAM_ERROR_LIMIT);
+                self.pending = Some((Fault::Version(version), deadline));
+                Ok(Step::Features)
+            }
             Item::Features { .. } if self.step != Step::Features => {
                 Err(Fault::Unexpected("second <stream:features/>".to_owned()))
             }
-            Item::Features { starttls: false } => Err(Fault::NotOffered),
-            Item::Features { starttls: true } => {
+            Item::Features { starttls } => {
+                // The offer may have been removed on the way, which must not deter us from attempting TLS (RFC 7590
+                // section 3.1).
+                if !starttls {
+                    self.pending = Some((Fault::NotOffered(None), Deadline::after(now, ANSWER_LIMIT)));
+                }
                 self.output.append(&mut self.after_features);
                 Ok(Step::Answer)
             }
@@ -164,10 +213,19 @@ impl Negotiation {
             Item::Failure if due => Err(Fault::Refused),
             Item::Proceed => Err(Fault::Unexpected("<proceed/> that answers nothing".to_owned())),
             Item::Failure => Err(Fault::Unexpected("<failure/> that answers nothing".to_owned())),
+            Item::Other => Ok(self.step),
         }
     }
 
     fn fail(&mut self, fault: Fault) -> NegotiationError {
+        let pending = self.pending.as_ref().map(|(pending, _)| pending.clone());
+        let fault = match (pending, fault) {
+            // A stream error says why the header has no version. Whatever else comes says less than the header.
+            (Some(old @ Fault::Version(_)), fault) if !matches!(fault, Fault::Stream(_)) => old,
+            (Some(Fault::NotOffered(_)), Fault::Stream(error)) => Fault::NotOffered(Some(error)),
+            (Some(not_offered @ Fault::NotOffered(_)), Fault::Refused | Fault::Ended(_)) => not_offered,
+            (_, fault) => fault,
+        };
         let error = NegotiationError::new(self.step, fault);
         self.failure = Some(error.clone());
         error

@@ -2,20 +2,28 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
 
 use rustls::ClientConnection;
 
 use super::{AttemptError, AttemptEvent, AttemptId, Stage};
+use crate::deadline::Deadline;
 use crate::discovery::Candidate;
 use crate::domain::Domain;
 use crate::service::{Service, TlsMode};
 use crate::socket::{self, SocketOptions};
 use crate::starttls::{Negotiation, Opening, Progress, Step};
 use crate::tls::{Evidence, Tls};
-use crate::wait::{Interest, Ready, Token, Wait};
+use crate::wait::{self, Interest, Ready, Token, Wait};
 
-/// How many reads one attempt may make before others have their turn.
+/// How many reads of TLS one attempt may make before others have their turn.
 const READS_A_TURN: usize = 16;
+/// How many bytes of a negotiation one attempt may read before others have their turn. Real servers send about one
+/// thousand. So much of the most expensive XML takes a quarter of a millisecond on a desktop machine, and small devices
+/// are twenty times slower: eight hostile peers at once do not keep the connect from its limit.
+const NEGOTIATED_A_TURN: usize = 1024;
+/// How long attempts are advanced before the time limits are looked at again: TLS takes milliseconds at each server.
+const SLICE: Duration = Duration::from_millis(10);
 
 /// What all attempts of one connect have in common.
 #[derive(Debug)]
@@ -68,8 +76,8 @@ enum State {
 enum Turn {
     /// It waits for its socket.
     Waits,
-    /// A stage is complete; the next one has begun.
-    Completed(Stage),
+    /// A stage is complete; the next one has begun. What the report has to say about it.
+    Completed(Stage, Option<&'static str>),
     /// TLS is up.
     Verified,
 }
@@ -116,21 +124,31 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    /// Brings every attempt whose socket is ready as far as it comes without waiting.
-    pub(crate) fn advance(&mut self, ready: &Ready) -> Vec<(AttemptId, AttemptEvent)> {
+    /// When an attempt has something to say although its socket is not ready.
+    pub(crate) fn wake_at(&self) -> Deadline {
+        self.list.iter().map(Attempt::wake_at).min().unwrap_or(Deadline::NEVER)
+    }
+
+    /// Brings every attempt whose socket is ready, or whose time has come, as far as it comes without waiting.
+    pub(crate) fn advance(&mut self, ready: &Ready, now: Instant) -> Vec<(AttemptId, AttemptEvent)> {
         let mut events = Vec::new();
+        let mut unmoved = Vec::new();
+        let slice = Deadline::after(wait::now(), SLICE);
         for mut attempt in std::mem::take(&mut self.list) {
             // Windows does not always tell of a connect that has failed: it is looked for at every turn.
             let is_looked_for = cfg!(windows) && matches!(attempt.state, State::Connecting);
-            if !is_looked_for && !ready.contains(Token::Attempt(attempt.id.0)) {
-                self.list.push(attempt);
+            let is_due = is_looked_for || attempt.wake_at().is_over(now);
+            let is_due = is_due || ready.contains(Token::Attempt(attempt.id.0));
+            if !is_due || slice.is_over(wait::now()) {
+                unmoved.push(attempt);
                 continue;
             }
             loop {
-                match attempt.turn(&self.dialer) {
+                match attempt.turn(&self.dialer, now) {
                     Ok(Turn::Waits) => self.list.push(attempt),
-                    Ok(Turn::Completed(stage)) => {
+                    Ok(Turn::Completed(stage, note)) => {
                         events.push((attempt.id, AttemptEvent::Completed(stage)));
+                        events.extend(note.map(|note| (attempt.id, AttemptEvent::Noted(note))));
                         continue;
                     }
                     Ok(Turn::Verified) => {
@@ -145,6 +163,8 @@ impl<'a> Attempts<'a> {
                 break;
             }
         }
+        // Those that had no time go first at the next wake-up, which is at once: their sockets stay ready.
+        self.list.splice(..0, unmoved);
         events
     }
 
@@ -167,7 +187,14 @@ impl Attempt {
         }
     }
 
-    fn turn(&mut self, dialer: &Dialer<'_>) -> Result<Turn, AttemptError> {
+    fn wake_at(&self) -> Deadline {
+        match &self.state {
+            State::Negotiating { negotiation, .. } => negotiation.wake_at(),
+            State::Connecting | State::Handshaking(_) => Deadline::NEVER,
+        }
+    }
+
+    fn turn(&mut self, dialer: &Dialer<'_>, now: Instant) -> Result<Turn, AttemptError> {
         match &mut self.state {
             State::Connecting => {
                 if !socket::connected(&self.tcp).map_err(AttemptError::io)? {
@@ -177,15 +204,18 @@ impl Attempt {
                     TlsMode::Direct => begin_handshake(dialer, TlsMode::Direct)?,
                     TlsMode::StartTls => begin_negotiation(dialer),
                 };
-                Ok(Turn::Completed(Stage::Tcp))
+                Ok(Turn::Completed(Stage::Tcp, None))
             }
-            State::Negotiating { negotiation, unsent } => match negotiate(&self.tcp, negotiation, unsent)? {
-                Progress::More => Ok(Turn::Waits),
-                Progress::Proceed => {
-                    self.state = begin_handshake(dialer, TlsMode::StartTls)?;
-                    Ok(Turn::Completed(Stage::StartTls))
+            State::Negotiating { negotiation, unsent } => {
+                match negotiate(&self.tcp, negotiation, unsent, now)? {
+                    Progress::More => Ok(Turn::Waits),
+                    Progress::Proceed => {
+                        let note = negotiation.note();
+                        self.state = begin_handshake(dialer, TlsMode::StartTls)?;
+                        Ok(Turn::Completed(Stage::StartTls, note))
+                    }
                 }
-            },
+            }
             State::Handshaking(tls) => {
                 let verified = handshake(&self.tcp, tls)?;
                 Ok(if verified { Turn::Verified } else { Turn::Waits })
@@ -219,54 +249,62 @@ fn begin_handshake(dialer: &Dialer<'_>, mode: TlsMode) -> Result<State, AttemptE
     Ok(State::Handshaking(Box::new(client)))
 }
 
-/// Sends and reads what the negotiation wants, until it is complete or the socket has no more.
+/// Sends what the negotiation wants to send, and reads once.
 fn negotiate(
     mut tcp: &TcpStream,
     negotiation: &mut Negotiation,
     unsent: &mut Vec<u8>,
+    now: Instant,
 ) -> Result<Progress, AttemptError> {
-    let mut buffer = [0; 4096];
-    // Told only when the far end has not said why before it closed.
-    let mut failed = None;
-    for _ in 0..READS_A_TURN {
-        while !unsent.is_empty() {
-            match tcp.write(unsent) {
-                Ok(0) => break,
-                Ok(sent) => drop(unsent.drain(..sent)),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => {
-                    failed = Some(error);
-                    unsent.clear();
-                }
-            }
+    let not_sent = send(tcp, unsent).err();
+    let mut buffer = [0; NEGOTIATED_A_TURN];
+    let read = match tcp.read(&mut buffer) {
+        Ok(0) => return Err(AttemptError::negotiation(negotiation.handle_end())),
+        Ok(read) => buffer.get(..read).unwrap_or_default(),
+        Err(error) if error.kind() == ErrorKind::Interrupted => &[],
+        // What could not be sent is told only when the peer has not said why before it closed: then it is tried again
+        // at the next turn.
+        Err(error) if error.kind() == ErrorKind::WouldBlock => match not_sent {
+            Some(error) => return Err(AttemptError::io(error)),
+            None => &[],
+        },
+        Err(error) => return Err(AttemptError::io(not_sent.unwrap_or(error))),
+    };
+    let progress = negotiation.handle_bytes(read, now).map_err(AttemptError::negotiation)?;
+    match progress {
+        Progress::More => {
+            negotiation.poll(now).map_err(AttemptError::negotiation)?;
+            unsent.extend(negotiation.output().unwrap_or_default());
         }
-        let read = match tcp.read(&mut buffer) {
-            Ok(0) => return Err(AttemptError::negotiation(negotiation.handle_end())),
-            Ok(read) => buffer.get(..read).unwrap_or_default(),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                return failed.map_or(Ok(Progress::More), |error| Err(AttemptError::io(error)));
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => return Err(AttemptError::io(failed.unwrap_or(error))),
-        };
-        match negotiation.handle_bytes(read).map_err(AttemptError::negotiation)? {
-            Progress::More => unsent.extend(negotiation.output().unwrap_or_default()),
-            Progress::Proceed => {
-                nothing_behind_proceed(tcp, negotiation)?;
-                return Ok(Progress::Proceed);
-            }
+        Progress::Proceed => nothing_behind_proceed(tcp, negotiation, now)?,
+    }
+    Ok(progress)
+}
+
+/// Sends as much as the socket takes.
+fn send(mut tcp: &TcpStream, unsent: &mut Vec<u8>) -> io::Result<()> {
+    while !unsent.is_empty() {
+        match tcp.write(unsent) {
+            Ok(0) => break,
+            Ok(sent) => drop(unsent.drain(..sent)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
-    failed.map_or(Ok(Progress::More), |error| Err(AttemptError::io(error)))
+    Ok(())
 }
 
 /// What has arrived before our ClientHello leaves was not sent over TLS. It is read here and never by TLS.
-fn nothing_behind_proceed(mut tcp: &TcpStream, negotiation: &mut Negotiation) -> Result<(), AttemptError> {
+fn nothing_behind_proceed(
+    mut tcp: &TcpStream,
+    negotiation: &mut Negotiation,
+    now: Instant,
+) -> Result<(), AttemptError> {
     let mut byte = [0; 1];
     match tcp.read(&mut byte) {
         Ok(0) => Err(AttemptError::negotiation(negotiation.handle_end())),
-        Ok(_) => negotiation.handle_bytes(&byte).map(drop).map_err(AttemptError::negotiation),
+        Ok(_) => negotiation.handle_bytes(&byte, now).map(drop).map_err(AttemptError::negotiation),
         // An error of the socket comes again in the handshake.
         Err(_) => Ok(()),
     }

@@ -60,6 +60,8 @@ pub(crate) struct AttemptId(pub(crate) usize);
 pub(crate) enum AttemptEvent {
     /// A stage before TLS is complete.
     Completed(Stage),
+    /// Something that belongs into the report.
+    Noted(&'static str),
     /// The TLS handshake is complete and the certificate is good.
     Verified,
     /// It is over.

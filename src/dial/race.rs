@@ -186,6 +186,8 @@ impl Race {
                 attempt.completed.push((stage, now));
                 attempt.stage = stage.next(attempt.tls).unwrap_or(stage);
             }
+            // For the report alone.
+            AttemptEvent::Noted(_) => {}
             AttemptEvent::Verified => {
                 attempt.completed.push((Stage::Tls, now));
                 attempt.end(State::Verified, now);

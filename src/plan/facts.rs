@@ -65,6 +65,9 @@ impl Plan {
                 );
             }
         }
+        if let (AttemptEvent::Noted(note), Some(attempt)) = (&event, self.race.attempts().get(id.0)) {
+            self.notes.push(format!("{}: {note}", attempt.address));
+        }
         self.race.handle_attempt(id, event, now);
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::Step;
 
-/// The longest text of the far end that an error shows, in characters.
+/// The longest text of the peer that an error shows, in characters.
 const LONGEST_TEXT: usize = 200;
 
 /// Why a negotiation failed, and how far it had come.
@@ -15,11 +15,12 @@ pub(crate) struct NegotiationError {
     fault: Fault,
 }
 
-/// What was wrong. Nothing that the far end says here is authenticated.
+/// What was wrong. Nothing that the peer says here is authenticated.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Fault {
-    /// The features offer no STARTTLS.
-    NotOffered,
+    /// The features offer no STARTTLS, and `<starttls/>` was not accepted all the same: with this stream error, where
+    /// there was one.
+    NotOffered(Option<StreamError>),
     /// `<failure/>`.
     Refused,
     /// A stream error (RFC 6120 section 4.9).
@@ -36,7 +37,7 @@ pub(crate) enum Fault {
     Unexpected(String),
     /// More than 64 KiB.
     TooLong,
-    /// Elements in elements beyond any use.
+    /// Elements more than 32 deep.
     TooDeep,
     /// Bytes behind `<proceed/>` that TLS did not protect.
     TrailingBytes,
@@ -67,14 +68,10 @@ pub(crate) enum Ending {
 pub(crate) enum LooksLike {
     /// HTTP, or a page of HTML.
     Http,
-    /// A TLS record: an alert, most likely.
+    /// A TLS alert.
     Tls,
-    /// SSH.
-    Ssh,
     /// SMTP, or FTP, which greets alike.
     Smtp,
-    /// IMAP or POP3.
-    Mailbox,
     /// Its first bytes, escaped and cut; how many depends on how many came at once.
     Unknown(String),
 }
@@ -96,7 +93,7 @@ impl NegotiationError {
         self.step
     }
 
-    /// Whether the far end made clear that it will not do STARTTLS, so that asking it once more, step by step, is in
+    /// Whether the peer made clear that it will not do STARTTLS, so that asking it once more, step by step, is in
     /// vain.
     #[cfg_attr(
         not(test),
@@ -104,9 +101,11 @@ impl NegotiationError {
     )]
     pub(crate) fn is_clear_refusal(&self) -> bool {
         match &self.fault {
-            Fault::NotOffered | Fault::Refused | Fault::Stream(_) | Fault::Version(_) | Fault::NotXmpp(_) => {
-                true
-            }
+            Fault::NotOffered(_)
+            | Fault::Refused
+            | Fault::Stream(_)
+            | Fault::Version(_)
+            | Fault::NotXmpp(_) => true,
             Fault::Ended(_)
             | Fault::Xml(_)
             | Fault::Unexpected(_)
@@ -123,9 +122,13 @@ impl fmt::Display for NegotiationError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let step = self.step;
         match &self.fault {
-            Fault::NotOffered => formatter.write_str(
-                "the server does not offer STARTTLS on this port, or somebody on the way has removed the offer",
-            ),
+            Fault::NotOffered(stream_error) => {
+                formatter.write_str(
+                    "the server did not offer STARTTLS on this port, or the offer was removed on the way; \
+                     <starttls/> was sent all the same, and not accepted",
+                )?;
+                stream_error.as_ref().map_or(Ok(()), |error| write!(formatter, ": {error}"))
+            }
             Fault::Refused => formatter.write_str(
                 "the server refuses STARTTLS (<failure/>): its TLS is not set up properly, often for lack of a \
                  certificate",
@@ -147,14 +150,13 @@ impl fmt::Display for NegotiationError {
             Fault::NotXmpp(looks_like) => write!(formatter, "the answer is not XMPP: {looks_like}"),
             Fault::Xml(error) => write!(
                 formatter,
-                "the server sent what is not well-formed XML, or what XMPP forbids in it, {step}: {error}"
+                "the server sent XML {step} that is not well-formed or that XMPP forbids: {error}"
             ),
             Fault::Unexpected(what) => write!(formatter, "the server sent an unexpected {what} {step}"),
-            Fault::TooLong => write!(formatter, "the server sent more than 64 KiB, and still is {step}"),
-            Fault::TooDeep => write!(formatter, "the server nests XML elements too deep {step}"),
+            Fault::TooLong => write!(formatter, "the server sent more than 64 KiB {step}"),
+            Fault::TooDeep => write!(formatter, "the server nests XML elements more than 32 deep {step}"),
             Fault::TrailingBytes => formatter.write_str(
-                "bytes came behind <proceed/> that TLS does not protect: the server is faulty, or somebody on the \
-                 way has put them in",
+                "unencrypted bytes follow <proceed/>: the server is faulty, or somebody on the way has injected them",
             ),
         }
     }
@@ -188,15 +190,13 @@ impl fmt::Display for LooksLike {
             Self::Http => formatter.write_str("it looks like an HTTP server"),
             Self::Tls => formatter
                 .write_str("it looks like a TLS server (alert), so the port may be one for direct TLS"),
-            Self::Ssh => formatter.write_str("it looks like an SSH server"),
             Self::Smtp => formatter.write_str("it looks like a mail server (SMTP) or an FTP server"),
-            Self::Mailbox => formatter.write_str("it looks like a mail server (IMAP or POP3)"),
             Self::Unknown(bytes) => write!(formatter, "it begins with {bytes}"),
         }
     }
 }
 
-/// Text of the far end as an error may show it: cut, and nothing in it that steers a terminal or turns the
+/// Text of the peer as an error may show it: cut, and nothing in it that steers a terminal or turns the
 /// direction of writing.
 pub(super) fn quoted(text: &str) -> String {
     let mut quoted = String::new();

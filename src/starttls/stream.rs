@@ -1,4 +1,4 @@
-//! The far end's stream up to TLS: the restricted XML of RFC 6120 section 11.1, within fixed bounds. No IO.
+//! The peer's stream up to TLS: the restricted XML of RFC 6120 section 11.1, within fixed bounds. No IO.
 
 use rxml::error::EndOrError;
 use rxml::parser::CommentMode;
@@ -10,8 +10,9 @@ use super::{STREAMS_NAMESPACE, TLS_NAMESPACE};
 
 /// The most that is read before TLS, in bytes. Real servers send about one thousand.
 const LONGEST: usize = 64 * 1024;
-/// The most elements inside one another: the parser's time to look up a namespace grows with it.
-const DEEPEST: usize = 256;
+/// The most elements inside one another. Real features nest 3 to 5 deep; the parser looks for a prefix in the
+/// declarations of each open element, so that its time grows with this.
+const DEEPEST: usize = 32;
 /// The namespace of the conditions of a stream error (RFC 6120 section 4.9.2).
 const CONDITIONS_NAMESPACE: &str = "urn:ietf:params:xml:ns:xmpp-streams";
 /// A name of 253 characters in brackets and a port; what is longer is no host.
@@ -20,10 +21,12 @@ const LONGEST_HOST: usize = 261;
 const LONGEST_TEXT: usize = 1024;
 
 /// What the stream brings, in the order of its coming.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Item {
     /// The stream header, with `version` >= 1.0.
     Header,
+    /// The stream header without it, and the version that it has instead, escaped.
+    OldHeader(Option<String>),
     /// The stream features, complete.
     Features {
         /// Whether they offer STARTTLS.
@@ -33,9 +36,11 @@ pub(crate) enum Item {
     Failure,
     /// `<proceed/>`, complete and empty.
     Proceed,
+    /// A child of the stream that is none of RFC 6120's: its beginning.
+    Other,
 }
 
-/// The far end's stream. After an error it must not be read on.
+/// The peer's stream. After an error it must not be read on.
 #[derive(Debug)]
 pub(crate) struct Stream {
     parser: Parser,
@@ -50,8 +55,6 @@ pub(crate) struct Stream {
 enum State {
     Begin(Begin),
     Header,
-    /// Behind a header without `version` >= 1.0: only a stream error, which says more, can follow.
-    OldHeader(Option<String>),
     /// Between the children of the stream.
     Children,
     Features {
@@ -94,7 +97,6 @@ impl Stream {
     pub(crate) fn unfinished(&self) -> Option<Fault> {
         match &self.state {
             State::Begin(begin) => begin.unfinished(),
-            State::OldHeader(version) => Some(Fault::Version(version.clone())),
             State::Error(element) if element.condition.is_some() => Some(Fault::Stream(element.finish())),
             State::Header
             | State::Children
@@ -146,10 +148,6 @@ impl Stream {
         }
         match &mut self.state {
             State::Begin(_) | State::Header => return self.header(namespace, name, attributes),
-            State::OldHeader(_) if (namespace, name) == (STREAMS_NAMESPACE, "error") => {
-                self.state = State::Error(ErrorElement::default());
-            }
-            State::OldHeader(version) => return Err(Fault::Version(version.take())),
             State::Children => return self.child(namespace, name),
             State::Features { starttls } => {
                 // Only a direct child of the features, which are a child of the stream, is an offer (RFC 6120
@@ -173,13 +171,11 @@ impl Stream {
             });
         }
         let version = attributes.get(&Namespace::NONE, "version").map(String::as_str);
-        if version.is_some_and(is_version_1_or_later) {
-            self.state = State::Children;
-            Ok(Some(Item::Header))
-        } else {
-            self.state = State::OldHeader(version.map(quoted));
-            Ok(None)
-        }
+        self.state = State::Children;
+        Ok(Some(match version {
+            Some(version) if is_version_1_or_later(version) => Item::Header,
+            other => Item::OldHeader(other.map(quoted)),
+        }))
     }
 
     fn child(&mut self, namespace: &str, name: &str) -> Result<Option<Item>, Fault> {
@@ -189,7 +185,10 @@ impl Stream {
             (TLS_NAMESPACE, "proceed") => State::Proceed,
             (TLS_NAMESPACE, "failure") => return Ok(Some(Item::Failure)),
             (STREAMS_NAMESPACE | TLS_NAMESPACE, other) => return Err(unexpected_element(other, "")),
-            (_, _) => State::Skipped,
+            (_, _) => {
+                self.state = State::Skipped;
+                return Ok(Some(Item::Other));
+            }
         };
         Ok(None)
     }
@@ -197,7 +196,6 @@ impl Stream {
     fn end_element(&mut self) -> Result<Option<Item>, Fault> {
         self.depth = self.depth.saturating_sub(1);
         let item = match &mut self.state {
-            State::OldHeader(version) => return Err(Fault::Version(version.take())),
             State::Children => return Err(Fault::Ended(Ending::Stream)),
             State::Error(element) if self.depth == 1 => return Err(Fault::Stream(element.finish())),
             State::Features { starttls } if self.depth == 1 => Some(Item::Features { starttls: *starttls }),
@@ -216,8 +214,7 @@ impl Stream {
 
     fn text(&mut self, text: &str) -> Result<Option<Item>, Fault> {
         match &mut self.state {
-            State::OldHeader(_) | State::Children if text.bytes().all(is_white_space) => {}
-            State::OldHeader(version) => return Err(Fault::Version(version.take())),
+            State::Children if text.bytes().all(is_white_space) => {}
             // Between first-level elements only white space may stand (RFC 6120 section 11.7).
             State::Children => return Err(Fault::Unexpected("text between elements".to_owned())),
             State::Proceed => return Err(Fault::Unexpected("text inside <proceed/>".to_owned())),

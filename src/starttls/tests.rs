@@ -2,9 +2,13 @@
 
 mod answers;
 mod bounds;
+mod cost;
 mod forms;
 mod refusals;
 mod servers;
+mod waiting;
+
+use std::time::Instant;
 
 use super::error::LooksLike;
 use super::{Fault, Negotiation, Opening, Progress, Step};
@@ -30,16 +34,21 @@ fn negotiation(form: Form) -> Negotiation {
     Negotiation::new(&opening, form == Form::Pipelined)
 }
 
-/// Plays pieces of the far end, and takes what we send after each, as the driver does.
+/// Some time, where it does not matter which.
+fn now() -> Instant {
+    crate::wait::now()
+}
+
+/// Plays pieces of the peer, and takes what we send after each, as the driver does.
 fn play<'a>(form: Form, pieces: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
     let mut negotiation = negotiation(form);
     negotiation.output();
     let mut result = Ok(Progress::More);
     for piece in pieces {
-        result = negotiation.handle_bytes(piece);
+        result = negotiation.handle_bytes(piece, now());
         negotiation.output();
         if let Err(error) = &result {
-            assert_eq!(&negotiation.handle_bytes(b"<x/>").unwrap_err(), error, "an error is final");
+            assert_eq!(&negotiation.handle_bytes(b"<x/>", now()).unwrap_err(), error, "an error is final");
             assert_eq!(&negotiation.handle_end(), error, "an error is final");
             assert_eq!(error.step(), negotiation.step());
             break;
@@ -56,7 +65,7 @@ fn without_bytes(fault: &Fault) -> Fault {
     }
 }
 
-/// Plays a script in every way, with the same result. What the far end sends only after something of ours is a part
+/// Plays a script in every way, with the same result. What the peer sends only after something of ours is a part
 /// of its own.
 fn outcome(form: Form, parts: &[&[u8]]) -> Outcome {
     let whole = play(form, parts.iter().copied());

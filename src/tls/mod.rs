@@ -19,6 +19,7 @@ mod date;
 mod der;
 mod explain;
 mod facts;
+mod paths;
 mod refusal;
 
 pub use facts::{CipherSuite, ProtocolVersion};
@@ -27,6 +28,8 @@ pub(crate) use chain::Evidence;
 pub(crate) use explain::{Explained, explain};
 
 use chain::Witness;
+
+use paths::FewPaths;
 
 /// Which certificates are trusted as roots.
 #[derive(Clone, Debug, Default)]
@@ -142,7 +145,8 @@ pub(crate) fn verifying_config(trust: Trust) -> Result<ClientConfig, TlsSetupErr
         .with_safe_default_protocol_versions()
         .map_err(|error| TlsSetupError::Rustls(error.to_string()))?;
     // Called dangerous because a verifier could do anything; this one does what webpki's does.
-    Ok(builder.dangerous().with_custom_certificate_verifier(Witness::new(verifier)).with_no_client_auth())
+    let verifier = Witness::new(Arc::new(FewPaths(verifier)));
+    Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
 }
 
 /// The process default, else ring, else aws-lc-rs.

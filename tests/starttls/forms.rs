@@ -19,14 +19,14 @@ fn bytes_behind_proceed_reach_neither_tls_nor_the_application() {
             |authority| {
                 healthy(authority).instead(Stage::Proceed, &[Step::AwaitStartTls, Step::send(&*proceed)])
             },
-            &["behind <proceed/>"],
+            &["follow <proceed/>"],
         );
     }
     // All at once, without having waited for the question.
     let all = [&header(DOMAIN), STARTTLS_FEATURES, PROCEED, "<message/>"].concat();
     let authority = Authority::new();
     let (connection, record) = past(&authority, says(&authority, &[&all]), true);
-    assert!(failures(connection.report())[0].1.contains("behind <proceed/>"));
+    assert!(failures(connection.report())[0].1.contains("follow <proceed/>"));
     assert_eq!(record.hello, None);
 }
 
@@ -85,7 +85,7 @@ fn an_endless_answer_is_bounded() {
             let steps = [Step::AwaitHeader, Step::send(&*to), Step::SendForEver(b"<a xmlns='b'>".to_vec())];
             healthy(authority).instead(Stage::Header, &steps)
         },
-        &["too deep"],
+        &["more than 32 deep"],
     );
 }
 

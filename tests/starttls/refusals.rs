@@ -1,5 +1,7 @@
 //! Servers that must not get through: what is wrong is told, and the next candidate is tried.
 
+use std::time::Duration;
+
 use xmpp_connect::{ErrorKind, Stage as Reached};
 
 use crate::given::{self, DOMAIN, XMPP, builder, failures, zone};
@@ -11,30 +13,79 @@ use crate::{assert_refused, healthy, past, says};
 
 // spec F2
 #[test]
-fn no_offer_and_a_refusal_are_the_end_of_the_candidate() {
-    assert_refused(
-        "no STARTTLS in the features",
-        |authority| healthy(authority).instead(Stage::Features, &[Step::send(SASL_FEATURES)]),
-        &["does not offer STARTTLS"],
-    );
-    assert_refused(
-        "empty features",
-        |authority| healthy(authority).instead(Stage::Features, &[Step::send("<stream:features/>")]),
-        &["does not offer STARTTLS"],
-    );
+fn a_refusal_is_the_end_of_the_candidate() {
     assert_refused(
         "<failure/>",
         |authority| healthy(authority).instead(Stage::Proceed, &[Step::AwaitStartTls, Step::send(FAILURE)]),
         &["refuses STARTTLS", "<failure/>"],
     );
-    assert_refused(
-        "an offer of another namespace",
-        |authority| {
-            let features = STARTTLS_FEATURES.replace("xmpp-tls", "xmpp-other");
-            healthy(authority).instead(Stage::Features, &[Step::send(features)])
-        },
-        &["does not offer STARTTLS"],
-    );
+}
+
+/// Features that offer no STARTTLS.
+fn without_offer() -> [String; 3] {
+    let other_namespace = STARTTLS_FEATURES.replace("xmpp-tls", "xmpp-other");
+    [SASL_FEATURES.to_owned(), "<stream:features/>".to_owned(), other_namespace]
+}
+
+// spec F2
+#[test]
+fn starttls_is_asked_for_without_an_offer_and_what_refuses_it_is_the_end_of_the_candidate() {
+    let not_offered = "did not offer STARTTLS on this port, or the offer was removed on the way";
+    for features in without_offer() {
+        for answer in [
+            vec![Step::send(FAILURE)],
+            vec![Step::send(stream_error("policy-violation"))],
+            vec![Step::send("</stream:stream>")],
+            vec![Step::Close],
+        ] {
+            let steps: Vec<_> = [Step::AwaitStartTls].into_iter().chain(answer).collect();
+            assert_refused(
+                &features,
+                |authority| {
+                    healthy(authority)
+                        .instead(Stage::Features, &[Step::send(&*features)])
+                        .instead(Stage::Proceed, &steps)
+                        .until(Stage::Tls)
+                },
+                &[not_offered],
+            );
+        }
+    }
+    // Silence, and bytes that drip.
+    let drip = [Step::AwaitStartTls, Step::Drip(Duration::from_millis(10)), Step::SendForEver(b" ".to_vec())];
+    for steps in [&[][..], &drip] {
+        assert_refused(
+            "silence",
+            |authority| {
+                let features = Step::send(SASL_FEATURES);
+                healthy(authority)
+                    .instead(Stage::Features, &[features])
+                    .instead(Stage::Proceed, steps)
+                    .until(Stage::Tls)
+            },
+            &[not_offered],
+        );
+    }
+}
+
+// spec F2, D7
+#[test]
+fn what_is_accepted_without_an_offer_is_secured_and_the_report_says_so() {
+    let authority = Authority::new();
+    for pipelining in [true, false] {
+        for features in without_offer() {
+            let script = healthy(&authority).instead(Stage::Features, &[Step::send(features)]);
+            let server = XmppServer::start(script);
+            let dns = DnsServer::start(zone(&[(XMPP, 0, server.addr())]));
+            let options = builder(&authority, &dns).starttls_pipelining(pipelining);
+            let mut connection = options.build().unwrap().connect(DOMAIN).unwrap();
+            let report = connection.report();
+            let [note] = report.notes() else { panic!("{report}") };
+            assert!(note.starts_with(&server.addr().to_string()), "{note}");
+            assert!(note.contains("accepted STARTTLS without offering it"), "{note}");
+            given::talk(&mut connection);
+        }
+    }
 }
 
 // spec F2, F5
@@ -90,6 +141,46 @@ fn a_header_without_version_1_0_is_the_end_of_the_candidate() {
     );
     let old = header(DOMAIN).replace("version='1.0' xml:lang", "version='0.9' xml:lang");
     assert_refused("0.9", |authority| says(authority, &[&old, STARTTLS_FEATURES, PROCEED]), &["'0.9'"]);
+}
+
+// spec F2, F5
+#[test]
+fn a_stream_error_behind_a_header_without_version_says_why() {
+    let without = header_without_version(DOMAIN);
+    let error = stream_error("host-unknown");
+    assert_refused(
+        "in one write",
+        |authority| says(authority, &[&[&*without, &error].concat()]),
+        &["host-unknown"],
+    );
+    for cut in [0, 1, error.len() / 2, error.len() - 20] {
+        let (one, other) = error.split_at(cut);
+        let one = [&*without, one].concat();
+        let drip = Step::Drip(Duration::from_millis(1));
+        let steps = [Step::AwaitHeader, Step::send(one), drip, Step::send(other)];
+        assert_refused(
+            "in pieces",
+            |authority| healthy(authority).instead(Stage::Header, &steps),
+            &["host-unknown"],
+        );
+    }
+}
+
+// spec F2
+#[test]
+fn a_header_without_version_is_the_error_when_nothing_follows() {
+    let without = header_without_version(DOMAIN);
+    let closed = [Step::AwaitHeader, Step::send(&*without), Step::Close];
+    let silent = [Step::AwaitHeader, Step::send(&*without), Step::Silence];
+    let dripping = [Step::AwaitHeader, Step::send(&*without), Step::Drip(Duration::from_millis(10))];
+    let dripping = [&dripping[..], &[Step::SendForEver(b" ".to_vec())]].concat();
+    for steps in [&closed[..], &silent, &dripping] {
+        assert_refused(
+            "no version",
+            |authority| healthy(authority).instead(Stage::Header, steps),
+            &["has no version"],
+        );
+    }
 }
 
 // spec F2
@@ -149,8 +240,7 @@ fn what_is_not_xmpp_is_told_by_what_it_looks_like() {
         (b"<!DOCTYPE html>\n<html>", "HTTP"),
         (alert, "TLS"),
         (b"220 mail.example ESMTP\r\n", "SMTP"),
-        (b"* OK IMAP4rev1 ready\r\n", "IMAP"),
-        (b"SSH-2.0-OpenSSH_9.6\r\n", "SSH"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "begins with SSH-2.0"),
         (b"\x05\xff", "begins with \\x05\\xff"),
     ] {
         // As a greeting, and as an answer.
@@ -174,11 +264,13 @@ fn what_is_not_xmpp_is_told_by_what_it_looks_like() {
 #[test]
 fn when_no_server_does_starttls_the_error_says_why() {
     let authority = Authority::new();
-    let script = healthy(&authority).instead(Stage::Features, &[Step::send(SASL_FEATURES)]);
+    let script = healthy(&authority)
+        .instead(Stage::Features, &[Step::send(SASL_FEATURES)])
+        .instead(Stage::Proceed, &[Step::AwaitStartTls, Step::send(FAILURE)]);
     let server = XmppServer::start(script);
     let dns = DnsServer::start(zone(&[(XMPP, 0, server.addr())]));
     let error = builder(&authority, &dns).build().unwrap().connect(DOMAIN).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Attempts);
-    assert!(given::chain(&error).contains("does not offer STARTTLS"), "{}", given::chain(&error));
+    assert!(given::chain(&error).contains("did not offer STARTTLS"), "{}", given::chain(&error));
     assert!(error.report().unwrap().to_string().contains("STARTTLS failed"));
 }

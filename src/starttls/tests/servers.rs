@@ -70,7 +70,7 @@ fn ejabberd_without_starttls_does_not_offer_it() {
         <stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>PLAIN</mechanism>\
         </mechanisms><register xmlns='http://jabber.org/features/iq-register'/></stream:features><failure \
         xmlns='urn:ietf:params:xml:ns:xmpp-tls'/></stream:stream>";
-    assert_eq!(fault(script), Fault::NotOffered);
+    assert_eq!(fault(script), Fault::NotOffered(None));
 }
 
 // spec F5

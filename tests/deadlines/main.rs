@@ -8,7 +8,11 @@
     reason = "test code: it reads the clock, and what cannot be set up fails its test"
 )]
 
+#[path = "../given/mod.rs"]
 mod given;
+#[cfg(target_os = "linux")]
+mod measured;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::time::{Duration, Instant};
