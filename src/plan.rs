@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 
 use crate::deadline::Deadline;
 use crate::dial::address_order::Family;
-use crate::dial::race::{Entry, Race, RaceOrder};
+use crate::dial::race::{Race, RaceOrder};
 use crate::discovery::answers::SrvAnswers;
-use crate::discovery::order::{Group, order};
 use crate::discovery::{Candidate, Discovered, Origin, Policy};
 use crate::dns::{Question, RecordKind};
 use crate::domain::{Host, SpecialUse};
@@ -34,8 +33,6 @@ mod tests;
 pub(crate) const TOTAL_LIMIT: Duration = Duration::from_secs(30);
 /// The limit of one lookup.
 pub(crate) const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
-/// How many candidates are tried, counted after ordering.
-pub(crate) const MAX_CANDIDATES: usize = 64;
 
 /// How far the candidates are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,14 +60,8 @@ pub(crate) struct Plan {
     expired: Option<Question>,
     /// Addresses from the additional sections of SRV answers, for targets of the same answers.
     hints: Vec<(Host, IpAddr)>,
-    /// All candidates by number, in the order in which they became known.
-    candidates: Vec<Candidate>,
-    /// The numbers of the candidates, in the order of the race.
-    order: Vec<usize>,
     /// Why SRV records were left out, a sentence each.
     left_out_records: Vec<String>,
-    /// How many candidates stand behind the last one in `order`.
-    left_out: usize,
     race: Race,
     notes: Vec<String>,
     /// How it has to end, decided outside the race.
@@ -79,7 +70,7 @@ pub(crate) struct Plan {
     exhaustion: Option<Error>,
 }
 
-/// The source of random numbers, as [`order`] takes it.
+/// The source of random numbers: a number from 0 up to, not including, the argument.
 pub(crate) type Chance = Box<dyn FnMut(u64) -> u64 + Send>;
 
 /// Which of its own addresses this machine would use to reach another; `None` where it has no route.
@@ -89,7 +80,7 @@ impl Plan {
     /// A connect that starts now.
     pub(crate) fn new(task: Task, chance: Chance, routes: Routes, now: Instant) -> Self {
         let mut plan = Self {
-            race: Race::new(task.pace.clone(), now),
+            race: Race::new(task.pace.clone(), task.policy, now),
             questions: Questions::new(task.lookup_limit),
             task,
             chance,
@@ -99,10 +90,7 @@ impl Plan {
             srv: SrvAnswers::default(),
             expired: None,
             hints: Vec::new(),
-            candidates: Vec::new(),
-            order: Vec::new(),
             left_out_records: Vec::new(),
-            left_out: 0,
             notes: Vec::new(),
             verdict: None,
             exhaustion: None,
@@ -284,41 +272,9 @@ impl Plan {
         }
     }
 
-    /// Draws the order of `candidates`, all that are known now. Those that have started keep their places in front.
     fn set_candidates(&mut self, candidates: Vec<Candidate>, now: Instant) {
-        let attempts = self.race.attempts();
-        let mut numbers: Vec<usize> = self.order.clone();
-        numbers.retain(|number| attempts.iter().any(|attempt| attempt.candidate == *number));
-        let is_started = |candidate: &Candidate| {
-            numbers.iter().any(|number| self.candidates.get(*number) == Some(candidate))
-        };
-        let waiting: Vec<Candidate> =
-            candidates.into_iter().filter(|candidate| !is_started(candidate)).collect();
-        // A domain can publish thousands of records: what is too many is cut before anything is done with it.
-        let room = MAX_CANDIDATES.saturating_sub(numbers.len());
-        self.left_out = waiting.len().saturating_sub(room);
-        for candidate in order(waiting, self.task.policy, room, &mut self.chance) {
-            let known = self.candidates.iter().position(|known| *known == candidate);
-            numbers.push(known.unwrap_or_else(|| {
-                self.candidates.push(candidate);
-                self.candidates.len() - 1
-            }));
-        }
-        self.order = numbers;
-        let entries = self.order.iter().filter_map(|number| self.entry(*number)).collect();
-        self.race.set_entries(entries, now);
+        self.race.set_candidates(candidates, &mut self.chance, now);
         self.use_hints(now);
-    }
-
-    fn entry(&self, number: usize) -> Option<Entry> {
-        let candidate = self.candidates.get(number)?;
-        Some(Entry {
-            candidate: number,
-            group: Group::of(candidate, self.task.policy),
-            host: candidate.host().clone(),
-            port: candidate.port(),
-            tls: candidate.tls(),
-        })
     }
 
     /// With the goal to discover only, that is all.
@@ -334,7 +290,7 @@ impl Plan {
     }
 
     fn race_order(&mut self, now: Instant) -> Option<Order> {
-        if self.order.is_empty() || self.task.goal == Goal::Discover {
+        if self.race.candidates().len() == 0 || self.task.goal == Goal::Discover {
             return None;
         }
         loop {
@@ -343,10 +299,7 @@ impl Plan {
                     self.look_up(&host, now);
                     continue;
                 }
-                RaceOrder::Start { id, candidate, address } => {
-                    let candidate = self.candidates.get(candidate)?.clone();
-                    Some(Order::Start { id, candidate, address })
-                }
+                RaceOrder::Start { id, candidate, address } => Some(Order::Start { id, candidate, address }),
                 RaceOrder::Close(id) => Some(Order::Close(id)),
                 RaceOrder::Won(id) => {
                     let report = self.report(now);

@@ -195,7 +195,7 @@ impl AttemptReport {
     pub fn error(&self) -> Option<&AttemptError> {
         match &self.outcome {
             AttemptOutcome::Failed(error) => Some(error),
-            AttemptOutcome::Connected | AttemptOutcome::Abandoned => None,
+            AttemptOutcome::InFlight | AttemptOutcome::Connected | AttemptOutcome::Abandoned => None,
         }
     }
 }
@@ -208,6 +208,7 @@ impl fmt::Display for AttemptReport {
             write!(formatter, "  {stage} {}", Milliseconds(*at))?;
         }
         match outcome {
+            AttemptOutcome::InFlight => write!(formatter, "  in {stage}"),
             AttemptOutcome::Connected => formatter.write_str("  connected"),
             AttemptOutcome::Failed(why) => {
                 write!(formatter, "  {stage} failed {}: {why}", Milliseconds(*ended))
@@ -221,6 +222,8 @@ impl fmt::Display for AttemptReport {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum AttemptOutcome {
+    /// It has not ended.
+    InFlight,
     /// It is the connection.
     Connected,
     /// It failed.
@@ -229,10 +232,11 @@ pub enum AttemptOutcome {
     Abandoned,
 }
 
-/// `connected`, `failed` or `abandoned`.
+/// `in flight`, `connected`, `failed` or `abandoned`.
 impl fmt::Display for AttemptOutcome {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
+            Self::InFlight => "in flight",
             Self::Connected => "connected",
             Self::Failed(_) => "failed",
             Self::Abandoned => "abandoned",

@@ -54,11 +54,7 @@ impl Run<'_> {
                             plan.handle_attempt(id, event, now);
                         }
                     }
-                    Order::Close(id) => {
-                        if let Some(step) = attempts.close(id) {
-                            plan.handle_closed(id, step);
-                        }
-                    }
+                    Order::Close(id) => attempts.close(id),
                     Order::Finished(outcome) => return end(outcome, attempts, &mut lookups),
                 }
             }

@@ -62,6 +62,8 @@ struct Attempt {
     address: SocketAddr,
     tcp: TcpStream,
     state: State,
+    /// The step of the negotiation that the plan knows of.
+    step: Option<Step>,
 }
 
 /// Where an attempt stands.
@@ -101,20 +103,16 @@ impl<'a> Attempts<'a> {
         };
         match opened {
             Ok(tcp) => {
-                self.list.push(Attempt { id, candidate, address, tcp, state: State::Connecting });
+                self.list.push(Attempt { id, candidate, address, tcp, state: State::Connecting, step: None });
                 None
             }
             Err(error) => Some(AttemptEvent::Failed(AttemptError::io(error))),
         }
     }
 
-    /// Closes an attempt. Says how far its STARTTLS negotiation had come, where it was in one.
-    pub(crate) fn close(&mut self, id: AttemptId) -> Option<Step> {
-        let index = self.list.iter().position(|attempt| attempt.id == id)?;
-        match self.list.swap_remove(index).state {
-            State::Negotiating { negotiation, .. } => Some(negotiation.step()),
-            State::Connecting | State::Handshaking(_) => None,
-        }
+    /// Closes an attempt.
+    pub(crate) fn close(&mut self, id: AttemptId) {
+        self.list.retain(|attempt| attempt.id != id);
     }
 
     /// Adds the sockets to a wait.
@@ -144,7 +142,9 @@ impl<'a> Attempts<'a> {
                 continue;
             }
             loop {
-                match attempt.turn(&self.dialer, now) {
+                let turn = attempt.turn(&self.dialer, now);
+                events.extend(attempt.new_step().map(|step| (attempt.id, AttemptEvent::Reached(step))));
+                match turn {
                     Ok(Turn::Waits) => self.list.push(attempt),
                     Ok(Turn::Completed(stage, note)) => {
                         events.push((attempt.id, AttemptEvent::Completed(stage)));
@@ -153,7 +153,7 @@ impl<'a> Attempts<'a> {
                     }
                     Ok(Turn::Verified) => {
                         events.push((attempt.id, AttemptEvent::Verified));
-                        let Attempt { id, candidate, address: peer, tcp, state } = attempt;
+                        let Attempt { id, candidate, address: peer, tcp, state, .. } = attempt;
                         if let State::Handshaking(tls) = state {
                             self.verified.push((id, Verified { tcp, tls: *tls, candidate, peer }));
                         }
@@ -185,6 +185,17 @@ impl Attempt {
             State::Handshaking(tls) if tls.wants_write() => Interest::Both,
             State::Handshaking(_) => Interest::Read,
         }
+    }
+
+    /// How far the negotiation has come, where that is news.
+    fn new_step(&mut self) -> Option<Step> {
+        let State::Negotiating { negotiation, .. } = &self.state else { return None };
+        let step = Some(negotiation.step());
+        if self.step == step {
+            return None;
+        }
+        self.step = step;
+        step
     }
 
     fn wake_at(&self) -> Deadline {

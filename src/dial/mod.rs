@@ -15,7 +15,6 @@ pub(crate) mod attempt;
 mod pace;
 pub(crate) mod race;
 mod targets;
-pub(crate) mod time_line;
 
 /// A stage of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -60,6 +59,8 @@ pub(crate) struct AttemptId(pub(crate) usize);
 pub(crate) enum AttemptEvent {
     /// A stage before TLS is complete.
     Completed(Stage),
+    /// The STARTTLS negotiation has come so far.
+    Reached(Step),
     /// Something that belongs into the report.
     Noted(&'static str),
     /// The TLS handshake is complete and the certificate is good.
@@ -87,21 +88,9 @@ impl AttemptError {
         Self(Cause::Io(Arc::new(error)))
     }
 
-    /// The stage took longer than its limit.
-    pub(crate) fn timed_out(stage: Stage, limit: Duration) -> Self {
-        Self(Cause::TimedOut(stage, limit, None))
-    }
-
-    /// How far the negotiation had come when its time was over.
-    pub(crate) fn note_step(&mut self, reached: Step) {
-        match &mut self.0 {
-            Cause::TimedOut(Stage::StartTls, _, step) => *step = Some(reached),
-            Cause::TimedOut(Stage::Tcp | Stage::Tls, ..)
-            | Cause::Io(_)
-            | Cause::Negotiation(_)
-            | Cause::EndInTls
-            | Cause::Tls(..) => {}
-        }
+    /// The stage took longer than its limit. `step` is how far a STARTTLS negotiation had come.
+    pub(crate) fn timed_out(stage: Stage, limit: Duration, step: Option<Step>) -> Self {
+        Self(Cause::TimedOut(stage, limit, step.filter(|_| stage == Stage::StartTls)))
     }
 
     pub(crate) fn negotiation(error: NegotiationError) -> Self {

@@ -7,14 +7,16 @@ pub(crate) use super::pace::Pace;
 
 use super::address_order::{Family, Rank};
 use super::targets::{Next, RESOLUTION_DELAY, Targets};
-use super::time_line::{Attempt, State};
 use super::{AttemptError, AttemptEvent, AttemptId, Stage};
 use crate::deadline::Deadline;
-use crate::discovery::order::Group;
+use crate::discovery::order::{Below, Group, order};
+use crate::discovery::{Candidate, Policy};
 use crate::domain::Host;
-use crate::service::TlsMode;
+use crate::report::{AttemptOutcome, AttemptReport};
 use crate::starttls::Step;
 
+/// How many candidates are tried, counted after ordering.
+pub(crate) const MAX_CANDIDATES: usize = 64;
 /// How many attempts one connect makes at the most.
 pub(crate) const MAX_ATTEMPTS: usize = 128;
 /// How many attempts are in flight at the most. When one more is due, the one that has been silent longest makes room.
@@ -25,25 +27,13 @@ pub(crate) const MAX_ADDRESSES: usize = 16;
 /// even when that one has failed at once.
 const MINIMUM_CONNECTION_ATTEMPT_DELAY: Duration = Duration::from_millis(10);
 
-/// One candidate in the race.
-#[derive(Clone, Debug)]
-pub(crate) struct Entry {
-    /// The caller's number of the candidate.
-    pub(crate) candidate: usize,
-    /// Candidates of one group are equals; the lesser group goes first.
-    pub(crate) group: Group,
-    pub(crate) host: Host,
-    pub(crate) port: u16,
-    pub(crate) tls: TlsMode,
-}
-
 /// What the race wants done.
 #[derive(Debug)]
 pub(crate) enum RaceOrder {
     /// Find the addresses of a host.
     LookUp(Host),
     /// Start an attempt.
-    Start { id: AttemptId, candidate: usize, address: SocketAddr },
+    Start { id: AttemptId, candidate: Candidate, address: SocketAddr },
     /// An attempt has run into its limit, or makes room for another.
     Close(AttemptId),
     /// This attempt has won. What is still in flight is abandoned.
@@ -52,10 +42,12 @@ pub(crate) enum RaceOrder {
     Lost,
 }
 
+/// One candidate in the race.
 #[derive(Debug)]
 struct Contender {
-    entry: Entry,
-    host: usize,
+    candidate: Candidate,
+    /// The number of its host.
+    target: usize,
     /// The addresses that were started, in order.
     started: Vec<IpAddr>,
     /// Those of them that made room for others, and when: they are started once more when all else has been tried, so
@@ -63,17 +55,55 @@ struct Contender {
     displaced: Vec<(IpAddr, Instant)>,
 }
 
+/// One attempt.
+#[derive(Debug)]
+struct Attempt {
+    report: AttemptReport,
+    /// The group that it was started in.
+    group: Group,
+    /// The number of its host.
+    target: usize,
+    /// How far its STARTTLS negotiation has come, where it is in one.
+    step: Option<Step>,
+    /// How long it may go without completing a stage before another one starts beside it.
+    delay: Duration,
+    /// Whether it was abandoned to make room for another.
+    is_displaced: bool,
+}
+
+impl Attempt {
+    fn is_in_flight(&self) -> bool {
+        matches!(self.report.outcome, AttemptOutcome::InFlight)
+    }
+
+    /// When the latest stage was complete, since the begin of the connect; its start, before that.
+    fn progress(&self) -> Duration {
+        self.report.completed.last().map_or(self.report.started, |(_, at)| *at)
+    }
+
+    fn end(&mut self, outcome: AttemptOutcome, at: Duration) {
+        self.report.outcome = outcome;
+        self.report.ended = at;
+    }
+}
+
 /// The race over the candidates of one connect.
 #[derive(Debug)]
 pub(crate) struct Race {
     pace: Pace,
+    policy: Policy,
+    /// When the connect began.
+    began: Instant,
     targets: Targets,
     contenders: Vec<Contender>,
+    /// How many candidates stand behind the last one that is tried.
+    left_out: usize,
     attempts: Vec<Attempt>,
     group: Group,
     group_opened: Instant,
     /// How many attempts may start without waiting: one for each failure, and one for a group that has just opened.
     free_starts: usize,
+    /// The attempts that have completed TLS in this wake-up.
     verified: Vec<AttemptId>,
     /// Whether nothing may start any more, since this machine has no more sockets.
     is_stopped: bool,
@@ -90,11 +120,15 @@ enum Startable {
 }
 
 impl Race {
-    pub(crate) fn new(pace: Pace, now: Instant) -> Self {
+    /// A race without candidates, in a connect that begins now.
+    pub(crate) fn new(pace: Pace, policy: Policy, now: Instant) -> Self {
         Self {
             targets: Targets::new(pace.family),
             pace,
+            policy,
+            began: now,
             contenders: Vec::new(),
+            left_out: 0,
             attempts: Vec::new(),
             group: Group::default(),
             group_opened: now,
@@ -104,35 +138,61 @@ impl Race {
         }
     }
 
-    /// Sets the candidates, in order. What has started stays started; what has not is replaced by `entries`.
-    pub(crate) fn set_entries(&mut self, entries: Vec<Entry>, now: Instant) {
-        let mut started: Vec<Contender> = std::mem::take(&mut self.contenders);
-        started.retain(|contender| !contender.started.is_empty());
-        for entry in entries {
-            let host = self.targets.number(&entry.host, now);
-            let same = started.iter().position(|contender| contender.entry.candidate == entry.candidate);
-            self.contenders.push(match same {
-                Some(index) => Contender { entry, ..started.swap_remove(index) },
-                None => Contender { entry, host, started: Vec::new(), displaced: Vec::new() },
-            });
+    /// Draws the order of `candidates`, all that are known now. Those that have started keep their places in front.
+    pub(crate) fn set_candidates(&mut self, candidates: Vec<Candidate>, below: Below<'_>, now: Instant) {
+        let known = std::mem::take(&mut self.contenders);
+        let numbered = known.into_iter().enumerate();
+        let started: Vec<_> = numbered.filter(|(_, contender)| !contender.started.is_empty()).collect();
+        for attempt in &mut self.attempts {
+            let place = started.iter().position(|(number, _)| *number == attempt.report.candidate);
+            attempt.report.candidate = place.unwrap_or_default();
         }
-        let waiting = self.contenders.iter().filter(|contender| contender.started.is_empty());
-        if let Some(group) = waiting.map(|contender| contender.entry.group).min() {
+        self.contenders = started.into_iter().map(|(_, contender)| contender).collect();
+        let is_started = |candidate: &Candidate| {
+            self.contenders.iter().any(|contender| contender.candidate == *candidate)
+        };
+        let waiting: Vec<Candidate> =
+            candidates.into_iter().filter(|candidate| !is_started(candidate)).collect();
+        // A domain can publish thousands of records: what is too many is cut before anything is done with it.
+        let room = MAX_CANDIDATES.saturating_sub(self.contenders.len());
+        self.left_out = waiting.len().saturating_sub(room);
+        let ordered = order(waiting, self.policy, room, below);
+        if let Some(first) = ordered.first() {
+            let group = Group::of(first, self.policy);
             // A group that joins late can stand before the one that is dialled now.
             if self.attempts.is_empty() || group < self.group {
                 (self.group, self.group_opened) = (group, now);
             }
         }
+        for candidate in ordered {
+            let target = self.targets.number(candidate.host(), now);
+            self.contenders.push(Contender { candidate, target, started: Vec::new(), displaced: Vec::new() });
+        }
+    }
+
+    /// The candidates, in order.
+    pub(crate) fn candidates(&self) -> impl ExactSizeIterator<Item = &Candidate> {
+        self.contenders.iter().map(|contender| &contender.candidate)
+    }
+
+    /// A candidate by its place in the order.
+    pub(crate) fn candidate(&self, place: usize) -> Option<&Candidate> {
+        self.contenders.get(place).map(|contender| &contender.candidate)
+    }
+
+    /// How many candidates were left out.
+    pub(crate) fn left_out(&self) -> usize {
+        self.left_out
     }
 
     /// The attempts, by number.
-    pub(crate) fn attempts(&self) -> &[Attempt] {
-        &self.attempts
+    pub(crate) fn attempts(&self) -> impl ExactSizeIterator<Item = &AttemptReport> {
+        self.attempts.iter().map(|attempt| &attempt.report)
     }
 
     /// The hosts of candidates with more addresses than can be tried, and how many more.
     pub(crate) fn cut_addresses(&self) -> impl Iterator<Item = (&Host, usize)> {
-        let is_used = |number| self.contenders.iter().any(|contender| contender.host == number);
+        let is_used = |number| self.contenders.iter().any(|contender| contender.target == number);
         let used = self.targets.cut().filter(move |(number, _, _)| is_used(*number));
         used.map(|(_, host, left_out)| (host, left_out))
     }
@@ -177,33 +237,29 @@ impl Race {
 
     /// What became of an attempt.
     pub(crate) fn handle_attempt(&mut self, id: AttemptId, event: AttemptEvent, now: Instant) {
+        let at = self.since_begin(now);
         let Some(attempt) = self.attempts.get_mut(id.0).filter(|attempt| attempt.is_in_flight()) else {
             return;
         };
         match event {
             AttemptEvent::Completed(stage) => {
-                attempt.delay = self.pace.delay_after(now.saturating_duration_since(attempt.progress_at()));
-                attempt.completed.push((stage, now));
-                attempt.stage = stage.next(attempt.tls).unwrap_or(stage);
+                attempt.delay = self.pace.delay_after(at.saturating_sub(attempt.progress()));
+                attempt.report.completed.push((stage, at));
+                let candidate = self.contenders.get(attempt.report.candidate);
+                let next = candidate.and_then(|contender| stage.next(contender.candidate.tls()));
+                attempt.report.stage = next.unwrap_or(stage);
             }
-            // For the report alone.
+            AttemptEvent::Reached(step) => attempt.step = Some(step),
             AttemptEvent::Noted(_) => {}
             AttemptEvent::Verified => {
-                attempt.completed.push((Stage::Tls, now));
-                attempt.end(State::Verified, now);
+                attempt.report.completed.push((Stage::Tls, at));
+                attempt.end(AttemptOutcome::Connected, at);
                 self.verified.push(id);
             }
             AttemptEvent::Failed(error) => {
-                attempt.end(State::Failed(error), now);
+                attempt.end(AttemptOutcome::Failed(error), at);
                 self.free_starts += 1;
             }
-        }
-    }
-
-    /// How far the STARTTLS negotiation had come of an attempt that ran into its limit.
-    pub(crate) fn note_step(&mut self, id: AttemptId, step: Step) {
-        if let Some(State::Failed(error)) = self.attempts.get_mut(id.0).map(|attempt| &mut attempt.state) {
-            error.note_step(step);
         }
     }
 
@@ -271,8 +327,8 @@ impl Race {
     /// A host of the present group, an earlier one, or, ahead of time, the next one whose addresses were not asked for.
     fn due_lookup(&mut self) -> Option<Host> {
         let latest = self.next_group().unwrap_or(self.group);
-        let due = self.contenders.iter().filter(|contender| contender.entry.group <= latest);
-        due.map(|contender| contender.host).find_map(|host| self.targets.ask(host))
+        let due = self.contenders.iter().filter(|contender| Group::of(&contender.candidate, self.policy) <= latest);
+        due.map(|contender| contender.target).find_map(|host| self.targets.ask(host))
     }
 
     fn is_full(&self) -> bool {
@@ -281,13 +337,13 @@ impl Race {
 
     /// Makes room: of the attempts in flight the one that has gone longest without completing a stage is abandoned.
     fn displace(&mut self, now: Instant) -> Option<AttemptId> {
+        let at = self.since_begin(now);
         let in_flight = self.attempts.iter_mut().enumerate().filter(|(_, attempt)| attempt.is_in_flight());
-        let (index, attempt) = in_flight.min_by_key(|(_, attempt)| attempt.progress_at())?;
-        attempt.end(State::Abandoned, now);
+        let (index, attempt) = in_flight.min_by_key(|(_, attempt)| attempt.progress())?;
+        attempt.end(AttemptOutcome::Abandoned, at);
         attempt.is_displaced = true;
-        let (candidate, address) = (attempt.candidate, attempt.address.ip());
-        let contender =
-            self.contenders.iter_mut().find(|contender| contender.entry.candidate == candidate)?;
+        let (contender, address) = (attempt.report.candidate, attempt.report.address.ip());
+        let contender = self.contenders.get_mut(contender)?;
         let is_first_time = contender.started.iter().filter(|started| **started == address).count() == 1;
         if is_first_time {
             contender.displaced.push((address, now));
@@ -307,16 +363,17 @@ impl Race {
 
     /// Ends all that is in flight: another has won, or the connect is over.
     pub(crate) fn abandon(&mut self, now: Instant) {
+        let at = self.since_begin(now);
         for attempt in self.attempts.iter_mut().filter(|attempt| attempt.is_in_flight()) {
-            attempt.end(State::Abandoned, now);
+            attempt.end(AttemptOutcome::Abandoned, at);
         }
     }
 
     /// Another attempt was verified in the same wake-up as the winner: it is closed like the others.
     fn demote_all_but(&mut self, winner: AttemptId) {
         for (index, attempt) in self.attempts.iter_mut().enumerate() {
-            if index != winner.0 && matches!(attempt.state, State::Verified) {
-                attempt.state = State::Abandoned;
+            if index != winner.0 && matches!(attempt.report.outcome, AttemptOutcome::Connected) {
+                attempt.report.outcome = AttemptOutcome::Abandoned;
             }
         }
     }
@@ -332,12 +389,7 @@ impl Race {
 
     /// "If several finish in one wake-up, the first in order wins."
     fn winner(&self) -> Option<AttemptId> {
-        let place = |id: &AttemptId| {
-            let candidate = self.attempts.get(id.0).map(|attempt| attempt.candidate);
-            let place =
-                self.contenders.iter().position(|contender| Some(contender.entry.candidate) == candidate);
-            (place, *id)
-        };
+        let place = |id: &AttemptId| (self.attempts.get(id.0).map(|attempt| attempt.report.candidate), *id);
         self.verified.iter().copied().min_by_key(place)
     }
 
@@ -345,44 +397,69 @@ impl Race {
     fn expire(&mut self, now: Instant) -> Option<AttemptId> {
         let expired = |attempt: &Attempt| attempt.is_in_flight() && self.limit_of(attempt).is_over(now);
         let id = AttemptId(self.attempts.iter().position(expired)?);
-        let stage = self.attempts.get(id.0)?.stage;
-        let error = AttemptError::timed_out(stage, self.pace.limit(stage));
+        let attempt = self.attempts.get(id.0)?;
+        let stage = attempt.report.stage;
+        let error = AttemptError::timed_out(stage, self.pace.limit(stage), attempt.step);
         self.handle_attempt(id, AttemptEvent::Failed(error), now);
         Some(id)
     }
 
     fn limit_of(&self, attempt: &Attempt) -> Deadline {
-        Deadline::after(attempt.progress_at(), self.pace.limit(attempt.stage))
+        self.after_progress(attempt, self.pace.limit(attempt.report.stage))
     }
 
-    fn start(&mut self, contender: usize, address: IpAddr, now: Instant) -> Option<RaceOrder> {
-        let group = self.group_of(self.contenders.get(contender)?);
-        let contender = self.contenders.get_mut(contender)?;
+    fn after_progress(&self, attempt: &Attempt, delay: Duration) -> Deadline {
+        Deadline::after(self.began, attempt.progress().saturating_add(delay))
+    }
+
+    fn since_begin(&self, at: Instant) -> Duration {
+        at.saturating_duration_since(self.began)
+    }
+
+    fn start(&mut self, place: usize, address: IpAddr, now: Instant) -> Option<RaceOrder> {
+        let group = self.group_of(self.contenders.get(place)?);
+        let started = self.since_begin(now);
+        let contender = self.contenders.get_mut(place)?;
         contender.displaced.retain(|(displaced, _)| *displaced != address);
         contender.started.push(address);
         self.free_starts = self.free_starts.saturating_sub(1);
         let id = AttemptId(self.attempts.len());
-        let address = SocketAddr::new(address, contender.entry.port);
-        self.attempts.push(Attempt::start(&contender.entry, group, address, self.pace.attempt_delay, now));
-        Some(RaceOrder::Start { id, candidate: contender.entry.candidate, address })
+        let address = SocketAddr::new(address, contender.candidate.port());
+        self.attempts.push(Attempt {
+            report: AttemptReport {
+                candidate: place,
+                address,
+                started,
+                ended: started,
+                completed: Vec::new(),
+                stage: Stage::Tcp,
+                outcome: AttemptOutcome::InFlight,
+            },
+            group,
+            target: contender.target,
+            step: None,
+            delay: self.pace.attempt_delay,
+            is_displaced: false,
+        });
+        Some(RaceOrder::Start { id, candidate: contender.candidate.clone(), address })
     }
 
     /// From when on this attempt may start: when none in flight has completed a stage for its attempt delay, or at once
     /// after a failure, but never closer to the start before than the minimum. One that was displaced waits for room.
-    fn next_start_from(&self, contender: usize, address: IpAddr) -> Deadline {
-        let is_again = self.contenders.get(contender).is_some_and(|one| one.started.contains(&address));
+    fn next_start_from(&self, place: usize, address: IpAddr) -> Deadline {
+        let is_again = self.contenders.get(place).is_some_and(|one| one.started.contains(&address));
         if is_again && self.is_full() {
             return Deadline::NEVER;
         }
         let quiet = if self.free_starts > 0 { Deadline::from(self.group_opened) } else { self.quiet_from() };
-        let latest = self.attempts.last();
-        let apart = latest.map(|attempt| Deadline::after(attempt.started, MINIMUM_CONNECTION_ATTEMPT_DELAY));
+        let latest = self.attempts.last().map(|attempt| attempt.report.started);
+        let apart = latest.map(|at| Deadline::after(self.began, at + MINIMUM_CONNECTION_ATTEMPT_DELAY));
         apart.map_or(quiet, |apart| apart.max(quiet))
     }
 
     /// From when on no attempt in flight has completed a stage for its attempt delay. Over already when none is.
     fn quiet_from(&self) -> Deadline {
-        let quiet = self.in_flight().map(|attempt| Deadline::after(attempt.progress_at(), attempt.delay));
+        let quiet = self.in_flight().map(|attempt| self.after_progress(attempt, attempt.delay));
         quiet.max().unwrap_or_else(|| Deadline::from(self.group_opened))
     }
 
@@ -419,18 +496,19 @@ impl Race {
 
     /// The group that a candidate belongs to now: behind all others once it has used up its turn.
     fn group_of(&self, contender: &Contender) -> Group {
+        let group = Group::of(&contender.candidate, self.policy);
         let is_left_over = contender.started.len() >= MAX_ADDRESSES || self.is_again(contender);
-        if is_left_over { contender.entry.group.left_over() } else { contender.entry.group }
+        if is_left_over { group.left_over() } else { group }
     }
 
     /// Whether only what was displaced is left of the candidate.
     fn is_again(&self, contender: &Contender) -> bool {
         !contender.displaced.is_empty()
-            && self.targets.next(contender.host, &contender.started) == Next::Nothing
+            && self.targets.next(contender.target, &contender.started) == Next::Nothing
     }
 
     fn next(&self, contender: &Contender) -> Next {
-        match (self.targets.next(contender.host, &contender.started), contender.displaced.first()) {
+        match (self.targets.next(contender.target, &contender.started), contender.displaced.first()) {
             (Next::Nothing, Some((address, since))) => Next::Address(*address, *since),
             (next, _) => next,
         }
@@ -455,7 +533,7 @@ impl Race {
         if !awaited && !self.in_flight().any(|attempt| attempt.group == self.group) {
             return Deadline::from(self.group_opened);
         }
-        let progress = self.in_flight().map(Attempt::progress_at).max();
+        let progress = self.in_flight().map(Attempt::progress).max().map(|at| self.began + at);
         let looked_up = if awaited { self.latest_lookup() } else { None };
         let since = progress.max(looked_up).unwrap_or(self.group_opened);
         let quiet = Deadline::after(since, self.pace.group_delay);
@@ -464,7 +542,7 @@ impl Race {
             self.contenders.iter().filter(|contender| Some(self.group_of(contender)) == next_group);
         let next = next.find(|contender| self.has_more(contender));
         let same_host =
-            next.is_some_and(|next| self.in_flight().any(|attempt| attempt.host == next.entry.host));
+            next.is_some_and(|next| self.in_flight().any(|attempt| attempt.target == next.target));
         // An infinite group delay asks for strict order.
         if same_host && quiet != Deadline::NEVER { quiet.min(self.quiet_from()) } else { quiet }
     }
@@ -472,7 +550,7 @@ impl Race {
     /// When the present group had its latest answer from the DNS; its start before that.
     fn latest_lookup(&self) -> Option<Instant> {
         let of_group = self.contenders.iter().filter(|contender| self.group_of(contender) == self.group);
-        let answers = of_group.filter_map(|contender| self.targets.latest(contender.host));
+        let answers = of_group.filter_map(|contender| self.targets.latest(contender.target));
         Some(answers.max().map_or(self.group_opened, |at| at.max(self.group_opened)))
     }
 

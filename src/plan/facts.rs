@@ -10,7 +10,6 @@ use crate::dns::{Answer, GivenUp, LookupError, LookupFacts, Question, RecordKind
 use crate::domain::Host;
 use crate::error::{Error, ErrorKind};
 use crate::logging;
-use crate::starttls::Step;
 
 impl Plan {
     /// An answer has come.
@@ -65,15 +64,10 @@ impl Plan {
                 );
             }
         }
-        if let (AttemptEvent::Noted(note), Some(attempt)) = (&event, self.race.attempts().get(id.0)) {
+        if let (AttemptEvent::Noted(note), Some(attempt)) = (&event, self.race.attempts().nth(id.0)) {
             self.notes.push(format!("{}: {note}", attempt.address));
         }
         self.race.handle_attempt(id, event, now);
-    }
-
-    /// How far the STARTTLS negotiation of an attempt had come that was closed at its limit.
-    pub(crate) fn handle_closed(&mut self, id: AttemptId, step: Step) {
-        self.race.note_step(id, step);
     }
 
     /// This machine has no more sockets: nothing is started any more, and what is in flight decides.

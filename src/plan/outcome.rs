@@ -2,15 +2,14 @@
 
 use std::time::Instant;
 
-use super::{MAX_CANDIDATES, Plan, Route};
-use crate::dial::race::{MAX_ATTEMPTS, MAX_IN_FLIGHT};
-use crate::dial::time_line::{Attempt, State};
+use super::{Plan, Route};
+use crate::dial::race::{MAX_ATTEMPTS, MAX_CANDIDATES, MAX_IN_FLIGHT};
 use crate::dial::{AttemptError, Stage};
 use crate::discovery::{Candidate, Origin, Policy, is_not_offered};
 use crate::dns::{Answer, LookupError, Question, RecordKind};
 use crate::domain::{Host, SpecialUse};
 use crate::error::{Error, ErrorKind};
-use crate::report::{AttemptOutcome, AttemptReport, LookupReport, LookupResult, Report};
+use crate::report::{AttemptReport, LookupReport, LookupResult, Report};
 use crate::service::TlsMode;
 
 /// Why a name never reaches the DNS (RFC 7686 section 2, RFC 6761 section 6.4).
@@ -40,29 +39,12 @@ impl Plan {
                 authenticated: matches!(&asked.result, Some(Ok(answer)) if answer.is_authenticated()),
             })
         });
-        let attempts = self.race.attempts().iter().map(|attempt| AttemptReport {
-            candidate: self.order.iter().position(|number| *number == attempt.candidate).unwrap_or_default(),
-            address: attempt.address,
-            started: since(attempt.started),
-            ended: since(attempt.ended.unwrap_or(now)),
-            completed: attempt.completed.iter().map(|(stage, at)| (*stage, since(*at))).collect(),
-            stage: attempt.stage,
-            outcome: match &attempt.state {
-                State::Verified => AttemptOutcome::Connected,
-                State::Failed(error) => AttemptOutcome::Failed(error.clone()),
-                State::InFlight | State::Abandoned => AttemptOutcome::Abandoned,
-            },
-        });
         Report {
             domain: self.task.domain.clone(),
             service: self.task.service.clone(),
             lookups: lookups.collect(),
-            candidates: self
-                .order
-                .iter()
-                .filter_map(|number| self.candidates.get(*number).cloned())
-                .collect(),
-            attempts: attempts.collect(),
+            candidates: self.race.candidates().cloned().collect(),
+            attempts: self.race.attempts().cloned().collect(),
             notes: self.left_out_records.iter().chain(&self.notes).cloned().chain(self.cuts()).collect(),
             elapsed: since(now),
         }
@@ -71,9 +53,10 @@ impl Plan {
     /// What the bounds on work have left out.
     fn cuts(&self) -> Vec<String> {
         let mut cuts = Vec::new();
-        if self.left_out > 0 {
-            let candidates = plural(self.left_out, "candidate was", "candidates were");
-            cuts.push(format!("{} {candidates} left out: {MAX_CANDIDATES} are tried", self.left_out));
+        if self.race.left_out() > 0 {
+            let left_out = self.race.left_out();
+            let candidates = plural(left_out, "candidate was", "candidates were");
+            cuts.push(format!("{left_out} {candidates} left out: {MAX_CANDIDATES} are tried"));
         }
         for (host, count) in self.race.cut_addresses() {
             let (addresses, were) = (plural(count, "address", "addresses"), plural(count, "was", "were"));
@@ -105,27 +88,27 @@ impl Plan {
             return self.lookup_failed();
         }
         let Some(furthest) = self.furthest() else { return self.no_addresses() };
-        let (kind, what) = match error_of(furthest) {
+        let (kind, what) = match furthest.error() {
             Some(error) if error.is_untrusted() => (ErrorKind::Untrusted, "trusted"),
             Some(_) | None if furthest.stage == Stage::Tcp => (ErrorKind::Attempts, "reached"),
             // It answered.
             Some(_) | None => (ErrorKind::Attempts, "used"),
         };
         let message = format!("no server of {domain} could be {what}: {}", self.tally());
-        Error::new(kind, message).with_cause(error_of(furthest).cloned())
+        Error::new(kind, message).with_cause(furthest.error().cloned())
     }
 
     /// The total limit is over.
     pub(super) fn timed_out(&self) -> Error {
         let awaits_answers = self.questions.list().iter().any(|asked| asked.result.is_none());
-        let what = match self.race.attempts() {
-            [] if awaits_answers => format!("no response from the DNS{}", self.multicast_dns()),
-            [] => "nothing was tried yet".to_owned(),
-            [..] => self.tally(),
+        let what = match self.race.attempts().len() {
+            0 if awaits_answers => format!("no response from the DNS{}", self.multicast_dns()),
+            0 => "nothing was tried yet".to_owned(),
+            _ => self.tally(),
         };
         let limit = self.task.total_limit;
         let message = format!("no connection to {} within {limit:?}: {what}", self.task.domain);
-        Error::new(ErrorKind::TimedOut, message).with_cause(self.furthest().and_then(error_of).cloned())
+        Error::new(ErrorKind::TimedOut, message).with_cause(self.furthest().and_then(AttemptReport::error).cloned())
     }
 
     pub(super) fn not_offered(&self) -> Error {
@@ -165,12 +148,12 @@ impl Plan {
             self.discovered_host(),
             self.first_lookup_error().unwrap_or("no answer")
         );
-        if self.race.attempts().is_empty() {
+        if self.race.attempts().len() == 0 {
             message += self.multicast_dns();
         } else {
             message += &format!("; the domain itself was tried instead: {}", self.tally());
         }
-        Error::new(ErrorKind::Lookup, message).with_cause(self.furthest().and_then(error_of).cloned())
+        Error::new(ErrorKind::Lookup, message).with_cause(self.furthest().and_then(AttemptReport::error).cloned())
     }
 
     /// No candidate has an address.
@@ -178,15 +161,14 @@ impl Plan {
         let is_of_target = |question: &Question| {
             let is_target = |host: &Host| matches!(host, Host::Name(name) if name == question.name());
             question.kind() != RecordKind::Srv
-                && self.candidates.iter().any(|candidate| is_target(candidate.host()))
+                && self.race.candidates().any(|candidate| is_target(candidate.host()))
         };
         let mut asked = self.questions.list().iter().filter(|asked| is_of_target(&asked.question)).peekable();
         let all_failed = asked.peek().is_some() && asked.all(|asked| !matches!(asked.result, Some(Ok(_))));
         if all_failed {
             return self.lookup_failed();
         }
-        let targets: Vec<String> =
-            self.order.iter().filter_map(|number| Some(self.candidates.get(*number)?.target())).collect();
+        let targets: Vec<String> = self.race.candidates().map(Candidate::target).collect();
         let mut message = format!("no server of {} has an address: {}", self.task.domain, targets.join(", "));
         message += self.multicast_dns();
         if let Some(note) = self.notes.first() {
@@ -197,7 +179,7 @@ impl Plan {
 
     /// What the error has to add when a name under `.local` had no address.
     fn multicast_dns(&self) -> &'static str {
-        let hosts = self.candidates.iter().map(Candidate::host).chain([self.discovered_host()]);
+        let hosts = self.race.candidates().map(Candidate::host).chain([self.discovered_host()]);
         let mut special_uses = hosts.map(Host::special_use);
         if special_uses.any(|special_use| special_use == SpecialUse::MulticastDns) {
             "; names under .local are looked up in the hosts file and the DNS, not by multicast DNS"
@@ -207,7 +189,7 @@ impl Plan {
     }
 
     fn fallback(&self) -> Option<&Host> {
-        let candidate = self.order.first().and_then(|number| self.candidates.get(*number))?;
+        let candidate = self.race.candidate(0)?;
         (candidate.origin() == Origin::Fallback).then(|| candidate.host())
     }
 
@@ -227,11 +209,9 @@ impl Plan {
 
     /// The attempt that says most about what is wrong: the one that reached the latest stage, of several the one that
     /// started last. The check of the certificate is the end of the TLS stage.
-    fn furthest(&self) -> Option<&Attempt> {
-        self.race
-            .attempts()
-            .iter()
-            .max_by_key(|attempt| (attempt.stage, error_of(attempt).is_some_and(AttemptError::is_untrusted)))
+    fn furthest(&self) -> Option<&AttemptReport> {
+        let is_untrusted = |attempt: &AttemptReport| attempt.error().is_some_and(AttemptError::is_untrusted);
+        self.race.attempts().max_by_key(|attempt| (attempt.stage, is_untrusted(attempt)))
     }
 
     /// How many attempts there were, and where the one that came furthest ended: `2 attempts; the one that came furthest,
@@ -242,30 +222,20 @@ impl Plan {
             1 => "1 attempt,".to_owned(),
             count => format!("{count} attempts; the one that came furthest,"),
         };
-        let candidate = self.candidates.get(furthest.candidate).map(ToString::to_string).unwrap_or_default();
+        let candidate = self.race.candidate(furthest.candidate).map(ToString::to_string).unwrap_or_default();
         let place = match &self.task.route {
             Route::Connected { .. } => "on the given stream".to_owned(),
             Route::Domain | Route::OtherHost(_) | Route::Explicit { .. } => {
                 format!("to {candidate} ({})", furthest.address)
             }
         };
-        let end = match &furthest.state {
-            State::Failed(_) => "failed during",
-            State::InFlight | State::Verified | State::Abandoned => "came as far as",
-        };
+        let end = if furthest.error().is_some() { "failed during" } else { "came as far as" };
         format!("{count} {place}, {end} {}", furthest.stage)
     }
 }
 
 fn plural<'a>(count: usize, one: &'a str, many: &'a str) -> &'a str {
     if count == 1 { one } else { many }
-}
-
-fn error_of(attempt: &Attempt) -> Option<&AttemptError> {
-    match &attempt.state {
-        State::Failed(error) => Some(error),
-        State::InFlight | State::Verified | State::Abandoned => None,
-    }
 }
 
 fn lookup_result(kind: RecordKind, result: Option<&Result<Answer, LookupError>>) -> LookupResult {
