@@ -21,7 +21,7 @@ use crate::dns::stub::Stub;
 use crate::dns::system::SystemConfig;
 use crate::domain::Domain;
 use crate::error::{Error, ErrorKind};
-use crate::plan::{LOOKUP_LIMIT, TOTAL_LIMIT};
+use crate::plan::TOTAL_LIMIT;
 use crate::service::Service;
 use crate::socket::{CAN_BIND_TO_INTERFACE, SocketOptions};
 use crate::tls::{Tls, TlsOptions};
@@ -36,7 +36,7 @@ pub struct ConnectorBuilder {
     service: Service,
     policy: Policy,
     total_limit: Duration,
-    lookup_limit: Duration,
+    lookup_limit: Option<Duration>,
     pace: Pace,
     pipelining: bool,
     socket: SocketOptions,
@@ -75,7 +75,7 @@ impl ConnectorBuilder {
             service: Service::Client,
             policy: Policy::default(),
             total_limit: TOTAL_LIMIT,
-            lookup_limit: LOOKUP_LIMIT,
+            lookup_limit: None,
             pace: Pace::default(),
             pipelining: true,
             socket: SocketOptions::default(),
@@ -108,7 +108,7 @@ impl ConnectorBuilder {
 
     /// The limit of one lookup. Default: 5 s.
     pub fn lookup_timeout(mut self, limit: Duration) -> Self {
-        self.lookup_limit = limit;
+        self.lookup_limit = Some(limit);
         self
     }
 
@@ -273,7 +273,7 @@ impl ConnectorBuilder {
     fn check_times(&self) -> Result<(), Error> {
         let times = [
             ("timeout", Some(self.total_limit)),
-            ("lookup_timeout", Some(self.lookup_limit)),
+            ("lookup_timeout", self.lookup_limit),
             ("tcp_timeout", Some(self.pace.tcp_limit)),
             ("handshake_timeout", Some(self.pace.handshake_limit)),
             ("attempt_delay", Some(self.pace.attempt_delay)),

@@ -33,8 +33,6 @@ mod tests;
 
 /// The limit of the whole connect.
 pub(crate) const TOTAL_LIMIT: Duration = Duration::from_secs(30);
-/// The limit of one lookup.
-pub(crate) const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
 /// How many candidates are tried, counted after ordering.
 pub(crate) const MAX_CANDIDATES: usize = 64;
 
@@ -59,8 +57,6 @@ pub(crate) struct Plan {
     phase: Phase,
     srv: SrvQuestions,
     questions: Questions,
-    /// A question that was given up, and whose failure has not been looked at.
-    expired: Option<Question>,
     /// Addresses from the additional sections of SRV answers.
     hints: Vec<(Host, IpAddr)>,
     /// All candidates by number, in the order in which they became known.
@@ -82,13 +78,12 @@ impl Plan {
     pub(crate) fn new(task: Task, below: Box<dyn FnMut(u64) -> u64 + Send>, now: Instant) -> Self {
         let mut plan = Self {
             race: Race::new(task.pace.clone(), now),
-            questions: Questions::new(task.lookup_limit),
+            questions: Questions::default(),
             task,
             below,
             started: now,
             phase: Phase::Discovering,
             srv: SrvQuestions::default(),
-            expired: None,
             hints: Vec::new(),
             candidates: Vec::new(),
             order: Vec::new(),
@@ -197,11 +192,10 @@ impl Plan {
         if self.phase == Phase::Over {
             return None;
         }
-        // Behind the order to give it up, by which it was told why.
-        if let Some(question) = self.expired.take() {
-            self.use_answer(&question, now);
-        }
+        let is_late = self.total().is_over(now) && !self.race.is_won();
         match self.verdict.take() {
+            // "The total limit wins over the list" (spec D5), and over a lookup that ends in the same moment.
+            Some(error) if is_late && error.kind() == ErrorKind::Lookup => {}
             // What this machine ran out of was not needed in the end.
             Some(error) if error.kind() == ErrorKind::System && self.race.is_won() => {}
             Some(error) => return Some(self.fail(error, now)),
@@ -211,13 +205,9 @@ impl Plan {
         if let Some(order) = self.finish_discovery(now) {
             return Some(order);
         }
-        if self.total().is_over(now) && !self.race.is_won() {
+        if is_late {
             let error = self.timed_out();
             return Some(self.fail(error, now));
-        }
-        if let Some(question) = self.questions.expire(now) {
-            self.expired = Some(question.clone());
-            return Some(Order::GiveUp(question));
         }
         self.look_up_due_hosts(now);
         loop {
@@ -239,7 +229,7 @@ impl Plan {
             (Phase::Discovering, Goal::Connect) => self.srv.enough_from(),
             (Phase::Discovering | Phase::HalfKnown | Phase::Known | Phase::Over, _) => Deadline::NEVER,
         };
-        self.total().min(self.questions.wake_at()).min(half_known).min(self.race.wake_at(now))
+        self.total().min(half_known).min(self.race.wake_at(now))
     }
 
     fn total(&self) -> Deadline {

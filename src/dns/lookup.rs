@@ -1,7 +1,7 @@
 //! One question on its way: its tries over UDP and TCP, and the further queries for CNAMEs.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::deadline::Deadline;
 use crate::dns::config::Transport;
@@ -24,6 +24,8 @@ pub(crate) struct Lookup {
     pub(crate) question: Question,
     /// How many times it, or what it is an alias of, was sent.
     pub(crate) sent: u32,
+    limit: Duration,
+    deadline: Deadline,
     chain: Chain,
     servers: Vec<SocketAddr>,
     schedule: Schedule,
@@ -42,14 +44,16 @@ pub(crate) struct Event {
 }
 
 impl Lookup {
-    /// The lookup of `question`. [`Self::proceed`] sends what is due.
-    pub(crate) fn new(question: Question, network: &mut Network, now: Instant) -> Self {
-        let servers = network.servers(now);
+    /// The lookup of `question`, which ends after `limit`. [`Self::proceed`] sends what is due.
+    pub(crate) fn new(question: Question, limit: Duration, network: &mut Network, now: Instant) -> Self {
+        let (servers, deadline) = (network.servers(now), Deadline::after(now, limit));
         Self {
             number: network.fresh_number(),
             sent: 0,
             chain: Chain::new(question.name()),
-            schedule: schedule(servers.len(), network, now),
+            schedule: schedule(servers.len(), network, deadline, now),
+            limit,
+            deadline,
             servers,
             question,
             tries: Vec::new(),
@@ -78,25 +82,30 @@ impl Lookup {
         now: Instant,
     ) -> Option<Result<Found, LookupError>> {
         loop {
-            self.note_silence(network, now);
+            self.note_silence(self.schedule.silent(now), network, now);
             match self.schedule.poll(now)? {
                 Order::Ask(attempt) => self.ask(attempt, network.config.transport, network, now),
                 Order::Finished(result) => return Some(result),
+                Order::TimedOut => {
+                    // However short the limit was: the next lookup had better begin with another one.
+                    self.note_silence(self.schedule.unanswered(), network, now);
+                    return Some(Err(self.timed_out()));
+                }
             }
         }
     }
 
     /// Has the servers that let the question go by asked last from now on.
-    pub(crate) fn note_silence(&self, network: &Network, now: Instant) {
-        for (index, asked) in self.schedule.silent(now) {
+    fn note_silence(&self, silent: impl Iterator<Item = (usize, Instant)>, network: &Network, now: Instant) {
+        for (index, asked) in silent {
             if let Some(server) = self.servers.get(index) {
                 network.note_silence(*server, asked, now);
             }
         }
     }
 
-    /// What each server that was asked has done, for the error of a lookup that is given up.
-    pub(crate) fn story(&self) -> String {
+    /// The error of a lookup that has reached its limit, with what each server that was asked has done.
+    fn timed_out(&self) -> LookupError {
         let asked = self.servers.iter().zip(self.schedule.failures());
         let told = asked.filter_map(|(server, failure)| {
             let failure = failure?;
@@ -106,7 +115,8 @@ impl Lookup {
                 failure.to_owned()
             })
         });
-        told.collect::<Vec<_>>().join("; ")
+        let servers = told.collect::<Vec<_>>().join("; ");
+        LookupError::new(format!("no answer within {:?} ({servers})", self.limit))
     }
 
     /// Reads what has come over UDP.
@@ -179,7 +189,7 @@ impl Lookup {
         self.tries.clear();
         network.forget(self.number);
         self.servers = network.servers(now);
-        self.schedule = schedule(self.servers.len(), network, now);
+        self.schedule = schedule(self.servers.len(), network, self.deadline, now);
     }
 
     fn ask(&mut self, attempt: Try, transport: Transport, network: &mut Network, now: Instant) {
@@ -205,6 +215,6 @@ impl Lookup {
     }
 }
 
-fn schedule(servers: usize, network: &Network, now: Instant) -> Schedule {
-    Schedule::new(servers, network.config.timeout, network.config.attempts, now)
+fn schedule(servers: usize, network: &Network, deadline: Deadline, now: Instant) -> Schedule {
+    Schedule::new(servers, network.config.timeout, network.config.attempts, deadline, now)
 }

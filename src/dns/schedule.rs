@@ -18,6 +18,8 @@ pub(crate) enum Order {
     Ask(Try),
     /// The lookup has ended. Nothing follows.
     Finished(Result<Found, LookupError>),
+    /// The lookup has ended without a result, at its deadline. Nothing follows.
+    TimedOut,
 }
 
 /// One try: the question sent once to one server.
@@ -73,6 +75,7 @@ pub(crate) struct Schedule {
     turn: usize,
     turns: usize,
     next_at: Deadline,
+    deadline: Deadline,
     state: State,
 }
 
@@ -85,7 +88,13 @@ enum State {
 
 impl Schedule {
     /// The tries over `servers` servers, each asked up to `attempts` times. The first is due at once.
-    pub(crate) fn new(servers: usize, timeout: Duration, attempts: u32, now: Instant) -> Self {
+    pub(crate) fn new(
+        servers: usize,
+        timeout: Duration,
+        attempts: u32,
+        deadline: Deadline,
+        now: Instant,
+    ) -> Self {
         let rounds = usize::try_from(attempts).unwrap_or(usize::MAX);
         Self {
             servers: std::iter::repeat_with(Server::default).take(servers).collect(),
@@ -94,6 +103,7 @@ impl Schedule {
             turn: 0,
             turns: servers.saturating_mul(rounds),
             next_at: now.into(),
+            deadline,
             state: State::Open,
         }
     }
@@ -124,18 +134,16 @@ impl Schedule {
             State::Found(found) => return Some(Order::Finished(Ok(found))),
             State::Open => self.state = State::Open,
         }
-        let result = match self.settled_none(now) {
-            Some(found) => Ok(found),
+        let order = match self.settled_none(now) {
+            Some(found) => Order::Finished(Ok(found)),
             None if self.next_turn().is_none() && self.servers.iter().all(Server::has_failed) => {
-                Err(self.failure())
+                Order::Finished(Err(self.failure()))
             }
-            None => {
-                let attempt = self.due_try(now)?;
-                return Some(Order::Ask(attempt));
-            }
+            None if self.deadline.is_over(now) => Order::TimedOut,
+            None => return self.due_try(now).map(Order::Ask),
         };
         self.state = State::Finished;
-        Some(Order::Finished(result))
+        Some(order)
     }
 
     /// When `poll` has something to do at the latest.
@@ -144,6 +152,7 @@ impl Schedule {
             return Deadline::NEVER;
         }
         let next_try = self.next_turn().map_or(Deadline::NEVER, |_| self.next_at);
+        let next_try = next_try.min(self.deadline);
         if self.servers.iter().all(|server| server.none.is_none()) {
             return next_try;
         }
@@ -155,11 +164,20 @@ impl Schedule {
 
     /// The servers that have let their last try go by in silence for as long as one may take, and when it went out.
     pub(crate) fn silent(&self, now: Instant) -> impl Iterator<Item = (usize, Instant)> {
+        self.silent_since(move |asked| Deadline::after(asked, self.delay).is_over(now))
+    }
+
+    fn silent_since(&self, is_long_ago: impl Fn(Instant) -> bool) -> impl Iterator<Item = (usize, Instant)> {
         self.servers.iter().enumerate().filter_map(move |(index, server)| {
             let (_, asked) = server.last_asked?;
             let is_silent = server.none.is_none() && server.failure.is_none();
-            (is_silent && Deadline::after(asked, self.delay).is_over(now)).then_some((index, asked))
+            (is_silent && is_long_ago(asked)).then_some((index, asked))
         })
+    }
+
+    /// The servers that owe an answer when the lookup times out, and when they were last asked.
+    pub(crate) fn unanswered(&self) -> impl Iterator<Item = (usize, Instant)> {
+        self.silent_since(|_| true)
     }
 
     /// For each server why its latest failure was; empty where it was asked and has been silent, `None` where it was not.

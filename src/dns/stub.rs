@@ -3,7 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::deadline::Deadline;
 use crate::dns::cache::{Cache, Caching};
@@ -15,7 +15,7 @@ use crate::dns::network::Network;
 use crate::dns::schedule::Found;
 use crate::dns::shared::Shared;
 use crate::dns::system::{Change, SystemConfig};
-use crate::dns::{Answer, AnswerSource, Finished, GivenUp, LookupError, LookupFacts, Question, Random};
+use crate::dns::{Answer, AnswerSource, Finished, LOOKUP_LIMIT, LookupError, LookupFacts, Question, Random};
 use crate::wait::{Ready, Token, Wait};
 
 /// The stub resolver of a connector: what lasts over connects.
@@ -31,8 +31,9 @@ impl Stub {
     }
 
     /// The lookups of one connect. resolv.conf and the hosts file are read again here when they have changed. Where there
-    /// is no resolv.conf, what the hosts file and the cache do not know fails, and the error says so.
-    pub(crate) fn lookups(&self, random: Random) -> Lookups {
+    /// is no resolv.conf, what the hosts file and the cache do not know fails, and the error says so. `limit` is that of
+    /// one lookup, where the caller has set it.
+    pub(crate) fn lookups(&self, random: Random, limit: Option<Duration>) -> Lookups {
         let current = self.shared.system.current();
         if current.change == Change::Changed {
             self.clear_cache();
@@ -43,6 +44,7 @@ impl Stub {
             Err(error) => (Arc::new(ResolverConfig::new(Vec::new())), Some(error)),
         };
         Lookups {
+            limit: limit.unwrap_or(LOOKUP_LIMIT),
             network: Network::new(config, Arc::clone(&self.shared), random),
             missing,
             hosts: current.hosts,
@@ -65,6 +67,7 @@ impl Stub {
 pub(crate) struct Lookups {
     shared: Arc<Shared>,
     network: Network,
+    limit: Duration,
     /// Why there is nobody to ask.
     missing: Option<LookupError>,
     hosts: Arc<Hosts>,
@@ -87,21 +90,6 @@ impl Lookups {
             }
         }
         self.network.close_idle();
-    }
-
-    /// The answer to `question` is not waited for any longer: its sockets are closed, and [`Self::take`] will not give it.
-    /// Returns how far it had come.
-    pub(crate) fn give_up(&mut self, question: &Question) -> Option<GivenUp> {
-        self.done.retain(|(done, _, _)| done != question);
-        let index = self.open.iter().position(|lookup| lookup.question == *question)?;
-        let lookup = self.open.remove(index);
-        if let Some(now) = self.now {
-            lookup.note_silence(&self.network, now);
-        }
-        self.network.forget(lookup.number);
-        self.network.close_idle();
-        let facts = LookupFacts { source: AnswerSource::Nobody, tries: lookup.sent };
-        Some(GivenUp { facts, why: lookup.story() })
     }
 
     /// When [`Self::advance`] is to be called even if no socket is ready.
@@ -169,7 +157,7 @@ impl Lookups {
         if let Some(error) = self.missing.clone() {
             return self.finish_at_once(question, Err(error), AnswerSource::Nobody);
         }
-        let mut lookup = Lookup::new(question.clone(), &mut self.network, now);
+        let mut lookup = Lookup::new(question.clone(), self.limit, &mut self.network, now);
         match lookup.proceed(&mut self.network, now) {
             Some(result) => self.finish(lookup, result, now),
             None => self.open.push(lookup),

@@ -113,7 +113,8 @@ impl Plan {
 
     /// The total limit is over.
     pub(super) fn timed_out(&self) -> Error {
-        let awaits_answers = self.questions.list().iter().any(|asked| asked.result.is_none());
+        let awaits_answers =
+            self.questions.list().iter().any(|asked| asked.result.as_ref().is_none_or(Result::is_err));
         let what = match self.race.attempts() {
             [] if awaits_answers => format!("the DNS has not answered{}", self.multicast_dns()),
             [] => "nothing was tried yet".to_owned(),

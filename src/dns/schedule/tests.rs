@@ -10,7 +10,7 @@ const NANOSECOND: Duration = Duration::from_nanos(1);
 
 fn schedule(servers: usize, attempts: u32) -> (Schedule, Instant) {
     let start = wait::now();
-    (Schedule::new(servers, 5 * SECOND, attempts, start), start)
+    (Schedule::new(servers, 5 * SECOND, attempts, Deadline::NEVER, start), start)
 }
 
 fn ask(server: usize, number: u32) -> Option<Order> {
@@ -66,11 +66,33 @@ fn silence_sends_a_try_every_second_through_the_servers_and_around_again() {
     assert_eq!(schedule.tries, 6);
 }
 
+// spec D5
+#[test]
+fn at_its_deadline_the_lookup_has_timed_out_and_an_answer_that_is_there_goes_before() {
+    for is_answered in [false, true] {
+        let start = wait::now();
+        let mut schedule = Schedule::new(2, 5 * SECOND, 2, Deadline::after(start, 2 * SECOND), start);
+        assert_eq!(schedule.poll(start), ask(0, 0));
+        assert_next(&mut schedule, start + SECOND, &ask(1, 1));
+        assert_eq!(schedule.unanswered().collect::<Vec<_>>(), [(0, start), (1, start + SECOND)]);
+        assert_eq!(schedule.wake_at(), (start + 2 * SECOND).into());
+        assert_eq!(schedule.poll(start + 2 * SECOND - NANOSECOND), None);
+        if is_answered {
+            schedule.handle_answer(1, positive());
+            assert_eq!(schedule.poll(start + 2 * SECOND), finished(positive()));
+        } else {
+            // No further try leaves at the end, although one is due.
+            assert_eq!(schedule.poll(start + 2 * SECOND), Some(Order::TimedOut));
+        }
+        assert_eq!((schedule.poll(start + 3 * SECOND), schedule.wake_at()), (None, Deadline::NEVER));
+    }
+}
+
 // spec H3
 #[test]
 fn a_timeout_below_a_second_is_the_delay() {
     let start = wait::now();
-    let mut schedule = Schedule::new(2, SECOND / 4, 1, start);
+    let mut schedule = Schedule::new(2, SECOND / 4, 1, Deadline::NEVER, start);
     assert_eq!(schedule.poll(start), ask(0, 0));
     assert_next(&mut schedule, start + SECOND / 4, &ask(1, 1));
 }
@@ -192,7 +214,7 @@ fn none_from_a_later_server_is_final_when_the_earlier_has_failed() {
 #[test]
 fn a_server_that_said_none_is_not_asked_again() {
     let start = wait::now();
-    let mut schedule = Schedule::new(2, SECOND / 2, 2, start);
+    let mut schedule = Schedule::new(2, SECOND / 2, 2, Deadline::NEVER, start);
     assert_eq!(schedule.poll(start), ask(0, 0));
     assert_eq!(schedule.poll(start + SECOND / 2), ask(1, 1));
     schedule.handle_answer(1, none());
@@ -223,7 +245,7 @@ fn nobody_to_ask_is_a_failure_and_extreme_numbers_are_no_trouble() {
         assert_eq!(schedule.poll(start), failed("no name server to ask"));
     }
     let start = wait::now();
-    let mut schedule = Schedule::new(2, Duration::MAX, u32::MAX, start);
+    let mut schedule = Schedule::new(2, Duration::MAX, u32::MAX, Deadline::NEVER, start);
     assert_eq!(schedule.poll(start), ask(0, 0));
     assert_eq!(schedule.wake_at(), (start + SECOND).into());
 }

@@ -43,7 +43,7 @@ fn a_connect_without_a_connection_forgets_what_it_used_and_nothing_else() {
     let source = |name| look_up(&stub, name).2.source;
     assert_eq!(source("a.example"), AnswerSource::Udp(server));
     assert_eq!(source("b.example"), AnswerSource::Udp(server));
-    let mut lookups = stub.lookups(numbers());
+    let mut lookups = stub.lookups(numbers(), None);
     lookups.ask(&[question("a.example"), question("c.example")], now);
     let sources = [(); 2].map(|()| next(&mut lookups, now).2.source);
     assert_eq!(sources, [AnswerSource::Cache, AnswerSource::Udp(server)]);
@@ -62,7 +62,7 @@ fn a_changed_resolv_conf_empties_the_cache_and_the_record_of_silence() {
     let stub = Stub::new(SystemConfig::at(&resolv_conf, &directory.path("hosts")), Caching::On);
     let now = wait::now();
     let first: SocketAddr = "192.0.2.1:53".parse().unwrap();
-    let before = stub.lookups(numbers());
+    let before = stub.lookups(numbers(), None);
     before.network.note_silence(first, now, now);
     assert_eq!(before.network.servers(now)[1], first);
     let store = |generation| {
@@ -71,11 +71,11 @@ fn a_changed_resolv_conf_empties_the_cache_and_the_record_of_silence() {
     };
     let is_kept = || stub.shared.with_cache(|cache| cache.answer(&question("example.org"), now)).is_some();
     store(before.generation);
-    stub.lookups(numbers());
+    stub.lookups(numbers(), None);
     assert!(is_kept());
 
     fs::write(&resolv_conf, "nameserver 192.0.2.1\nnameserver 192.0.2.2\noptions timeout:1\n").unwrap();
-    let after = stub.lookups(numbers());
+    let after = stub.lookups(numbers(), None);
     assert!(!is_kept());
     assert_eq!(after.network.servers(now)[0], first);
     // An answer from the network of before.
@@ -110,7 +110,7 @@ fn the_hosts_file_goes_before_what_a_server_adds_unasked() {
     });
     let config = SystemConfig::given_with_hosts(ResolverConfig::new(vec![server]), &hosts);
     let (stub, now) = (Stub::new(config, Caching::On), wait::now());
-    let mut lookups = stub.lookups(numbers());
+    let mut lookups = stub.lookups(numbers(), None);
     lookups.ask(&[Question::new(owner, RecordKind::Srv)], now);
     let answer = next(&mut lookups, now).1.unwrap();
     assert_eq!(answer.additional(), [("other.example".to_owned(), "192.0.2.2".parse().unwrap())]);
