@@ -146,13 +146,19 @@ impl ConnectorBuilder {
         self
     }
 
-    /// The local address of TCP connections. Its family is then the only one that is used. Default: the system's choice.
+    /// Sets the local address of the connections. Only addresses of its family are then tried. Default: the system's choice.
+    ///
+    /// The built-in resolver asks name servers of that family from it, too; name servers of the other family, and those at
+    /// loopback addresses, are asked from the address that the system chooses.
     pub fn source_address(mut self, address: IpAddr) -> Self {
         self.socket.source = Some(address);
         self
     }
 
-    /// The local network interface of TCP connections, by name; Linux and Android only. Default: the system's choice.
+    /// Sets the local network interface of the connections, by name; Linux and Android only. Default: the system's choice.
+    ///
+    /// The built-in resolver asks name servers through it, too, but for those at loopback addresses: such a server asks
+    /// others by itself.
     pub fn interface(mut self, name: impl Into<String>) -> Self {
         self.socket.interface = Some(name.into());
         self
@@ -327,9 +333,11 @@ impl ConnectorBuilder {
                 let mut config = ResolverConfig::new(servers.clone());
                 config.validation = self.validation;
                 config.transport = self.transport;
-                Ok(Names::Stub(Stub::new(SystemConfig::given(config), self.caching)))
+                Ok(Names::Stub(Stub::new(SystemConfig::given(config), self.caching, self.socket.clone())))
             }
-            (None, None) => Ok(Names::Stub(Stub::new(SystemConfig::new(), self.caching))),
+            (None, None) => {
+                Ok(Names::Stub(Stub::new(SystemConfig::new(), self.caching, self.socket.clone())))
+            }
         }
     }
 }

@@ -5,11 +5,34 @@ use std::time::{Duration, Instant};
 use crate::deadline::Deadline;
 use crate::dns::{Answer, AnswerSource, LookupError};
 
-/// "Try k goes out min(1 s, `timeout`) after try k-1" (spec H3).
-const LONGEST_TRY_DELAY: Duration = Duration::from_secs(1);
+/// "Try k goes out min(1 s, `timeout`) after try k-1" (spec H3); `timeout` is never below 1 s.
+const TRY_DELAY: Duration = Duration::from_secs(1);
 
 /// "From a later one only when the earlier ones have failed or been silent for 2 s" (spec H3).
 const SILENCE: Duration = Duration::from_secs(2);
+
+/// How often each server is asked, and when again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rounds {
+    /// How many times each server is asked.
+    pub(crate) attempts: u32,
+    /// `timeout` of resolv.conf, where it stands there: "the same server is asked again after n s at the earliest" (spec
+    /// H3a).
+    pub(crate) timeout: Option<Duration>,
+}
+
+impl Rounds {
+    /// How long a lookup over `servers` servers has to last so that the last of them has its `timeout`: "the lookup limit
+    /// is at least that" (spec H3a). None where `timeout` asks for no more than is usual.
+    pub(crate) fn longest(self, servers: usize) -> Option<Duration> {
+        let timeout = self.timeout.filter(|timeout| *timeout > TRY_DELAY)?;
+        let servers = u32::try_from(servers).unwrap_or(u32::MAX);
+        let round = timeout.max(TRY_DELAY.saturating_mul(servers));
+        let rounds = round.saturating_mul(self.attempts.saturating_sub(1));
+        let last_round = TRY_DELAY.saturating_mul(servers.saturating_sub(1));
+        Some(rounds.saturating_add(last_round).saturating_add(timeout))
+    }
+}
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +92,7 @@ impl Server {
 #[derive(Debug)]
 pub(crate) struct Schedule {
     servers: Vec<Server>,
-    delay: Duration,
+    again_after: Duration,
     tries: u32,
     /// The next turn of the rounds over the servers, and how many there are; who has answered loses its turns.
     turn: usize,
@@ -87,21 +110,15 @@ enum State {
 }
 
 impl Schedule {
-    /// The tries over `servers` servers, each asked up to `attempts` times. The first is due at once.
-    pub(crate) fn new(
-        servers: usize,
-        timeout: Duration,
-        attempts: u32,
-        deadline: Deadline,
-        now: Instant,
-    ) -> Self {
-        let rounds = usize::try_from(attempts).unwrap_or(usize::MAX);
+    /// The tries over `servers` servers. The first is due at once.
+    pub(crate) fn new(servers: usize, rounds: Rounds, deadline: Deadline, now: Instant) -> Self {
+        let attempts = usize::try_from(rounds.attempts).unwrap_or(usize::MAX);
         Self {
             servers: std::iter::repeat_with(Server::default).take(servers).collect(),
-            delay: timeout.min(LONGEST_TRY_DELAY),
+            again_after: rounds.timeout.unwrap_or(TRY_DELAY),
             tries: 0,
             turn: 0,
-            turns: servers.saturating_mul(rounds),
+            turns: servers.saturating_mul(attempts),
             next_at: now.into(),
             deadline,
             state: State::Open,
@@ -151,7 +168,7 @@ impl Schedule {
         if matches!(self.state, State::Finished) {
             return Deadline::NEVER;
         }
-        let next_try = self.next_turn().map_or(Deadline::NEVER, |_| self.next_at);
+        let next_try = self.next_turn().map_or(Deadline::NEVER, |(_, index)| self.due_at(index));
         let next_try = next_try.min(self.deadline);
         if self.servers.iter().all(|server| server.none.is_none()) {
             return next_try;
@@ -164,7 +181,7 @@ impl Schedule {
 
     /// The servers that have let their last try go by in silence for as long as one may take, and when it went out.
     pub(crate) fn silent(&self, now: Instant) -> impl Iterator<Item = (usize, Instant)> {
-        self.silent_since(move |asked| Deadline::after(asked, self.delay).is_over(now))
+        self.silent_since(move |asked| Deadline::after(asked, TRY_DELAY).is_over(now))
     }
 
     fn silent_since(&self, is_long_ago: impl Fn(Instant) -> bool) -> impl Iterator<Item = (usize, Instant)> {
@@ -205,15 +222,25 @@ impl Schedule {
         turns.find(|(_, index)| self.servers.get(*index).is_some_and(|server| server.none.is_none()))
     }
 
+    /// When the server at `index`, whose turn it is, may be asked.
+    fn due_at(&self, index: usize) -> Deadline {
+        let server = self.servers.get(index).filter(|server| !server.has_failed());
+        let asked = server.and_then(|server| server.last_asked);
+        match asked {
+            Some((_, asked)) => self.next_at.max(Deadline::after(asked, self.again_after)),
+            None => self.next_at,
+        }
+    }
+
     fn due_try(&mut self, now: Instant) -> Option<Try> {
-        let (turn, index) = self.next_turn().filter(|_| self.next_at.is_over(now))?;
+        let (turn, index) = self.next_turn().filter(|(_, index)| self.due_at(*index).is_over(now))?;
         let attempt = Try { server: index, number: self.tries };
         let server = self.servers.get_mut(index)?;
         server.first_asked.get_or_insert(now);
         server.last_asked = Some((attempt.number, now));
         self.turn = turn + 1;
         self.tries += 1;
-        self.next_at = Deadline::after(now, self.delay);
+        self.next_at = Deadline::after(now, TRY_DELAY);
         Some(attempt)
     }
 

@@ -2,12 +2,13 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::deadline::Deadline;
 use crate::dns::cache::{Cache, Caching};
 use crate::dns::config::{ResolverConfig, Transport};
+use crate::dns::health::Health;
 use crate::dns::hosts::Hosts;
 use crate::dns::lookup::{Event, Lookup};
 use crate::dns::message::Reply;
@@ -16,6 +17,7 @@ use crate::dns::schedule::Found;
 use crate::dns::shared::Shared;
 use crate::dns::system::{Change, SystemConfig};
 use crate::dns::{Answer, AnswerSource, Finished, LOOKUP_LIMIT, LookupError, LookupFacts, Question, Random};
+use crate::socket::SocketOptions;
 use crate::wait::{Ready, Token, Wait};
 
 /// The stub resolver of a connector: what lasts over connects.
@@ -25,9 +27,9 @@ pub(crate) struct Stub {
 }
 
 impl Stub {
-    /// A resolver that asks as `system` says.
-    pub(crate) fn new(system: SystemConfig, caching: Caching) -> Self {
-        Self { shared: Arc::new(Shared::new(system, caching)) }
+    /// A resolver that asks as `system` says, from sockets with the options `socket`.
+    pub(crate) fn new(system: SystemConfig, caching: Caching, socket: SocketOptions) -> Self {
+        Self { shared: Arc::new(Shared::new(system, caching, socket)) }
     }
 
     /// The lookups of one connect. resolv.conf and the hosts file are read again here when they have changed. Where there
@@ -37,15 +39,17 @@ impl Stub {
         let current = self.shared.system.current();
         if current.change == Change::Changed {
             self.clear_cache();
-            self.shared.health.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            self.shared.with_health(Health::clear);
         }
         let (config, missing) = match current.config {
             Ok(config) => (config, None),
             Err(error) => (Arc::new(ResolverConfig::new(Vec::new())), Some(error)),
         };
+        let network = Network::new(config, Arc::clone(&self.shared), random);
+        let usual = || network.longest_lookup().map_or(LOOKUP_LIMIT, |longest| longest.max(LOOKUP_LIMIT));
         Lookups {
-            limit: limit.unwrap_or(LOOKUP_LIMIT),
-            network: Network::new(config, Arc::clone(&self.shared), random),
+            limit: limit.unwrap_or_else(usual),
+            network,
             missing,
             hosts: current.hosts,
             generation: self.shared.with_cache(|cache| cache.generation()),
@@ -111,6 +115,9 @@ impl Lookups {
         self.now = Some(now);
         for lookup in &mut self.open {
             lookup.receive(&mut self.network, ready, now);
+        }
+        for lookup in &mut self.open {
+            lookup.fail_unreachable(&mut self.network, now);
         }
         for token in self.network.connection_tokens() {
             if ready.contains(Token::Lookup(token)) {
@@ -200,6 +207,7 @@ impl Lookups {
             let event = Event {
                 attempt: pending.attempt,
                 transport: Transport::Tcp,
+                edns: pending.query.edns(),
                 reply: Reply::Failure(format!("TCP: {why}")),
             };
             if let Some(lookup) = self.open.iter_mut().find(|lookup| lookup.number == pending.lookup) {
@@ -221,7 +229,8 @@ impl Lookups {
             return;
         }
         let pending = connection.take_answered(index);
-        let event = Event { attempt: pending.attempt, transport: Transport::Tcp, reply };
+        let event =
+            Event { attempt: pending.attempt, transport: Transport::Tcp, edns: pending.query.edns(), reply };
         lookup.handle(event, &mut self.network, now);
     }
 }

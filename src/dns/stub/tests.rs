@@ -26,7 +26,11 @@ pub(super) fn numbers() -> Random {
 }
 
 fn stub_of(config: ResolverConfig) -> Stub {
-    Stub::new(SystemConfig::given_with_hosts(config, Path::new("/nonexistent/hosts")), Caching::On)
+    Stub::new(
+        SystemConfig::given_with_hosts(config, Path::new("/nonexistent/hosts")),
+        Caching::On,
+        SocketOptions::default(),
+    )
 }
 
 pub(super) fn stub(servers: &[SocketAddr]) -> Stub {
