@@ -21,7 +21,7 @@ use crate::dns::stub::Stub;
 use crate::dns::system::SystemConfig;
 use crate::domain::Domain;
 use crate::error::{Error, ErrorKind};
-use crate::plan::{LOOKUP_LIMIT, TOTAL_LIMIT};
+use crate::plan::TOTAL_LIMIT;
 use crate::service::Service;
 use crate::socket::{CAN_BIND_TO_INTERFACE, SocketOptions};
 use crate::tls::{Tls, TlsOptions};
@@ -36,7 +36,7 @@ pub struct ConnectorBuilder {
     service: Service,
     policy: Policy,
     total_limit: Duration,
-    lookup_limit: Duration,
+    lookup_limit: Option<Duration>,
     pace: Pace,
     pipelining: bool,
     socket: SocketOptions,
@@ -75,7 +75,7 @@ impl ConnectorBuilder {
             service: Service::Client,
             policy: Policy::default(),
             total_limit: TOTAL_LIMIT,
-            lookup_limit: LOOKUP_LIMIT,
+            lookup_limit: None,
             pace: Pace::default(),
             pipelining: true,
             socket: SocketOptions::default(),
@@ -108,7 +108,7 @@ impl ConnectorBuilder {
 
     /// The limit of one lookup. Default: 5 s.
     pub fn lookup_timeout(mut self, limit: Duration) -> Self {
-        self.lookup_limit = limit;
+        self.lookup_limit = Some(limit);
         self
     }
 
@@ -146,13 +146,19 @@ impl ConnectorBuilder {
         self
     }
 
-    /// The local address of TCP connections. Its family is then the only one that is used. Default: the system's choice.
+    /// Sets the local address of the connections. Only addresses of its family are then tried. Default: the system's choice.
+    ///
+    /// The built-in resolver asks name servers of that family from it, too; name servers of the other family, and those at
+    /// loopback addresses, are asked from the address that the system chooses.
     pub fn source_address(mut self, address: IpAddr) -> Self {
         self.socket.source = Some(address);
         self
     }
 
-    /// The local network interface of TCP connections, by name; Linux and Android only. Default: the system's choice.
+    /// Sets the local network interface of the connections, by name; Linux and Android only. Default: the system's choice.
+    ///
+    /// The built-in resolver asks name servers through it, too, but for those at loopback addresses: such a server asks
+    /// others by itself.
     pub fn interface(mut self, name: impl Into<String>) -> Self {
         self.socket.interface = Some(name.into());
         self
@@ -273,7 +279,7 @@ impl ConnectorBuilder {
     fn check_times(&self) -> Result<(), Error> {
         let times = [
             ("timeout", Some(self.total_limit)),
-            ("lookup_timeout", Some(self.lookup_limit)),
+            ("lookup_timeout", self.lookup_limit),
             ("tcp_timeout", Some(self.pace.tcp_limit)),
             ("handshake_timeout", Some(self.pace.handshake_limit)),
             ("attempt_delay", Some(self.pace.attempt_delay)),
@@ -327,9 +333,11 @@ impl ConnectorBuilder {
                 let mut config = ResolverConfig::new(servers.clone());
                 config.validation = self.validation;
                 config.transport = self.transport;
-                Ok(Names::Stub(Stub::new(SystemConfig::given(config), self.caching)))
+                Ok(Names::Stub(Stub::new(SystemConfig::given(config), self.caching, self.socket.clone())))
             }
-            (None, None) => Ok(Names::Stub(Stub::new(SystemConfig::new(), self.caching))),
+            (None, None) => {
+                Ok(Names::Stub(Stub::new(SystemConfig::new(), self.caching, self.socket.clone())))
+            }
         }
     }
 }

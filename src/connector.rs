@@ -9,6 +9,7 @@ use crate::deadline::Deadline;
 use crate::dial::attempt::Dialer;
 use crate::dial::race::Pace;
 use crate::discovery::{Candidate, Policy};
+use crate::dns::LOOKUP_LIMIT;
 use crate::dns::lookups::Lookups;
 use crate::dns::resolver::{self, Resolver};
 use crate::dns::stub::Stub;
@@ -46,7 +47,8 @@ pub(crate) struct Settings {
     pub(crate) service: Service,
     pub(crate) policy: Policy,
     pub(crate) total_limit: Duration,
-    pub(crate) lookup_limit: Duration,
+    /// Where the caller has set it.
+    pub(crate) lookup_limit: Option<Duration>,
     pub(crate) pace: Pace,
     pub(crate) pipelining: bool,
     pub(crate) socket: SocketOptions,
@@ -182,14 +184,15 @@ impl Connector {
         let (lookups, wakeups) = match &settings.names {
             Names::Stub(stub) => {
                 let random = random.clone();
-                (Lookups::Stub { stub, random: Arc::new(move || random.bits()), lookups: None }, None)
+                let (random, limit) = (Arc::new(move || random.bits()), settings.lookup_limit);
+                (Lookups::Stub { stub, random, limit, lookups: None }, None)
             }
             Names::Resolver(resolver) => {
                 let (waker, wakeups) =
                     wait::waker().map_err(|error| Error::system("cannot open sockets", error))?;
                 let deadline = Deadline::after(now, settings.total_limit);
-                let lookups =
-                    resolver::Lookups::new(Arc::clone(resolver), waker, deadline, settings.lookup_limit);
+                let limit = settings.lookup_limit.unwrap_or(LOOKUP_LIMIT);
+                let lookups = resolver::Lookups::new(Arc::clone(resolver), waker, deadline, limit);
                 (Lookups::Resolver(lookups), Some(wakeups))
             }
         };
@@ -200,7 +203,6 @@ impl Connector {
             route,
             goal,
             total_limit: settings.total_limit,
-            lookup_limit: settings.lookup_limit,
             pace: settings.pace.clone(),
         };
         let dialer = Dialer {

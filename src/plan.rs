@@ -31,8 +31,6 @@ mod tests;
 
 /// The limit of the whole connect.
 pub(crate) const TOTAL_LIMIT: Duration = Duration::from_secs(30);
-/// The limit of one lookup.
-pub(crate) const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
 
 /// How far the candidates are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,8 +54,6 @@ pub(crate) struct Plan {
     phase: Phase,
     srv: SrvAnswers,
     questions: Questions,
-    /// A question that was given up, and whose failure has not been looked at.
-    expired: Option<Question>,
     /// Addresses from the additional sections of SRV answers, for targets of the same answers.
     hints: Vec<(Host, IpAddr)>,
     /// Why SRV records were left out, a sentence each.
@@ -81,14 +77,13 @@ impl Plan {
     pub(crate) fn new(task: Task, chance: Chance, routes: Routes, now: Instant) -> Self {
         let mut plan = Self {
             race: Race::new(task.pace.clone(), task.policy, now),
-            questions: Questions::new(task.lookup_limit),
+            questions: Questions::default(),
             task,
             chance,
             routes,
             started: now,
             phase: Phase::Discovering,
             srv: SrvAnswers::default(),
-            expired: None,
             hints: Vec::new(),
             left_out_records: Vec::new(),
             notes: Vec::new(),
@@ -195,24 +190,20 @@ impl Plan {
         if self.phase == Phase::Over {
             return None;
         }
-        // Behind the order to give it up, by which it was told why.
-        if let Some(question) = self.expired.take() {
-            self.use_answer(&question, now);
-        }
         self.discover(now);
-        if let Some(error) = self.verdict.take() {
-            return Some(self.fail(error, now));
+        let is_late = self.total().is_over(now) && !self.race.is_won();
+        match self.verdict.take() {
+            // "The total limit wins over the list" (spec D5), and over a lookup that ends in the same moment.
+            Some(error) if is_late && error.kind() == ErrorKind::Lookup => {}
+            Some(error) => return Some(self.fail(error, now)),
+            None => {}
         }
         if let Some(order) = self.finish_discovery(now) {
             return Some(order);
         }
-        if self.total().is_over(now) && !self.race.is_won() {
+        if is_late {
             let error = self.timed_out();
             return Some(self.fail(error, now));
-        }
-        if let Some(question) = self.questions.expire(now) {
-            self.expired = Some(question.clone());
-            return Some(Order::GiveUp(question));
         }
         if let Some(order) = self.race_order(now) {
             return Some(order);
@@ -232,7 +223,7 @@ impl Plan {
             (Phase::Discovering, Goal::Connect) => self.srv.enough_from(),
             (Phase::Discovering | Phase::HalfKnown | Phase::Known | Phase::Over, _) => Deadline::NEVER,
         };
-        self.total().min(self.questions.wake_at()).min(half_known).min(self.race.wake_at(now))
+        self.total().min(half_known).min(self.race.wake_at(now))
     }
 
     fn total(&self) -> Deadline {

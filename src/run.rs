@@ -43,11 +43,6 @@ impl Run<'_> {
             while let Some(order) = plan.poll(now) {
                 match order {
                     Order::Ask(questions) => lookups.ask(&questions, now),
-                    Order::GiveUp(question) => {
-                        if let Some(given_up) = lookups.give_up(&question) {
-                            plan.handle_given_up(&question, given_up);
-                        }
-                    }
                     Order::Start { id, candidate, address } => {
                         logging::debug(format_args!("attempt {}: {candidate} at {address}", id.0 + 1));
                         if let Some(event) = attempts.start(id, candidate, address) {

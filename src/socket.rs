@@ -18,6 +18,18 @@ pub(crate) struct SocketOptions {
     pub(crate) interface: Option<String>,
 }
 
+impl SocketOptions {
+    /// Those that hold for a socket to the name server at `server`: "of their family" (spec D14). A name server on this
+    /// machine is behind no interface and at no address of a network.
+    pub(crate) fn for_name_server(&self, server: SocketAddr) -> Self {
+        let is_local = server.ip().is_loopback();
+        let has_family = |source: &IpAddr| source.is_ipv4() == server.is_ipv4();
+        let source = self.source.filter(has_family).filter(|source| !is_local || source.is_loopback());
+        let interface = self.interface.clone().filter(|_| !is_local);
+        Self { keep_alive: None, source, interface }
+    }
+}
+
 /// Starts to connect. The socket does not block; [`connected`] tells when it is connected.
 ///
 /// # Errors
@@ -26,12 +38,7 @@ pub(crate) fn connect(address: SocketAddr, options: &SocketOptions) -> io::Resul
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     prepare(&socket, options)?;
-    if let Some(interface) = &options.interface {
-        bind_to(&socket, interface)?;
-    }
-    if let Some(source) = options.source {
-        socket.bind(&SocketAddr::new(source, 0).into())?;
-    }
+    bind(&socket, options)?;
     match socket.connect(&address.into()) {
         Ok(()) => {}
         // Unix says EINPROGRESS, Windows WSAEWOULDBLOCK; EINTR leaves the connect going on too.
@@ -39,6 +46,20 @@ pub(crate) fn connect(address: SocketAddr, options: &SocketOptions) -> io::Resul
         Err(error) => return Err(error),
     }
     Ok(socket.into())
+}
+
+/// Binds to the interface and the source address that are chosen.
+///
+/// # Errors
+/// What the operating system says: there is no such interface, the source address is not of this machine.
+pub(crate) fn bind(socket: &Socket, options: &SocketOptions) -> io::Result<()> {
+    if let Some(interface) = &options.interface {
+        bind_to(socket, interface)?;
+    }
+    match options.source {
+        Some(source) => socket.bind(&SocketAddr::new(source, 0).into()),
+        None => Ok(()),
+    }
 }
 
 /// Sets what every connection has, also one that the caller has opened: TCP_NODELAY, since XMPP writes small stanzas
@@ -126,6 +147,29 @@ fn is_in_progress(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // spec D14
+    #[test]
+    fn a_name_server_is_asked_from_the_source_address_of_its_family() {
+        let [v4, v6, loopback]: [IpAddr; 3] =
+            ["192.0.2.9", "2001:db8::9", "127.0.0.2"].map(|ip| ip.parse().unwrap());
+        for (server, source, expected) in [
+            ("192.0.2.53:53", v4, Some(v4)),
+            ("[2001:db8::53]:53", v6, Some(v6)),
+            ("[2001:db8::53]:53", v4, None),
+            ("192.0.2.53:53", v6, None),
+            ("127.0.0.53:53", v4, None),
+            ("127.0.0.53:53", loopback, Some(loopback)),
+            ("[::1]:53", v6, None),
+        ] {
+            let server: SocketAddr = server.parse().unwrap();
+            let options =
+                SocketOptions { source: Some(source), interface: Some("tun0".to_owned()), keep_alive: None };
+            let options = options.for_name_server(server);
+            assert_eq!(options.source, expected, "{server} from {source}");
+            assert_eq!(options.interface.is_some(), !server.ip().is_loopback(), "{server}");
+        }
+    }
 
     // spec D11, D5
     #[test]

@@ -11,8 +11,11 @@ pub(crate) const DNS_PORT: u16 = 53;
 /// glibc's `MAXNS`: further `nameserver` lines are ignored.
 const MOST_SERVERS: usize = 3;
 
-/// glibc's `RES_TIMEOUT` and `RES_MAXRETRANS`, in seconds.
-const DEFAULT_TIMEOUT: u32 = 5;
+/// glibc's `RES_TIMEOUT`.
+#[cfg(feature = "hickory")]
+pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// glibc's `RES_MAXRETRANS`, in seconds.
 const LONGEST_TIMEOUT: u32 = 30;
 
 /// glibc's `RES_DFLRETRY` and `RES_MAXRETRY`.
@@ -42,8 +45,8 @@ pub(crate) enum Transport {
 pub(crate) struct ResolverConfig {
     /// The name servers, in order.
     pub(crate) servers: Vec<SocketAddr>,
-    /// How long a server may take.
-    pub(crate) timeout: Duration,
+    /// How long a server may take before it is asked again, where `timeout` says so.
+    pub(crate) timeout: Option<Duration>,
     /// How often each server is asked.
     pub(crate) attempts: u32,
     /// `rotate`.
@@ -59,7 +62,7 @@ impl ResolverConfig {
     pub(crate) fn new(servers: Vec<SocketAddr>) -> Self {
         Self {
             servers,
-            timeout: Duration::from_secs(DEFAULT_TIMEOUT.into()),
+            timeout: None,
             attempts: DEFAULT_ATTEMPTS,
             order: ServerOrder::AsListed,
             validation: Validation::Untrusted,
@@ -95,7 +98,7 @@ impl ResolverConfig {
         match option.split_once(':') {
             Some(("timeout", number)) => {
                 if let Some(seconds) = leading_number(number) {
-                    self.timeout = Duration::from_secs(seconds.clamp(1, LONGEST_TIMEOUT).into());
+                    self.timeout = Some(Duration::from_secs(seconds.clamp(1, LONGEST_TIMEOUT).into()));
                 }
             }
             Some(("attempts", number)) => {
@@ -153,7 +156,7 @@ mod tests {
         );
         let expected = ResolverConfig {
             servers: vec!["192.0.2.53:53".parse().unwrap(), "[2001:db8::53]:53".parse().unwrap()],
-            timeout: Duration::from_secs(2),
+            timeout: Some(Duration::from_secs(2)),
             attempts: 3,
             order: ServerOrder::Rotating,
             validation: Validation::Trusted,
@@ -222,7 +225,7 @@ mod tests {
         ];
         for (options, timeout, attempts) in cases {
             let config = parse(&format!("options {options}"));
-            assert_eq!(config.timeout, Duration::from_secs(timeout), "{options}");
+            assert_eq!(config.timeout, Some(Duration::from_secs(timeout)), "{options}");
             assert_eq!(config.attempts, attempts, "{options}");
         }
     }

@@ -1,13 +1,18 @@
-//! Which name servers have been silent of late and go last, over all connects of a connector (spec H3). No IO.
+//! What is known of the name servers over all connects of a connector: which have been silent of late and go last (spec
+//! H3), and which do not know EDNS (spec H2). No IO.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::deadline::Deadline;
+use crate::dns::message::Edns;
 
 /// "A server that timed out goes last for 30 s" (spec H3).
 const LAST_FOR: Duration = Duration::from_secs(30);
+
+/// How long the first sign that may have another cause is believed: one lost datagram looks the same.
+const FIRST_SIGN_FOR: Duration = Duration::from_secs(600);
 
 /// What is known of each name server.
 #[derive(Debug, Default)]
@@ -20,6 +25,26 @@ struct Observed {
     answered: Option<Instant>,
     /// When the question went out that was not answered, and until when the server goes last.
     silent: Option<(Instant, Deadline)>,
+    edns: EdnsSupport,
+}
+
+/// Whether a server answers queries with an OPT record.
+#[derive(Debug, Default)]
+enum EdnsSupport {
+    #[default]
+    Unknown,
+    Answers,
+    /// It is asked without until then.
+    Fails(Deadline),
+}
+
+/// How a query with an OPT record failed that was answered without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EdnsFailure {
+    /// The server says so (RFC 6891 section 7: FORMERR, NOTIMP or BADVERS).
+    Certain,
+    /// By silence, SERVFAIL, REFUSED or a malformed answer, which can have another cause.
+    Possible,
 }
 
 impl Health {
@@ -38,6 +63,37 @@ impl Health {
         let is_well = observed.answered.is_some_and(|answered| answered >= asked);
         if !is_known && !is_well {
             observed.silent = Some((asked, Deadline::after(now, LAST_FOR)));
+        }
+    }
+
+    /// `server` has answered a query with an OPT record well.
+    pub(crate) fn handle_edns_answer(&mut self, server: SocketAddr) {
+        self.servers.entry(server).or_default().edns = EdnsSupport::Answers;
+    }
+
+    /// `server` has answered well without an OPT record what it did not answer with one. "The connector remembers it for
+    /// that server as long as its configuration stands" (spec H2): at once when it is certain, else when it has been seen
+    /// twice, and never of a server that has shown that it can.
+    pub(crate) fn handle_edns_failure(&mut self, server: SocketAddr, failure: EdnsFailure, now: Instant) {
+        let edns = &mut self.servers.entry(server).or_default().edns;
+        match (&edns, failure) {
+            (EdnsSupport::Answers, EdnsFailure::Possible) => {}
+            // The queries that left together with the one that was the first sign say nothing more.
+            (EdnsSupport::Fails(until), EdnsFailure::Possible) if !until.is_over(now) => {}
+            (EdnsSupport::Unknown, EdnsFailure::Possible) => {
+                *edns = EdnsSupport::Fails(Deadline::after(now, FIRST_SIGN_FOR));
+            }
+            (EdnsSupport::Fails(_), EdnsFailure::Possible) | (_, EdnsFailure::Certain) => {
+                *edns = EdnsSupport::Fails(Deadline::NEVER);
+            }
+        }
+    }
+
+    /// Whether a question to `server` begins with an OPT record.
+    pub(crate) fn edns(&self, server: SocketAddr, now: Instant) -> Edns {
+        match self.servers.get(&server).map(|observed| &observed.edns) {
+            Some(EdnsSupport::Fails(until)) if !until.is_over(now) => Edns::Without,
+            Some(EdnsSupport::Fails(_) | EdnsSupport::Unknown | EdnsSupport::Answers) | None => Edns::With,
         }
     }
 

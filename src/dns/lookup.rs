@@ -1,14 +1,15 @@
 //! One question on its way: its tries over UDP and TCP, and the further queries for CNAMEs.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::deadline::Deadline;
 use crate::dns::config::Transport;
-use crate::dns::message::{Chain, Reply};
+use crate::dns::health::EdnsFailure;
+use crate::dns::message::{Chain, Edns, Reply};
 use crate::dns::network::Network;
 use crate::dns::schedule::{Found, Order, Schedule, Try};
-use crate::dns::udp::UdpTry;
+use crate::dns::udp::{Departure, UdpTry};
 use crate::dns::{AnswerSource, LookupError, Question};
 use crate::wait::{Ready, Token, Wait};
 
@@ -24,10 +25,25 @@ pub(crate) struct Lookup {
     pub(crate) question: Question,
     /// How many times it, or what it is an alias of, was sent.
     pub(crate) sent: u32,
+    limit: Duration,
+    deadline: Deadline,
     chain: Chain,
     servers: Vec<SocketAddr>,
+    /// For each server, what has come of asking it with an OPT record.
+    with_opt: Vec<WithOpt>,
     schedule: Schedule,
     tries: Vec<UdpTry>,
+}
+
+/// What has come of asking one server this question with an OPT record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WithOpt {
+    NotAsked,
+    /// Nothing yet.
+    Asked,
+    Answered,
+    /// It is asked without from now on.
+    Failed(EdnsFailure),
 }
 
 /// A message or a failure that concerns one try.
@@ -37,19 +53,31 @@ pub(crate) struct Event {
     pub(crate) attempt: Try,
     /// How the query travelled.
     pub(crate) transport: Transport,
+    /// Whether the query had an OPT record.
+    pub(crate) edns: Edns,
     /// What came of it.
     pub(crate) reply: Reply,
 }
 
+impl Event {
+    fn failure(udp: &UdpTry, why: String) -> Self {
+        let reply = Reply::Failure(why);
+        Self { attempt: udp.attempt, transport: Transport::Udp, edns: udp.query.edns(), reply }
+    }
+}
+
 impl Lookup {
-    /// The lookup of `question`. [`Self::proceed`] sends what is due.
-    pub(crate) fn new(question: Question, network: &mut Network, now: Instant) -> Self {
-        let servers = network.servers(now);
+    /// The lookup of `question`, which ends after `limit`. [`Self::proceed`] sends what is due.
+    pub(crate) fn new(question: Question, limit: Duration, network: &mut Network, now: Instant) -> Self {
+        let (servers, deadline) = (network.servers(now), Deadline::after(now, limit));
         Self {
             number: network.fresh_number(),
             sent: 0,
             chain: Chain::new(question.name()),
-            schedule: schedule(servers.len(), network, now),
+            schedule: schedule(servers.len(), network, deadline, now),
+            limit,
+            deadline,
+            with_opt: vec![WithOpt::NotAsked; servers.len()],
             servers,
             question,
             tries: Vec::new(),
@@ -78,25 +106,30 @@ impl Lookup {
         now: Instant,
     ) -> Option<Result<Found, LookupError>> {
         loop {
-            self.note_silence(network, now);
+            self.note_silence(self.schedule.silent(now), network, now);
             match self.schedule.poll(now)? {
                 Order::Ask(attempt) => self.ask(attempt, network.config.transport, network, now),
                 Order::Finished(result) => return Some(result),
+                Order::TimedOut => {
+                    // However short the limit was: the next lookup had better begin with another one.
+                    self.note_silence(self.schedule.unanswered(), network, now);
+                    return Some(Err(self.timed_out()));
+                }
             }
         }
     }
 
     /// Has the servers that let the question go by asked last from now on.
-    pub(crate) fn note_silence(&self, network: &Network, now: Instant) {
-        for (index, asked) in self.schedule.silent(now) {
+    fn note_silence(&self, silent: impl Iterator<Item = (usize, Instant)>, network: &Network, now: Instant) {
+        for (index, asked) in silent {
             if let Some(server) = self.servers.get(index) {
                 network.note_silence(*server, asked, now);
             }
         }
     }
 
-    /// What each server that was asked has done, for the error of a lookup that is given up.
-    pub(crate) fn story(&self) -> String {
+    /// The error of a lookup that has reached its limit, with what each server that was asked has done.
+    fn timed_out(&self) -> LookupError {
         let asked = self.servers.iter().zip(self.schedule.failures());
         let told = asked.filter_map(|(server, failure)| {
             let failure = failure?;
@@ -106,7 +139,8 @@ impl Lookup {
                 failure.to_owned()
             })
         });
-        told.collect::<Vec<_>>().join("; ")
+        let servers = told.collect::<Vec<_>>().join("; ");
+        LookupError::new(format!("no answer within {:?} ({servers})", self.limit))
     }
 
     /// Reads what has come over UDP.
@@ -117,7 +151,7 @@ impl Lookup {
             for _ in 0..DATAGRAMS_PER_TURN {
                 // An alias or an answer may have closed it.
                 let Some(index) = self.tries.iter().position(|attempt| attempt.token == token) else { break };
-                let Some(event) = self.tries.get(index).and_then(|attempt| self.event(attempt, network))
+                let Some(event) = self.tries.get(index).and_then(|attempt| self.event(attempt, network, now))
                 else {
                     break;
                 };
@@ -129,35 +163,44 @@ impl Lookup {
         }
     }
 
-    fn event(&self, udp: &UdpTry, network: &mut Network) -> Option<Event> {
+    fn event(&self, udp: &UdpTry, network: &mut Network, now: Instant) -> Option<Event> {
         let reply = match udp.receive(&mut network.buffer) {
             Ok(length) => {
                 let datagram = network.buffer.get(..length?).unwrap_or_default();
                 udp.query.decode(datagram, &self.chain)
             }
-            Err(error) => Reply::Failure(error.to_string()),
+            Err(error) => {
+                if let Some(server) = self.servers.get(udp.attempt.server) {
+                    network.note_unreachable(*server, &error, now);
+                }
+                return Some(Event::failure(udp, error.to_string()));
+            }
         };
-        Some(Event { attempt: udp.attempt, transport: Transport::Udp, reply })
+        Some(Event { attempt: udp.attempt, transport: Transport::Udp, edns: udp.query.edns(), reply })
     }
 
     /// Takes in what came of a try.
     pub(crate) fn handle(&mut self, event: Event, network: &mut Network, now: Instant) {
-        let Event { attempt, transport, reply } = event;
+        let Event { attempt, transport, edns, reply } = event;
         let Some(server) = self.servers.get(attempt.server).copied() else { return };
         if !matches!(reply, Reply::Ignored | Reply::Failure(_)) {
             network.note_answer(server, now);
         }
+        if edns == Edns::With {
+            if let Some(failure) = edns_failure(&reply) {
+                return self.ask_without_opt(attempt, transport, failure, network, now);
+            }
+        }
+        self.note_edns(attempt.server, edns, &reply, network, now);
         match reply {
             Reply::Ignored => {}
             Reply::Truncated => match transport {
                 Transport::Udp => self.ask(attempt, Transport::Tcp, network, now),
                 Transport::Tcp => self.fail(attempt, "sent a truncated answer over TCP", now),
             },
-            Reply::NoEdns => {
-                network.note_no_edns(server);
-                self.ask(attempt, transport, network, now);
+            Reply::NoEdns(code) | Reply::ServerFailure(code) => {
+                self.fail(attempt, &format!("answered {code}"), now);
             }
-            Reply::ServerFailure(code) => self.fail(attempt, &format!("answered {code}"), now),
             Reply::Malformed(why) => {
                 self.fail(attempt, &format!("sent an answer that cannot be used: {why}"), now);
             }
@@ -173,28 +216,119 @@ impl Lookup {
         }
     }
 
+    /// "EDNS that fails in any way […] is asked again without" (spec H2): at once, before the failure counts as the
+    /// server's.
+    fn ask_without_opt(
+        &mut self,
+        attempt: Try,
+        transport: Transport,
+        failure: EdnsFailure,
+        network: &mut Network,
+        now: Instant,
+    ) {
+        let Some(with_opt) = self.with_opt.get_mut(attempt.server) else { return };
+        let is_asked_without = matches!(with_opt, WithOpt::Failed(_));
+        *with_opt = WithOpt::Failed(failure);
+        // A late failure of a query that was silent before: the one without OPT is on its way, or has failed.
+        if !is_asked_without {
+            self.ask(attempt, transport, network, now);
+        }
+    }
+
+    /// Notes what a reply that is no failure of EDNS says of the server's EDNS.
+    fn note_edns(&mut self, index: usize, edns: Edns, reply: &Reply, network: &Network, now: Instant) {
+        let is_good = matches!(reply, Reply::Answer(_) | Reply::Alias(_) | Reply::Truncated);
+        let (Some(server), Some(with_opt)) = (self.servers.get(index), self.with_opt.get_mut(index)) else {
+            return;
+        };
+        match (edns, *with_opt) {
+            (Edns::With, _) if is_good => {
+                *with_opt = WithOpt::Answered;
+                network.note_edns_answer(*server);
+            }
+            (Edns::Without, WithOpt::Failed(failure)) if is_good => {
+                network.note_edns_failure(*server, failure, now);
+            }
+            // Nobody has read the query.
+            (Edns::With, WithOpt::Asked) if matches!(reply, Reply::Failure(_)) => {
+                self.forget_asking(index, edns);
+            }
+            (Edns::With | Edns::Without, _) => {}
+        }
+    }
+
+    /// The query has reached nobody, so its OPT record has nothing to do with it.
+    fn forget_asking(&mut self, index: usize, edns: Edns) {
+        if let (Edns::With, Some(with_opt)) = (edns, self.with_opt.get_mut(index)) {
+            *with_opt = WithOpt::NotAsked;
+        }
+    }
+
+    /// Ends the tries to servers that another socket has found to be unreachable: "what one socket learns of a server
+    /// holds for all questions in flight to it".
+    pub(crate) fn fail_unreachable(&mut self, network: &mut Network, now: Instant) {
+        let Self { servers, tries, .. } = self;
+        let why_of = |udp: &UdpTry| network.unreachable(*servers.get(udp.attempt.server)?, now);
+        let events: Vec<Event> =
+            tries.iter().filter_map(|udp| Some(Event::failure(udp, why_of(udp)?.to_owned()))).collect();
+        tries.retain(|udp| why_of(udp).is_none());
+        for event in events {
+            self.handle(event, network, now);
+        }
+    }
+
     /// "CNAMEs […] are followed […] by further queries" (spec B8).
     fn follow(&mut self, chain: Chain, network: &mut Network, now: Instant) {
         self.chain = chain;
         self.tries.clear();
         network.forget(self.number);
         self.servers = network.servers(now);
-        self.schedule = schedule(self.servers.len(), network, now);
+        self.with_opt = vec![WithOpt::NotAsked; self.servers.len()];
+        self.schedule = schedule(self.servers.len(), network, self.deadline, now);
     }
 
     fn ask(&mut self, attempt: Try, transport: Transport, network: &mut Network, now: Instant) {
         let Some(server) = self.servers.get(attempt.server).copied() else { return };
+        let edns = self.edns(attempt.server, network, now);
         let question = Question::new(self.chain.name(), self.question.kind());
         let result = match transport {
-            Transport::Udp => network.ask_udp(server, attempt, &question).map(|attempt| {
-                self.tries.push(attempt);
-                1
+            Transport::Udp => network.ask_udp(server, attempt, &question, edns, now).map(|udp| {
+                let departure = udp.departure;
+                self.tries.push(udp);
+                match departure {
+                    Departure::Sent => 1,
+                    Departure::Lost => {
+                        self.forget_asking(attempt.server, edns);
+                        0
+                    }
+                }
             }),
-            Transport::Tcp => network.ask_tcp(server, self.number, attempt, &question),
+            Transport::Tcp => network.ask_tcp(server, self.number, attempt, &question, edns),
         };
         match result {
             Ok(sent) => self.sent += sent,
             Err(error) => self.fail(attempt, &error.to_string(), now),
+        }
+    }
+
+    /// Whether the next query to a server has an OPT record.
+    fn edns(&mut self, index: usize, network: &Network, now: Instant) -> Edns {
+        let (Some(server), Some(with_opt)) = (self.servers.get(index), self.with_opt.get_mut(index)) else {
+            return Edns::With;
+        };
+        match *with_opt {
+            WithOpt::NotAsked if network.edns(*server, now) == Edns::Without => Edns::Without,
+            WithOpt::NotAsked => {
+                *with_opt = WithOpt::Asked;
+                Edns::With
+            }
+            // "Or silence until the next try to that server is due" (spec H2).
+            WithOpt::Asked => {
+                *with_opt = WithOpt::Failed(EdnsFailure::Possible);
+                Edns::Without
+            }
+            WithOpt::Answered => Edns::With,
+            WithOpt::Failed(_) => Edns::Without,
         }
     }
 
@@ -205,6 +339,15 @@ impl Lookup {
     }
 }
 
-fn schedule(servers: usize, network: &Network, now: Instant) -> Schedule {
-    Schedule::new(servers, network.config.timeout, network.config.attempts, now)
+/// Whether a reply to a query with an OPT record may be owed to that record.
+fn edns_failure(reply: &Reply) -> Option<EdnsFailure> {
+    match reply {
+        Reply::NoEdns(_) => Some(EdnsFailure::Certain),
+        Reply::ServerFailure(_) | Reply::Malformed(_) => Some(EdnsFailure::Possible),
+        Reply::Ignored | Reply::Truncated | Reply::Failure(_) | Reply::Answer(_) | Reply::Alias(_) => None,
+    }
+}
+
+fn schedule(servers: usize, network: &Network, deadline: Deadline, now: Instant) -> Schedule {
+    Schedule::new(servers, network.rounds(), deadline, now)
 }

@@ -1,18 +1,24 @@
 //! The lookups of one connect, by the built-in stub resolver or by the caller's resolver.
 
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::resolver;
 use super::stub::{self, Stub};
-use super::{Finished, GivenUp, Question, Random};
+use super::{Finished, Question, Random};
 use crate::deadline::Deadline;
 use crate::wait::{Ready, Wait};
 
 /// Who answers the questions of one connect.
 pub(crate) enum Lookups<'a> {
     /// The stub resolver, which reads its configuration when the first question is asked.
-    Stub { stub: &'a Stub, random: Random, lookups: Option<Box<stub::Lookups>> },
+    Stub {
+        stub: &'a Stub,
+        random: Random,
+        /// The limit of one lookup, where the caller has set it.
+        limit: Option<Duration>,
+        lookups: Option<Box<stub::Lookups>>,
+    },
     /// The caller's. It is not behind the trait that the stub could implement too: the stub shares the connect's one wait.
     Resolver(resolver::Lookups),
 }
@@ -21,22 +27,11 @@ impl Lookups<'_> {
     /// Asks; what does not depend on each other at once.
     pub(crate) fn ask(&mut self, questions: &[Question], now: Instant) {
         match self {
-            Self::Stub { stub, random, lookups } => {
-                let start = || Box::new(stub.lookups(Random::clone(random)));
+            Self::Stub { stub, random, limit, lookups } => {
+                let start = || Box::new(stub.lookups(Random::clone(random), *limit));
                 lookups.get_or_insert_with(start).ask(questions, now);
             }
             Self::Resolver(lookups) => lookups.ask(questions, now),
-        }
-    }
-
-    /// Stops waiting for an answer. Says how far it had come, where that is known.
-    pub(crate) fn give_up(&mut self, question: &Question) -> Option<GivenUp> {
-        match self {
-            Self::Stub { lookups, .. } => lookups.as_mut()?.give_up(question),
-            Self::Resolver(lookups) => {
-                lookups.give_up(question);
-                None
-            }
         }
     }
 
@@ -44,7 +39,8 @@ impl Lookups<'_> {
     pub(crate) fn wake_at(&self) -> Deadline {
         match self {
             Self::Stub { lookups: Some(lookups), .. } => lookups.wake_at(),
-            Self::Stub { lookups: None, .. } | Self::Resolver(_) => Deadline::NEVER,
+            Self::Stub { lookups: None, .. } => Deadline::NEVER,
+            Self::Resolver(lookups) => lookups.wake_at(),
         }
     }
 
@@ -60,8 +56,9 @@ impl Lookups<'_> {
     pub(crate) fn advance(&mut self, ready: &Ready, now: Instant) {
         match self {
             Self::Stub { lookups: Some(lookups), .. } => lookups.advance(ready, now),
+            Self::Stub { lookups: None, .. } => {}
             // Its answers come without our doing.
-            Self::Stub { lookups: None, .. } | Self::Resolver(_) => {}
+            Self::Resolver(lookups) => lookups.expire(now),
         }
     }
 

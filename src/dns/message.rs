@@ -87,8 +87,8 @@ pub(crate) enum Reply {
     Ignored,
     /// The answer did not fit and is asked for again over TCP.
     Truncated,
-    /// The server does not know EDNS and is asked again without.
-    NoEdns,
+    /// The server does not know EDNS, and what it says instead of an answer.
+    NoEdns(String),
     /// The server says that it failed.
     ServerFailure(String),
     /// The answer cannot be used.
@@ -148,6 +148,11 @@ impl Query {
         self.id
     }
 
+    /// Whether it has an OPT record.
+    pub(crate) fn edns(&self) -> Edns {
+        self.edns
+    }
+
     /// What `octets` say to this query, which was sent at the end of `chain`.
     pub(crate) fn decode(&self, octets: &[u8], chain: &Chain) -> Reply {
         let Ok(message) = Message::from_slice(octets) else { return Reply::Ignored };
@@ -159,14 +164,14 @@ impl Query {
         let refuses_edns = matches!(code, OptRcode::FORMERR | OptRcode::NOTIMP | OptRcode::BADVERS)
             && self.edns == Edns::With;
         // A server that could not read the query has no question to repeat. Taking it at its word costs EDNS only.
-        if refuses_edns && message.header_counts().qdcount() == 0 {
-            return Reply::NoEdns;
-        }
-        if !self.has_same_question(message) {
+        let is_blank = message.header_counts().qdcount() == 0
+            && self.edns == Edns::With
+            && !matches!(code, OptRcode::NOERROR | OptRcode::NXDOMAIN);
+        if !is_blank && !self.has_same_question(message) {
             return Reply::Ignored;
         }
         match code {
-            _ if refuses_edns => Reply::NoEdns,
+            _ if refuses_edns => Reply::NoEdns(code.to_string()),
             OptRcode::NOERROR | OptRcode::NXDOMAIN if header.tc() => Reply::Truncated,
             OptRcode::NOERROR | OptRcode::NXDOMAIN => match self.read(message, chain.clone(), code) {
                 Ok(reply) | Err(reply) => reply,
@@ -215,8 +220,14 @@ impl Query {
             if chain.passed.len() > aliases_before {
                 return Ok(Reply::Alias(chain));
             }
-            if authority.has_name_servers && !message.header().aa() && !message.header().ra() {
-                return Ok(Reply::ServerFailure("it only refers to other name servers".to_owned()));
+            // "An answer without records, SOA, AA and RA is a lame server's" (spec H3c), as for glibc.
+            if !message.header().aa() && !message.header().ra() {
+                let why = if authority.has_name_servers {
+                    "only with a referral to other name servers"
+                } else {
+                    "without records, and neither knows the name nor asks other name servers"
+                };
+                return Ok(Reply::ServerFailure(why.to_owned()));
             }
         }
         Ok(Reply::Answer(Answer {

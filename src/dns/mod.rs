@@ -27,6 +27,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The limit of one lookup, where the caller sets none (spec D5).
+pub(crate) const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
+
 /// One question to the DNS: an absolute name and the kind of record.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Question {
@@ -228,14 +231,6 @@ pub struct LookupFacts {
 
 /// The result of one question.
 pub(crate) type Finished = (Question, Result<Answer, LookupError>, LookupFacts);
-
-/// How far a lookup had come that was given up.
-#[derive(Debug)]
-pub(crate) struct GivenUp {
-    pub(crate) facts: LookupFacts,
-    /// What each server has done: `192.0.2.1: no usable answer`.
-    pub(crate) why: String,
-}
 
 /// Where random numbers come from.
 pub(crate) type Random = Arc<dyn Fn() -> u64 + Send + Sync>;

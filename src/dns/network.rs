@@ -1,15 +1,17 @@
 //! What the lookups of one connect share: settings, numbers, what is known of the servers, and their TCP connections.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError};
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use crate::deadline::Deadline;
 use crate::dns::config::{ResolverConfig, ServerOrder};
+use crate::dns::health::EdnsFailure;
 use crate::dns::message::{Edns, Query};
-use crate::dns::schedule::Try;
+use crate::dns::schedule::{Rounds, Try};
 use crate::dns::shared::Shared;
 use crate::dns::tcp::{Connection, Pending};
 use crate::dns::udp::UdpTry;
@@ -19,6 +21,9 @@ use crate::wait::Wait;
 
 /// The longest DNS message, over UDP and TCP (RFC 1035 section 4.2.2).
 const LONGEST_MESSAGE: usize = 65_535;
+
+/// How long a server counts as unreachable that a socket was told to be so.
+const UNREACHABLE_FOR: Duration = Duration::from_secs(1);
 
 /// What the lookups of one connect share.
 pub(crate) struct Network {
@@ -30,7 +35,7 @@ pub(crate) struct Network {
     random: Random,
     exhaustion: Option<io::Error>,
     last_number: usize,
-    refuses_edns: HashSet<SocketAddr>,
+    unreachable: HashMap<SocketAddr, (Instant, String)>,
     connections: Vec<Connection>,
 }
 
@@ -44,7 +49,7 @@ impl Network {
             random,
             exhaustion: None,
             last_number: 0,
-            refuses_edns: HashSet::new(),
+            unreachable: HashMap::new(),
             connections: Vec::new(),
         }
     }
@@ -63,22 +68,60 @@ impl Network {
             ServerOrder::Rotating => self.shared.next_rotation().checked_rem(servers.len()).unwrap_or(0),
         };
         let rotated = servers.iter().cycle().skip(first).take(servers.len()).copied();
-        self.shared.health.lock().unwrap_or_else(PoisonError::into_inner).order(rotated, now)
+        self.shared.with_health(|health| health.order(rotated, now))
     }
 
     /// `server` has answered something.
     pub(crate) fn note_answer(&self, server: SocketAddr, now: Instant) {
-        self.shared.health.lock().unwrap_or_else(PoisonError::into_inner).handle_answer(server, now);
+        self.shared.with_health(|health| health.handle_answer(server, now));
     }
 
     /// `server` has let the question of `asked` go by.
     pub(crate) fn note_silence(&self, server: SocketAddr, asked: Instant, now: Instant) {
-        self.shared.health.lock().unwrap_or_else(PoisonError::into_inner).handle_silence(server, asked, now);
+        self.shared.with_health(|health| health.handle_silence(server, asked, now));
     }
 
-    /// `server` refuses queries with an OPT record, and gets none any more in this connect.
-    pub(crate) fn note_no_edns(&mut self, server: SocketAddr) {
-        self.refuses_edns.insert(server);
+    /// `server` has answered a query with an OPT record well.
+    pub(crate) fn note_edns_answer(&self, server: SocketAddr) {
+        self.shared.with_health(|health| health.handle_edns_answer(server));
+    }
+
+    /// `server` has answered well without an OPT record what it did not answer with one.
+    pub(crate) fn note_edns_failure(&self, server: SocketAddr, failure: EdnsFailure, now: Instant) {
+        self.shared.with_health(|health| health.handle_edns_failure(server, failure, now));
+    }
+
+    /// Whether a question to `server` begins with an OPT record.
+    pub(crate) fn edns(&self, server: SocketAddr, now: Instant) -> Edns {
+        // Who is asked once only cannot be asked again without.
+        if self.config.attempts <= 1 {
+            return Edns::Without;
+        }
+        self.shared.with_health(|health| health.edns(server, now))
+    }
+
+    /// A socket was told that no question reaches `server` over UDP (ICMP), which the system does not tell every socket:
+    /// those who send such messages limit how many.
+    pub(crate) fn note_unreachable(&mut self, server: SocketAddr, error: &io::Error, now: Instant) {
+        if !socket::is_exhaustion(error) {
+            self.unreachable.insert(server, (now, error.to_string()));
+        }
+    }
+
+    /// Why no question reaches `server` over UDP, where a socket was told so within the last second.
+    pub(crate) fn unreachable(&self, server: SocketAddr, now: Instant) -> Option<&str> {
+        let (noted, why) = self.unreachable.get(&server)?;
+        (!Deadline::after(*noted, UNREACHABLE_FOR).is_over(now)).then_some(why)
+    }
+
+    /// How often the servers are asked.
+    pub(crate) fn rounds(&self) -> Rounds {
+        Rounds { attempts: self.config.attempts, timeout: self.config.timeout }
+    }
+
+    /// The limit that a lookup needs to ask as the settings say, where that is more than usual.
+    pub(crate) fn longest_lookup(&self) -> Option<Duration> {
+        self.rounds().longest(self.config.servers.len())
     }
 
     /// Asks `server` over UDP.
@@ -90,10 +133,16 @@ impl Network {
         server: SocketAddr,
         attempt: Try,
         question: &Question,
+        edns: Edns,
+        now: Instant,
     ) -> Result<UdpTry, LookupError> {
-        let query = self.query(server, self.random_id(), question)?;
+        if let Some(why) = self.unreachable(server, now) {
+            return Err(LookupError::new(why));
+        }
+        let query = Query::new(question, self.random_id(), edns, self.config.validation)?;
         let token = self.fresh_number();
-        UdpTry::send(token, attempt, server, query).map_err(|error| self.note_failure(error))
+        let sent = UdpTry::send(token, attempt, server, &self.shared.socket, query);
+        sent.map_err(|error| self.note_failure(error))
     }
 
     /// Asks `server` over TCP, over the connection that is open already if there is one. Returns how often the question
@@ -107,6 +156,7 @@ impl Network {
         lookup: usize,
         attempt: Try,
         question: &Question,
+        edns: Edns,
     ) -> Result<u32, LookupError> {
         let index = match self.connections.iter().position(|connection| connection.server == server) {
             Some(index) => index,
@@ -114,7 +164,8 @@ impl Network {
         };
         let mut id = self.random_id();
         let Some(connection) = self.connections.get_mut(index) else { return Ok(0) };
-        if let Some(pending) = connection.pending.iter_mut().find(|pending| pending.lookup == lookup) {
+        let is_same = |pending: &&mut Pending| pending.lookup == lookup && pending.query.edns() == edns;
+        if let Some(pending) = connection.pending.iter_mut().find(is_same) {
             // It is on its way, and a stream loses nothing.
             pending.attempt = attempt;
             return Ok(0);
@@ -122,7 +173,7 @@ impl Network {
         while connection.has_id(id) {
             id = id.wrapping_add(1);
         }
-        let query = self.query(server, id, question)?;
+        let query = Query::new(question, id, edns, self.config.validation)?;
         if let Some(connection) = self.connections.get_mut(index) {
             connection.ask(Pending { lookup, attempt, query });
         }
@@ -184,7 +235,8 @@ impl Network {
 
     fn open(&mut self, server: SocketAddr) -> Result<usize, LookupError> {
         let token = self.fresh_number();
-        let connection = Connection::open(token, server).map_err(|error| self.note_failure(error))?;
+        let connection = Connection::open(token, server, &self.shared.socket);
+        let connection = connection.map_err(|error| self.note_failure(error))?;
         self.connections.push(connection);
         Ok(self.connections.len() - 1)
     }
@@ -201,11 +253,6 @@ impl Network {
     /// That this machine has run out of sockets, told once.
     pub(crate) fn take_exhaustion(&mut self) -> Option<io::Error> {
         self.exhaustion.take()
-    }
-
-    fn query(&self, server: SocketAddr, id: u16, question: &Question) -> Result<Query, LookupError> {
-        let edns = if self.refuses_edns.contains(&server) { Edns::Without } else { Edns::With };
-        Query::new(question, id, edns, self.config.validation)
     }
 
     /// "A fresh random […] id per try" (spec H1).

@@ -89,15 +89,17 @@ impl Answers {
 
 impl Drop for Desk {
     fn drop(&mut self) {
-        lock(&self.batch).fail();
+        // Nobody is left who could answer.
+        lock(&self.batch).fail("the given resolver did not answer");
         self.waker.wake();
     }
 }
 
 /// Questions that were asked together. It holds no more answers than there were questions, however many are sent.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Batch {
     open: Vec<Question>,
+    deadline: Deadline,
     done: VecDeque<Finished>,
 }
 
@@ -109,12 +111,15 @@ impl Batch {
         true
     }
 
-    /// Nobody is left who could answer.
-    fn fail(&mut self) {
+    fn fail(&mut self, why: &str) {
         for question in self.open.drain(..) {
-            let error = LookupError::new("the given resolver did not answer");
-            self.done.push_back((question, Err(error), FACTS));
+            let facts = LookupFacts { source: AnswerSource::Nobody, tries: 1 };
+            self.done.push_back((question, Err(LookupError::new(why)), facts));
         }
+    }
+
+    fn wake_at(&self) -> Deadline {
+        if self.open.is_empty() { Deadline::NEVER } else { self.deadline }
     }
 
     fn is_over(&self) -> bool {
@@ -153,16 +158,27 @@ impl Lookups {
     }
 
     pub(crate) fn ask(&mut self, questions: &[Question], now: Instant) {
-        let batch = Arc::new(Mutex::new(Batch { open: questions.to_vec(), done: VecDeque::new() }));
+        let deadline = Deadline::after(now, self.lookup_limit);
+        let batch = Batch { open: questions.to_vec(), deadline, done: VecDeque::new() };
+        let batch = Arc::new(Mutex::new(batch));
         self.batches.push(Arc::clone(&batch));
-        let deadline = self.deadline.min(Deadline::after(now, self.lookup_limit));
+        let deadline = self.deadline.min(deadline);
         let answers = Answers(Arc::new(Desk { batch, deadline, waker: self.waker.clone() }));
         self.resolver.ask(questions, &answers);
     }
 
-    pub(crate) fn give_up(&mut self, question: &Question) {
+    /// When the limit of the next lookup is reached.
+    pub(crate) fn wake_at(&self) -> Deadline {
+        self.batches.iter().map(|batch| lock(batch).wake_at()).min().unwrap_or(Deadline::NEVER)
+    }
+
+    /// Ends the lookups whose limit is reached.
+    pub(crate) fn expire(&mut self, now: Instant) {
         for batch in &self.batches {
-            lock(batch).open.retain(|open| open != question);
+            let mut batch = lock(batch);
+            if batch.deadline.is_over(now) {
+                batch.fail(&format!("no answer within {:?}", self.lookup_limit));
+            }
         }
     }
 

@@ -5,11 +5,34 @@ use std::time::{Duration, Instant};
 use crate::deadline::Deadline;
 use crate::dns::{Answer, AnswerSource, LookupError};
 
-/// "Try k goes out min(1 s, `timeout`) after try k-1" (spec H3).
-const LONGEST_TRY_DELAY: Duration = Duration::from_secs(1);
+/// "Try k goes out min(1 s, `timeout`) after try k-1" (spec H3); `timeout` is never below 1 s.
+const TRY_DELAY: Duration = Duration::from_secs(1);
 
 /// "From a later one only when the earlier ones have failed or been silent for 2 s" (spec H3).
 const SILENCE: Duration = Duration::from_secs(2);
+
+/// How often each server is asked, and when again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rounds {
+    /// How many times each server is asked.
+    pub(crate) attempts: u32,
+    /// `timeout` of resolv.conf, where it stands there: "the same server is asked again after n s at the earliest" (spec
+    /// H3a).
+    pub(crate) timeout: Option<Duration>,
+}
+
+impl Rounds {
+    /// How long a lookup over `servers` servers has to last so that the last of them has its `timeout`: "the lookup limit
+    /// is at least that" (spec H3a). None where `timeout` asks for no more than is usual.
+    pub(crate) fn longest(self, servers: usize) -> Option<Duration> {
+        let timeout = self.timeout.filter(|timeout| *timeout > TRY_DELAY)?;
+        let servers = u32::try_from(servers).unwrap_or(u32::MAX);
+        let round = timeout.max(TRY_DELAY.saturating_mul(servers));
+        let rounds = round.saturating_mul(self.attempts.saturating_sub(1));
+        let last_round = TRY_DELAY.saturating_mul(servers.saturating_sub(1));
+        Some(rounds.saturating_add(last_round).saturating_add(timeout))
+    }
+}
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +41,8 @@ pub(crate) enum Order {
     Ask(Try),
     /// The lookup has ended. Nothing follows.
     Finished(Result<Found, LookupError>),
+    /// The lookup has ended without a result, at its deadline. Nothing follows.
+    TimedOut,
 }
 
 /// One try: the question sent once to one server.
@@ -67,12 +92,13 @@ impl Server {
 #[derive(Debug)]
 pub(crate) struct Schedule {
     servers: Vec<Server>,
-    delay: Duration,
+    again_after: Duration,
     tries: u32,
     /// The next turn of the rounds over the servers, and how many there are; who has answered loses its turns.
     turn: usize,
     turns: usize,
     next_at: Deadline,
+    deadline: Deadline,
     state: State,
 }
 
@@ -84,16 +110,17 @@ enum State {
 }
 
 impl Schedule {
-    /// The tries over `servers` servers, each asked up to `attempts` times. The first is due at once.
-    pub(crate) fn new(servers: usize, timeout: Duration, attempts: u32, now: Instant) -> Self {
-        let rounds = usize::try_from(attempts).unwrap_or(usize::MAX);
+    /// The tries over `servers` servers. The first is due at once.
+    pub(crate) fn new(servers: usize, rounds: Rounds, deadline: Deadline, now: Instant) -> Self {
+        let attempts = usize::try_from(rounds.attempts).unwrap_or(usize::MAX);
         Self {
             servers: std::iter::repeat_with(Server::default).take(servers).collect(),
-            delay: timeout.min(LONGEST_TRY_DELAY),
+            again_after: rounds.timeout.unwrap_or(TRY_DELAY),
             tries: 0,
             turn: 0,
-            turns: servers.saturating_mul(rounds),
+            turns: servers.saturating_mul(attempts),
             next_at: now.into(),
+            deadline,
             state: State::Open,
         }
     }
@@ -124,18 +151,16 @@ impl Schedule {
             State::Found(found) => return Some(Order::Finished(Ok(found))),
             State::Open => self.state = State::Open,
         }
-        let result = match self.settled_none(now) {
-            Some(found) => Ok(found),
+        let order = match self.settled_none(now) {
+            Some(found) => Order::Finished(Ok(found)),
             None if self.next_turn().is_none() && self.servers.iter().all(Server::has_failed) => {
-                Err(self.failure())
+                Order::Finished(Err(self.failure()))
             }
-            None => {
-                let attempt = self.due_try(now)?;
-                return Some(Order::Ask(attempt));
-            }
+            None if self.deadline.is_over(now) => Order::TimedOut,
+            None => return self.due_try(now).map(Order::Ask),
         };
         self.state = State::Finished;
-        Some(Order::Finished(result))
+        Some(order)
     }
 
     /// When `poll` has something to do at the latest.
@@ -143,7 +168,8 @@ impl Schedule {
         if matches!(self.state, State::Finished) {
             return Deadline::NEVER;
         }
-        let next_try = self.next_turn().map_or(Deadline::NEVER, |_| self.next_at);
+        let next_try = self.next_turn().map_or(Deadline::NEVER, |(_, index)| self.due_at(index));
+        let next_try = next_try.min(self.deadline);
         if self.servers.iter().all(|server| server.none.is_none()) {
             return next_try;
         }
@@ -155,11 +181,20 @@ impl Schedule {
 
     /// The servers that have let their last try go by in silence for as long as one may take, and when it went out.
     pub(crate) fn silent(&self, now: Instant) -> impl Iterator<Item = (usize, Instant)> {
+        self.silent_since(move |asked| Deadline::after(asked, TRY_DELAY).is_over(now))
+    }
+
+    fn silent_since(&self, is_long_ago: impl Fn(Instant) -> bool) -> impl Iterator<Item = (usize, Instant)> {
         self.servers.iter().enumerate().filter_map(move |(index, server)| {
             let (_, asked) = server.last_asked?;
             let is_silent = server.none.is_none() && server.failure.is_none();
-            (is_silent && Deadline::after(asked, self.delay).is_over(now)).then_some((index, asked))
+            (is_silent && is_long_ago(asked)).then_some((index, asked))
         })
+    }
+
+    /// The servers that owe an answer when the lookup times out, and when they were last asked.
+    pub(crate) fn unanswered(&self) -> impl Iterator<Item = (usize, Instant)> {
+        self.silent_since(|_| true)
     }
 
     /// For each server why its latest failure was; empty where it was asked and has been silent, `None` where it was not.
@@ -187,15 +222,25 @@ impl Schedule {
         turns.find(|(_, index)| self.servers.get(*index).is_some_and(|server| server.none.is_none()))
     }
 
+    /// When the server at `index`, whose turn it is, may be asked.
+    fn due_at(&self, index: usize) -> Deadline {
+        let server = self.servers.get(index).filter(|server| !server.has_failed());
+        let asked = server.and_then(|server| server.last_asked);
+        match asked {
+            Some((_, asked)) => self.next_at.max(Deadline::after(asked, self.again_after)),
+            None => self.next_at,
+        }
+    }
+
     fn due_try(&mut self, now: Instant) -> Option<Try> {
-        let (turn, index) = self.next_turn().filter(|_| self.next_at.is_over(now))?;
+        let (turn, index) = self.next_turn().filter(|(_, index)| self.due_at(*index).is_over(now))?;
         let attempt = Try { server: index, number: self.tries };
         let server = self.servers.get_mut(index)?;
         server.first_asked.get_or_insert(now);
         server.last_asked = Some((attempt.number, now));
         self.turn = turn + 1;
         self.tries += 1;
-        self.next_at = Deadline::after(now, self.delay);
+        self.next_at = Deadline::after(now, TRY_DELAY);
         Some(attempt)
     }
 

@@ -1,4 +1,4 @@
-//! What the connects of one connector share: the resolver's settings, its cache, and which servers have been silent.
+//! What the connects of one connector share: the resolver's settings, its cache, and what is known of the servers.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -6,26 +6,33 @@ use std::sync::{Mutex, PoisonError};
 use crate::dns::cache::{Cache, Caching};
 use crate::dns::health::Health;
 use crate::dns::system::SystemConfig;
+use crate::socket::SocketOptions;
 
 /// What the connects of a connector share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    /// Which servers have been silent.
-    pub(crate) health: Mutex<Health>,
     pub(crate) system: SystemConfig,
+    /// The options of the connector's sockets.
+    pub(crate) socket: SocketOptions,
+    health: Mutex<Health>,
     cache: Mutex<Cache>,
     rotation: AtomicUsize,
 }
 
 impl Shared {
-    pub(crate) fn new(system: SystemConfig, caching: Caching) -> Self {
+    pub(crate) fn new(system: SystemConfig, caching: Caching, socket: SocketOptions) -> Self {
         let cache = Mutex::new(Cache::new(caching));
-        Self { health: Mutex::default(), system, cache, rotation: AtomicUsize::new(0) }
+        Self { health: Mutex::default(), system, socket, cache, rotation: AtomicUsize::new(0) }
     }
 
     /// The server that the next lookup begins with under `rotate`: its number, beyond all bounds.
     pub(crate) fn next_rotation(&self) -> usize {
         self.rotation.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// What is known of the name servers.
+    pub(crate) fn with_health<T>(&self, use_health: impl FnOnce(&mut Health) -> T) -> T {
+        use_health(&mut self.health.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn with_cache<T>(&self, use_cache: impl FnOnce(&mut Cache) -> T) -> T {

@@ -2,12 +2,13 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
-use std::sync::{Arc, PoisonError};
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::deadline::Deadline;
 use crate::dns::cache::{Cache, Caching};
 use crate::dns::config::{ResolverConfig, Transport};
+use crate::dns::health::Health;
 use crate::dns::hosts::Hosts;
 use crate::dns::lookup::{Event, Lookup};
 use crate::dns::message::Reply;
@@ -15,7 +16,8 @@ use crate::dns::network::Network;
 use crate::dns::schedule::Found;
 use crate::dns::shared::Shared;
 use crate::dns::system::{Change, SystemConfig};
-use crate::dns::{Answer, AnswerSource, Finished, GivenUp, LookupError, LookupFacts, Question, Random};
+use crate::dns::{Answer, AnswerSource, Finished, LOOKUP_LIMIT, LookupError, LookupFacts, Question, Random};
+use crate::socket::SocketOptions;
 use crate::wait::{Ready, Token, Wait};
 
 /// The stub resolver of a connector: what lasts over connects.
@@ -25,25 +27,29 @@ pub(crate) struct Stub {
 }
 
 impl Stub {
-    /// A resolver that asks as `system` says.
-    pub(crate) fn new(system: SystemConfig, caching: Caching) -> Self {
-        Self { shared: Arc::new(Shared::new(system, caching)) }
+    /// A resolver that asks as `system` says, from sockets with the options `socket`.
+    pub(crate) fn new(system: SystemConfig, caching: Caching, socket: SocketOptions) -> Self {
+        Self { shared: Arc::new(Shared::new(system, caching, socket)) }
     }
 
     /// The lookups of one connect. resolv.conf and the hosts file are read again here when they have changed. Where there
-    /// is no resolv.conf, what the hosts file and the cache do not know fails, and the error says so.
-    pub(crate) fn lookups(&self, random: Random) -> Lookups {
+    /// is no resolv.conf, what the hosts file and the cache do not know fails, and the error says so. `limit` is that of
+    /// one lookup, where the caller has set it.
+    pub(crate) fn lookups(&self, random: Random, limit: Option<Duration>) -> Lookups {
         let current = self.shared.system.current();
         if current.change == Change::Changed {
             self.clear_cache();
-            self.shared.health.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            self.shared.with_health(Health::clear);
         }
         let (config, missing) = match current.config {
             Ok(config) => (config, None),
             Err(error) => (Arc::new(ResolverConfig::new(Vec::new())), Some(error)),
         };
+        let network = Network::new(config, Arc::clone(&self.shared), random);
+        let usual = || network.longest_lookup().map_or(LOOKUP_LIMIT, |longest| longest.max(LOOKUP_LIMIT));
         Lookups {
-            network: Network::new(config, Arc::clone(&self.shared), random),
+            limit: limit.unwrap_or_else(usual),
+            network,
             missing,
             hosts: current.hosts,
             generation: self.shared.with_cache(|cache| cache.generation()),
@@ -65,6 +71,7 @@ impl Stub {
 pub(crate) struct Lookups {
     shared: Arc<Shared>,
     network: Network,
+    limit: Duration,
     /// Why there is nobody to ask.
     missing: Option<LookupError>,
     hosts: Arc<Hosts>,
@@ -89,21 +96,6 @@ impl Lookups {
         self.network.close_idle();
     }
 
-    /// The answer to `question` is not waited for any longer: its sockets are closed, and [`Self::take`] will not give it.
-    /// Returns how far it had come.
-    pub(crate) fn give_up(&mut self, question: &Question) -> Option<GivenUp> {
-        self.done.retain(|(done, _, _)| done != question);
-        let index = self.open.iter().position(|lookup| lookup.question == *question)?;
-        let lookup = self.open.remove(index);
-        if let Some(now) = self.now {
-            lookup.note_silence(&self.network, now);
-        }
-        self.network.forget(lookup.number);
-        self.network.close_idle();
-        let facts = LookupFacts { source: AnswerSource::Nobody, tries: lookup.sent };
-        Some(GivenUp { facts, why: lookup.story() })
-    }
-
     /// When [`Self::advance`] is to be called even if no socket is ready.
     pub(crate) fn wake_at(&self) -> Deadline {
         if let (false, Some(now)) = (self.done.is_empty(), self.now) {
@@ -123,6 +115,9 @@ impl Lookups {
         self.now = Some(now);
         for lookup in &mut self.open {
             lookup.receive(&mut self.network, ready, now);
+        }
+        for lookup in &mut self.open {
+            lookup.fail_unreachable(&mut self.network, now);
         }
         for token in self.network.connection_tokens() {
             if ready.contains(Token::Lookup(token)) {
@@ -169,7 +164,7 @@ impl Lookups {
         if let Some(error) = self.missing.clone() {
             return self.finish_at_once(question, Err(error), AnswerSource::Nobody);
         }
-        let mut lookup = Lookup::new(question.clone(), &mut self.network, now);
+        let mut lookup = Lookup::new(question.clone(), self.limit, &mut self.network, now);
         match lookup.proceed(&mut self.network, now) {
             Some(result) => self.finish(lookup, result, now),
             None => self.open.push(lookup),
@@ -212,6 +207,7 @@ impl Lookups {
             let event = Event {
                 attempt: pending.attempt,
                 transport: Transport::Tcp,
+                edns: pending.query.edns(),
                 reply: Reply::Failure(format!("TCP: {why}")),
             };
             if let Some(lookup) = self.open.iter_mut().find(|lookup| lookup.number == pending.lookup) {
@@ -233,7 +229,8 @@ impl Lookups {
             return;
         }
         let pending = connection.take_answered(index);
-        let event = Event { attempt: pending.attempt, transport: Transport::Tcp, reply };
+        let event =
+            Event { attempt: pending.attempt, transport: Transport::Tcp, edns: pending.query.edns(), reply };
         lookup.handle(event, &mut self.network, now);
     }
 }

@@ -8,9 +8,6 @@ use crate::dns::schedule::Try;
 use crate::socket::{self, SocketOptions};
 use crate::wait::{Interest, Token, Wait};
 
-/// How often a connection is read from before the others have their turn.
-const READS_PER_TURN: usize = 16;
-
 /// A connection to a name server.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -49,7 +46,7 @@ enum State {
 /// What came over a connection in one turn.
 #[derive(Debug)]
 pub(crate) struct Turn {
-    /// The messages, whole.
+    /// The messages, whole, that carry the number of a question that waits.
     pub(crate) messages: Vec<Vec<u8>>,
     /// Why the connection has ended, if so.
     pub(crate) end: Option<String>,
@@ -57,12 +54,12 @@ pub(crate) struct Turn {
 
 impl Connection {
     /// Begins to connect to `server`.
-    pub(crate) fn open(token: usize, server: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn open(token: usize, server: SocketAddr, options: &SocketOptions) -> io::Result<Self> {
         Ok(Self {
             token,
             server,
             pending: Vec::new(),
-            stream: socket::connect(server, &SocketOptions::default())?,
+            stream: socket::connect(server, &options.for_name_server(server))?,
             state: State::Connecting,
             output: Vec::new(),
             input: Vec::new(),
@@ -113,7 +110,8 @@ impl Connection {
         self.state == State::Answered
     }
 
-    /// Reads and writes what can be read and written now.
+    /// Writes what can be written now, and reads once: whatever the server sends, the others have their turn after the
+    /// octets that `buffer` takes.
     pub(crate) fn advance(&mut self, buffer: &mut [u8]) -> Turn {
         let mut messages = Vec::new();
         let end = self.exchange(buffer, &mut messages).err().map(|error| error.to_string());
@@ -129,8 +127,10 @@ impl Connection {
         }
         let write_result = self.write();
         // A peer that ends may have answered before: what it sent is read first.
-        self.read(buffer, messages)?;
-        write_result
+        match self.read(buffer, messages)? {
+            0 => write_result,
+            _ => Ok(()),
+        }
     }
 
     fn write(&mut self) -> io::Result<()> {
@@ -145,31 +145,33 @@ impl Connection {
         Ok(())
     }
 
-    fn read(&mut self, buffer: &mut [u8], messages: &mut Vec<Vec<u8>>) -> io::Result<()> {
-        for _ in 0..READS_PER_TURN {
-            match self.stream.read(buffer) {
-                Ok(0) => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed the connection")),
-                Ok(length) => {
-                    self.input.extend(buffer.iter().take(length));
-                    take_messages(&mut self.input, messages);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+    /// Returns how many octets have come.
+    fn read(&mut self, buffer: &mut [u8], messages: &mut Vec<Vec<u8>>) -> io::Result<usize> {
+        let length = match self.stream.read(buffer) {
+            Ok(0) => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed the connection")),
+            Ok(length) => length,
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => 0,
+            Err(error) => return Err(error),
+        };
+        self.input.extend_from_slice(buffer.get(..length).unwrap_or_default());
+        let pending = &self.pending;
+        let is_wanted = |id| pending.iter().any(|pending| pending.query.id() == id);
+        take_messages(&mut self.input, messages, is_wanted);
+        Ok(length)
     }
 }
 
-/// Moves the messages that are whole out of `input`, where less than one, 65,537 octets, stays behind.
-fn take_messages(input: &mut Vec<u8>, messages: &mut Vec<Vec<u8>>) {
+/// Moves the messages that are whole out of `input`, where less than one, 65,537 octets, stays behind. A message without
+/// a number that is wanted is dropped.
+fn take_messages(input: &mut Vec<u8>, messages: &mut Vec<Vec<u8>>, is_wanted: impl Fn(u16) -> bool) {
     let mut rest = input.as_slice();
     while let Some((length, behind)) = rest.split_first_chunk::<2>() {
         let Some((message, behind)) = behind.split_at_checked(u16::from_be_bytes(*length).into()) else {
             break;
         };
-        messages.push(message.to_vec());
+        if message.first_chunk::<2>().is_some_and(|id| is_wanted(u16::from_be_bytes(*id))) {
+            messages.push(message.to_vec());
+        }
         rest = behind;
     }
     let taken = input.len() - rest.len();
@@ -183,15 +185,16 @@ mod tests {
     // spec H1
     #[test]
     fn messages_are_found_wherever_the_stream_is_cut() {
-        let stream = [0, 3, 1, 2, 3, 0, 0, 0, 1, 9, 0, 5, 7];
+        // One that nobody waits for, one without a number, and none at all are dropped.
+        let stream = [0, 3, 1, 2, 3, 0, 3, 9, 9, 9, 0, 1, 1, 0, 0, 0, 2, 1, 2, 0, 5, 1];
         for cut in 0..=stream.len() {
             let (mut input, mut messages) = (Vec::new(), Vec::new());
             for part in [&stream[..cut], &stream[cut..]] {
                 input.extend_from_slice(part);
-                take_messages(&mut input, &mut messages);
+                take_messages(&mut input, &mut messages, |id| id == 0x0102);
             }
-            assert_eq!(messages, [vec![1, 2, 3], vec![], vec![9]]);
-            assert_eq!(input, [0, 5, 7]);
+            assert_eq!(messages, [vec![1, 2, 3], vec![1, 2]]);
+            assert_eq!(input, [0, 5, 1]);
         }
     }
 }

@@ -3,10 +3,12 @@
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 
+use rustix::io::Errno;
 use socket2::{Domain, Socket, Type};
 
 use crate::dns::message::Query;
 use crate::dns::schedule::Try;
+use crate::socket::{self, SocketOptions};
 use crate::wait::{Interest, Token, Wait};
 
 /// A try that waits for its answer.
@@ -18,19 +20,52 @@ pub(crate) struct UdpTry {
     pub(crate) attempt: Try,
     /// What was asked.
     pub(crate) query: Query,
+    /// Whether the query has left.
+    pub(crate) departure: Departure,
     socket: UdpSocket,
+}
+
+/// What became of a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Departure {
+    /// The system took it.
+    Sent,
+    /// The system had no room for it: it is lost like any datagram, and asked again when the next try is due.
+    Lost,
+}
+
+impl Departure {
+    fn of(result: io::Result<usize>) -> io::Result<Self> {
+        match result {
+            Ok(_) => Ok(Self::Sent),
+            // A full queue of the network interface, on macOS and the BSDs; Linux tells nobody. It passes.
+            Err(error) if is_full(&error) => Ok(Self::Lost),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(Errno::NOBUFS.raw_os_error())
 }
 
 impl UdpTry {
     /// Sends `query` to `server` from a fresh socket. It is connected, so that the system chooses a port at random, drops
     /// what others send, and tells when nobody listens there.
-    pub(crate) fn send(token: usize, attempt: Try, server: SocketAddr, query: Query) -> io::Result<Self> {
+    pub(crate) fn send(
+        token: usize,
+        attempt: Try,
+        server: SocketAddr,
+        options: &SocketOptions,
+        query: Query,
+    ) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(server), Type::DGRAM, None)?;
         socket.set_nonblocking(true)?;
+        socket::bind(&socket, &options.for_name_server(server))?;
         socket.connect(&server.into())?;
         let socket = UdpSocket::from(socket);
-        socket.send(query.octets())?;
-        Ok(Self { token, attempt, query, socket })
+        let departure = Departure::of(socket.send(query.octets()))?;
+        Ok(Self { token, attempt, query, departure, socket })
     }
 
     /// Waits for the answer.
@@ -46,6 +81,23 @@ impl UdpTry {
                 Ok(None)
             }
             Err(error) => Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // spec D12, H3
+    #[test]
+    fn a_full_queue_loses_the_datagram_and_a_lack_of_descriptors_is_an_error() {
+        assert_eq!(Departure::of(Ok(40)).unwrap(), Departure::Sent);
+        for full in [Errno::NOBUFS.into(), io::ErrorKind::WouldBlock.into()] {
+            assert_eq!(Departure::of(Err(full)).unwrap(), Departure::Lost);
+        }
+        for error in [Errno::MFILE, Errno::NETUNREACH, Errno::PERM, Errno::CONNREFUSED] {
+            assert!(Departure::of(Err(error.into())).is_err(), "{error}");
         }
     }
 }

@@ -6,7 +6,7 @@ use super::Plan;
 use super::targets::{addresses_of, hints_of};
 use crate::dial::address_order::Family;
 use crate::dial::{AttemptEvent, AttemptId};
-use crate::dns::{Answer, GivenUp, LookupError, LookupFacts, Question, RecordKind};
+use crate::dns::{Answer, LookupError, LookupFacts, Question, RecordKind};
 use crate::domain::Host;
 use crate::error::{Error, ErrorKind};
 use crate::logging;
@@ -20,15 +20,10 @@ impl Plan {
         facts: LookupFacts,
         now: Instant,
     ) {
-        if !self.questions.answer(question, result, Some(facts), now) {
+        if !self.questions.answer(question, result, facts, now) {
             return;
         }
         self.use_answer(question, now);
-    }
-
-    /// How far a question had come that was given up, for the report.
-    pub(crate) fn handle_given_up(&mut self, question: &Question, given_up: GivenUp) {
-        self.questions.note_story(question, given_up);
     }
 
     pub(super) fn use_answer(&mut self, question: &Question, now: Instant) {

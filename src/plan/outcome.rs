@@ -100,7 +100,8 @@ impl Plan {
 
     /// The total limit is over.
     pub(super) fn timed_out(&self) -> Error {
-        let awaits_answers = self.questions.list().iter().any(|asked| asked.result.is_none());
+        let awaits_answers =
+            self.questions.list().iter().any(|asked| asked.result.as_ref().is_none_or(Result::is_err));
         let what = match self.race.attempts().len() {
             0 if awaits_answers => format!("no response from the DNS{}", self.multicast_dns()),
             0 => "nothing was tried yet".to_owned(),

@@ -1,9 +1,8 @@
 //! The questions of one connect: which are to be asked, which are out, and their answers. No IO.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::deadline::Deadline;
-use crate::dns::{Answer, GivenUp, LookupError, LookupFacts, Question};
+use crate::dns::{Answer, LookupError, LookupFacts, Question};
 
 /// How many questions are out at once.
 const MAX_OUTSTANDING: usize = 16;
@@ -25,17 +24,12 @@ impl Asked {
 }
 
 /// All questions of one connect. None is asked twice.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Questions {
-    limit: Duration,
     list: Vec<Asked>,
 }
 
 impl Questions {
-    pub(super) fn new(limit: Duration) -> Self {
-        Self { limit, list: Vec::new() }
-    }
-
     /// All, in the order in which they were wanted.
     pub(super) fn list(&self) -> &[Asked] {
         &self.list
@@ -65,7 +59,7 @@ impl Questions {
         &mut self,
         question: &Question,
         result: Result<Answer, LookupError>,
-        facts: Option<LookupFacts>,
+        facts: LookupFacts,
         now: Instant,
     ) -> bool {
         let Some(asked) = self.list.iter_mut().find(|asked| asked.is_out() && asked.question == *question)
@@ -74,43 +68,12 @@ impl Questions {
         };
         asked.answered = Some(now);
         asked.result = Some(result);
-        asked.facts = facts;
+        asked.facts = Some(facts);
         true
-    }
-
-    /// Notes how far a question had come that was given up.
-    pub(super) fn note_story(&mut self, question: &Question, given_up: GivenUp) {
-        let GivenUp { facts, why } = given_up;
-        let limit = self.limit;
-        if let Some(asked) = self.list.iter_mut().find(|asked| asked.question == *question) {
-            asked.facts = Some(facts);
-            if !why.is_empty() {
-                asked.result = Some(Err(LookupError::new(format!("no answer within {limit:?} ({why})"))));
-            }
-        }
-    }
-
-    /// Gives up one question whose limit is over.
-    pub(super) fn expire(&mut self, now: Instant) -> Option<Question> {
-        let expired = |asked: &&Asked| asked.is_out() && self.limit_of(asked).is_over(now);
-        let question = self.list.iter().find(expired)?.question.clone();
-        let error = LookupError::new(format!("no answer within {:?}", self.limit));
-        self.answer(&question, Err(error), None, now);
-        Some(question)
     }
 
     /// The answer to a question, where it is known.
     pub(super) fn result(&self, question: &Question) -> Option<&Result<Answer, LookupError>> {
         self.list.iter().find(|asked| asked.question == *question)?.result.as_ref()
-    }
-
-    /// When the next limit is over.
-    pub(super) fn wake_at(&self) -> Deadline {
-        let out = self.list.iter().filter(|asked| asked.is_out());
-        out.map(|asked| self.limit_of(asked)).min().unwrap_or(Deadline::NEVER)
-    }
-
-    fn limit_of(&self, asked: &Asked) -> Deadline {
-        asked.asked.map_or(Deadline::NEVER, |at| Deadline::after(at, self.limit))
     }
 }

@@ -10,7 +10,7 @@ use crate::deadline::Deadline;
 use crate::dial::race::{MAX_ATTEMPTS, MAX_IN_FLIGHT, Pace};
 use crate::dial::{AttemptEvent, AttemptId, Stage};
 use crate::discovery::{Candidate, Policy};
-use crate::dns::{Answer, AnswerSource, LookupError, LookupFacts, Question, RecordKind};
+use crate::dns::{Answer, AnswerSource, LOOKUP_LIMIT, LookupError, LookupFacts, Question, RecordKind};
 use crate::domain::{Domain, Host, SpecialUse};
 use crate::error::{Error, ErrorKind};
 use crate::report::Report;
@@ -29,6 +29,7 @@ pub(super) struct World {
     answers: Vec<(String, Duration, Reply)>,
     peers: Vec<(SocketAddr, Vec<Step>)>,
     cancelled: Option<Duration>,
+    pub(super) lookup_limit: Duration,
     /// Whether the plan is also asked at times at which it has said that it will have nothing to say.
     nosy: bool,
 }
@@ -43,12 +44,12 @@ impl World {
             route: Route::Domain,
             goal: Goal::Connect,
             total_limit: super::TOTAL_LIMIT,
-            lookup_limit: super::LOOKUP_LIMIT,
             pace: Pace::default(),
         };
         let (answers, peers) = (Vec::new(), Vec::new());
-        let below: Chance = Box::new(|_| 0);
-        Self { task, below, routes: Box::new(any_route), answers, peers, cancelled: None, nosy: true }
+        let (below, routes): (Chance, Routes) = (Box::new(|_| 0), Box::new(any_route));
+        let lookup_limit = LOOKUP_LIMIT;
+        Self { task, below, routes, answers, peers, cancelled: None, lookup_limit, nosy: true }
     }
 
     /// The domain example.org.
@@ -111,6 +112,12 @@ impl World {
         self
     }
 
+    /// The limit of one lookup, which the lookups keep.
+    pub(super) fn lookup_limit(mut self, limit: Duration) -> Self {
+        self.lookup_limit = limit;
+        self
+    }
+
     /// Asks the plan only when it has said that it wants to be asked.
     pub(super) fn patient(mut self) -> Self {
         self.nosy = false;
@@ -125,6 +132,7 @@ impl World {
             plan,
             start,
             now: start,
+            lookup_limit: self.lookup_limit,
             answers: self.answers,
             peers: self.peers,
             events: Vec::new(),
@@ -157,7 +165,7 @@ pub(super) struct Played {
 impl Played {
     /// The log without questions.
     pub(super) fn dialled(&self) -> Vec<&str> {
-        let is_question = |line: &&str| line.contains(" ask ") || line.contains(" give up ");
+        let is_question = |line: &&str| line.contains(" ask ");
         self.log.iter().map(String::as_str).filter(|line| !is_question(line)).collect()
     }
 
@@ -214,6 +222,7 @@ struct Play {
     plan: Plan,
     start: Instant,
     now: Instant,
+    lookup_limit: Duration,
     answers: Vec<(String, Duration, Reply)>,
     peers: Vec<(SocketAddr, Vec<Step>)>,
     events: Vec<(Instant, Event)>,
@@ -284,15 +293,13 @@ impl Play {
     }
 
     fn answer(&mut self, question: &Question, reply: Reply) {
-        let is_awaited = self.outstanding.contains(question);
         self.outstanding.retain(|outstanding| outstanding != question);
         let result = match reply {
             Reply::Answer(answer) => Ok(answer),
             Reply::Failed => Err(LookupError::new("SERVFAIL")),
-            Reply::Never => return,
+            Reply::Never => Err(LookupError::new(format!("no answer within {:?}", self.lookup_limit))),
         };
-        // An answer that was given up can still come; its addresses must not be used.
-        if let Some(answer) = result.as_ref().ok().filter(|_| is_awaited) {
+        if let Ok(answer) = &result {
             let host = Host::Name(question.name().to_owned());
             let addresses = super::targets::addresses_of(answer).into_iter();
             self.given.extend(addresses.map(|address| (host.clone(), Some(question.kind()), address)));
@@ -311,7 +318,6 @@ impl Play {
                 let questions: Vec<String> = questions.iter().map(ToString::to_string).collect();
                 format!("ask {}", questions.join(", "))
             }
-            Order::GiveUp(question) => format!("give up {question}"),
             Order::Start { id, address, .. } => format!("start {} {address}", id.0),
             Order::Close(id) => format!("close {}", id.0),
             Order::Finished(Outcome::Connected(id, _)) => format!("connected {}", id.0),
@@ -321,10 +327,6 @@ impl Play {
         self.log.push(format!("{} {line}", self.time()));
         match order {
             Order::Ask(questions) => self.ask(questions),
-            Order::GiveUp(question) => {
-                assert!(self.outstanding.contains(&question), "{question} was not outstanding");
-                self.outstanding.retain(|outstanding| *outstanding != question);
-            }
             Order::Start { id, candidate, address } => self.start(id, candidate, address),
             Order::Close(id) => {
                 assert!(self.in_flight.contains(&id), "{id:?} was not in flight");
@@ -353,8 +355,10 @@ impl Play {
             );
             self.asked.push(question.clone());
             self.outstanding.push(question.clone());
-            if !matches!(reply, Reply::Never) {
-                self.events.push((self.now + delay, Event::Answer(question, reply)));
+            let is_in_time = !matches!(reply, Reply::Never) && delay <= self.lookup_limit;
+            let (delay, reply) = if is_in_time { (delay, reply) } else { (self.lookup_limit, Reply::Never) };
+            if let Some(at) = Deadline::after(self.now, delay).at() {
+                self.events.push((at, Event::Answer(question, reply)));
             }
         }
         assert!(self.outstanding.len() <= 16, "{} questions are outstanding", self.outstanding.len());

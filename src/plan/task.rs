@@ -22,7 +22,6 @@ pub(crate) struct Task {
     pub(crate) route: Route,
     pub(crate) goal: Goal,
     pub(crate) total_limit: Duration,
-    pub(crate) lookup_limit: Duration,
     pub(crate) pace: Pace,
 }
 
@@ -53,8 +52,6 @@ pub(crate) enum Goal {
 pub(crate) enum Order {
     /// Send these questions, all at once.
     Ask(Vec<Question>),
-    /// Stop waiting for this answer.
-    GiveUp(Question),
     /// Start an attempt.
     Start { id: AttemptId, candidate: Candidate, address: SocketAddr },
     /// Close an attempt.

@@ -23,7 +23,7 @@ use super::Dnssec;
 use super::worker::Shared;
 use super::{Path, Settings, Source};
 use crate::dns::LookupError;
-use crate::dns::config::{ResolverConfig, Transport};
+use crate::dns::config::{DEFAULT_TIMEOUT, ResolverConfig, Transport};
 use crate::dns::hosts::Hosts;
 use crate::dns::system::{Change, SystemConfig};
 #[cfg(feature = "hickory-tls")]
@@ -123,7 +123,8 @@ impl Servers {
         if config.servers.is_empty() {
             return Err(LookupError::new("the list of name servers is empty"));
         }
-        let context = Arc::new(PoolContext::new(options(config.timeout), self.tls()?));
+        let context =
+            Arc::new(PoolContext::new(options(config.timeout.unwrap_or(DEFAULT_TIMEOUT)), self.tls()?));
         let servers = config.servers.iter().map(|address| {
             let name_server = self.name_server(*address, config.transport);
             let pool =

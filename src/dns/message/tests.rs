@@ -122,22 +122,23 @@ fn case_makes_no_difference() {
 fn codes_say_whether_the_server_failed_or_knows_no_edns() {
     let (_, response) = plain();
     let failed = |code: &str| Reply::ServerFailure(code.to_owned());
+    let no_edns = |code: &str| Reply::NoEdns(code.to_owned());
     let bad_version = [vec![0], OPT.to_be_bytes().to_vec(), vec![4, 208, 1, 0, 0, 0, 0, 0]].concat();
     let cases = [
-        (response.clone().flags(FORMERR), Reply::NoEdns, failed("FORMERR")),
-        (response.clone().flags(4), Reply::NoEdns, failed("NOTIMP")),
+        (response.clone().flags(FORMERR), no_edns("FORMERR"), failed("FORMERR")),
+        (response.clone().flags(4), no_edns("NOTIMP"), failed("NOTIMP")),
         (response.clone().flags(SERVFAIL), failed("SERVFAIL"), failed("SERVFAIL")),
         (response.clone().flags(REFUSED), failed("REFUSED"), failed("REFUSED")),
         (response.clone().flags(SERVFAIL | TRUNCATED), failed("SERVFAIL"), failed("SERVFAIL")),
-        (response.clone().additional(bad_version), Reply::NoEdns, failed("BADVERS")),
+        (response.clone().additional(bad_version), no_edns("BADVERS"), failed("BADVERS")),
         (response.clone().flags(TRUNCATED), Reply::Truncated, Reply::Truncated),
         // A server that cannot read the query has no question to repeat.
         (
             Response { questions: Vec::new(), ..response.clone() }.flags(FORMERR),
-            Reply::NoEdns,
+            no_edns("FORMERR"),
             Reply::Ignored,
         ),
-        (Response { questions: Vec::new(), ..response }.flags(SERVFAIL), Reply::Ignored, Reply::Ignored),
+        (Response { questions: Vec::new(), ..response }.flags(SERVFAIL), failed("SERVFAIL"), Reply::Ignored),
     ];
     for (response, with_edns, without_edns) in cases {
         assert_eq!(decode(&query("d.example", RecordKind::Ipv4), &response), with_edns);

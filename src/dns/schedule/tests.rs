@@ -10,7 +10,7 @@ const NANOSECOND: Duration = Duration::from_nanos(1);
 
 fn schedule(servers: usize, attempts: u32) -> (Schedule, Instant) {
     let start = wait::now();
-    (Schedule::new(servers, 5 * SECOND, attempts, start), start)
+    (Schedule::new(servers, Rounds { attempts, timeout: None }, Deadline::NEVER, start), start)
 }
 
 fn ask(server: usize, number: u32) -> Option<Order> {
@@ -66,13 +66,66 @@ fn silence_sends_a_try_every_second_through_the_servers_and_around_again() {
     assert_eq!(schedule.tries, 6);
 }
 
-// spec H3
+// spec D5
 #[test]
-fn a_timeout_below_a_second_is_the_delay() {
+fn at_its_deadline_the_lookup_has_timed_out_and_an_answer_that_is_there_goes_before() {
+    for is_answered in [false, true] {
+        let start = wait::now();
+        let mut schedule = Schedule::new(
+            2,
+            Rounds { attempts: 2, timeout: None },
+            Deadline::after(start, 2 * SECOND),
+            start,
+        );
+        assert_eq!(schedule.poll(start), ask(0, 0));
+        assert_next(&mut schedule, start + SECOND, &ask(1, 1));
+        assert_eq!(schedule.unanswered().collect::<Vec<_>>(), [(0, start), (1, start + SECOND)]);
+        assert_eq!(schedule.wake_at(), (start + 2 * SECOND).into());
+        assert_eq!(schedule.poll(start + 2 * SECOND - NANOSECOND), None);
+        if is_answered {
+            schedule.handle_answer(1, positive());
+            assert_eq!(schedule.poll(start + 2 * SECOND), finished(positive()));
+        } else {
+            // No further try leaves at the end, although one is due.
+            assert_eq!(schedule.poll(start + 2 * SECOND), Some(Order::TimedOut));
+        }
+        assert_eq!((schedule.poll(start + 3 * SECOND), schedule.wake_at()), (None, Deadline::NEVER));
+    }
+}
+
+// spec H3a
+#[test]
+fn the_same_server_is_asked_again_after_the_timeout_and_another_one_after_a_second() {
     let start = wait::now();
-    let mut schedule = Schedule::new(2, SECOND / 4, 1, start);
+    let rounds = Rounds { attempts: 2, timeout: Some(10 * SECOND) };
+    let mut schedule = Schedule::new(2, rounds, Deadline::NEVER, start);
     assert_eq!(schedule.poll(start), ask(0, 0));
-    assert_next(&mut schedule, start + SECOND / 4, &ask(1, 1));
+    assert_next(&mut schedule, start + SECOND, &ask(1, 1));
+    assert_next(&mut schedule, start + 10 * SECOND, &ask(0, 2));
+    assert_next(&mut schedule, start + 11 * SECOND, &ask(1, 3));
+    // One that has failed owes nothing: it is asked again at once.
+    let mut schedule = Schedule::new(1, rounds, Deadline::NEVER, start);
+    assert_eq!(schedule.poll(start), ask(0, 0));
+    schedule.handle_failure(Try { server: 0, number: 0 }, "SERVFAIL".to_owned(), start + MOMENT);
+    assert_eq!(schedule.wake_at(), (start + MOMENT).into());
+    assert_eq!(schedule.poll(start + MOMENT), ask(0, 1));
+}
+
+// spec H3a
+#[test]
+fn a_lookup_lasts_as_long_as_the_last_try_may_take() {
+    let longest = |servers, attempts, timeout: u32| {
+        Rounds { attempts, timeout: Some(timeout * SECOND) }.longest(servers)
+    };
+    assert_eq!(longest(1, 2, 10), Some(20 * SECOND));
+    assert_eq!(longest(3, 1, 10), Some(12 * SECOND));
+    assert_eq!(longest(3, 2, 2), Some(7 * SECOND));
+    assert_eq!(longest(1, 1, 2), Some(2 * SECOND));
+    // What is usual anyway asks for no more.
+    assert_eq!(longest(3, 5, 1), None);
+    assert_eq!(Rounds { attempts: 5, timeout: None }.longest(3), None);
+    let extreme = Rounds { attempts: u32::MAX, timeout: Some(Duration::MAX) };
+    assert_eq!(extreme.longest(usize::MAX), Some(Duration::MAX));
 }
 
 // spec H3
@@ -191,12 +244,15 @@ fn none_from_a_later_server_is_final_when_the_earlier_has_failed() {
 // spec H3
 #[test]
 fn a_server_that_said_none_is_not_asked_again() {
-    let start = wait::now();
-    let mut schedule = Schedule::new(2, SECOND / 2, 2, start);
+    let (mut schedule, start) = schedule(3, 2);
     assert_eq!(schedule.poll(start), ask(0, 0));
-    assert_eq!(schedule.poll(start + SECOND / 2), ask(1, 1));
-    schedule.handle_answer(1, none());
-    assert_next(&mut schedule, start + SECOND, &ask(0, 2));
+    schedule.handle_failure(Try { server: 0, number: 0 }, "REFUSED".to_owned(), start);
+    assert_eq!(schedule.poll(start), ask(1, 1));
+    assert_next(&mut schedule, start + SECOND, &ask(2, 2));
+    schedule.handle_answer(2, none());
+    schedule.handle_failure(Try { server: 0, number: 0 }, "REFUSED".to_owned(), start + SECOND);
+    assert_eq!(schedule.poll(start + SECOND), ask(0, 3));
+    // The third one's turn is left out, and the second is waited for.
     assert_next(&mut schedule, start + 2 * SECOND, &finished(none()));
 }
 
@@ -223,7 +279,8 @@ fn nobody_to_ask_is_a_failure_and_extreme_numbers_are_no_trouble() {
         assert_eq!(schedule.poll(start), failed("no name server to ask"));
     }
     let start = wait::now();
-    let mut schedule = Schedule::new(2, Duration::MAX, u32::MAX, start);
+    let mut schedule =
+        Schedule::new(2, Rounds { attempts: u32::MAX, timeout: Some(Duration::MAX) }, Deadline::NEVER, start);
     assert_eq!(schedule.poll(start), ask(0, 0));
     assert_eq!(schedule.wake_at(), (start + SECOND).into());
 }

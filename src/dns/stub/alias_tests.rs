@@ -52,7 +52,7 @@ fn addresses_in_the_additional_section_come_with_the_answer_and_are_not_kept() {
     });
     let (stub, now) = (stub(&[server]), wait::now());
     for (source, count) in [(AnswerSource::Udp(server), 1), (AnswerSource::Cache, 0)] {
-        let mut lookups = stub.lookups(numbers());
+        let mut lookups = stub.lookups(numbers(), None);
         lookups.ask(&[Question::new(owner, RecordKind::Srv)], now);
         let (_, result, facts) = next(&mut lookups, now);
         let answer = result.unwrap();

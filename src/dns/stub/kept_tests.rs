@@ -10,6 +10,7 @@ use crate::dns::cache::Caching;
 use crate::dns::config::ResolverConfig;
 use crate::dns::testing::{NXDOMAIN, Response, TemporaryDirectory, address, soa, srv};
 use crate::dns::{Answer, AnswerSource, LookupFacts, Question, RecordKind};
+use crate::socket::SocketOptions;
 use crate::wait;
 
 // spec H3, H4
@@ -20,7 +21,8 @@ fn the_hosts_file_goes_first_and_then_the_cache() {
     fs::write(&hosts, "192.0.2.9 chat.example.org\n").unwrap();
     let server = udp_answering(answer_with("192.0.2.1"));
     let config = ResolverConfig::new(vec![server]);
-    let stub = Stub::new(SystemConfig::given_with_hosts(config, &hosts), Caching::On);
+    let stub =
+        Stub::new(SystemConfig::given_with_hosts(config, &hosts), Caching::On, SocketOptions::default());
     let cases = [
         ("chat.example.org", "192.0.2.9", AnswerSource::HostsFile, 0),
         ("example.org", "192.0.2.1", AnswerSource::Udp(server), 1),
@@ -43,7 +45,7 @@ fn a_connect_without_a_connection_forgets_what_it_used_and_nothing_else() {
     let source = |name| look_up(&stub, name).2.source;
     assert_eq!(source("a.example"), AnswerSource::Udp(server));
     assert_eq!(source("b.example"), AnswerSource::Udp(server));
-    let mut lookups = stub.lookups(numbers());
+    let mut lookups = stub.lookups(numbers(), None);
     lookups.ask(&[question("a.example"), question("c.example")], now);
     let sources = [(); 2].map(|()| next(&mut lookups, now).2.source);
     assert_eq!(sources, [AnswerSource::Cache, AnswerSource::Udp(server)]);
@@ -59,10 +61,14 @@ fn a_changed_resolv_conf_empties_the_cache_and_the_record_of_silence() {
     let directory = TemporaryDirectory::new();
     let resolv_conf = directory.path("resolv.conf");
     fs::write(&resolv_conf, "nameserver 192.0.2.1\nnameserver 192.0.2.2\n").unwrap();
-    let stub = Stub::new(SystemConfig::at(&resolv_conf, &directory.path("hosts")), Caching::On);
+    let stub = Stub::new(
+        SystemConfig::at(&resolv_conf, &directory.path("hosts")),
+        Caching::On,
+        SocketOptions::default(),
+    );
     let now = wait::now();
     let first: SocketAddr = "192.0.2.1:53".parse().unwrap();
-    let before = stub.lookups(numbers());
+    let before = stub.lookups(numbers(), None);
     before.network.note_silence(first, now, now);
     assert_eq!(before.network.servers(now)[1], first);
     let store = |generation| {
@@ -71,11 +77,11 @@ fn a_changed_resolv_conf_empties_the_cache_and_the_record_of_silence() {
     };
     let is_kept = || stub.shared.with_cache(|cache| cache.answer(&question("example.org"), now)).is_some();
     store(before.generation);
-    stub.lookups(numbers());
+    stub.lookups(numbers(), None);
     assert!(is_kept());
 
     fs::write(&resolv_conf, "nameserver 192.0.2.1\nnameserver 192.0.2.2\noptions timeout:1\n").unwrap();
-    let after = stub.lookups(numbers());
+    let after = stub.lookups(numbers(), None);
     assert!(!is_kept());
     assert_eq!(after.network.servers(now)[0], first);
     // An answer from the network of before.
@@ -89,7 +95,11 @@ fn without_a_resolv_conf_only_the_hosts_file_answers() {
     let directory = TemporaryDirectory::new();
     let hosts = directory.path("hosts");
     fs::write(&hosts, "192.0.2.9 chat.example.org\n").unwrap();
-    let stub = Stub::new(SystemConfig::at(&directory.path("resolv.conf"), &hosts), Caching::On);
+    let stub = Stub::new(
+        SystemConfig::at(&directory.path("resolv.conf"), &hosts),
+        Caching::On,
+        SocketOptions::default(),
+    );
     assert_eq!(only_address(&look_up(&stub, "chat.example.org")), "192.0.2.9");
     let message = look_up(&stub, "example.org").1.unwrap_err().to_string();
     assert!(message.contains(".nameservers("), "{message}");
@@ -109,8 +119,8 @@ fn the_hosts_file_goes_before_what_a_server_adds_unasked() {
         response.additional(address("other.example", 60, "192.0.2.2")).octets()
     });
     let config = SystemConfig::given_with_hosts(ResolverConfig::new(vec![server]), &hosts);
-    let (stub, now) = (Stub::new(config, Caching::On), wait::now());
-    let mut lookups = stub.lookups(numbers());
+    let (stub, now) = (Stub::new(config, Caching::On, SocketOptions::default()), wait::now());
+    let mut lookups = stub.lookups(numbers(), None);
     lookups.ask(&[Question::new(owner, RecordKind::Srv)], now);
     let answer = next(&mut lookups, now).1.unwrap();
     assert_eq!(answer.additional(), [("other.example".to_owned(), "192.0.2.2".parse().unwrap())]);

@@ -98,7 +98,7 @@ fn questions_share_one_connection_and_are_answered_in_any_order() {
     });
     let now = wait::now();
     // Questions of one connection have different numbers, whatever chance says.
-    let mut lookups = over_tcp(&[server]).lookups(Arc::new(|| u64::MAX));
+    let mut lookups = over_tcp(&[server]).lookups(Arc::new(|| u64::MAX), None);
     lookups.ask(&["1.example", "2.example", "3.example"].map(question), now);
     for _ in 0..3 {
         let finished = next(&mut lookups, now);
@@ -112,7 +112,7 @@ fn questions_share_one_connection_and_are_answered_in_any_order() {
 fn a_server_that_answers_one_question_a_connection_gets_as_many() {
     let server = both(|_, listener| (0..3).for_each(|_| answer(&listener, 1, "192.0.2.1")));
     let now = wait::now();
-    let mut lookups = over_tcp(&[server]).lookups(numbers());
+    let mut lookups = over_tcp(&[server]).lookups(numbers(), None);
     lookups.ask(&["1.example", "2.example", "3.example"].map(question), now);
     for _ in 0..3 {
         let finished = next(&mut lookups, now);
@@ -155,7 +155,7 @@ fn a_server_silent_over_tcp_holds_up_nobody() {
     std::thread::spawn(move || truncate(&socket, 1));
     let good = udp_answering(answer_with("192.0.2.1"));
     let start = wait::now();
-    let mut lookups = stub(&[silent, good]).lookups(numbers());
+    let mut lookups = stub(&[silent, good]).lookups(numbers(), None);
     lookups.ask(&[question("example.org")], start);
     while lookups.network.connection_tokens().is_empty() {
         turn(&mut lookups, start);
@@ -178,7 +178,7 @@ fn a_second_try_joins_the_first_over_tcp_and_both_fail_with_the_connection() {
         }
     });
     let start = wait::now();
-    let mut lookups = stub(&[server]).lookups(numbers());
+    let mut lookups = stub(&[server]).lookups(numbers(), None);
     lookups.ask(&[question("example.org")], start);
     truncated.recv_timeout(LIMIT).unwrap();
     turn(&mut lookups, start);

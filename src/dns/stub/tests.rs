@@ -26,7 +26,11 @@ pub(super) fn numbers() -> Random {
 }
 
 fn stub_of(config: ResolverConfig) -> Stub {
-    Stub::new(SystemConfig::given_with_hosts(config, Path::new("/nonexistent/hosts")), Caching::On)
+    Stub::new(
+        SystemConfig::given_with_hosts(config, Path::new("/nonexistent/hosts")),
+        Caching::On,
+        SocketOptions::default(),
+    )
 }
 
 pub(super) fn stub(servers: &[SocketAddr]) -> Stub {
@@ -78,7 +82,7 @@ pub(super) fn set_clock(lookups: &mut Lookups, now: Instant) {
 /// Asks for the A records of `name`.
 pub(super) fn look_up(stub: &Stub, name: &str) -> Finished {
     let now = wait::now();
-    let mut lookups = stub.lookups(numbers());
+    let mut lookups = stub.lookups(numbers(), None);
     lookups.ask(&[question(name)], now);
     next(&mut lookups, now)
 }
@@ -122,7 +126,7 @@ fn questions_leave_together_each_from_its_own_port_with_its_own_number() {
         Question::new("example.org", RecordKind::Ipv6),
         question("example.org"),
     ];
-    let mut lookups = stub(&[server]).lookups(numbers());
+    let mut lookups = stub(&[server]).lookups(numbers(), None);
     lookups.ask(&questions, now);
     // What is asked already is not asked twice.
     lookups.ask(&questions, now);
@@ -221,7 +225,7 @@ impl Played {
 fn a_second_of_silence_asks_the_next_server_and_the_first_is_still_listened_to() {
     let ((first, first_address), (second, second_address)) = (Played::new(), Played::new());
     let start = wait::now();
-    let mut lookups = stub(&[first_address, second_address]).lookups(numbers());
+    let mut lookups = stub(&[first_address, second_address]).lookups(numbers(), None);
     lookups.ask(&[question("example.org")], start);
     let (asker, query) = first.query();
     assert_eq!(lookups.wake_at(), (start + SECOND).into());
@@ -241,14 +245,14 @@ fn a_server_that_timed_out_goes_last_for_thirty_seconds_over_connects() {
     let ((first, first_address), (second, second_address)) = (Played::new(), Played::new());
     let stub = stub(&[first_address, second_address]);
     let start = wait::now();
-    let mut lookups = stub.lookups(numbers());
+    let mut lookups = stub.lookups(numbers(), None);
     lookups.ask(&[question("example.org")], start);
     first.query();
     set_clock(&mut lookups, start + SECOND);
     second.query();
-    assert_eq!(lookups.give_up(&question("example.org")).unwrap().facts.tries, 2);
+    drop(lookups);
 
-    let ask_at = |now| stub.lookups(numbers()).ask(&[question("example.com")], now);
+    let ask_at = |now| stub.lookups(numbers(), None).ask(&[question("example.com")], now);
     ask_at(start + 2 * SECOND);
     assert_eq!(asked(&second.query().1).0, "example.com");
     ask_at(start + 31 * SECOND);
@@ -262,7 +266,7 @@ fn one_lost_datagram_does_not_make_a_server_go_last() {
     let ((first, first_address), (second, second_address)) = (Played::new(), Played::new());
     let stub = stub(&[first_address, second_address]);
     let start = wait::now();
-    let mut lookups = stub.lookups(numbers());
+    let mut lookups = stub.lookups(numbers(), None);
     lookups.ask(&["a.example", "b.example"].map(question), start);
     first.query();
     let (asker, query) = first.query();
@@ -271,7 +275,7 @@ fn one_lost_datagram_does_not_make_a_server_go_last() {
     set_clock(&mut lookups, start + SECOND);
     assert_eq!(asked(&second.query().1).0, "a.example");
 
-    stub.lookups(numbers()).ask(&[question("c.example")], start + SECOND);
+    stub.lookups(numbers(), None).ask(&[question("c.example")], start + SECOND);
     assert_eq!(asked(&first.query().1).0, "c.example");
 }
 
@@ -281,7 +285,7 @@ fn no_such_name_from_a_later_server_waits_two_seconds_for_the_first() {
     let (_first, first_address) = Played::new();
     let second = udp_answering(code(NXDOMAIN));
     let start = wait::now();
-    let mut lookups = stub(&[first_address, second]).lookups(numbers());
+    let mut lookups = stub(&[first_address, second]).lookups(numbers(), None);
     lookups.ask(&[question("example.org")], start);
     set_clock(&mut lookups, start + SECOND);
     turn(&mut lookups, start + SECOND);
@@ -313,7 +317,7 @@ fn a_server_that_refuses_edns_is_asked_without_at_once_and_from_then_on() {
         if has_opt { response.flags(FORMERR).octets() } else { response.octets() }
     });
     let now = wait::now();
-    let mut lookups = stub(&[server]).lookups(numbers());
+    let mut lookups = stub(&[server]).lookups(numbers(), None);
     for (name, tries) in [("a.example", 2), ("b.example", 1)] {
         lookups.ask(&[question(name)], now);
         assert_eq!(next(&mut lookups, now).2, LookupFacts { source: AnswerSource::Udp(server), tries });
@@ -323,26 +327,57 @@ fn a_server_that_refuses_edns_is_asked_without_at_once_and_from_then_on() {
 
 // spec D5, H1
 #[test]
-fn what_is_given_up_has_no_socket_and_no_result() {
-    let (server, server_address) = Played::new();
-    let now = wait::now();
+fn a_lookup_that_reaches_its_limit_has_failed_and_has_no_socket() {
+    let (_server, server_address) = Played::new();
+    let start = wait::now();
     for stub in [stub(&[server_address]), over_tcp(&[server_address])] {
-        let mut lookups = stub.lookups(numbers());
-        lookups.ask(&[question("example.org")], now);
-        assert!(lookups.give_up(&question("example.org")).is_some());
-        assert!(lookups.give_up(&question("example.org")).is_none());
+        let mut lookups = stub.lookups(numbers(), Some(3 * SECOND));
+        lookups.ask(&[question("example.org")], start);
+        for second in [1, 2] {
+            set_clock(&mut lookups, start + second * SECOND);
+        }
+        assert_eq!(lookups.wake_at(), (start + 3 * SECOND).into());
+        assert_eq!(lookups.take(), None);
+        set_clock(&mut lookups, start + 3 * SECOND);
+        let (_, result, facts) = lookups.take().unwrap();
+        assert_eq!(result.unwrap_err().to_string(), "no answer within 3s (127.0.0.1: no usable answer)");
+        assert_eq!(facts.source, AnswerSource::Nobody);
         assert!(lookups.open.is_empty() && lookups.network.connection_tokens().is_empty());
-        assert_eq!(lookups.wake_at(), Deadline::NEVER);
+        assert_eq!((lookups.take(), lookups.wake_at()), (None, Deadline::NEVER));
     }
+}
+
+// spec D5, B8
+#[test]
+fn an_alias_does_not_extend_the_limit() {
+    let (server, server_address) = Played::new();
+    let start = wait::now();
+    let mut lookups = stub(&[server_address]).lookups(numbers(), Some(3 * SECOND));
+    lookups.ask(&[question("a.example")], start);
     let (asker, query) = server.query();
-    server.send(asker, &Response::to(&query));
-    // A result that was not taken yet is given up, too.
-    let failing = stub(&[]);
-    let mut lookups = failing.lookups(numbers());
-    lookups.ask(&[question("example.org")], now);
-    assert_eq!(lookups.wake_at(), now.into());
-    lookups.give_up(&question("example.org"));
-    assert_eq!(lookups.take(), None);
+    server.send(asker, &Response::to(&query).answer(alias("a.example", 60, "b.example")));
+    turn(&mut lookups, start + 2 * SECOND);
+    assert_eq!(lookups.wake_at(), (start + 3 * SECOND).into());
+    set_clock(&mut lookups, start + 3 * SECOND);
+    assert!(lookups.take().unwrap().1.is_err());
+}
+
+// spec H3, D5
+#[test]
+fn a_server_that_is_silent_up_to_a_short_limit_goes_last_too() {
+    let ((first, first_address), (second, second_address)) = (Played::new(), Played::new());
+    let stub = stub(&[first_address, second_address]);
+    let start = wait::now();
+    let mut lookups = stub.lookups(numbers(), Some(SECOND / 2));
+    lookups.ask(&[question("example.org")], start);
+    first.query();
+    set_clock(&mut lookups, start + SECOND / 2);
+    assert!(lookups.take().unwrap().1.is_err());
+    assert!(second.was_not_asked());
+
+    stub.lookups(numbers(), Some(SECOND / 2)).ask(&[question("example.com")], start + SECOND / 2);
+    second.0.set_nonblocking(false).unwrap();
+    assert_eq!(asked(&second.query().1).0, "example.com");
 }
 
 // spec B8, H1
@@ -350,7 +385,7 @@ fn what_is_given_up_has_no_socket_and_no_result() {
 fn a_late_answer_to_the_name_before_an_alias_is_not_taken_for_the_next() {
     let ((first, first_address), (second, second_address)) = (Played::new(), Played::new());
     let start = wait::now();
-    let mut lookups = stub(&[first_address, second_address]).lookups(numbers());
+    let mut lookups = stub(&[first_address, second_address]).lookups(numbers(), None);
     lookups.ask(&[question("a.example")], start);
     let (early_asker, early_query) = first.query();
     set_clock(&mut lookups, start + SECOND);

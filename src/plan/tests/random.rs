@@ -134,6 +134,7 @@ fn world(seed: u64) -> World {
 fn settings(world: World, chance: &mut Chance) -> World {
     let [milli, second] = [Duration::from_millis(1), Duration::from_secs(1)];
     let nano = Duration::from_nanos(1);
+    let mut lookup_limit = world.lookup_limit;
     let world = world.with(|task| {
         use AddressFamily::{Any, Ipv4First, Ipv4Only, Ipv6Only};
         use Policy::{AsPublished, DirectOnly, PreferDirect, PreferStartTls, StartTlsOnly};
@@ -166,12 +167,13 @@ fn settings(world: World, chance: &mut Chance) -> World {
         if chance.below(10) == 0 {
             task.total_limit = Duration::MAX;
         } else {
-            task.lookup_limit = chance.one_of(&[5 * second, 5 * second, second, 20 * milli, Duration::MAX]);
+            lookup_limit = chance.one_of(&[5 * second, 5 * second, second, 20 * milli, Duration::MAX]);
             task.pace.tcp_limit = chance.one_of(&[10 * second, 10 * second, second, nano, Duration::MAX]);
             task.pace.handshake_limit =
                 chance.one_of(&[10 * second, 10 * second, second, nano, Duration::MAX]);
         }
     });
+    let world = world.lookup_limit(lookup_limit);
     if chance.below(12) == 0 { world.cancelled(2 * chance.time()) } else { world }
 }
 
