@@ -38,9 +38,9 @@ fn assert_words(text: &str) {
     assert!(!text.ends_with('.') && text.len() > 10, "{text:?}");
 }
 
-fn invalid_messages() -> Vec<InvalidMessage> {
+const INVALID_MESSAGES: [InvalidMessage; 27] = {
     use rustls::InvalidMessage::*;
-    vec![
+    [
         CertificatePayloadTooLarge,
         HandshakePayloadTooLarge,
         InvalidCcs,
@@ -69,11 +69,11 @@ fn invalid_messages() -> Vec<InvalidMessage> {
         UnknownHelloRetryRequestExtension,
         UnknownCertificateExtension,
     ]
-}
+};
 
-fn misbehaviours() -> Vec<PeerMisbehaved> {
+const MISBEHAVIOURS: [PeerMisbehaved; 78] = {
     use rustls::PeerMisbehaved::*;
-    vec![
+    [
         AttemptedDowngradeToTls12WhenTls13IsSupported,
         BadCertChainExtensions,
         CipherSuiteDifferedOnRetry,
@@ -153,7 +153,7 @@ fn misbehaviours() -> Vec<PeerMisbehaved> {
         WrongGroupForKeyShare,
         UnsolicitedEchExtension,
     ]
-}
+};
 
 fn incompatibilities() -> Vec<PeerIncompatible> {
     use rustls::PeerIncompatible::*;
@@ -204,6 +204,33 @@ impl std::error::Error for Named {}
 fn named(text: &'static str) -> OtherError {
     OtherError(Arc::new(Named(text)))
 }
+
+/// The variants of webpki's error that rustls passes on, some to come, and a text of a caller's verifier.
+const OTHERS: [&str; 23] = [
+    "CaUsedAsEndEntity",
+    "CertDistrusted",
+    "EmptyEkuExtension",
+    "EndEntityUsedAsCa",
+    "ExtensionValueInvalid",
+    "InvalidNetworkMaskConstraint",
+    "InvalidSerialNumber",
+    "MalformedDnsIdentifier",
+    "MalformedExtensions",
+    "MalformedNameConstraint",
+    "MaximumNameConstraintComparisonsExceeded",
+    "MaximumPathBuildCallsExceeded",
+    "MaximumPathDepthExceeded",
+    "MaximumSignatureChecksExceeded",
+    "NameConstraintViolation",
+    "PathLenConstraintViolated",
+    "SignatureAlgorithmMismatch",
+    "TrailingData(Certificate)",
+    "UnsupportedCertVersion",
+    "UnsupportedCriticalExtension",
+    "UnsupportedNameType",
+    "SomethingNew { field: [1, 2], other: Some(Thing::Else) }",
+    "the pin of this host is another one.",
+];
 
 fn certificate_errors() -> Vec<CertificateError> {
     use rustls::CertificateError::*;
@@ -258,33 +285,7 @@ fn certificate_errors() -> Vec<CertificateError> {
         let presented = presented.iter().map(ToString::to_string).collect();
         errors.push(NotValidForNameContext { expected: expected.clone(), presented });
     }
-    for text in [
-        "CaUsedAsEndEntity",
-        "CertDistrusted",
-        "EmptyEkuExtension",
-        "EndEntityUsedAsCa",
-        "ExtensionValueInvalid",
-        "InvalidNetworkMaskConstraint",
-        "InvalidSerialNumber",
-        "MalformedDnsIdentifier",
-        "MalformedExtensions",
-        "MalformedNameConstraint",
-        "MaximumNameConstraintComparisonsExceeded",
-        "MaximumPathBuildCallsExceeded",
-        "MaximumPathDepthExceeded",
-        "MaximumSignatureChecksExceeded",
-        "NameConstraintViolation",
-        "PathLenConstraintViolated",
-        "SignatureAlgorithmMismatch",
-        "TrailingData(Certificate)",
-        "UnsupportedCertVersion",
-        "UnsupportedCriticalExtension",
-        "UnsupportedNameType",
-        "SomethingNew { field: [1, 2], other: Some(Thing::Else) }",
-        "the pin of this host is another one.",
-    ] {
-        errors.push(Other(named(text)));
-    }
+    errors.extend(OTHERS.iter().map(|text| Other(named(text))));
     errors
 }
 
@@ -351,8 +352,8 @@ fn other_errors() -> Vec<Error> {
 #[test]
 fn no_error_of_rustls_is_said_in_its_debug_text() {
     let mut errors = other_errors();
-    errors.extend(invalid_messages().into_iter().map(Error::from));
-    errors.extend(misbehaviours().into_iter().map(Error::from));
+    errors.extend(INVALID_MESSAGES.into_iter().map(Error::from));
+    errors.extend(MISBEHAVIOURS.into_iter().map(Error::from));
     errors.extend(incompatibilities().into_iter().map(Error::from));
     errors.extend(certificate_errors().into_iter().map(Error::from));
     errors.extend(revocation_list_errors().into_iter().map(Error::from));
@@ -394,7 +395,7 @@ fn only_before_any_valid_message_of_tls_the_server_speaks_another_protocol() {
     };
     let other_protocol = "the server does not speak TLS here";
     assert_eq!(text(InvalidMessage::InvalidContentType, false), other_protocol);
-    for error in invalid_messages() {
+    for error in INVALID_MESSAGES {
         assert_ne!(text(error, true), other_protocol);
     }
     // A server that speaks TLS, only badly.
