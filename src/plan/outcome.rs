@@ -115,7 +115,7 @@ impl Plan {
     pub(super) fn timed_out(&self) -> Error {
         let awaits_answers = self.questions.list().iter().any(|asked| asked.result.is_none());
         let what = match self.race.attempts() {
-            [] if awaits_answers => format!("no response from the DNS{}", self.multicast_dns()),
+            [] if awaits_answers => format!("the DNS has not answered{}", self.multicast_dns()),
             [] => "nothing was tried yet".to_owned(),
             [..] => self.tally(),
         };
