@@ -103,7 +103,7 @@ impl Plan {
         let awaits_answers =
             self.questions.list().iter().any(|asked| asked.result.as_ref().is_none_or(Result::is_err));
         let what = match self.race.attempts().len() {
-            0 if awaits_answers => format!("no response from the DNS{}", self.multicast_dns()),
+            0 if awaits_answers => format!("the DNS has not answered{}", self.multicast_dns()),
             0 => "nothing was tried yet".to_owned(),
             _ => self.tally(),
         };

@@ -24,37 +24,23 @@ fn reason(error: &CertificateError, evidence: &Evidence) -> String {
             format!("the certificate is not for {}; {}", expected.to_str(), named(presented))
         }
         CertificateError::NotValidForName => "the certificate is not for this domain".to_owned(),
-        CertificateError::ExpiredContext { time, not_after } => {
-            let (today, end) = (Date::from_seconds(time.as_secs()), Date::from_seconds(not_after.as_secs()));
-            let which = which(&evidence.chain, |certificate| certificate.not_after == Some(end));
-            format!(
-                "{which} expired on {end}, {} ago, or the clock of this machine is wrong (it says {today})",
-                days(today.days_since(end))
-            )
-        }
+        CertificateError::ExpiredContext { time, not_after } => expired(
+            Date::from_seconds(time.as_secs()),
+            Date::from_seconds(not_after.as_secs()),
+            &evidence.chain,
+        ),
         CertificateError::Expired => {
             "the certificate has expired, or the clock of this machine is wrong".to_owned()
         }
-        CertificateError::NotValidYetContext { time, not_before } => {
-            let (today, start) =
-                (Date::from_seconds(time.as_secs()), Date::from_seconds(not_before.as_secs()));
-            let which = which(&evidence.chain, |certificate| certificate.not_before == Some(start));
-            format!(
-                "{which} is not valid before {start}, {} from now, or the clock of this machine is wrong (it says {today})",
-                days(start.days_since(today))
-            )
-        }
+        CertificateError::NotValidYetContext { time, not_before } => not_yet_valid(
+            Date::from_seconds(time.as_secs()),
+            Date::from_seconds(not_before.as_secs()),
+            &evidence.chain,
+        ),
         CertificateError::NotValidYet => {
             "the certificate is not valid yet, or the clock of this machine is wrong".to_owned()
         }
-        CertificateError::InvalidPurposeContext { required, presented } => {
-            let presented: Vec<_> = presented.iter().take(MAX_NAMES).map(purpose).collect();
-            let presented = if presented.is_empty() { "nothing".to_owned() } else { presented.join(", ") };
-            format!(
-                "the certificate is not for {} but for {presented} (extended key usage)",
-                purpose(required)
-            )
-        }
+        CertificateError::InvalidPurposeContext { required, presented } => other_purpose(required, presented),
         CertificateError::InvalidPurpose => {
             "the certificate is not for server authentication (extended key usage)".to_owned()
         }
@@ -86,6 +72,27 @@ fn reason(error: &CertificateError, evidence: &Evidence) -> String {
             .unwrap_or_else(|| format!("the certificate cannot be trusted: {}", other(error))),
         error => format!("the certificate cannot be trusted: {}", words(error)),
     }
+}
+
+fn expired(today: Date, end: Date, chain: &[Certificate]) -> String {
+    let which = which(chain, |certificate| certificate.not_after == Some(end));
+    let ago = days(today.days_since(end));
+    format!("{which} expired on {end}, {ago} ago, or the clock of this machine is wrong (it says {today})")
+}
+
+fn not_yet_valid(today: Date, start: Date, chain: &[Certificate]) -> String {
+    let which = which(chain, |certificate| certificate.not_before == Some(start));
+    let until = days(start.days_since(today));
+    format!(
+        "{which} is not valid before {start}, {until} from now, or the clock of this machine is wrong (it says {today})"
+    )
+}
+
+fn other_purpose(required: &ExtendedKeyPurpose, presented: &[ExtendedKeyPurpose]) -> String {
+    let presented: Vec<_> = presented.iter().take(MAX_NAMES).map(purpose).collect();
+    let presented = if presented.is_empty() { "nothing".to_owned() } else { presented.join(", ") };
+    let required = purpose(required);
+    format!("the certificate is not for {required} but for {presented} (extended key usage)")
 }
 
 /// The errors of rustls' certificate library (rustls-webpki) that rustls itself has no word for. They are known by their
@@ -224,7 +231,7 @@ fn named(presented: &[String]) -> String {
         let address = || name.strip_prefix("IpAddress(").and_then(|name| name.strip_suffix(')'));
         // The verifier of a caller may give them as they are.
         let is_plain = !name.contains('(') && name != "DirectoryName";
-        dns.or_else(address).or(is_plain.then_some(name)).map(shown)
+        dns.or_else(address).or_else(|| is_plain.then_some(name)).map(shown)
     };
     let usable: Vec<_> = presented.iter().filter_map(bare).take(MAX_NAMES + 1).collect();
     match &*usable {

@@ -52,13 +52,13 @@ fn a_report_reads_as_a_table() {
     };
     let report = connector.connect(DOMAIN).unwrap().report().to_string();
     let server = dns.addr();
-    let srv = line(report.clone(), &format!("{XMPPS} SRV: 1 records"));
+    let srv = line(report.clone(), &format!("{XMPPS} SRV: 1 record"));
     assert!(srv.ends_with(&format!("  by {server} over TCP, 3 tries, authenticated")), "{srv}");
-    let host = line(report, &format!("{HOST} A: 1 records"));
+    let host = line(report, &format!("{HOST} A: 1 record"));
     assert!(host.ends_with(&format!("  by {server}, 2 tries, authenticated")), "{host}");
 
     let report = connector.connect(DOMAIN).unwrap().report().to_string();
-    let srv = line(report, &format!("{XMPPS} SRV: 1 records"));
+    let srv = line(report, &format!("{XMPPS} SRV: 1 record"));
     assert!(srv.ends_with("  from the cache, authenticated"), "{srv}");
 }
 

@@ -26,7 +26,7 @@ fn assert_in_style(error: &Error) {
         let text = error.to_string();
         assert!(!text.is_empty() && !text.contains('\n') && !text.ends_with('.'), "{text:?}");
         assert!(!text.contains("  "), "{text:?}");
-        for wrong in ["{", "}", "::", "Some(", "Other(", "[1", "\\"] {
+        for wrong in ["{", "}", "Some(", "Other(", "[1"] {
             assert!(!text.contains(wrong), "{text:?}");
         }
         texts.push(text);

@@ -22,9 +22,9 @@ fn answers_inside_the_call_connect_and_stand_in_the_report() {
     let connection = connector.connect("example.org").unwrap();
     let report = connection.report();
     let told = lookups(report);
-    assert!(told.contains(&"_xmpps-client._tcp.example.org SRV: 1 records".to_owned()), "{report}");
+    assert!(told.contains(&"_xmpps-client._tcp.example.org SRV: 1 record".to_owned()), "{report}");
     assert!(told.contains(&"_xmpp-client._tcp.example.org SRV: none".to_owned()), "{report}");
-    assert!(told.contains(&"xmpp.example.org A: 1 records".to_owned()), "{report}");
+    assert!(told.contains(&"xmpp.example.org A: 1 record".to_owned()), "{report}");
     let answered = report.lookups().iter().filter(|lookup| lookup.facts.is_some());
     for lookup in answered {
         let source = lookup.facts.as_ref().map(|facts| facts.source);
