@@ -14,6 +14,9 @@ use crate::dns::testing::{FORMERR, OPT, REFUSED, Response, SERVFAIL, address, as
 use crate::dns::{AnswerSource, LookupFacts};
 use crate::wait;
 
+/// What a server makes of a query with an OPT record.
+type Failure = fn(&[u8]) -> Vec<u8>;
+
 /// Whether a query has an OPT record.
 fn has_opt(query: &[u8]) -> bool {
     query[11] == 1
@@ -41,7 +44,7 @@ fn look_up_at(stub: &Stub, name: &str, now: Instant) -> (String, u32) {
 // spec H2
 #[test]
 fn whatever_a_server_says_to_edns_it_is_asked_without_at_once_and_in_later_connects() {
-    let failures: [fn(&[u8]) -> Vec<u8>; 7] = [
+    let failures: [Failure; 7] = [
         |query| Response::to(query).flags(FORMERR).octets(),
         |query| Response::to(query).flags(4).octets(),
         |query| Response::to(query).flags(SERVFAIL).octets(),
