@@ -106,7 +106,7 @@ impl ConnectorBuilder {
         self
     }
 
-    /// The limit of one lookup. Default: 5 s.
+    /// The limit of one lookup. Default: 5 s; the built-in resolver takes more where `timeout` of resolv.conf needs it.
     pub fn lookup_timeout(mut self, limit: Duration) -> Self {
         self.lookup_limit = Some(limit);
         self

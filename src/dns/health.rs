@@ -1,5 +1,4 @@
-//! What is known of the name servers over all connects of a connector: which have been silent of late and go last (spec
-//! H3), and which do not know EDNS (spec H2). No IO.
+//! Which name servers have been silent or know no EDNS, over all connects of a connector (spec H2, H3). No IO.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

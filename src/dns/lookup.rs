@@ -14,7 +14,11 @@ use crate::dns::{AnswerSource, LookupError, Question};
 use crate::wait::{Ready, Token, Wait};
 
 /// How many datagrams are read from a socket before the others have their turn.
-const DATAGRAMS_PER_TURN: usize = 16;
+const DATAGRAMS_PER_TURN: usize = 4;
+
+/// How much of a datagram is read: more than was asked for, since some servers send more. A longer one is taken for
+/// truncated, so that 16 questions answered at once with as much as a datagram holds are no more than one turn can bear.
+const LONGEST_DATAGRAM: usize = 4096;
 
 /// One question on its way.
 #[derive(Debug)]
@@ -164,10 +168,15 @@ impl Lookup {
     }
 
     fn event(&self, udp: &UdpTry, network: &mut Network, now: Instant) -> Option<Event> {
-        let reply = match udp.receive(&mut network.buffer) {
+        let buffer = network.buffer.get_mut(..=LONGEST_DATAGRAM).unwrap_or_default();
+        let reply = match udp.receive(buffer) {
             Ok(length) => {
-                let datagram = network.buffer.get(..length?).unwrap_or_default();
-                udp.query.decode(datagram, &self.chain)
+                let datagram = buffer.get(..length?).unwrap_or_default();
+                match (datagram.len() > LONGEST_DATAGRAM, udp.query.decode(datagram, &self.chain)) {
+                    // It goes on behind what was read.
+                    (true, Reply::Malformed(_) | Reply::Answer(_) | Reply::Alias(_)) => Reply::Truncated,
+                    (_, reply) => reply,
+                }
             }
             Err(error) => {
                 if let Some(server) = self.servers.get(udp.attempt.server) {

@@ -265,6 +265,8 @@ fn encode(
 }
 
 #[cfg(test)]
+mod expensive;
+#[cfg(test)]
 mod malformed;
 #[cfg(test)]
 mod tests;

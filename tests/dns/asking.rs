@@ -116,7 +116,7 @@ fn every_try_has_an_id_and_a_port_of_its_own() {
 #[test]
 fn a_server_that_refuses_edns_is_asked_without_at_once_and_from_then_on() {
     let service = Service::new();
-    for code in [Rcode::FORMERR, Rcode::NOTIMP] {
+    for code in [Rcode::FORMERR, Rcode::NOTIMP, Rcode::SERVFAIL, Rcode::REFUSED] {
         for over_tcp in [false, true] {
             let dns = DnsServer::start(service.zone().on_everything(Behaviour::CodeOnEdns(code)));
             let connector = service.builder(&[dns.addr()]).dns_over_tcp(over_tcp).build().unwrap();

@@ -30,5 +30,7 @@ mod servers;
 mod setup;
 #[cfg(target_os = "linux")]
 mod sockets;
+#[cfg(target_os = "linux")]
+mod source;
 mod telling;
 mod truncated;

@@ -1,7 +1,6 @@
 //! The sections of a DNS message, read record by record (RFC 1035 section 4.1.3). No IO.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt::Write;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -33,21 +32,26 @@ pub(super) struct Found {
 
 impl Found {
     pub(super) fn read(section: &mut RecordSection<'_, [u8]>, kind: RecordKind) -> Result<Self, Reply> {
-        let mut found = Self::default();
+        let (mut found, mut labels) = (Self::default(), Labels::default());
         for record in section {
             let record = record.map_err(malformed)?;
             if record.class() != Class::IN {
                 continue;
             }
-            let (owner, time_to_live) = (name_text(&record.owner()), duration(record.ttl()));
-            if record.rtype() == Rtype::CNAME {
+            // What is not asked for is not read: names are most of the work.
+            let is_alias = record.rtype() == Rtype::CNAME;
+            if !is_alias && record.rtype() != record_type(kind) {
+                continue;
+            }
+            let (owner, time_to_live) = (labels.text(&record.owner())?, duration(record.ttl()));
+            if is_alias {
                 let alias = record.into_record::<Cname<_>>().map_err(malformed)?;
                 if let Some(alias) = alias {
-                    let target = || (name_text(alias.data().cname()), time_to_live);
-                    found.aliases.entry(owner).or_insert_with(target);
+                    let target = labels.text(alias.data().cname())?;
+                    found.aliases.entry(owner).or_insert((target, time_to_live));
                 }
-            } else if record.rtype() == record_type(kind) {
-                let data = record_data(record, kind).map_err(malformed)?;
+            } else {
+                let data = record_data(record, kind, &mut labels)?;
                 let (records, shortest) =
                     found.records.entry(owner).or_insert_with(|| (Vec::new(), time_to_live));
                 records.extend(data);
@@ -58,24 +62,52 @@ impl Found {
     }
 }
 
-fn record_data(record: ParsedRecord<'_, [u8]>, kind: RecordKind) -> Result<Option<Record>, ParseError> {
+fn record_data(
+    record: ParsedRecord<'_, [u8]>,
+    kind: RecordKind,
+    labels: &mut Labels,
+) -> Result<Option<Record>, Reply> {
     Ok(match kind {
-        RecordKind::Srv => record.into_record::<Srv<_>>()?.map(|record| {
-            let data = record.data();
-            Record::Srv(SrvRecord {
-                priority: data.priority(),
-                weight: data.weight(),
-                port: data.port(),
-                target: name_text(data.target()),
-            })
-        }),
+        RecordKind::Srv => match record.into_record::<Srv<_>>().map_err(malformed)? {
+            Some(record) => {
+                let data = record.data();
+                Some(Record::Srv(SrvRecord {
+                    priority: data.priority(),
+                    weight: data.weight(),
+                    port: data.port(),
+                    target: labels.text(data.target())?,
+                }))
+            }
+            None => None,
+        },
         RecordKind::Ipv6 => {
-            record.into_record::<Aaaa>()?.map(|record| Record::Address(record.data().addr().into()))
+            let record = record.into_record::<Aaaa>().map_err(malformed)?;
+            record.map(|record| Record::Address(record.data().addr().into()))
         }
         RecordKind::Ipv4 => {
-            record.into_record::<A>()?.map(|record| Record::Address(record.data().addr().into()))
+            let record = record.into_record::<A>().map_err(malformed)?;
+            record.map(|record| Record::Address(record.data().addr().into()))
         }
     })
+}
+
+/// How many labels the names of one answer may have, compression undone. One that is made of names as long as names may
+/// be, by pointers, has ten times as many; an honest one has a few for each record, of which 64 KiB hold 5,000.
+const MOST_LABELS: usize = 65_536;
+
+/// How many labels have been read of one section.
+#[derive(Default)]
+struct Labels(usize);
+
+impl Labels {
+    /// The text of a name, as [`name_text`] gives it, unless the answer has too many labels.
+    fn text(&mut self, name: &ParsedName<&[u8]>) -> Result<String, Reply> {
+        self.0 += name.label_count();
+        if self.0 > MOST_LABELS {
+            return Err(Reply::Malformed("its names are longer than any answer needs"));
+        }
+        Ok(name_text(name))
+    }
 }
 
 /// What the authority section says about an answer without records.
@@ -123,16 +155,16 @@ pub(super) fn addresses_of_targets(
     if targets.is_empty() {
         return Vec::new();
     }
-    let mut addresses = Vec::new();
+    let (mut addresses, mut labels) = (Vec::new(), Labels::default());
     for record in section.flatten().filter(|record| record.class() == Class::IN) {
-        let owner = name_text(&record.owner());
         let kind = match record.rtype() {
             Rtype::AAAA => RecordKind::Ipv6,
             Rtype::A => RecordKind::Ipv4,
             _ => continue,
         };
+        let Ok(owner) = labels.text(&record.owner()) else { break };
         if let (true, Ok(Some(Record::Address(address)))) =
-            (targets.contains(owner.as_str()), record_data(record, kind))
+            (targets.contains(owner.as_str()), record_data(record, kind, &mut labels))
         {
             addresses.push((owner, address));
         }
@@ -152,13 +184,19 @@ fn name_text(name: &ParsedName<&[u8]>) -> String {
         if !text.is_empty() {
             text.push('.');
         }
-        // Writing to a `String` cannot fail.
-        let _ = write!(text, "{label}");
+        for octet in label.as_slice() {
+            match octet {
+                b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => text.push(char::from(*octet)),
+                b'A'..=b'Z' => text.push(char::from(octet.to_ascii_lowercase())),
+                b'.' | b'\\' | b' ' => text.extend(['\\', char::from(*octet)]),
+                0x21..=0x7e => text.push(char::from(*octet)),
+                _ => text.push_str(&format!("\\{octet:03}")),
+            }
+        }
     }
     if text.is_empty() {
         text.push('.');
     }
-    text.make_ascii_lowercase();
     text
 }
 

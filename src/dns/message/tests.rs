@@ -284,10 +284,18 @@ fn none_lives_as_long_as_the_zone_says_and_not_at_all_without_it() {
     }
 }
 
-// spec H3
+// spec H3c
 #[test]
-fn a_server_that_only_refers_to_others_has_failed() {
+fn a_server_that_knows_nothing_and_asks_nobody_has_failed() {
     let (query, response) = plain();
+    // Not with RA, AA, a SOA record, or another code.
+    let lame = Response { flags: 0x8100, ..response.clone() };
+    assert!(matches!(decode(&query, &lame), Reply::ServerFailure(_)));
+    for good in [response.clone(), lame.clone().flags(0x0400), lame.clone().authority(soa("example", 60, 60))]
+    {
+        assert_eq!(answer(&query, &good).records, []);
+    }
+    assert!(answer(&query, &lame.flags(NXDOMAIN)).no_such_name);
     let referral = response.authority(record("example", NS, 60, &name("ns.example")));
     assert_eq!(answer(&query, &referral).records, []);
     let referral = Response { flags: 0x8100, ..referral };

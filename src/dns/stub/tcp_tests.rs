@@ -52,6 +52,57 @@ fn a_truncated_answer_is_asked_for_again_over_tcp() {
 
 // spec H2, H6
 #[test]
+fn a_datagram_that_is_longer_than_any_should_be_is_asked_for_again_over_tcp() {
+    let server = both(|socket, listener| {
+        let mut buffer = [0; 512];
+        let (length, from) = socket.recv_from(&mut buffer).unwrap();
+        let record = address("example.org", 60, "192.0.2.9");
+        let response = Response { answer: vec![record; 200], ..Response::to(&buffer[..length]) };
+        socket.send_to(&response.octets(), from).unwrap();
+        answer(&listener, 1, "192.0.2.1");
+    });
+    assert_found_over_tcp(&stub(&[server]), server, 2);
+}
+
+// spec H6, D5
+#[test]
+fn a_turn_reads_as_much_as_one_buffer_takes_however_much_is_sent() {
+    let (sender, sent) = mpsc::channel();
+    let server = both(move |_, listener| {
+        let mut stream = listener.accept().unwrap().0;
+        let query = read_frame(&mut stream).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        // Empty messages, as many as go into the buffers between.
+        let flood = vec![0; 1 << 16];
+        let mut length = 0;
+        while let Ok(count) = stream.write(&flood) {
+            length += count;
+        }
+        sender.send(length).unwrap();
+        stream.set_nonblocking(false).unwrap();
+        if length % 2 == 1 {
+            stream.write_all(&[0]).unwrap();
+        }
+        write_frame(&mut stream, &answer_with("192.0.2.1")(&query));
+    });
+    let now = wait::now();
+    let mut lookups = over_tcp(&[server]).lookups(numbers(), None);
+    lookups.ask(&[question("example.org")], now);
+    let mut turns = 0;
+    let finished = loop {
+        turn(&mut lookups, now);
+        turns += 1;
+        if let Some(finished) = lookups.take() {
+            break finished;
+        }
+    };
+    assert_eq!(only_address(&finished), "192.0.2.1");
+    let length = sent.recv_timeout(LIMIT).unwrap();
+    assert!(turns > length / 65_535, "{turns} turns for {length} octets");
+}
+
+// spec H2, H6
+#[test]
 fn an_answer_of_the_largest_size_is_read_octet_by_octet_or_at_once() {
     for octet_by_octet in [true, false] {
         let server = both(move |_, listener| {
