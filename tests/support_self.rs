@@ -201,23 +201,25 @@ mod linux {
 
     #[test]
     fn sockets_to_an_address_are_counted_on_the_connecting_side_only() {
+        // The kernel's tables are not read in one piece, and tests beside this one change them meanwhile.
+        let are = |count, address| (0..100).any(|_| process::sockets_to(address) == count);
         for address in ["127.0.0.1:0", "[::1]:0"] {
             let listener = TcpListener::bind(address).unwrap();
             let address = listener.local_addr().unwrap();
             let mut open = vec![tcp(address), tcp(address)];
             let _accepted = listener.accept().unwrap();
             while let Some(stream) = open.pop() {
-                assert_eq!(process::sockets_to(address), open.len() + 1);
+                assert!(are(open.len() + 1, address));
                 drop(stream);
             }
-            assert_eq!(process::sockets_to(address), 0);
+            assert!(are(0, address));
         }
         let (server, client) =
             (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
         client.connect(server.local_addr().unwrap()).unwrap();
-        assert_eq!(process::sockets_to(server.local_addr().unwrap()), 1);
+        assert!(are(1, server.local_addr().unwrap()));
         drop(client);
-        assert_eq!(process::sockets_to(server.local_addr().unwrap()), 0);
+        assert!(are(0, server.local_addr().unwrap()));
     }
 
     #[test]
