@@ -1,81 +1,341 @@
-//! The shape of the crate, read from its text: layers, cores without IO, length of files, and whose types the API names.
+//! The shape of the crate, read from its text: layers, cores, the public API, and what its documents say about it.
 //!
-//! Each rule is a function from text to violations, so that a test of its own can show that it fails when it should.
+//! The checks rely on rustfmt's layout and read no more Rust than they need. Each is a function from text to complaints, and
+//! the tests at the end show that it complains when it should.
 
-#![expect(
-    clippy::panic,
-    clippy::expect_used,
-    reason = "test code: a source tree that cannot be read fails the test"
-)]
+#![expect(clippy::panic, reason = "test code: a tree that cannot be read fails the test")]
 
-mod api;
-mod cores;
-mod layers;
-mod shape;
-mod source;
+mod documents;
 
-use source::Source;
+use std::fs;
+use std::path::Path;
 
-/// Fails with one line for each violation.
-fn hold(rule: &str, violations: &[String]) {
-    assert!(violations.is_empty(), "{rule}:\n  {}", violations.join("\n  "));
+/// The modules right below the root, lowest layer first. Each may use those of the rows above its own.
+const LAYERS: &[&[&str]] = &[
+    &["deadline", "domain", "logging", "random", "socket"],
+    &["service", "wait"],
+    &["starttls", "tls"],
+    &["dns"],
+    &["discovery"],
+    &["dial"],
+    &["report"],
+    &["error"],
+    &["plan"],
+    &["run"],
+    &["connection"],
+    &["builder", "connector"],
+    &["lib"],
+];
+/// The only modules of one row that use each other.
+const TOGETHER: [&str; 2] = ["builder", "connector"];
+
+/// What has to be a core, beside the files that say so themselves.
+const CORES: &str = "dial/race discovery dns/message dns/schedule domain plan starttls";
+/// How the first line of a core ends.
+const MARK: &str = "No IO.";
+/// What no core names: time, bytes and random numbers are given to it.
+const IO: &str = "SystemTime TcpListener TcpStream ToSocketAddrs UdpSocket UnixDatagram UnixStream Instant::now io::BufRead \
+                  io::Read io::Write std::env std::fs std::os std::process std::thread std::{ crate::random crate::wait \
+                  hickory_resolver rustix socket2 tokio";
+
+/// What the API may name of other crates.
+const ALLOWED: &str = "CertificateDer ClientConfig ClientConnection ServerName StreamOwned";
+
+const LONGEST_FILE: usize = 400;
+
+struct Source {
+    path: String,
+    text: String,
+    /// The lines of `text`, empty where they are comments or tests.
+    production: Vec<String>,
 }
 
-/// What `check` finds in all of `sources`.
-fn all(sources: &[Source], check: impl Fn(&Source) -> Vec<String>) -> Vec<String> {
-    sources.iter().flat_map(check).collect()
+impl Source {
+    fn new(path: &str, text: &str) -> Self {
+        let is_test =
+            ["tests", "testing", "simulation", "peers", "malformed"].iter().any(|name| path.contains(name));
+        let production = if is_test { Vec::new() } else { production(text) };
+        Self { path: path.to_owned(), text: text.to_owned(), production }
+    }
+
+    /// The modules from the root of the crate down to this file.
+    fn modules(&self) -> Vec<&str> {
+        let path = self.path.trim_start_matches("src/").trim_end_matches(".rs");
+        path.trim_end_matches("/mod").split('/').collect()
+    }
+
+    /// What `check` finds in each line of production code, with the number of the line.
+    fn complaints(&self, check: impl Fn(usize, &str) -> Vec<String>) -> Vec<String> {
+        let found = self.production.iter().enumerate().flat_map(|(at, line)| {
+            check(at, line).into_iter().map(move |what| format!("{}:{}: {what}", self.path, at + 1))
+        });
+        found.collect()
+    }
+}
+
+fn production(text: &str) -> Vec<String> {
+    let mut production = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        let code = line.trim_start();
+        if !code.starts_with("#[cfg(test)]") && !code.starts_with("#[cfg(all(test,") {
+            let kept =
+                if code.starts_with("//") { "" } else { line.split(" // ").next().unwrap_or_default() };
+            production.push(kept.to_owned());
+            continue;
+        }
+        production.push(String::new());
+        let indent = line.len() - code.len();
+        for line in lines.by_ref() {
+            production.push(String::new());
+            if line.len() - line.trim_start().len() == indent && line.ends_with([';', '}']) {
+                break;
+            }
+        }
+    }
+    production
+}
+
+fn root(path: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The Rust files below `folder`.
+fn tree(folder: &str) -> Vec<Source> {
+    let entries = fs::read_dir(root(folder)).unwrap_or_else(|error| panic!("{folder}: {error}")).flatten();
+    let sources = entries.flat_map(|entry| {
+        let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
+        match entry.path().is_dir() {
+            true => tree(&path),
+            false if path.ends_with(".rs") => vec![Source::new(&path, &read(&path))],
+            false => Vec::new(),
+        }
+    });
+    sources.collect()
+}
+
+fn is_word(character: char) -> bool {
+    character.is_alphanumeric() || character == '_'
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|character| !is_word(character)).filter(|word| !word.is_empty())
+}
+
+/// What stands behind each `name` in `code` that is not a part of a longer word.
+fn behind<'a>(code: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
+    code.match_indices(name).filter_map(move |(at, _)| {
+        let rest = code.get(at + name.len()..)?;
+        let is_part =
+            code.get(..at)?.ends_with(is_word) || name.ends_with(is_word) && rest.starts_with(is_word);
+        (!is_part).then_some(rest)
+    })
+}
+
+fn layer_complaints(source: &Source) -> Vec<String> {
+    let layer = |module: &str| LAYERS.iter().position(|row| row.contains(&module));
+    let modules = source.modules();
+    let user = modules.first().copied().unwrap_or_default();
+    let is_fine = |used: &str| {
+        let is_below = layer(used) < layer(user) && layer(used).is_some();
+        used == user || is_below || TOGETHER.contains(&user) && TOGETHER.contains(&used)
+    };
+    let to_root = "super::".repeat(modules.len());
+    source.complaints(|_, line| {
+        if user != "lib" && line.contains(&to_root) {
+            return vec!["say `crate::` and not `super::` for the root".to_owned()];
+        }
+        let used = behind(line, "crate::").map(|rest| rest.split(|c| !is_word(c)).next().unwrap_or_default());
+        used.filter(|used| !is_fine(used)).map(|used| format!("{user} uses {used}, not below it")).collect()
+    })
+}
+
+fn core_complaints(source: &Source) -> Vec<String> {
+    let says_so = source.text.lines().next().is_some_and(|line| line.ends_with(MARK));
+    let path = source.path.trim_start_matches("src/");
+    source.complaints(|at, line| {
+        if !says_so {
+            let is_core = at == 0 && CORES.split(' ').any(|core| path.starts_with(core));
+            return Vec::from_iter(is_core.then(|| format!("a core, but it does not end with \"{MARK}\"")));
+        }
+        let named = IO.split_whitespace().filter(|name| behind(line, name).next().is_some());
+        let listed = words(line.split_once("io::{").map_or("", |(_, list)| list));
+        let listed = listed.filter(|name| !["self", "Error", "ErrorKind", "Result"].contains(name));
+        named.chain(listed).map(|name| format!("a core names {name}")).collect()
+    })
+}
+
+/// The names of the crates that this one depends on, as code writes them.
+fn crates() -> Vec<String> {
+    let manifest = read("Cargo.toml");
+    let sections = manifest.split("\n[").filter(|section| {
+        let name = section.split(']').next().unwrap_or_default();
+        name.ends_with("dependencies") && !name.starts_with("dev-")
+    });
+    let lines = sections.flat_map(str::lines).filter_map(|line| line.split_once(" = "));
+    lines.map(|(name, _)| name.replace('-', "_")).collect()
+}
+
+/// Types of other crates in what is `pub`, which the lint `unreachable_pub` keeps for what callers can reach.
+fn api_complaints(source: &Source) -> Vec<String> {
+    let crates = crates();
+    let code = source.production.join(" ");
+    let has = |kind: &str, name: &str| {
+        !name.is_empty() && behind(&code, &format!("{kind} {name}")).next().is_some()
+    };
+    let uses = behind(&code, "use ").filter_map(|rest| rest.split(';').next());
+    let foreign = uses.filter(|path| crates.iter().any(|name| words(path).next() == Some(name)));
+    let imported =
+        foreign.flat_map(words).filter(|word| word.starts_with(char::is_uppercase)).collect::<Vec<_>>();
+    source.complaints(|at, line| {
+        let code = line.trim_start();
+        let rest = source.production.iter().skip(at).map(String::as_str);
+        let seen = match code.split(' ').take(2).collect::<Vec<_>>()[..] {
+            ["pub", "use"]
+                if code == "pub use rustls;" || words(code).nth(2).is_some_and(|name| has("mod", name)) =>
+            {
+                return Vec::new();
+            }
+            ["pub", "enum" | "trait"] => rest.take_while(|line| *line != "}").collect(),
+            ["pub", "struct"] if !code.contains("(pub ") => return Vec::new(),
+            ["pub", _] if code.ends_with(',') => code.to_owned(),
+            ["pub", _] => rest.collect::<String>().split(['{', ';']).next().unwrap_or_default().to_owned(),
+            _ if line.starts_with("impl") => {
+                let target = words(line).last().unwrap_or_default();
+                if !has("pub struct", target) && !has("pub enum", target) {
+                    return Vec::new();
+                }
+                line.to_owned()
+            }
+            _ => return Vec::new(),
+        };
+        let is_path = |name: &&str| {
+            seen.split(&format!("{name}::")).skip(1).count() > seen.matches(&format!("::{name}::")).count()
+        };
+        let is_type = |word: &&str| imported.contains(word) && !ALLOWED.split(' ').any(|name| name == *word);
+        let paths = crates.iter().map(String::as_str).filter(is_path);
+        paths.chain(words(&seen).filter(is_type)).map(|name| format!("the API names {name}")).collect()
+    })
+}
+
+fn shape_complaints(Source { path, text, .. }: &Source) -> Vec<String> {
+    let (lines, first) = (text.lines().count(), text.lines().next().unwrap_or_default());
+    let long = (lines > LONGEST_FILE).then(|| format!("{path}: {lines} lines, at most {LONGEST_FILE}"));
+    let says = first.starts_with("//! ") && first.ends_with(['.', ':']);
+    let silent = (!says).then(|| format!("{path}:1: the line does not say what the file is"));
+    long.into_iter().chain(silent).collect()
+}
+
+fn hold(complaints: impl IntoIterator<Item = String>) {
+    let complaints = complaints.into_iter().collect::<Vec<_>>();
+    assert!(complaints.is_empty(), "\n  {}", complaints.join("\n  "));
 }
 
 #[test]
-fn each_file_uses_only_the_layers_below_it() {
-    hold("a lower layer knows nothing of a higher one", &all(&source::tree("src"), layers::violations));
-}
-
-#[test]
-fn the_table_of_layers_names_each_module_once() {
-    let modules = source::tree("src");
-    hold("the table and src/ agree", &layers::table_violations(modules.iter().map(Source::module)));
+fn imports_go_one_way() {
+    hold(tree("src").iter().flat_map(layer_complaints));
 }
 
 // spec D6
 #[test]
 fn cores_do_no_io() {
-    hold("a core decides and does no IO", &all(&source::tree("src"), cores::violations));
-}
-
-#[test]
-fn only_wait_reads_the_clock() {
-    hold("only src/wait.rs reads the clock", &all(&source::tree("src"), cores::clock_violations));
-}
-
-#[test]
-fn files_are_short() {
-    let violations = folders().flat_map(|folder| all(&source::tree(folder), shape::length_violations));
-    hold("one concern a file", &violations.collect::<Vec<_>>());
-}
-
-#[test]
-fn files_say_first_what_they_are() {
-    let violations = folders().flat_map(|folder| all(&source::tree(folder), shape::first_line_violations));
-    hold("line 1 is a `//!` sentence", &violations.collect::<Vec<_>>());
-}
-
-#[test]
-fn there_is_neither_unsafe_code_nor_a_macro_of_our_own() {
-    let violations = folders().flat_map(|folder| all(&source::tree(folder), shape::word_violations));
-    hold("no unsafe, no macro_rules!", &violations.collect::<Vec<_>>());
-}
-
-fn folders() -> impl Iterator<Item = &'static str> {
-    ["src", "tests", "examples"].into_iter()
+    hold(tree("src").iter().flat_map(core_complaints));
 }
 
 #[test]
 fn the_api_names_no_type_of_another_crate_but_those_of_rustls_that_it_must() {
-    let manifest = std::fs::read_to_string(source::root().join("Cargo.toml")).expect("Cargo.toml");
-    let sources = source::tree("src");
-    let library = sources.iter().find(|source| source.path == "src/lib.rs").expect("src/lib.rs");
-    let exports = api::exports(&library.code);
-    assert!(exports.iter().any(|export| export.name == "Connector"), "lib.rs is not read: {exports:?}");
-    hold("the API is our own", &api::violations(&sources, &exports, &api::crates(&manifest)));
+    hold(tree("src").iter().flat_map(api_complaints));
+}
+
+#[test]
+fn files_are_short_and_say_first_what_they_are() {
+    hold(
+        ["src", "tests", "examples"].into_iter().flat_map(tree).flat_map(|source| shape_complaints(&source)),
+    );
+}
+
+#[test]
+fn what_is_wrong_is_found() {
+    let found = |check: fn(&Source) -> Vec<String>, path: &str, text: &str| {
+        check(&Source::new(path, text)).join("; ")
+    };
+    for (path, text, expected) in [
+        ("dns/stub.rs", "\nuse crate::plan::Plan;", "src/dns/stub.rs:2: dns uses plan, not below it"),
+        ("tls/mod.rs", "crate::starttls::f()", "src/tls/mod.rs:1: tls uses starttls, not below it"),
+        ("wait.rs", "use crate::{deadline, dns};", "src/wait.rs:1: wait uses , not below it"),
+        ("new.rs", "use crate::domain;", "src/new.rs:1: new uses domain, not below it"),
+        (
+            "tls/a.rs",
+            "use super::super::dns;",
+            "src/tls/a.rs:1: say `crate::` and not `super::` for the root",
+        ),
+    ] {
+        assert_eq!(found(layer_complaints, &format!("src/{path}"), text), expected);
+    }
+    for (line, name) in [
+        ("use std::net::{IpAddr, UdpSocket};", "UdpSocket"),
+        ("use std::io::{self, Write};", "Write"),
+        ("fn f(source: &mut impl io::Read) {}", "io::Read"),
+        ("let now = time::Instant::now();", "Instant::now"),
+        ("use std::{fmt, fs};", "std::{"),
+        ("use crate::wait;", "crate::wait"),
+    ] {
+        let text = format!("//! A core. No IO.\n{line}");
+        assert_eq!(found(core_complaints, "src/a.rs", &text), format!("src/a.rs:2: a core names {name}"));
+    }
+    assert!(
+        found(core_complaints, "src/plan/a.rs", "//! Not one.").starts_with("src/plan/a.rs:1: a core, but")
+    );
+    for (text, name) in [
+        ("use domain::base::{Message, Name};\npub fn f(\n    a: u8,\n    b: Name,\n) {\n}", "Name"),
+        ("use domain::base::Name;\npub struct A;\nimpl From<Name> for A {", "Name"),
+        ("pub fn f() -> rustls::Error {", "rustls"),
+        ("pub struct A {\n    pub b: Vec<socket2::Type>,\n}", "socket2"),
+        ("pub struct A(pub socket2::Type);", "socket2"),
+        ("pub enum A {\n    B(socket2::Type),\n}", "socket2"),
+        ("pub use socket2::*;", "socket2"),
+    ] {
+        assert!(
+            found(api_complaints, "src/a.rs", text).ends_with(&format!(": the API names {name}")),
+            "{text}"
+        );
+    }
+    assert_eq!(
+        found(shape_complaints, "a.rs", "//! Open\n"),
+        "a.rs:1: the line does not say what the file is"
+    );
+    assert_eq!(found(shape_complaints, "a.rs", &"//! A.\n".repeat(401)), "a.rs: 401 lines, at most 400");
+}
+
+#[test]
+fn what_is_right_passes() {
+    let text = "//! Fine. No IO.
+use std::io::{self, ErrorKind};
+// crate::run, std::fs
+use crate::dns::Answer;
+use super::b;
+use domain::base::Name;
+use rustls::ClientConfig;
+pub struct Ours(Name);
+impl Ours {
+    pub(crate) fn f(a: Name) {}
+    pub fn g(a: ClientConfig, b: crate::domain::Domain) {
+        Name::new();
+    }
+}
+impl From<Name> for Hidden {}
+#[cfg(test)]
+use crate::run;
+#[cfg(test)]
+mod tests {
+    use std::fs;
+}
+";
+    for check in [layer_complaints, core_complaints, api_complaints, shape_complaints] {
+        hold(check(&Source::new("src/plan/a.rs", text)));
+    }
 }
