@@ -148,9 +148,8 @@ impl Race {
             attempt.report.candidate = place.unwrap_or_default();
         }
         self.contenders = started.into_iter().map(|(_, contender)| contender).collect();
-        let is_started = |candidate: &Candidate| {
-            self.contenders.iter().any(|contender| contender.candidate == *candidate)
-        };
+        let is_started =
+            |candidate: &Candidate| self.contenders.iter().any(|contender| contender.candidate == *candidate);
         let waiting: Vec<Candidate> =
             candidates.into_iter().filter(|candidate| !is_started(candidate)).collect();
         // A domain can publish thousands of records: what is too many is cut before anything is done with it.
@@ -327,7 +326,8 @@ impl Race {
     /// A host of the present group, an earlier one, or, ahead of time, the next one whose addresses were not asked for.
     fn due_lookup(&mut self) -> Option<Host> {
         let latest = self.next_group().unwrap_or(self.group);
-        let due = self.contenders.iter().filter(|contender| Group::of(&contender.candidate, self.policy) <= latest);
+        let due =
+            self.contenders.iter().filter(|contender| Group::of(&contender.candidate, self.policy) <= latest);
         due.map(|contender| contender.target).find_map(|host| self.targets.ask(host))
     }
 

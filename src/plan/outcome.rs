@@ -65,7 +65,9 @@ impl Plan {
         if self.race.displaced() > 0 {
             let displaced = self.race.displaced();
             let attempts = plural(displaced, "silent attempt was", "silent attempts were");
-            cuts.push(format!("{displaced} {attempts} abandoned to start others: {MAX_IN_FLIGHT} run at once"));
+            cuts.push(format!(
+                "{displaced} {attempts} abandoned to start others: {MAX_IN_FLIGHT} run at once"
+            ));
         }
         if self.race.is_cut() {
             cuts.push(format!("the rest was left out: {MAX_ATTEMPTS} attempts are made"));
@@ -109,7 +111,8 @@ impl Plan {
         };
         let limit = self.task.total_limit;
         let message = format!("no connection to {} within {limit:?}: {what}", self.task.domain);
-        Error::new(ErrorKind::TimedOut, message).with_cause(self.furthest().and_then(AttemptReport::error).cloned())
+        Error::new(ErrorKind::TimedOut, message)
+            .with_cause(self.furthest().and_then(AttemptReport::error).cloned())
     }
 
     pub(super) fn not_offered(&self) -> Error {
@@ -154,7 +157,8 @@ impl Plan {
         } else {
             message += &format!("; the domain itself was tried instead: {}", self.tally());
         }
-        Error::new(ErrorKind::Lookup, message).with_cause(self.furthest().and_then(AttemptReport::error).cloned())
+        Error::new(ErrorKind::Lookup, message)
+            .with_cause(self.furthest().and_then(AttemptReport::error).cloned())
     }
 
     /// No candidate has an address.
