@@ -12,6 +12,7 @@ use crate::dial::attempt::Verified;
 use crate::discovery::Candidate;
 use crate::report::Report;
 use crate::service::TlsMode;
+use crate::socket::NoSignal;
 use crate::tls::{CipherSuite, ProtocolVersion};
 use crate::wait::{self, Interest, Token, Wait};
 
@@ -24,7 +25,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// Reads and writes block, up to [`set_read_timeout`](Self::set_read_timeout) and
 /// [`set_write_timeout`](Self::set_write_timeout).
 ///
-/// Dropping it closes the TCP connection without a word; [`close`](Self::close) says goodbye in TLS first.
+/// Dropping it closes the TCP connection without a word; [`close`](Self::close) says goodbye in TLS first. No write raises
+/// SIGPIPE, whatever the process does with that signal.
 pub struct Connection {
     /// The socket never blocks by itself: a blocking write would go on beyond its limit, since a socket that is ready for
     /// some bytes is not ready for all. Who blocks is [`Self::wait`].
@@ -182,6 +184,10 @@ impl Connection {
     /// Gives the stream, what had been read ahead, and the report. The socket blocks, unless
     /// [`set_nonblocking`](Self::set_nonblocking) was called; the timeouts do not go with it.
     ///
+    /// From here on the caller writes: on Linux and other systems without `SO_NOSIGPIPE` a write of the stream to a connection
+    /// that the server has closed raises SIGPIPE, since rustls writes vectored and std makes `writev` of that. Rust programs
+    /// ignore this signal, unless they have changed that or are libraries in a program of another language.
+    ///
     /// # Errors
     /// What the operating system says when the socket is made to block.
     pub fn into_parts(self) -> io::Result<Parts> {
@@ -227,7 +233,7 @@ impl Connection {
     /// Sends what is encrypted, as far as the socket takes it at once.
     fn send_some(&mut self) -> io::Result<()> {
         while self.stream.conn.wants_write() {
-            match self.stream.conn.write_tls(&mut self.stream.sock) {
+            match self.stream.conn.write_tls(&mut NoSignal(&self.stream.sock)) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}

@@ -9,7 +9,7 @@ use super::{AttemptError, AttemptEvent, AttemptId, Stage};
 use crate::discovery::Candidate;
 use crate::domain::Domain;
 use crate::service::{Service, TlsMode};
-use crate::socket::{self, SocketOptions};
+use crate::socket::{self, NoSignal, SocketOptions};
 use crate::starttls::{Negotiation, Opening, Progress, Step};
 use crate::tls::Tls;
 use crate::wait::{Interest, Ready, Token, Wait};
@@ -272,7 +272,8 @@ fn nothing_behind_proceed(mut tcp: &TcpStream, negotiation: &mut Negotiation) ->
 }
 
 /// Brings the handshake as far as it comes without waiting. True when it is complete, our last flight included.
-fn handshake(mut tcp: &TcpStream, tls: &mut ClientConnection) -> Result<bool, AttemptError> {
+fn handshake(tcp: &TcpStream, tls: &mut ClientConnection) -> Result<bool, AttemptError> {
+    let mut tcp = NoSignal(tcp);
     for _ in 0..READS_A_TURN {
         let mut unsent = None;
         while tls.wants_write() {
