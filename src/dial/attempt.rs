@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 
 use rustls::ClientConnection;
 
@@ -11,7 +12,7 @@ use crate::domain::Domain;
 use crate::service::{Service, TlsMode};
 use crate::socket::{self, NoSignal, SocketOptions};
 use crate::starttls::{Negotiation, Opening, Progress, Step};
-use crate::tls::Tls;
+use crate::tls::{Endpoint, Handshake, Resume, Session, Tls};
 use crate::wait::{Interest, Ready, Token, Wait};
 
 /// How many reads one attempt may make before others have their turn.
@@ -33,6 +34,8 @@ pub(crate) struct Dialer<'a> {
 pub(crate) struct Verified {
     pub(crate) tcp: TcpStream,
     pub(crate) tls: ClientConnection,
+    /// Where its TLS sessions come from and go to, if anywhere.
+    pub(crate) session: Option<Arc<Session>>,
     pub(crate) candidate: Candidate,
     pub(crate) peer: SocketAddr,
 }
@@ -54,6 +57,7 @@ struct Attempt {
     address: SocketAddr,
     tcp: TcpStream,
     state: State,
+    repeat: Repeat,
 }
 
 /// Where an attempt stands.
@@ -61,7 +65,17 @@ struct Attempt {
 enum State {
     Connecting,
     Negotiating { negotiation: Box<Negotiation>, unsent: Vec<u8> },
-    Handshaking(Box<ClientConnection>),
+    Handshaking(Box<Handshake>),
+}
+
+/// Whether a handshake that failed when it offered a session can be repeated without one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Repeat {
+    Possible,
+    /// The caller has opened the stream, and there is no other.
+    Impossible,
+    /// This is the repeat.
+    Done,
 }
 
 /// What one turn of an attempt has led to.
@@ -85,15 +99,19 @@ impl<'a> Attempts<'a> {
         &mut self,
         id: AttemptId,
         candidate: Candidate,
-        address: SocketAddr,
+        mut address: SocketAddr,
     ) -> Option<AttemptEvent> {
-        let opened = match self.given.take() {
-            Some(tcp) => adopt(tcp, self.dialer.socket),
-            None => socket::connect(address, self.dialer.socket),
+        let (opened, repeat) = match self.given.take() {
+            Some(tcp) => {
+                // With the scope of a link-local address, which a candidate has not.
+                address = tcp.peer_addr().unwrap_or(address);
+                (adopt(tcp, self.dialer.socket), Repeat::Impossible)
+            }
+            None => (socket::connect(address, self.dialer.socket), Repeat::Possible),
         };
         match opened {
             Ok(tcp) => {
-                self.list.push(Attempt { id, candidate, address, tcp, state: State::Connecting });
+                self.list.push(Attempt { id, candidate, address, tcp, state: State::Connecting, repeat });
                 None
             }
             Err(error) => Some(AttemptEvent::Failed(AttemptError::io(error))),
@@ -103,10 +121,18 @@ impl<'a> Attempts<'a> {
     /// Closes an attempt. Says how far its STARTTLS negotiation had come, where it was in one.
     pub(crate) fn close(&mut self, id: AttemptId) -> Option<Step> {
         let index = self.list.iter().position(|attempt| attempt.id == id)?;
-        match self.list.swap_remove(index).state {
+        let attempt = self.list.swap_remove(index);
+        attempt.forget_session();
+        match attempt.state {
             State::Negotiating { negotiation, .. } => Some(negotiation.step()),
             State::Connecting | State::Handshaking(_) => None,
         }
+    }
+
+    /// The connect has failed: the sessions that were offered are forgotten, so that none is offered for ever to a server
+    /// that stays silent when it sees one.
+    pub(crate) fn forget_sessions(&self) {
+        self.list.iter().for_each(Attempt::forget_session);
     }
 
     /// Adds the sockets to a wait.
@@ -130,17 +156,33 @@ impl<'a> Attempts<'a> {
                 match attempt.turn(&self.dialer) {
                     Ok(Turn::Waits) => self.list.push(attempt),
                     Ok(Turn::Completed(stage)) => {
-                        events.push((attempt.id, AttemptEvent::Completed(stage)));
+                        // A repeat is a part of the TLS stage, whose limit goes on.
+                        if attempt.repeat != Repeat::Done {
+                            events.push((attempt.id, AttemptEvent::Completed(stage)));
+                        }
                         continue;
                     }
                     Ok(Turn::Verified) => {
                         events.push((attempt.id, AttemptEvent::Verified));
-                        let Attempt { id, candidate, address: peer, tcp, state } = attempt;
-                        if let State::Handshaking(tls) = state {
-                            self.verified.push((id, Verified { tcp, tls: *tls, candidate, peer }));
+                        let Attempt { id, candidate, address: peer, tcp, state, .. } = attempt;
+                        if let State::Handshaking(handshake) = state {
+                            let Handshake { client: tls, session } = *handshake;
+                            self.verified.push((id, Verified { tcp, tls, session, candidate, peer }));
                         }
                     }
-                    Err(error) => events.push((attempt.id, AttemptEvent::Failed(error))),
+                    Err(error) => {
+                        let id = attempt.id;
+                        if attempt.must_repeat(&error) {
+                            events.push((id, AttemptEvent::Repeated(error)));
+                            match attempt.again(&self.dialer) {
+                                Ok(attempt) => self.list.push(attempt),
+                                Err(error) => events.push((id, AttemptEvent::Failed(error))),
+                            }
+                        } else {
+                            attempt.forget_session();
+                            events.push((id, AttemptEvent::Failed(error)));
+                        }
+                    }
                 }
                 break;
             }
@@ -161,10 +203,43 @@ impl Attempt {
             State::Negotiating { unsent, .. } if unsent.is_empty() => Interest::Read,
             State::Negotiating { .. } => Interest::Both,
             // Only our last flight is left, and nothing is read before it has gone.
-            State::Handshaking(tls) if !tls.is_handshaking() => Interest::Write,
-            State::Handshaking(tls) if tls.wants_write() => Interest::Both,
+            State::Handshaking(handshake) if !handshake.client.is_handshaking() => Interest::Write,
+            State::Handshaking(handshake) if handshake.client.wants_write() => Interest::Both,
             State::Handshaking(_) => Interest::Read,
         }
+    }
+
+    /// The session that the handshake has offered.
+    fn offered(&self) -> Option<&Session> {
+        let State::Handshaking(handshake) = &self.state else { return None };
+        handshake.session.as_deref().filter(|session| session.is_offered())
+    }
+
+    fn forget_session(&self) {
+        if let Some(session) = self.offered() {
+            session.forget_offered();
+        }
+    }
+
+    /// Whether the session that was offered may be why the handshake has failed, and there is a socket to try without.
+    fn must_repeat(&self, error: &AttemptError) -> bool {
+        self.repeat == Repeat::Possible && self.offered().is_some() && !error.is_about_a_certificate()
+    }
+
+    /// Begins again on a fresh socket, with a full handshake at its end.
+    fn again(self, dialer: &Dialer<'_>) -> Result<Self, AttemptError> {
+        self.forget_session();
+        let tcp = socket::connect(self.address, dialer.socket).map_err(AttemptError::io)?;
+        Ok(Self { tcp, state: State::Connecting, repeat: Repeat::Done, ..self })
+    }
+
+    fn begin_handshake(&self, dialer: &Dialer<'_>) -> Result<State, AttemptError> {
+        let resume = if self.repeat == Repeat::Done { Resume::Never } else { Resume::Offer };
+        let candidate = &self.candidate;
+        let endpoint =
+            Endpoint { host: candidate.host().clone(), port: candidate.port(), tls: candidate.tls() };
+        let handshake = dialer.tls.client(dialer.domain, endpoint, resume);
+        Ok(State::Handshaking(Box::new(handshake.map_err(AttemptError::tls)?)))
     }
 
     fn turn(&mut self, dialer: &Dialer<'_>) -> Result<Turn, AttemptError> {
@@ -174,7 +249,7 @@ impl Attempt {
                     return Ok(Turn::Waits);
                 }
                 self.state = match self.candidate.tls() {
-                    TlsMode::Direct => begin_handshake(dialer, TlsMode::Direct)?,
+                    TlsMode::Direct => self.begin_handshake(dialer)?,
                     TlsMode::StartTls => begin_negotiation(dialer),
                 };
                 Ok(Turn::Completed(Stage::Tcp))
@@ -182,12 +257,12 @@ impl Attempt {
             State::Negotiating { negotiation, unsent } => match negotiate(&self.tcp, negotiation, unsent)? {
                 Progress::More => Ok(Turn::Waits),
                 Progress::Proceed => {
-                    self.state = begin_handshake(dialer, TlsMode::StartTls)?;
+                    self.state = self.begin_handshake(dialer)?;
                     Ok(Turn::Completed(Stage::StartTls))
                 }
             },
-            State::Handshaking(tls) => {
-                let verified = handshake(&self.tcp, tls)?;
+            State::Handshaking(pending) => {
+                let verified = handshake(&self.tcp, &mut pending.client)?;
                 Ok(if verified { Turn::Verified } else { Turn::Waits })
             }
         }
@@ -211,11 +286,6 @@ fn begin_negotiation(dialer: &Dialer<'_>) -> State {
     let mut negotiation = Box::new(Negotiation::new(&opening, dialer.pipelining));
     let unsent = negotiation.output().unwrap_or_default();
     State::Negotiating { negotiation, unsent }
-}
-
-fn begin_handshake(dialer: &Dialer<'_>, mode: TlsMode) -> Result<State, AttemptError> {
-    let client = dialer.tls.client(dialer.domain, mode).map_err(AttemptError::tls)?;
-    Ok(State::Handshaking(Box::new(client)))
 }
 
 /// Sends and reads what the negotiation wants, until it is complete or the socket has no more.

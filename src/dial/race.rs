@@ -159,6 +159,8 @@ impl Race {
                 attempt.end(State::Verified, now);
                 self.verified.push(id);
             }
+            // A part of the TLS stage: neither is its limit extended, nor does another attempt wait for it.
+            AttemptEvent::Repeated(error) => attempt.repeated = Some((error, now)),
             AttemptEvent::Failed(error) => {
                 attempt.end(State::Failed(error), now);
                 self.free_starts += 1;

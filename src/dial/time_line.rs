@@ -26,6 +26,8 @@ pub(crate) struct Attempt {
     pub(crate) stage: Stage,
     /// When each stage that is complete was complete.
     pub(crate) completed: Vec<(Stage, Instant)>,
+    /// When and why the TLS handshake was repeated without a session.
+    pub(crate) repeated: Option<(AttemptError, Instant)>,
     pub(crate) ended: Option<Instant>,
     pub(crate) state: State,
     pub(super) host: Host,
@@ -43,6 +45,7 @@ impl Attempt {
             started: now,
             stage: Stage::Tcp,
             completed: Vec::new(),
+            repeated: None,
             ended: None,
             state: State::InFlight,
             host: entry.host.clone(),

@@ -43,10 +43,15 @@ impl Plan {
         });
         let attempts = self.race.attempts().iter().map(|attempt| AttemptReport {
             candidate: self.order.iter().position(|number| *number == attempt.candidate).unwrap_or_default(),
-            address: attempt.address,
+            address: match self.task.route {
+                // With the scope of a link-local address, which a candidate has not.
+                Route::Connected { peer, .. } => peer,
+                Route::Domain | Route::OtherHost(_) | Route::Explicit { .. } => attempt.address,
+            },
             started: since(attempt.started),
             ended: since(attempt.ended.unwrap_or(now)),
             completed: attempt.completed.iter().map(|(stage, at)| (*stage, since(*at))).collect(),
+            repeated: attempt.repeated.as_ref().map(|(error, at)| (error.clone(), since(*at))),
             stage: attempt.stage,
             outcome: match &attempt.state {
                 State::Verified => AttemptOutcome::Connected,

@@ -376,7 +376,7 @@ impl Play {
 
     fn note_end(&mut self, id: AttemptId, event: &AttemptEvent) {
         match event {
-            AttemptEvent::Completed(_) => {}
+            AttemptEvent::Completed(_) | AttemptEvent::Repeated(_) => {}
             AttemptEvent::Verified | AttemptEvent::Failed(_) => self.forget(id),
         }
     }
