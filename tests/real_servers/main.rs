@@ -13,6 +13,7 @@ use xmpp_connect::rustls::pki_types::pem::PemObject;
 use xmpp_connect::{Connection, Connector, ConnectorBuilder, Domain, ErrorKind, Policy, Service, TlsMode};
 
 mod names;
+mod sessions;
 
 type TestResult = Result<(), Box<dyn Error>>;
 
