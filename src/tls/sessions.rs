@@ -171,3 +171,66 @@ impl ClientSessionStore for Session {
         self.offer(|cache| cache.take_tls13_ticket(server_name))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(sessions: &Arc<Sessions>, port: u16, tls: TlsMode) -> Arc<Session> {
+        let endpoint = Endpoint { host: Host::parse("a.test").unwrap(), port, tls };
+        sessions.of(&Domain::new("example.org").unwrap(), endpoint, Resume::Offer)
+    }
+
+    fn name() -> ServerName<'static> {
+        ServerName::try_from("example.org").unwrap()
+    }
+
+    // spec E8
+    #[test]
+    fn no_more_servers_are_kept_than_64_and_those_used_last_stay() {
+        let sessions = Arc::new(Sessions::default());
+        let of = |port| session(&sessions, port, TlsMode::Direct);
+        for port in 1..=100 {
+            of(port).set_kx_hint(name(), NamedGroup::X25519);
+            assert_eq!(of(1).kx_hint(&name()), Some(NamedGroup::X25519));
+        }
+        assert_eq!(sessions.lock().len(), MAX_SERVERS);
+        assert_eq!(of(100).kx_hint(&name()), Some(NamedGroup::X25519));
+        assert_eq!(of(2).kx_hint(&name()), None);
+    }
+
+    // spec E8
+    #[test]
+    fn what_is_kept_of_one_server_is_not_kept_of_another() {
+        let sessions = Arc::new(Sessions::default());
+        session(&sessions, 443, TlsMode::Direct).set_kx_hint(name(), NamedGroup::X25519);
+        assert_eq!(session(&sessions, 443, TlsMode::StartTls).kx_hint(&name()), None);
+        assert_eq!(session(&sessions, 5223, TlsMode::Direct).kx_hint(&name()), None);
+        assert_eq!(session(&sessions, 443, TlsMode::Direct).kx_hint(&name()), Some(NamedGroup::X25519));
+    }
+
+    // spec E5a
+    #[test]
+    fn nothing_is_forgotten_of_a_server_that_was_offered_nothing() {
+        let sessions = Arc::new(Sessions::default());
+        let session = session(&sessions, 443, TlsMode::Direct);
+        session.set_kx_hint(name(), NamedGroup::X25519);
+        session.forget_offered();
+        assert_eq!(session.kx_hint(&name()), Some(NamedGroup::X25519));
+        session.offered.store(true, Ordering::Relaxed);
+        session.forget_offered();
+        assert_eq!(session.kx_hint(&name()), None);
+    }
+
+    #[test]
+    #[expect(clippy::panic, reason = "a thread that panics is what is tested")]
+    fn a_poisoned_lock_is_recovered() {
+        let sessions = Arc::new(Sessions::default());
+        let session = session(&sessions, 443, TlsMode::Direct);
+        let panics = std::panic::AssertUnwindSafe(|| sessions.edit(&session.key, |_| panic!("on purpose")));
+        std::panic::catch_unwind(panics).unwrap_err();
+        assert!(sessions.0.is_poisoned());
+        session.set_kx_hint(name(), NamedGroup::X25519);
+        assert_eq!(session.kx_hint(&name()), Some(NamedGroup::X25519));
+    }
+}
