@@ -1,7 +1,12 @@
 //! Sessions of TLS: they resume at the server that issued them, and nowhere else; and a server that cannot resume one is
 //! connected to all the same.
 
-#![expect(clippy::unwrap_used, reason = "test code: what cannot be set up fails its test")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "test code: it opens a stream as a caller does, and what cannot be set up fails its test"
+)]
 
 #[path = "given/mod.rs"]
 mod given;

@@ -20,7 +20,7 @@ use support::xmpp::{PROCEED, STARTTLS_FEATURES, header};
 use support::{Authority, Script, ServerTls, XmppServer};
 
 /// Whether the signal has been raised since it was last asked. The servers of this binary raise none: they write with
-/// `write`, for which std asks for MSG_NOSIGNAL.
+/// `write`, for which std asks for `MSG_NOSIGNAL`.
 struct Signal(Arc<AtomicBool>);
 
 impl Signal {

@@ -223,7 +223,6 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::panic, reason = "a thread that panics is what is tested")]
     fn a_poisoned_lock_is_recovered() {
         let sessions = Arc::new(Sessions::default());
         let session = session(&sessions, 443, TlsMode::Direct);
