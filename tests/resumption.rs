@@ -1,5 +1,4 @@
-//! Sessions of TLS: they resume at the server that issued them, and nowhere else; and a server that cannot resume one is
-//! connected to all the same.
+//! Sessions of TLS resume at the server that issued them and nowhere else, and one that cannot is connected to all the same.
 
 #![expect(
     clippy::disallowed_methods,
