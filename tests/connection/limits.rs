@@ -181,15 +181,12 @@ fn bytes_that_are_there_are_given_however_short_the_limit_is() {
                 Err(error) => {
                     assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
                     timed_out += 1;
+                    assert!(timed_out <= length / 100, "{length} bytes were not given {timed_out} times");
                     wait_for_bytes(&connection);
                 }
             }
         }
         assert!(received == sent);
-        assert!(
-            length > 5 || timed_out == 0,
-            "five bytes came at once, and were not given {timed_out} times"
-        );
         // And a limit it is.
         assert_eq!(connection.read(&mut [0; 9]).unwrap_err().kind(), ErrorKind::TimedOut);
     }
