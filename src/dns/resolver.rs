@@ -17,7 +17,7 @@ use crate::wait::Waker;
 ///
 /// ```
 /// use std::net::Ipv4Addr;
-/// use xmpp_connect::{Answer, Answers, Question, Record, RecordKind, Resolver};
+/// use xmpp_connect::{Answer, Answers, LookupError, Question, Record, RecordKind, Resolver};
 ///
 /// /// Everything is at one address.
 /// #[derive(Debug)]
@@ -26,11 +26,12 @@ use crate::wait::Waker;
 /// impl Resolver for OneAddress {
 ///     fn ask(&self, questions: &[Question], answers: &Answers) {
 ///         for question in questions {
-///             let records = match question.kind() {
-///                 RecordKind::Ipv4 => vec![Record::Address(self.0.into())],
-///                 _ => Vec::new(),
+///             let result = match question.kind() {
+///                 RecordKind::Ipv4 => Ok(Answer::new(vec![Record::Address(self.0.into())])),
+///                 RecordKind::Ipv6 | RecordKind::Srv => Ok(Answer::new(Vec::new())),
+///                 kind => Err(LookupError::new(format!("{kind} records are not supported"))),
 ///             };
-///             answers.send(question.clone(), Ok(Answer::new(records)));
+///             answers.send(question.clone(), result);
 ///         }
 ///     }
 /// }
@@ -40,13 +41,33 @@ pub trait Resolver: fmt::Debug + Send + Sync {
     ///
     /// Answers go to `answers` in any order, now or later, from any thread. When the last clone of `answers` is dropped,
     /// what is still open counts as failed.
+    ///
+    /// A kind of record that the resolver does not know is answered with an error. An answer without records would say
+    /// that there are none: [`RecordKind`](super::RecordKind) grows, and "none" means something for every kind.
     fn ask(&self, questions: &[Question], answers: &Answers);
+
+    /// A connect has ended without a connection, and these are the questions whose answers it had: they may be why. A
+    /// resolver with a cache removes them from it, so that the next connect does not fail for the same reason. Default:
+    /// does nothing.
+    fn forget(&self, _questions: &[Question]) {}
+
+    /// [`Connector::clear_cache`](crate::Connector::clear_cache) was called: a resolver with a cache empties it. Default:
+    /// does nothing.
+    fn clear_cache(&self) {}
 }
 
 /// One resolver for several connectors.
 impl<R: Resolver + ?Sized> Resolver for Arc<R> {
     fn ask(&self, questions: &[Question], answers: &Answers) {
         (**self).ask(questions, answers);
+    }
+
+    fn forget(&self, questions: &[Question]) {
+        (**self).forget(questions);
+    }
+
+    fn clear_cache(&self) {
+        (**self).clear_cache();
     }
 }
 
@@ -59,7 +80,6 @@ pub struct Answers(Arc<Desk>);
 struct Desk {
     batch: Arc<Mutex<Batch>>,
     deadline: Deadline,
-    waker: Waker,
 }
 
 impl Answers {
@@ -67,11 +87,7 @@ impl Answers {
     ///
     /// False when the answer is not waited for: it is late, or the question was not asked here or has been answered.
     pub fn send(&self, question: Question, result: Result<Answer, LookupError>) -> bool {
-        let is_taken = lock(&self.0.batch).answer(question, result);
-        if is_taken {
-            self.0.waker.wake();
-        }
-        is_taken
+        lock(&self.0.batch).answer(question, result)
     }
 
     /// When the answers are needed at the latest: the end of the lookup limit or of the connect; `None`: no limit.
@@ -90,15 +106,17 @@ impl Answers {
 impl Drop for Desk {
     fn drop(&mut self) {
         lock(&self.batch).fail();
-        self.waker.wake();
     }
 }
 
 /// Questions that were asked together. It holds no more answers than there were questions, however many are sent.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Batch {
     open: Vec<Question>,
     done: VecDeque<Finished>,
+    /// Ends the wait of the connect. It holds a descriptor, and a resolver may keep its `Answers` for ever: when nothing
+    /// more can come, it is taken away.
+    waker: Option<Waker>,
 }
 
 impl Batch {
@@ -106,6 +124,7 @@ impl Batch {
         let Some(index) = self.open.iter().position(|open| *open == question) else { return false };
         self.open.swap_remove(index);
         self.done.push_back((question, result, FACTS));
+        self.wake();
         true
     }
 
@@ -115,15 +134,17 @@ impl Batch {
             let error = LookupError::new("the given resolver did not answer");
             self.done.push_back((question, Err(error), FACTS));
         }
+        self.wake();
     }
 
-    fn is_over(&self) -> bool {
-        self.open.is_empty() && self.done.is_empty()
+    fn wake(&self) {
+        if let Some(waker) = &self.waker {
+            waker.wake();
+        }
     }
 
     fn close(&mut self) {
-        self.open.clear();
-        self.done.clear();
+        *self = Self { open: Vec::new(), done: VecDeque::new(), waker: None };
     }
 }
 
@@ -139,6 +160,8 @@ pub(crate) struct Lookups {
     deadline: Deadline,
     lookup_limit: Duration,
     batches: Vec<Arc<Mutex<Batch>>>,
+    /// The questions that were answered.
+    used: Vec<Question>,
 }
 
 impl Lookups {
@@ -149,14 +172,16 @@ impl Lookups {
         deadline: Deadline,
         lookup_limit: Duration,
     ) -> Self {
-        Self { resolver, waker, deadline, lookup_limit, batches: Vec::new() }
+        Self { resolver, waker, deadline, lookup_limit, batches: Vec::new(), used: Vec::new() }
     }
 
     pub(crate) fn ask(&mut self, questions: &[Question], now: Instant) {
-        let batch = Arc::new(Mutex::new(Batch { open: questions.to_vec(), done: VecDeque::new() }));
+        let waker = Some(self.waker.clone());
+        let batch = Batch { open: questions.to_vec(), done: VecDeque::new(), waker };
+        let batch = Arc::new(Mutex::new(batch));
         self.batches.push(Arc::clone(&batch));
         let deadline = self.deadline.min(Deadline::after(now, self.lookup_limit));
-        let answers = Answers(Arc::new(Desk { batch, deadline, waker: self.waker.clone() }));
+        let answers = Answers(Arc::new(Desk { batch, deadline }));
         self.resolver.ask(questions, &answers);
     }
 
@@ -169,10 +194,24 @@ impl Lookups {
     /// The next result that has come.
     pub(crate) fn take(&mut self) -> Option<Finished> {
         let finished = self.batches.iter().find_map(|batch| lock(batch).done.pop_front());
-        if finished.is_none() {
-            self.batches.retain(|batch| !lock(batch).is_over());
+        match &finished {
+            Some((question, Ok(_), _)) => self.used.push(question.clone()),
+            Some((_, Err(_), _)) => {}
+            None => self.batches.retain(|batch| {
+                let mut batch = lock(batch);
+                let is_over = batch.open.is_empty() && batch.done.is_empty();
+                if is_over {
+                    batch.close();
+                }
+                !is_over
+            }),
         }
         finished
+    }
+
+    /// The connect ends without a connection.
+    pub(crate) fn forget_used(&mut self) {
+        self.resolver.forget(&std::mem::take(&mut self.used));
     }
 }
 
