@@ -1,10 +1,12 @@
 //! What the connects of one connector share: the resolver's settings, its cache, and which servers have been silent.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::dns::cache::{Cache, Caching};
 use crate::dns::health::Health;
+use crate::dns::sleep::Clocks;
 use crate::dns::system::SystemConfig;
 
 /// What the connects of a connector share.
@@ -14,18 +16,38 @@ pub(crate) struct Shared {
     pub(crate) health: Mutex<Health>,
     pub(crate) system: SystemConfig,
     cache: Mutex<Cache>,
+    clocks: Mutex<Clocks>,
     rotation: AtomicUsize,
 }
 
 impl Shared {
     pub(crate) fn new(system: SystemConfig, caching: Caching) -> Self {
         let cache = Mutex::new(Cache::new(caching));
-        Self { health: Mutex::default(), system, cache, rotation: AtomicUsize::new(0) }
+        let clocks = Mutex::default();
+        Self { health: Mutex::default(), system, cache, clocks, rotation: AtomicUsize::new(0) }
+    }
+
+    /// Forgets what was learnt of the network.
+    pub(crate) fn clear(&self) {
+        self.with_cache(Cache::clear);
+        self.health().clear();
+    }
+
+    /// "When wall clock and monotonic clock part by more than 5 s, cache and server health are emptied" (spec H4): a
+    /// network is seldom the same after a night.
+    pub(crate) fn notice_sleep(&self, (now, wall): (Instant, Duration)) {
+        if self.clocks.lock().unwrap_or_else(PoisonError::into_inner).have_parted(now, wall) {
+            self.clear();
+        }
     }
 
     /// The server that the next lookup begins with under `rotate`: its number, beyond all bounds.
     pub(crate) fn next_rotation(&self) -> usize {
         self.rotation.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn health(&self) -> MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn with_cache<T>(&self, use_cache: impl FnOnce(&mut Cache) -> T) -> T {

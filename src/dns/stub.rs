@@ -2,21 +2,25 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
-use std::sync::{Arc, PoisonError};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::deadline::Deadline;
 use crate::dns::cache::{Cache, Caching};
-use crate::dns::config::{ResolverConfig, Transport};
-use crate::dns::hosts::Hosts;
+use crate::dns::config::Transport;
+use crate::dns::hosts_file::{HostsFile, Said};
 use crate::dns::lookup::{Event, Lookup};
 use crate::dns::message::Reply;
 use crate::dns::network::Network;
 use crate::dns::schedule::Found;
 use crate::dns::shared::Shared;
-use crate::dns::system::{Change, SystemConfig};
-use crate::dns::{Answer, AnswerSource, Finished, GivenUp, LookupError, LookupFacts, Question, Random};
-use crate::wait::{Ready, Token, Wait};
+use crate::dns::system::{Change, Settings, SystemConfig};
+use crate::dns::{
+    Answer, AnswerSource, Finished, GivenUp, LookupError, LookupFacts, Question, Random, RecordKind,
+};
+use crate::wait::{self, Ready, Token, Wait};
 
 /// The stub resolver of a connector: what lasts over connects.
 #[derive(Debug)]
@@ -30,22 +34,26 @@ impl Stub {
         Self { shared: Arc::new(Shared::new(system, caching)) }
     }
 
-    /// The lookups of one connect. resolv.conf and the hosts file are read again here when they have changed. Where there
-    /// is no resolv.conf, what the hosts file and the cache do not know fails, and the error says so.
+    /// The lookups of one connect. resolv.conf is read again here when it has changed.
     pub(crate) fn lookups(&self, random: Random) -> Lookups {
-        let current = self.shared.system.current();
-        if current.change == Change::Changed {
-            self.clear_cache();
-            self.shared.health.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        }
-        let (config, missing) = match current.config {
-            Ok(config) => (config, None),
-            Err(error) => (Arc::new(ResolverConfig::new(Vec::new())), Some(error)),
+        self.shared.notice_sleep(wait::clocks());
+        let (settings, exhaustion) = match self.shared.system.current() {
+            Ok((settings, Change::Unchanged)) => (settings, None),
+            Ok((settings, Change::Changed)) => {
+                self.shared.clear();
+                (settings, None)
+            }
+            Err(error) => {
+                let problem = format!("cannot read the settings of the resolver ({error})");
+                (Settings::without_servers(problem), Some(error))
+            }
         };
         Lookups {
-            network: Network::new(config, Arc::clone(&self.shared), random),
-            missing,
-            hosts: current.hosts,
+            network: Network::new(settings.config, Arc::clone(&self.shared), random),
+            problem: settings.problem,
+            exhaustion,
+            hosts: HostsFile::new(self.shared.system.hosts().map(Path::to_owned)),
+            held: Vec::new(),
             generation: self.shared.with_cache(|cache| cache.generation()),
             shared: Arc::clone(&self.shared),
             open: Vec::new(),
@@ -65,9 +73,12 @@ impl Stub {
 pub(crate) struct Lookups {
     shared: Arc<Shared>,
     network: Network,
-    /// Why there is nobody to ask.
-    missing: Option<LookupError>,
-    hosts: Arc<Hosts>,
+    /// Why the settings are not those of the system.
+    problem: Option<String>,
+    exhaustion: Option<io::Error>,
+    hosts: HostsFile,
+    /// The questions that wait for what the hosts file says.
+    held: Vec<Question>,
     generation: u64,
     open: Vec<Lookup>,
     done: VecDeque<Finished>,
@@ -82,10 +93,12 @@ impl Lookups {
     pub(crate) fn ask(&mut self, questions: &[Question], now: Instant) {
         self.now = Some(now);
         for question in questions {
-            if self.open.iter().all(|lookup| lookup.question != *question) {
+            if self.open.iter().all(|lookup| lookup.question != *question) && !self.held.contains(question) {
                 self.start(question, now);
             }
         }
+        // Behind the questions that do not wait for it. Where it is small, all leave in this turn.
+        self.read_hosts(now);
         self.network.close_idle();
     }
 
@@ -93,6 +106,11 @@ impl Lookups {
     /// Returns how far it had come.
     pub(crate) fn give_up(&mut self, question: &Question) -> Option<GivenUp> {
         self.done.retain(|(done, _, _)| done != question);
+        if let Some(index) = self.held.iter().position(|held| held == question) {
+            self.held.remove(index);
+            let facts = LookupFacts { source: AnswerSource::Nobody, tries: 0 };
+            return Some(GivenUp { facts, why: "the hosts file has not been read to its end".to_owned() });
+        }
         let index = self.open.iter().position(|lookup| lookup.question == *question)?;
         let lookup = self.open.remove(index);
         if let Some(now) = self.now {
@@ -101,12 +119,13 @@ impl Lookups {
         self.network.forget(lookup.number);
         self.network.close_idle();
         let facts = LookupFacts { source: AnswerSource::Nobody, tries: lookup.sent };
-        Some(GivenUp { facts, why: lookup.story() })
+        Some(GivenUp { facts, why: self.explained(lookup.story()) })
     }
 
     /// When [`Self::advance`] is to be called even if no socket is ready.
     pub(crate) fn wake_at(&self) -> Deadline {
-        if let (false, Some(now)) = (self.done.is_empty(), self.now) {
+        let has_work = !self.done.is_empty() || !self.held.is_empty() || self.hosts.is_pending();
+        if let Some(now) = self.now.filter(|_| has_work) {
             return now.into();
         }
         self.open.iter().map(Lookup::wake_at).min().unwrap_or(Deadline::NEVER)
@@ -139,12 +158,13 @@ impl Lookups {
                 None => index += 1,
             }
         }
+        self.read_hosts(now);
         self.network.close_idle();
     }
 
     /// That this machine has run out of sockets to ask with, told once.
-    pub(crate) fn take_exhaustion(&mut self) -> Option<std::io::Error> {
-        self.network.take_exhaustion()
+    pub(crate) fn take_exhaustion(&mut self) -> Option<io::Error> {
+        self.exhaustion.take().or_else(|| self.network.take_exhaustion())
     }
 
     /// The next result.
@@ -159,21 +179,44 @@ impl Lookups {
     }
 
     fn start(&mut self, question: &Question, now: Instant) {
-        if let Some(answer) = self.hosts.answer(question) {
-            return self.finish_at_once(question, Ok(answer), AnswerSource::HostsFile);
+        match self.hosts.answer(question) {
+            Said::Answer(answer) => {
+                return self.finish_at_once(question, Ok(answer), AnswerSource::HostsFile);
+            }
+            Said::NotYet => return self.held.push(question.clone()),
+            Said::Nothing => {}
         }
         if let Some(answer) = self.shared.with_cache(|cache| cache.answer(question, now)) {
             self.used.insert(question.clone());
             return self.finish_at_once(question, Ok(answer), AnswerSource::Cache);
-        }
-        if let Some(error) = self.missing.clone() {
-            return self.finish_at_once(question, Err(error), AnswerSource::Nobody);
         }
         let mut lookup = Lookup::new(question.clone(), &mut self.network, now);
         match lookup.proceed(&mut self.network, now) {
             Some(result) => self.finish(lookup, result, now),
             None => self.open.push(lookup),
         }
+    }
+
+    /// Reads the next piece of the hosts file, and starts the lookups that waited for it. The file is read in turns like
+    /// everything else, since people have files of a million lines.
+    fn read_hosts(&mut self, now: Instant) {
+        if let Err(error) = self.hosts.advance(&mut self.network.buffer) {
+            let failure = LookupError::new(format!("cannot read the hosts file ({error})"));
+            for question in std::mem::take(&mut self.held) {
+                self.finish_at_once(&question, Err(failure.clone()), AnswerSource::Nobody);
+            }
+            self.exhaustion = Some(error);
+        }
+        // Those whose names are not known yet are held again.
+        for question in std::mem::take(&mut self.held) {
+            self.start(&question, now);
+        }
+    }
+
+    /// `why` a lookup failed, and what is wrong with the settings by which it did.
+    fn explained(&self, why: String) -> String {
+        let parts = [Some(why).filter(|why| !why.is_empty()), self.problem.clone()];
+        parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
     }
 
     fn finish_at_once(
@@ -190,13 +233,17 @@ impl Lookups {
         let question = lookup.question;
         let (result, source) = match result {
             Ok(Found { mut answer, source }) => {
-                // "The hosts file first for A/AAAA" (spec H3), before what a server adds unasked.
-                answer.drop_additional(|name| self.hosts.has(name));
+                if question.kind() == RecordKind::Srv {
+                    self.hosts.check_hints(&mut answer, &mut self.network.buffer);
+                }
                 self.shared.with_cache(|cache| cache.store(self.generation, &question, &answer, now));
                 self.used.insert(question.clone());
                 (Ok(answer), source)
             }
-            Err(error) => (Err(error), AnswerSource::Nobody),
+            Err(error) => {
+                let why = self.explained(error.message().to_owned());
+                (Err(LookupError::new(why)), AnswerSource::Nobody)
+            }
         };
         self.done.push_back((question, result, LookupFacts { source, tries: lookup.sent }));
     }

@@ -14,6 +14,7 @@ const CORES: &[&str] = &[
     "src/dns/hosts.rs",
     "src/dns/message",
     "src/dns/schedule",
+    "src/dns/sleep.rs",
     "src/domain.rs",
     "src/domain/",
     "src/error.rs",

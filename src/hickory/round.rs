@@ -8,8 +8,8 @@ use tokio::time::timeout_at;
 
 use super::lookup;
 use super::servers::Server;
-use super::worker::Shared;
 use crate::deadline::Deadline;
+use crate::dns::shared::Shared;
 use crate::dns::{Answer, LookupError, Question};
 use crate::wait;
 
