@@ -20,7 +20,8 @@ use crate::random::Random;
 use crate::report::Report;
 use crate::run::{Finished, Run, no_random_numbers};
 use crate::service::{Service, TlsMode};
-use crate::socket::{self, SocketOptions};
+use crate::settings::SocketOptions;
+use crate::socket;
 use crate::tls::Tls;
 use crate::wait;
 

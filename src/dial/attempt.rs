@@ -10,8 +10,9 @@ use super::{AttemptError, AttemptEvent, AttemptId, Stage};
 use crate::deadline::Deadline;
 use crate::discovery::Candidate;
 use crate::domain::Domain;
-use crate::service::{Service, TlsMode};
-use crate::socket::{self, SocketOptions};
+use crate::service::TlsMode;
+use crate::settings::{Settings, SocketOptions};
+use crate::socket;
 use crate::starttls::{Negotiation, Opening, Progress, Step};
 use crate::tls::{Evidence, Tls};
 use crate::wait::{self, Interest, Ready, Token, Wait};
@@ -29,11 +30,8 @@ const SLICE: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(crate) struct Dialer<'a> {
     pub(crate) domain: &'a Domain,
-    pub(crate) service: &'a Service,
+    pub(crate) settings: &'a Settings,
     pub(crate) tls: &'a Tls,
-    pub(crate) socket: &'a SocketOptions,
-    /// Whether the stream header and `<starttls/>` leave in one write.
-    pub(crate) pipelining: bool,
 }
 
 /// A connection that is up and verified. Its socket does not block.
@@ -98,8 +96,8 @@ impl<'a> Attempts<'a> {
         address: SocketAddr,
     ) -> Option<AttemptEvent> {
         let opened = match self.given.take() {
-            Some(tcp) => adopt(tcp, self.dialer.socket),
-            None => socket::connect(address, self.dialer.socket),
+            Some(tcp) => adopt(tcp, &self.dialer.settings.socket),
+            None => socket::connect(address, &self.dialer.settings.socket),
         };
         match opened {
             Ok(tcp) => {
@@ -246,10 +244,10 @@ fn adopt(tcp: TcpStream, options: &SocketOptions) -> io::Result<TcpStream> {
 fn begin_negotiation(dialer: &Dialer<'_>) -> State {
     let opening = Opening {
         to: dialer.domain.as_unicode(),
-        from: dialer.service.own_domain().map(Domain::as_unicode),
-        namespace: dialer.service.namespace(),
+        from: dialer.settings.service.own_domain().map(Domain::as_unicode),
+        namespace: dialer.settings.service.namespace(),
     };
-    let mut negotiation = Box::new(Negotiation::new(&opening, dialer.pipelining));
+    let mut negotiation = Box::new(Negotiation::new(&opening, dialer.settings.pipelining));
     let unsent = negotiation.output().unwrap_or_default();
     State::Negotiating { negotiation, unsent }
 }
