@@ -233,6 +233,7 @@ fn without_the_cache_or_after_clearing_it_all_is_asked_again() {
     path.connect();
     path.connect();
     path.assert_asked(12);
+    drop(path);
 
     let path = Path::new(TlsMode::Direct, other_host(TlsMode::Direct), |builder| builder);
     path.connect();
