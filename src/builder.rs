@@ -185,6 +185,15 @@ impl ConnectorBuilder {
         self
     }
 
+    /// Whether TLS sessions are resumed, which saves round trips and computing (RFC 8446 section 2.2). A server, and with
+    /// TLS 1.2 anybody on the way, can link the connections that resume one another (RFC 8446 section C.4): false for
+    /// connections that must not be linked. Sessions are kept in the connector only, apart for each domain, server, port and
+    /// kind of TLS. Early data (0-RTT) is never sent. Default: true.
+    pub fn resumption(mut self, resumption: bool) -> Self {
+        self.tls.resumption = resumption;
+        self
+    }
+
     /// Trusts these root certificates (DER) too, beside those that are compiled in and those of other calls. Default: none.
     pub fn add_roots(mut self, roots: impl IntoIterator<Item = CertificateDer<'static>>) -> Self {
         self.tls.trust.given.extend(roots);
@@ -199,10 +208,13 @@ impl ConnectorBuilder {
     }
 
     /// Uses the caller's own TLS configuration instead of our own: its provider, verification, client certificate and
-    /// versions. Only ALPN is set, and early data turned off. Default: none.
+    /// versions. Only ALPN and the store of sessions are set, and early data turned off. Default: none.
     ///
-    /// What it does not verify is not verified: the security of the connection is then the caller's work. Its store of session
-    /// tickets is shared by all connectors that are built from clones of it.
+    /// What it does not verify is not verified: the security of the connection is then the caller's work.
+    ///
+    /// Sessions are kept by the connector, not in the configuration's own store, so that they stay apart by server and one
+    /// that a server cannot resume is forgotten; `Resumption::disabled()` in the configuration, or
+    /// [`resumption`](Self::resumption), switches them off. Other choices in `ClientConfig::resumption` have no effect.
     pub fn tls_config(mut self, config: ClientConfig) -> Self {
         self.tls.config = Some(config);
         self

@@ -1,8 +1,9 @@
 //! Connection: the secured stream that is handed over, with its facts and its report.
 
 use std::fmt;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::{ClientConnection, HandshakeKind, StreamOwned};
@@ -12,8 +13,12 @@ use crate::dial::attempt::Verified;
 use crate::discovery::Candidate;
 use crate::report::Report;
 use crate::service::TlsMode;
-use crate::tls::{CipherSuite, Explained, ProtocolVersion};
-use crate::wait::{self, Interest, Token, Wait};
+use crate::tls::{CipherSuite, ProtocolVersion, Session};
+use crate::wait::{self, Interest};
+
+use transfer::Failure;
+
+mod transfer;
 
 /// How long a close waits for its last bytes to leave, and then for that of the far end.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -24,15 +29,21 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// Reads and writes block, up to [`set_read_timeout`](Self::set_read_timeout) and
 /// [`set_write_timeout`](Self::set_write_timeout).
 ///
-/// Dropping it closes the TCP connection without a word; [`close`](Self::close) says goodbye in TLS first.
+/// Dropping it closes the TCP connection without a word; [`close`](Self::close) says goodbye in TLS first. No write raises
+/// SIGPIPE, whatever the process does with that signal.
 pub struct Connection {
     /// The socket never blocks by itself: a blocking write would go on beyond its limit, since a socket that is ready for
-    /// some bytes is not ready for all. Who blocks is [`Self::wait`].
+    /// some bytes is not ready for all. Who blocks is `Self::wait`.
     stream: StreamOwned<ClientConnection, TcpStream>,
     read_ahead: Vec<u8>,
     mode: Mode,
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
+    /// Why nothing more can be read.
+    failure: Option<Failure>,
+    /// The session that was resumed, until the server has shown by its first bytes that it has taken it: under TLS 1.3 it
+    /// says no after our handshake is complete.
+    unproved: Option<Arc<Session>>,
     candidate: Candidate,
     peer: SocketAddr,
     report: Report,
@@ -61,13 +72,16 @@ pub struct Parts {
 
 impl Connection {
     pub(crate) fn new(verified: Verified, report: Report) -> Self {
-        let Verified { tcp, tls, candidate, peer } = verified;
+        let Verified { tcp, tls, session, candidate, peer } = verified;
+        let is_resumed = tls.handshake_kind() == Some(HandshakeKind::Resumed);
         Self {
             stream: StreamOwned::new(tls, tcp),
             read_ahead: Vec::new(),
             mode: Mode::Blocking,
             read_timeout: None,
             write_timeout: None,
+            failure: None,
+            unproved: session.filter(|_| is_resumed),
             candidate,
             peer,
             report,
@@ -124,7 +138,7 @@ impl Connection {
     }
 
     /// Limits each read: one that has nothing to give when the time is over fails with [`ErrorKind::TimedOut`], however
-    /// many bytes have dripped in. `None`, the default, is no limit.
+    /// many bytes have dripped in. What has arrived is given, however short the limit is. `None`, the default, is no limit.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`] for a timeout of zero.
@@ -169,7 +183,7 @@ impl Connection {
     /// What sending gives; the connection is closed all the same.
     pub fn close(mut self) -> io::Result<()> {
         self.stream.conn.send_close_notify();
-        self.send(self.write_deadline().min(Deadline::after(wait::now(), FAREWELL)))?;
+        self.send(self.deadline(self.write_timeout).min(Deadline::after(wait::now(), FAREWELL)))?;
         match self.stream.sock.shutdown(std::net::Shutdown::Write) {
             // The far end was faster.
             Err(error) if error.kind() == ErrorKind::NotConnected => return Ok(()),
@@ -181,6 +195,10 @@ impl Connection {
 
     /// Gives the stream, what had been read ahead, and the report. The socket blocks, unless
     /// [`set_nonblocking`](Self::set_nonblocking) was called; the timeouts do not go with it.
+    ///
+    /// From here on the caller writes: on Linux and other systems without `SO_NOSIGPIPE` a write of the stream to a connection
+    /// that the server has closed raises SIGPIPE, since rustls writes vectored and std makes `writev` of that. Rust programs
+    /// ignore this signal, unless they have changed that or are libraries in a program of another language.
     ///
     /// # Errors
     /// What the operating system says when the socket is made to block.
@@ -208,58 +226,6 @@ impl Connection {
             }
         }
     }
-
-    /// Waits until the socket is ready, which it has just said it is not.
-    fn wait(&self, interest: Interest, deadline: Deadline) -> io::Result<()> {
-        if self.mode == Mode::Nonblocking {
-            return Err(ErrorKind::WouldBlock.into());
-        }
-        loop {
-            let mut wait = Wait::until(deadline);
-            wait.add(Token::Attempt(0), &self.stream.sock, interest);
-            if wait.wait()?.contains(Token::Attempt(0)) {
-                return Ok(());
-            }
-            in_time(deadline)?;
-        }
-    }
-
-    /// Sends what is encrypted, as far as the socket takes it at once.
-    fn send_some(&mut self) -> io::Result<()> {
-        while self.stream.conn.wants_write() {
-            match self.stream.conn.write_tls(&mut self.stream.sock) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    /// Sends all that is encrypted.
-    fn send(&mut self, deadline: Deadline) -> io::Result<()> {
-        loop {
-            match self.send_some() {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.wait(Interest::Write, deadline)?;
-                }
-                result => return result,
-            }
-            in_time(deadline)?;
-        }
-    }
-
-    fn write_deadline(&self) -> Deadline {
-        self.write_timeout.map_or(Deadline::NEVER, |timeout| Deadline::after(wait::now(), timeout))
-    }
-}
-
-fn in_time(deadline: Deadline) -> io::Result<()> {
-    if deadline.is_over(wait::now()) {
-        return Err(io::Error::new(ErrorKind::TimedOut, "the time limit is over"));
-    }
-    Ok(())
 }
 
 fn checked(timeout: Option<Duration>) -> io::Result<Option<Duration>> {
@@ -267,65 +233,6 @@ fn checked(timeout: Option<Duration>) -> io::Result<Option<Duration>> {
         return Err(io::Error::new(ErrorKind::InvalidInput, "a timeout of zero"));
     }
     Ok(timeout)
-}
-
-/// The end of the stream is `Ok(0)` only after the far end's close_notify; a connection that is cut off is
-/// [`ErrorKind::UnexpectedEof`], since anybody on the way can do that.
-impl Read for Connection {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if !self.read_ahead.is_empty() {
-            let read = self.read_ahead.as_slice().read(buffer)?;
-            self.read_ahead.drain(..read);
-            return Ok(read);
-        }
-        let deadline =
-            self.read_timeout.map_or(Deadline::NEVER, |timeout| Deadline::after(wait::now(), timeout));
-        loop {
-            match self.stream.conn.reader().read(buffer) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                result => return result,
-            }
-            in_time(deadline)?;
-            // Answers of TLS itself, key updates for example, and what a write has left. A read never waits for them alone, and
-            // what is wrong with sending the next write says.
-            let interest = match self.send_some() {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => Interest::Both,
-                Ok(()) | Err(_) => Interest::Read,
-            };
-            match self.stream.conn.read_tls(&mut self.stream.sock) {
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.wait(interest, deadline)?;
-                    continue;
-                }
-                Err(error) => return Err(error),
-            }
-            if let Err(error) = self.stream.conn.process_new_packets() {
-                // The alert that tells the server why is a courtesy.
-                let _ = self.send_some();
-                return Err(io::Error::new(ErrorKind::InvalidData, Explained::new(error)));
-            }
-        }
-    }
-}
-
-impl Write for Connection {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let deadline = self.write_deadline();
-        // What an earlier write has left goes first; only then is anything new taken, so an error means "not taken".
-        self.send(deadline)?;
-        let taken = self.stream.conn.writer().write(bytes)?;
-        match self.send(deadline) {
-            // It has been encrypted and cannot be taken back: it counts as written, and the next call says what is wrong.
-            Ok(()) | Err(_) => Ok(taken),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.conn.writer().flush()?;
-        self.send(self.write_deadline())
-    }
 }
 
 #[cfg(unix)]

@@ -137,8 +137,11 @@ impl Connector {
     /// negotiation, verification, limits and report, and no question to the DNS. The policy does not apply. The socket is made
     /// non-blocking and gets TCP_NODELAY.
     ///
+    /// A TLS handshake that fails because the server cannot resume its session is not repeated, since there is no other
+    /// stream; the session is forgotten, so that the next call makes a full handshake.
+    ///
     /// # Errors
-    /// As [`connect`](Self::connect).
+    /// As [`connect`](Self::connect); [`ErrorKind::Configuration`] for a stream that is not connected.
     pub fn secure<D>(&self, tcp: TcpStream, domain: D, tls: TlsMode) -> Result<Connection, Error>
     where
         D: TryInto<Domain>,
@@ -146,7 +149,7 @@ impl Connector {
     {
         let domain = domain.try_into()?;
         let peer = tcp.peer_addr().map_err(|error| {
-            Error::caused_by(ErrorKind::Attempts, "the given TCP stream is not connected", error)
+            Error::caused_by(ErrorKind::Configuration, "the given TCP stream is not connected", error)
         })?;
         self.dial(domain, Route::Connected { peer, tls }, Some(tcp))
     }

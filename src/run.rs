@@ -113,6 +113,7 @@ fn end(outcome: Outcome, attempts: Attempts<'_>, lookups: &mut Lookups<'_>) -> R
         Outcome::Connected(id, report) => connected(id, attempts, report),
         Outcome::Discovered(report) => Ok(Finished::Discovered(report)),
         Outcome::Failed(error) => {
+            attempts.forget_sessions();
             lookups.forget_used();
             Err(error)
         }

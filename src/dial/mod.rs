@@ -5,6 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::AlertDescription;
+
 use crate::service::TlsMode;
 use crate::socket;
 use crate::starttls::{NegotiationError, Step};
@@ -65,6 +67,8 @@ pub(crate) enum AttemptEvent {
     Noted(&'static str),
     /// The TLS handshake is complete and the certificate is good.
     Verified,
+    /// The TLS handshake failed when it offered a session, for this reason; it is repeated without one.
+    Repeated(AttemptError),
     /// It is over.
     Failed(AttemptError),
 }
@@ -118,6 +122,24 @@ impl AttemptError {
                     | rustls::Error::InvalidCertRevocationList(_)
             ),
             Cause::Io(_) | Cause::TimedOut(..) | Cause::Negotiation(_) | Cause::EndInTls => false,
+        }
+    }
+
+    /// Whether a certificate is to blame: the server's, as we see it, or ours, as the server says.
+    pub(crate) fn is_about_a_certificate(&self) -> bool {
+        match &self.0 {
+            Cause::Tls(rustls::Error::AlertReceived(alert), _) => matches!(
+                alert,
+                AlertDescription::BadCertificate
+                    | AlertDescription::UnsupportedCertificate
+                    | AlertDescription::CertificateRevoked
+                    | AlertDescription::CertificateExpired
+                    | AlertDescription::CertificateUnknown
+                    | AlertDescription::UnknownCA
+            ),
+            Cause::Io(_) | Cause::TimedOut(..) | Cause::Negotiation(_) | Cause::EndInTls | Cause::Tls(..) => {
+                self.is_untrusted()
+            }
         }
     }
 

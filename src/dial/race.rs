@@ -255,6 +255,8 @@ impl Race {
                 attempt.end(AttemptOutcome::Connected, at);
                 self.verified.push(id);
             }
+            // A part of the TLS stage: neither is its limit extended, nor does another attempt wait for it.
+            AttemptEvent::Repeated(error) => attempt.report.repeated = Some((error, at)),
             AttemptEvent::Failed(error) => {
                 attempt.end(AttemptOutcome::Failed(error), at);
                 self.free_starts += 1;
@@ -432,6 +434,7 @@ impl Race {
                 started,
                 ended: started,
                 completed: Vec::new(),
+                repeated: None,
                 stage: Stage::Tcp,
                 outcome: AttemptOutcome::InFlight,
             },

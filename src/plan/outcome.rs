@@ -44,10 +44,20 @@ impl Plan {
             service: self.task.service.clone(),
             lookups: lookups.collect(),
             candidates: self.race.candidates().cloned().collect(),
-            attempts: self.race.attempts().cloned().collect(),
+            attempts: self.race.attempts().map(|attempt| self.with_scope(attempt)).collect(),
             notes: self.left_out_records.iter().chain(&self.notes).cloned().chain(self.cuts()).collect(),
             elapsed: since(now),
         }
+    }
+
+    /// An attempt on a stream that the caller has connected shows the address of its peer with the scope of a link-local
+    /// address, which a candidate has not.
+    fn with_scope(&self, attempt: &AttemptReport) -> AttemptReport {
+        let address = match self.task.route {
+            Route::Connected { peer, .. } => peer,
+            Route::Domain | Route::OtherHost(_) | Route::Explicit { .. } => attempt.address,
+        };
+        AttemptReport { address, ..attempt.clone() }
     }
 
     /// What the bounds on work have left out.

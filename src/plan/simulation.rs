@@ -405,7 +405,10 @@ impl Play {
 
     fn note_end(&mut self, id: AttemptId, event: &AttemptEvent) {
         match event {
-            AttemptEvent::Completed(_) | AttemptEvent::Reached(_) | AttemptEvent::Noted(_) => {}
+            AttemptEvent::Completed(_)
+            | AttemptEvent::Reached(_)
+            | AttemptEvent::Noted(_)
+            | AttemptEvent::Repeated(_) => {}
             AttemptEvent::Verified | AttemptEvent::Failed(_) => self.forget(id),
         }
     }

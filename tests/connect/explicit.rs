@@ -194,6 +194,16 @@ fn a_given_stream_to_the_wrong_server_is_refused() {
     }
 }
 
+// spec B12
+#[test]
+fn a_given_stream_that_is_not_connected_is_a_mistake_of_the_caller() {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let connector = connector(&Authority::new(), &DnsServer::start(Zone::new()));
+    let error = connector.secure(socket.into(), DOMAIN, TlsMode::Direct).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert!(error.to_string().contains("not connected"), "{error}");
+}
+
 #[expect(clippy::disallowed_methods, reason = "a caller opens the stream in its own way")]
 fn open(server: &XmppServer) -> TcpStream {
     TcpStream::connect(server.addr()).unwrap()

@@ -118,7 +118,9 @@ fn a_cut_is_an_error_and_a_goodbye_is_the_end() {
         let mut hello = [0; 5];
         connection.read_exact(&mut hello).unwrap();
         for _ in 0..2 {
-            assert_eq!(connection.read(&mut [0; 9]).unwrap_err().kind(), ErrorKind::UnexpectedEof);
+            let error = connection.read(&mut [0; 9]).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+            assert!(error.to_string().starts_with("the server closed the connection without"), "{error}");
         }
 
         let goodbye = [Step::send("hello"), Step::CloseNotify, Step::Close];
@@ -139,7 +141,38 @@ fn a_record_that_is_cut_short_and_a_reset_are_errors() {
     let reset = Latch::new();
     let (mut connection, _server) = connect(&[Step::Wait(reset.clone()), Step::Reset]);
     reset.open();
-    assert_eq!(connection.read(&mut [0; 9]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    for _ in 0..3 {
+        assert_eq!(connection.read(&mut [0; 9]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    }
+}
+
+// spec G1a: the peer stays silent after it, so a read that waits would wait for ever.
+#[test]
+fn a_fatal_error_of_tls_is_given_again_at_once_and_what_came_before_it_is_given_first() {
+    for old in [true, false] {
+        let tls = |tls: ServerTls| if old { tls.only_tls12() } else { tls.only_tls13() };
+        let record = [&[23, 3, 3, 0, 64][..], &[7; 64]].concat();
+        let connected = Latch::new();
+        let steps = [Step::Wait(connected.clone()), Step::send("hello"), Step::SendRaw(record)];
+        let (mut connection, server) = connect_with(TlsMode::Direct, &steps, tls, |builder| builder);
+        connection.set_read_timeout(None).unwrap();
+        connected.open();
+        let mut hello = [0; 5];
+        connection.read_exact(&mut hello).unwrap();
+        assert_eq!(&hello, b"hello");
+        let first = connection.read(&mut [0; 9]).unwrap_err();
+        assert_eq!(first.kind(), ErrorKind::InvalidData);
+        // It has had our alert.
+        server.wait_end(0);
+        for error in [
+            connection.read(&mut [0; 9]).unwrap_err(),
+            connection.write(b"not sent").unwrap_err(),
+            connection.flush().unwrap_err(),
+            connection.read(&mut [0; 9]).unwrap_err(),
+        ] {
+            assert_eq!((error.kind(), error.to_string()), (first.kind(), first.to_string()));
+        }
+    }
 }
 
 // spec G4

@@ -219,6 +219,16 @@ fn a_given_stream_is_one_attempt_without_any_question_whatever_the_domain() {
     }
 }
 
+// spec B12
+#[test]
+fn the_report_keeps_the_scope_of_a_link_local_peer() {
+    let peer = "[fe80::1%7]:5222".parse().unwrap();
+    let route = Route::Connected { peer, tls: TlsMode::Direct };
+    let world = World::example().with(|task| task.route = route);
+    let played = world.peer("[fe80::1]:5222", "tcp now, tls 20").play();
+    assert_eq!(played.report().attempts[0].address, peer);
+}
+
 // spec B12, D5
 #[test]
 fn a_given_stream_has_the_same_limits() {
