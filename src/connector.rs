@@ -2,25 +2,23 @@
 
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::connection::Connection;
-use crate::deadline::Deadline;
 use crate::dial::attempt::Dialer;
-use crate::dial::race::Pace;
-use crate::discovery::{Candidate, Policy};
+use crate::discovery::Candidate;
 use crate::dns::LOOKUP_LIMIT;
 use crate::dns::lookups::Lookups;
 use crate::dns::resolver::{self, Resolver};
 use crate::dns::stub::Stub;
 use crate::domain::{Domain, Host};
 use crate::error::{Error, ErrorKind};
-use crate::plan::{Goal, Plan, Route, Task};
+use crate::plan::{Plan, Route};
 use crate::random::Random;
 use crate::report::Report;
-use crate::run::{Finished, Run, no_random_numbers};
-use crate::service::{Service, TlsMode};
-use crate::socket::{self, SocketOptions};
+use crate::run::{Run, no_random_numbers};
+use crate::service::TlsMode;
+use crate::settings::Settings;
+use crate::socket;
 use crate::tls::Tls;
 use crate::wait;
 
@@ -39,21 +37,14 @@ use crate::wait;
 /// # Ok::<(), xmpp_connect::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Connector(Arc<Settings>);
+pub struct Connector(Arc<Shared>);
 
-/// What a connector was built with.
+/// What clones share.
 #[derive(Debug)]
-pub(crate) struct Settings {
-    pub(crate) service: Service,
-    pub(crate) policy: Policy,
-    pub(crate) total_limit: Duration,
-    /// Where the caller has set it.
-    pub(crate) lookup_limit: Option<Duration>,
-    pub(crate) pace: Pace,
-    pub(crate) pipelining: bool,
-    pub(crate) socket: SocketOptions,
-    pub(crate) tls: Tls,
-    pub(crate) names: Names,
+struct Shared {
+    settings: Arc<Settings>,
+    tls: Tls,
+    names: Names,
 }
 
 /// Who answers questions to the DNS.
@@ -64,8 +55,8 @@ pub(crate) enum Names {
 }
 
 impl Connector {
-    pub(crate) fn new(settings: Settings) -> Self {
-        Self(Arc::new(settings))
+    pub(crate) fn new(settings: Settings, tls: Tls, names: Names) -> Self {
+        Self(Arc::new(Shared { settings: Arc::new(settings), tls, names }))
     }
 
     /// Finds the servers of `domain`, connects to one, and hands over the secured connection.
@@ -127,10 +118,7 @@ impl Connector {
         Error: From<D::Error>,
     {
         let domain = domain.try_into()?;
-        match self.run(domain, Route::Domain, Goal::Discover, None)? {
-            Finished::Discovered(report) => Ok(Discovery(report)),
-            Finished::Connected(..) => Err(unexpected()),
-        }
+        self.run(&domain, Route::Domain, |run| run.discover()).map(Discovery)
     }
 
     /// Secures a TCP connection that the caller has opened, through a proxy or a tunnel for instance: the same STARTTLS
@@ -163,62 +151,46 @@ impl Connector {
     }
 
     fn dial(&self, domain: Domain, route: Route, given: Option<TcpStream>) -> Result<Connection, Error> {
-        match self.run(domain, route, Goal::Connect, given)? {
-            Finished::Connected(verified, report) => Ok(Connection::new(*verified, report)),
-            Finished::Discovered(_) => Err(unexpected()),
-        }
+        let Shared { settings, tls, .. } = &*self.0;
+        let dialer = Dialer { domain: &domain, settings, tls };
+        let (verified, report) = self.run(&domain, route, |run| run.connect(dialer, given))?;
+        Ok(Connection::new(verified, report))
     }
 
-    fn run(
+    /// Makes what a connect or a discovery works with, and lets `go` work with it.
+    fn run<R>(
         &self,
-        domain: Domain,
+        domain: &Domain,
         route: Route,
-        goal: Goal,
-        given: Option<TcpStream>,
-    ) -> Result<Finished, Error> {
+        go: impl FnOnce(Run<'_>) -> Result<R, Error>,
+    ) -> Result<R, Error> {
         let now = wait::now();
-        let settings = &*self.0;
-        let random = Random::new(settings.tls.provider());
+        let Shared { settings, tls, names } = &*self.0;
+        let random = Random::new(tls.provider());
         // Tried before anything is sent: a question with a number that can be guessed must not leave.
         random.bits();
         if random.has_failed() {
             return Err(no_random_numbers());
         }
-        let (lookups, wakeups) = match &settings.names {
+        let (chance, options) = (random.clone(), settings.socket.clone());
+        let routes = move |destination| socket::source_of(destination, &options);
+        let chance = Box::new(move |bound| chance.below(bound));
+        let plan = Plan::new(domain.clone(), route, Arc::clone(settings), chance, Box::new(routes), now);
+        let (lookups, wakeups) = match names {
             Names::Stub(stub) => {
                 let random = random.clone();
-                let (random, limit) = (Arc::new(move || random.bits()), settings.lookup_limit);
+                let (random, limit) = (Arc::new(move || random.bits()), settings.limits.lookup);
                 (Lookups::Stub { stub, random, limit, lookups: None }, None)
             }
             Names::Resolver(resolver) => {
                 let (waker, wakeups) =
                     wait::waker().map_err(|error| Error::system("cannot open sockets", error))?;
-                let deadline = Deadline::after(now, settings.total_limit);
-                let limit = settings.lookup_limit.unwrap_or(LOOKUP_LIMIT);
-                let lookups = resolver::Lookups::new(Arc::clone(resolver), waker, deadline, limit);
+                let limit = settings.limits.lookup.unwrap_or(LOOKUP_LIMIT);
+                let lookups = resolver::Lookups::new(Arc::clone(resolver), waker, plan.total(), limit);
                 (Lookups::Resolver(lookups), Some(wakeups))
             }
         };
-        let task = Task {
-            domain: domain.clone(),
-            service: settings.service.clone(),
-            policy: settings.policy,
-            route,
-            goal,
-            total_limit: settings.total_limit,
-            pace: settings.pace.clone(),
-        };
-        let dialer = Dialer {
-            domain: &domain,
-            service: &settings.service,
-            tls: &settings.tls,
-            socket: &settings.socket,
-            pipelining: settings.pipelining,
-        };
-        let (chance, options) = (random.clone(), settings.socket.clone());
-        let routes = move |destination| socket::source_of(destination, &options);
-        let plan = Plan::new(task, Box::new(move |bound| chance.below(bound)), Box::new(routes), now);
-        Run { plan, lookups, dialer, random, wakeups: wakeups.as_ref(), given }.finish()
+        go(Run { plan, lookups, random, wakeups: wakeups.as_ref() })
     }
 }
 
@@ -250,11 +222,4 @@ impl std::fmt::Display for Discovery {
         }
         Ok(())
     }
-}
-
-fn unexpected() -> Error {
-    Error::new(
-        ErrorKind::System,
-        "the connect came to another end than it was made for: a fault of this crate",
-    )
 }

@@ -51,12 +51,14 @@ mod discovery;
 mod dns;
 mod domain;
 mod error;
+mod limits;
 mod logging;
 mod plan;
 mod random;
 mod report;
 mod run;
 mod service;
+mod settings;
 mod socket;
 mod starttls;
 mod tls;
@@ -67,9 +69,8 @@ pub use rustls;
 pub use builder::{ConnectorBuilder, connect};
 pub use connection::{Connection, Parts};
 pub use connector::{Connector, Discovery};
-pub use dial::address_order::AddressFamily;
 pub use dial::{AttemptError, Stage};
-pub use discovery::{Candidate, Origin, Policy};
+pub use discovery::{Candidate, Origin};
 #[cfg(feature = "hickory")]
 pub use dns::hickory::HickoryResolver;
 pub use dns::resolver::{Answers, Resolver};
@@ -78,6 +79,7 @@ pub use domain::{Domain, InvalidDomain};
 pub use error::{Error, ErrorKind};
 pub use report::{AttemptOutcome, AttemptReport, LookupReport, LookupResult, Report};
 pub use service::{Service, TlsMode};
+pub use settings::{AddressFamily, Policy};
 pub use tls::{CipherSuite, ProtocolVersion};
 
 /// The examples of the README are tests too.

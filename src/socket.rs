@@ -7,28 +7,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
-/// The options of the sockets of a connector.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct SocketOptions {
-    /// After how long an idle connection is probed (TCP keep-alive); `None`: never.
-    pub(crate) keep_alive: Option<Duration>,
-    /// The local address, whose family is then the only one used.
-    pub(crate) source: Option<IpAddr>,
-    /// The local network interface.
-    pub(crate) interface: Option<String>,
-}
-
-impl SocketOptions {
-    /// Those that hold for a socket to the name server at `server`: "of their family" (spec D14). A name server on this
-    /// machine is behind no interface and at no address of a network.
-    pub(crate) fn for_name_server(&self, server: SocketAddr) -> Self {
-        let is_local = server.ip().is_loopback();
-        let has_family = |source: &IpAddr| source.is_ipv4() == server.is_ipv4();
-        let source = self.source.filter(has_family).filter(|source| !is_local || source.is_loopback());
-        let interface = self.interface.clone().filter(|_| !is_local);
-        Self { keep_alive: None, source, interface }
-    }
-}
+use crate::settings::SocketOptions;
 
 /// Starts to connect. The socket does not block; [`connected`] tells when it is connected.
 ///

@@ -11,8 +11,9 @@ use super::{AttemptError, AttemptEvent, AttemptId, Stage};
 use crate::deadline::Deadline;
 use crate::discovery::Candidate;
 use crate::domain::Domain;
-use crate::service::{Service, TlsMode};
-use crate::socket::{self, NoSignal, SocketOptions};
+use crate::service::TlsMode;
+use crate::settings::{Settings, SocketOptions};
+use crate::socket::{self, NoSignal};
 use crate::starttls::{Negotiation, Opening, Progress, Step};
 use crate::tls::{Endpoint, Evidence, Handshake, Resume, Session, Tls};
 use crate::wait::{self, Interest, Ready, Token, Wait};
@@ -30,11 +31,8 @@ const SLICE: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(crate) struct Dialer<'a> {
     pub(crate) domain: &'a Domain,
-    pub(crate) service: &'a Service,
+    pub(crate) settings: &'a Settings,
     pub(crate) tls: &'a Tls,
-    pub(crate) socket: &'a SocketOptions,
-    /// Whether the stream header and `<starttls/>` leave in one write.
-    pub(crate) pipelining: bool,
 }
 
 /// A connection that is up and verified. Its socket does not block.
@@ -115,9 +113,9 @@ impl<'a> Attempts<'a> {
             Some(tcp) => {
                 // With the scope of a link-local address, which a candidate has not.
                 address = tcp.peer_addr().unwrap_or(address);
-                (adopt(tcp, self.dialer.socket), Repeat::Impossible)
+                (adopt(tcp, &self.dialer.settings.socket), Repeat::Impossible)
             }
-            None => (socket::connect(address, self.dialer.socket), Repeat::Possible),
+            None => (socket::connect(address, &self.dialer.settings.socket), Repeat::Possible),
         };
         match opened {
             Ok(tcp) => {
@@ -271,7 +269,7 @@ impl Attempt {
     /// Begins again on a fresh socket, with a full handshake at its end.
     fn again(self, dialer: &Dialer<'_>) -> Result<Self, AttemptError> {
         self.forget_session();
-        let tcp = socket::connect(self.address, dialer.socket).map_err(AttemptError::io)?;
+        let tcp = socket::connect(self.address, &dialer.settings.socket).map_err(AttemptError::io)?;
         Ok(Self { tcp, state: State::Connecting, repeat: Repeat::Done, ..self })
     }
 
@@ -327,10 +325,10 @@ fn adopt(tcp: TcpStream, options: &SocketOptions) -> io::Result<TcpStream> {
 fn begin_negotiation(dialer: &Dialer<'_>) -> State {
     let opening = Opening {
         to: dialer.domain.as_unicode(),
-        from: dialer.service.own_domain().map(Domain::as_unicode),
-        namespace: dialer.service.namespace(),
+        from: dialer.settings.service.own_domain().map(Domain::as_unicode),
+        namespace: dialer.settings.service.namespace(),
     };
-    let mut negotiation = Box::new(Negotiation::new(&opening, dialer.pipelining));
+    let mut negotiation = Box::new(Negotiation::new(&opening, dialer.settings.pipelining));
     let unsent = negotiation.output().unwrap_or_default();
     State::Negotiating { negotiation, unsent }
 }

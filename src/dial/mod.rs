@@ -14,7 +14,6 @@ use crate::tls::{self, Evidence};
 
 pub(crate) mod address_order;
 pub(crate) mod attempt;
-mod pace;
 pub(crate) mod race;
 mod targets;
 

@@ -10,44 +10,6 @@ use crate::service::TlsMode;
 pub(crate) mod answers;
 pub(crate) mod order;
 
-/// Which of the two kinds of TLS to use, and in which order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Policy {
-    /// As the domain's owner published it: priority and weight count over both kinds together (XEP-0368 section 2,
-    /// rule 1). The default.
-    #[default]
-    AsPublished,
-    /// All direct TLS candidates first, otherwise as published.
-    PreferDirect,
-    /// Direct TLS and nothing else. Without usable `_xmpps` records it is an error; there is no fallback.
-    DirectOnly,
-    /// All STARTTLS candidates first, otherwise as published.
-    PreferStartTls,
-    /// STARTTLS and nothing else; without `_xmpp` records the domain itself is tried.
-    StartTlsOnly,
-}
-
-impl Policy {
-    /// Whether candidates of this kind are looked up at all.
-    pub(crate) fn allows(self, tls: TlsMode) -> bool {
-        match self {
-            Self::AsPublished | Self::PreferDirect | Self::PreferStartTls => true,
-            Self::DirectOnly => tls == TlsMode::Direct,
-            Self::StartTlsOnly => tls == TlsMode::StartTls,
-        }
-    }
-
-    /// The kind that goes first, where one does.
-    pub(crate) fn preferred(self) -> Option<TlsMode> {
-        match self {
-            Self::PreferDirect => Some(TlsMode::Direct),
-            Self::PreferStartTls => Some(TlsMode::StartTls),
-            Self::AsPublished | Self::DirectOnly | Self::StartTlsOnly => None,
-        }
-    }
-}
-
 /// One server to try: an SRV record, the fallback, or what the caller named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {

@@ -1,7 +1,8 @@
 //! The order of candidates: by priority, and within one priority RFC 2782's weighted draw. No IO.
 
-use super::{Candidate, Policy};
+use super::Candidate;
 use crate::service::TlsMode;
+use crate::settings::Policy;
 
 /// A source of random numbers: a number from 0 up to, not including, the argument, all equally probable.
 ///

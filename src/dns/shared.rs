@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::dns::cache::{Cache, Caching};
 use crate::dns::health::Health;
 use crate::dns::system::SystemConfig;
-use crate::socket::SocketOptions;
+use crate::settings::SocketOptions;
 
 /// What the connects of a connector share.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ use crate::dns::schedule::Found;
 use crate::dns::shared::Shared;
 use crate::dns::system::{Change, SystemConfig};
 use crate::dns::{Answer, AnswerSource, Finished, LOOKUP_LIMIT, LookupError, LookupFacts, Question, Random};
-use crate::socket::SocketOptions;
+use crate::settings::SocketOptions;
 use crate::wait::{Ready, Token, Wait};
 
 /// The stub resolver of a connector: what lasts over connects.

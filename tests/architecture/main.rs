@@ -12,8 +12,10 @@ use std::path::Path;
 
 /// The modules right below the root, lowest layer first. Each may use those of the rows above its own.
 const LAYERS: &[&[&str]] = &[
-    &["deadline", "domain", "logging", "random", "socket"],
-    &["service", "wait"],
+    &["deadline", "domain", "limits", "logging", "random"],
+    &["service"],
+    &["settings"],
+    &["socket", "wait"],
     &["starttls", "tls"],
     &["dns"],
     &["discovery"],

@@ -10,7 +10,7 @@ use crate::dns::cache::Caching;
 use crate::dns::config::ResolverConfig;
 use crate::dns::testing::{NXDOMAIN, Response, TemporaryDirectory, address, soa, srv};
 use crate::dns::{Answer, AnswerSource, LookupFacts, Question, RecordKind};
-use crate::socket::SocketOptions;
+use crate::settings::SocketOptions;
 use crate::wait;
 
 // spec H3, H4

@@ -1,6 +1,6 @@
 //! Bounds on work, and that the report says what was left out.
 
-use super::super::Outcome;
+use super::super::simulation::Outcome;
 use super::super::simulation::{Played, World};
 use super::many;
 use crate::service::TlsMode;

@@ -222,7 +222,7 @@ fn a_failure_of_any_kind_and_stage_starts_the_next_attempt_at_once() {
 #[test]
 fn an_attempt_that_runs_into_its_limit_is_closed_and_the_next_one_starts_at_once() {
     let world = two(TlsMode::Direct, "", "tcp 20, tls 20");
-    let played = world.with(|task| task.pace.attempt_delay = std::time::Duration::MAX).play();
+    let played = world.with(|world| world.settings.limits.attempt_delay = std::time::Duration::MAX).play();
     let expected = [
         "10 start 0 [2001:db8::1]:5223",
         "10010 close 0",
