@@ -10,7 +10,7 @@ use crate::dns::LOOKUP_LIMIT;
 use crate::dns::lookups::Lookups;
 use crate::dns::resolver::{self, Resolver};
 use crate::dns::stub::Stub;
-use crate::domain::{Domain, Host};
+use crate::domain::Domain;
 use crate::error::{Error, ErrorKind};
 use crate::plan::{Plan, Route};
 use crate::random::Random;
@@ -19,6 +19,7 @@ use crate::run::{Run, no_random_numbers};
 use crate::service::TlsMode;
 use crate::settings::Settings;
 use crate::socket;
+use crate::target::{Place, Target};
 use crate::tls::Tls;
 use crate::wait;
 
@@ -71,40 +72,42 @@ impl Connector {
         self.dial(domain.try_into()?, Route::Domain, None)
     }
 
-    /// Connects to a server that the caller names instead of the SRV records: a configured override, or the host and port
-    /// of `see-other-host` (RFC 6120 section 4.9.3.19). Host is a name or an address literal. Stream header, SNI and
-    /// certificate stay those of `domain`. The [`Policy`] does not apply.
+    /// Connects to `target` instead of to the servers that the SRV records of `domain` name. The [`Policy`](crate::Policy)
+    /// does not apply to a target with a port. Stream header, SNI and certificate stay those of `domain`.
     ///
     /// # Errors
-    /// As [`connect`](Self::connect); [`ErrorKind::InvalidDomain`] also for a host that is neither a name nor an address,
-    /// [`ErrorKind::Configuration`] for port 0.
-    pub fn connect_to<D>(&self, domain: D, host: &str, port: u16, tls: TlsMode) -> Result<Connection, Error>
+    /// As [`connect`](Self::connect).
+    pub fn connect_to<D>(&self, domain: D, target: Target) -> Result<Connection, Error>
     where
         D: TryInto<Domain>,
         Error: From<D::Error>,
     {
-        let (domain, host) = (domain.try_into()?, Host::parse(host)?);
-        if port == 0 {
-            return Err(Error::new(
-                ErrorKind::Configuration,
-                format!("no server can be at port 0 of {host}"),
-            ));
-        }
-        self.dial(domain, Route::Explicit { host, port, tls }, None)
+        let route = match target.0 {
+            Place::Server(server) => Route::Explicit(server),
+            Place::SrvOf(host) => Route::OtherHost(host),
+        };
+        self.dial(domain.try_into()?, route, None)
     }
 
-    /// Connects to a server of `domain` that is found by the SRV records of another host: `see-other-host` without a port
-    /// (RFC 6120 section 4.9.3.19). Stream header, SNI and certificate stay those of `domain`.
+    /// Connects to `target` if it can, and to the servers of `domain` otherwise: for the place where a stream can be resumed
+    /// (XEP-0198 section 5, `location`; XEP-0397).
+    ///
+    /// Discovery begins at once. The target is tried before all servers that it finds, as if it had a priority of its own:
+    /// when the target is silent, they start after [`priority_delay`](crate::ConnectorBuilder::priority_delay) beside it.
+    /// The [`Policy`](crate::Policy) does not apply to the target. One that cannot be used is noted in the report.
     ///
     /// # Errors
-    /// As [`connect`](Self::connect); [`ErrorKind::InvalidDomain`] also for a host that is neither a name nor an address.
-    pub fn connect_by<D>(&self, domain: D, host: &str) -> Result<Connection, Error>
+    /// As [`connect`](Self::connect); [`ErrorKind::Configuration`] for a target without a port.
+    pub fn connect_preferring<D>(&self, domain: D, target: Target) -> Result<Connection, Error>
     where
         D: TryInto<Domain>,
         Error: From<D::Error>,
     {
-        let (domain, host) = (domain.try_into()?, Host::parse(host)?);
-        self.dial(domain, Route::OtherHost(host), None)
+        let Place::Server(server) = target.0 else {
+            let message = "only a target with a port can be preferred";
+            return Err(Error::new(ErrorKind::Configuration, message));
+        };
+        self.dial(domain.try_into()?, Route::Prefer(server), None)
     }
 
     /// Finds the servers of `domain` and gives them in the order in which a connect would try them. Nothing is dialled.
@@ -130,7 +133,7 @@ impl Connector {
     ///
     /// # Errors
     /// As [`connect`](Self::connect); [`ErrorKind::Configuration`] for a stream that is not connected.
-    pub fn secure<D>(&self, tcp: TcpStream, domain: D, tls: TlsMode) -> Result<Connection, Error>
+    pub fn secure<D>(&self, domain: D, tcp: TcpStream, tls: TlsMode) -> Result<Connection, Error>
     where
         D: TryInto<Domain>,
         Error: From<D::Error>,
@@ -217,8 +220,8 @@ impl std::fmt::Display for Discovery {
         writeln!(formatter, "{:<10}  {:>8}  {:>6}  {:>5}  target", "TLS", "priority", "weight", "port")?;
         for candidate in self.candidates() {
             let (tls, priority, weight) = (candidate.tls(), candidate.priority(), candidate.weight());
-            let (port, target, origin) = (candidate.port(), candidate.target(), candidate.origin());
-            writeln!(formatter, "{tls:<10}  {priority:>8}  {weight:>6}  {port:>5}  {target} ({origin})")?;
+            let (port, host, origin) = (candidate.port(), candidate.host(), candidate.origin());
+            writeln!(formatter, "{tls:<10}  {priority:>8}  {weight:>6}  {port:>5}  {host} ({origin})")?;
         }
         Ok(())
     }

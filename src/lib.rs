@@ -61,6 +61,7 @@ mod service;
 mod settings;
 mod socket;
 mod starttls;
+mod target;
 mod tls;
 mod wait;
 
@@ -75,11 +76,12 @@ pub use discovery::{Candidate, Origin};
 pub use dns::hickory::HickoryResolver;
 pub use dns::resolver::{Answers, Resolver};
 pub use dns::{Answer, AnswerSource, LookupError, LookupFacts, Question, Record, RecordKind, SrvRecord};
-pub use domain::{Domain, InvalidDomain};
+pub use domain::{Domain, Host, InvalidDomain};
 pub use error::{Error, ErrorKind};
 pub use report::{AttemptOutcome, AttemptReport, LookupReport, LookupResult, Report};
 pub use service::{Service, TlsMode};
 pub use settings::{AddressFamily, Policy};
+pub use target::Target;
 pub use tls::{CipherSuite, ProtocolVersion};
 
 /// The examples of the README are tests too.

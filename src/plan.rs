@@ -14,9 +14,8 @@ use crate::dns::{Question, RecordKind};
 use crate::domain::{Domain, Host, SpecialUse};
 use crate::error::{Error, ErrorKind};
 use crate::service::TlsMode;
-use crate::settings::Family;
-use crate::settings::Policy;
-use crate::settings::Settings;
+use crate::settings::{Family, Policy, Settings};
+use crate::target::Server;
 
 pub(crate) use self::task::{DiscoveryOrder, Order, Route};
 
@@ -65,6 +64,10 @@ pub(crate) struct Plan {
     notes: Vec<String>,
     /// How it has to end, decided outside the race.
     verdict: Option<Error>,
+    /// The server that the caller wants to be tried first.
+    preferred: Option<Candidate>,
+    /// How it has to end when that server fails, since discovery has found no other.
+    without_servers: Option<Error>,
     /// How it has to end when nothing is in flight any more, since this machine has no more sockets.
     exhaustion: Option<Error>,
 }
@@ -100,6 +103,8 @@ impl Plan {
             left_out_records: Vec::new(),
             notes: Vec::new(),
             verdict: None,
+            preferred: None,
+            without_servers: None,
             exhaustion: None,
         };
         plan.begin(now);
@@ -110,10 +115,19 @@ impl Plan {
         match self.route.clone() {
             Route::Domain => self.begin_discovery(&self.domain.host().clone(), now),
             Route::OtherHost(host) => self.begin_discovery(&host, now),
-            Route::Explicit { host, port, tls } => {
-                if !self.refuses(&host) && !self.excludes(&host) {
-                    self.use_only(Candidate::single(tls, host, port, Origin::Explicit), now);
+            Route::Explicit(Server { host, port, tls }) => match self.why_unusable(&host) {
+                Some(error) => self.verdict = Some(error),
+                None => self.use_only(Candidate::single(tls, host, port, Origin::Explicit), now),
+            },
+            Route::Prefer(Server { host, port, tls }) => {
+                match self.why_unusable(&host) {
+                    Some(error) => self.notes.push(format!("{host} is left out: {error}")),
+                    None => {
+                        self.preferred = Some(Candidate::single(tls, host, port, Origin::Preferred));
+                        self.set_candidates(Vec::new(), now);
+                    }
                 }
+                self.begin_discovery(&self.domain.host().clone(), now);
             }
             Route::Connected { peer, tls } => {
                 self.use_only(
@@ -124,37 +138,35 @@ impl Plan {
         }
     }
 
-    /// Ends the connect when its host can never be reached through the DNS.
-    fn refuses(&mut self, host: &Host) -> bool {
-        let is_refused = matches!(host.special_use(), SpecialUse::Onion | SpecialUse::Invalid);
-        if is_refused {
-            self.verdict = Some(Error::new(ErrorKind::InvalidDomain, outcome::no_dns(host)));
+    /// Why nothing can be connected to on that host: it can never be reached through the DNS, or is an address of a family
+    /// that is not used.
+    fn why_unusable(&self, host: &Host) -> Option<Error> {
+        if matches!(host.special_use(), SpecialUse::Onion | SpecialUse::Invalid) {
+            return Some(Error::new(ErrorKind::InvalidDomain, outcome::no_dns(host)));
         }
-        is_refused
+        let Host::Address(address) = host else { return None };
+        let is_excluded = !self.settings.family.uses(Family::of(*address));
+        let message = || format!("{host} is of an address family that the options exclude");
+        is_excluded.then(|| Error::new(ErrorKind::Configuration, message()))
     }
 
-    /// Ends the connect when its host is an address of a family that is not used.
-    fn excludes(&mut self, host: &Host) -> bool {
-        let Host::Address(address) = host else { return false };
-        let family = if address.is_ipv6() { Family::Ipv6 } else { Family::Ipv4 };
-        let is_excluded = !self.settings.family.uses(family);
-        if is_excluded {
-            let message = format!("{host} is of an address family that the options exclude");
-            self.verdict = Some(Error::new(ErrorKind::Configuration, message));
+    /// Discovery finds no server: the end, unless there is one that the caller prefers.
+    fn end_discovery(&mut self, error: Error) {
+        self.phase = Phase::Known;
+        if self.preferred.is_some() {
+            self.without_servers = Some(error);
+        } else {
+            self.verdict = Some(error);
         }
-        is_excluded
     }
 
     /// Asks both SRV questions and, for the fallback and for a target equal to the domain, the address questions.
     fn begin_discovery(&mut self, host: &Host, now: Instant) {
-        if let Host::Address(_) = host {
-            if !self.excludes(host) {
-                self.use_default_port(host, Origin::Address, now);
-            }
-            return;
+        if let Some(error) = self.why_unusable(host) {
+            return self.end_discovery(error);
         }
-        if self.refuses(host) {
-            return;
+        if let Host::Address(_) = host {
+            return self.use_default_port(host, Origin::Address, now);
         }
         if host.special_use() == SpecialUse::Loopback {
             return self.use_default_port(host, Origin::Fallback, now);
@@ -175,13 +187,12 @@ impl Plan {
     /// No SRV records: the host itself, STARTTLS (RFC 6120 section 3.2.2).
     fn use_default_port(&mut self, host: &Host, origin: Origin, now: Instant) {
         if self.settings.policy == Policy::DirectOnly {
-            self.verdict = Some(Error::new(
+            return self.end_discovery(Error::new(
                 ErrorKind::Configuration,
                 format!(
                     "direct TLS to {host} needs a port, which only SRV records tell; name it with connect_to"
                 ),
             ));
-            return;
         }
         let port = self.settings.service.fallback_port();
         self.use_only(Candidate::single(TlsMode::StartTls, host.clone(), port, origin), now);
@@ -282,9 +293,9 @@ impl Plan {
                     now,
                 );
             }
-            Discovered::NotOffered => self.verdict = Some(self.not_offered()),
-            Discovered::NotOfferedAndFailed => self.verdict = Some(self.not_offered_and_failed()),
-            Discovered::Failed => self.verdict = Some(self.lookup_failed()),
+            Discovered::NotOffered => self.end_discovery(self.not_offered()),
+            Discovered::NotOfferedAndFailed => self.end_discovery(self.not_offered_and_failed()),
+            Discovered::Failed => self.end_discovery(self.lookup_failed()),
         }
     }
 
@@ -292,11 +303,18 @@ impl Plan {
     fn discovered_host(&self) -> &Host {
         match &self.route {
             Route::OtherHost(host) => host,
-            Route::Domain | Route::Explicit { .. } | Route::Connected { .. } => self.domain.host(),
+            Route::Domain | Route::Explicit(_) | Route::Prefer(_) | Route::Connected { .. } => {
+                self.domain.host()
+            }
         }
     }
 
-    fn set_candidates(&mut self, candidates: Vec<Candidate>, now: Instant) {
+    /// The candidates are known, beside the one that the caller prefers.
+    fn set_candidates(&mut self, mut candidates: Vec<Candidate>, now: Instant) {
+        if let Some(preferred) = &self.preferred {
+            candidates.retain(|candidate| !candidate.is_same_server(preferred));
+            candidates.push(preferred.clone());
+        }
         self.race.set_candidates(candidates, &mut self.chance, now);
         self.use_hints(now);
     }
@@ -319,9 +337,10 @@ impl Plan {
                     Some(Order::Connected(id, report))
                 }
                 // The other SRV answer may bring more.
-                RaceOrder::Lost if self.phase == Phase::HalfKnown => None,
+                RaceOrder::Lost if matches!(self.phase, Phase::Discovering | Phase::HalfKnown) => None,
                 RaceOrder::Lost => {
-                    let error = self.exhaustion.take().unwrap_or_else(|| self.lost());
+                    let error = self.exhaustion.take().or_else(|| self.without_servers.take());
+                    let error = error.unwrap_or_else(|| self.lost());
                     Some(Order::Failed(self.fail(error, now)))
                 }
             };

@@ -17,7 +17,7 @@ use rcgen::{
     NameConstraints, date_time_ymd,
 };
 use xmpp_connect::rustls::pki_types::CertificateDer;
-use xmpp_connect::{Connection, Connector, Error, ErrorKind, Stage, TlsMode};
+use xmpp_connect::{Connection, Connector, Error, ErrorKind, Stage, Target, TlsMode};
 
 use given::{DOMAIN, XMPP, XMPPS, builder, chain, failures, one_by_one, owner, talk, zone};
 use support::{Authority, DnsServer, End, Identity, Refused, Script, ServerTls, XmppServer, Zone};
@@ -248,7 +248,8 @@ fn an_address_is_good_only_as_an_address() {
             let server = server(authority.issue(names), tls);
             let dns = DnsServer::start(Zone::new());
             let connector = builder(&authority, &dns).build().unwrap();
-            let connected = connector.connect_to("127.0.0.1", "127.0.0.1", server.port(), tls);
+            let connected =
+                connector.connect_to("127.0.0.1", Target::new("127.0.0.1", server.port(), tls).unwrap());
             assert_eq!(
                 connected.map_err(|error| error.kind()).err(),
                 (!good).then_some(ErrorKind::Untrusted)
@@ -266,7 +267,8 @@ fn an_internationalised_name_is_compared_in_a_labels() {
     let connector = builder(&authority, &dns).build().unwrap();
     for (name, good) in [("xn--bcher-kva.example", true), ("xn--bcher-jva.example", false)] {
         let server = server(authority.issue(&[name]), TlsMode::Direct);
-        let connected = connector.connect_to("Bücher.example", "127.0.0.1", server.port(), TlsMode::Direct);
+        let connected = connector
+            .connect_to("Bücher.example", Target::new("127.0.0.1", server.port(), TlsMode::Direct).unwrap());
         assert_eq!(connected.is_ok(), good, "{name}");
     }
 }

@@ -5,7 +5,7 @@
 use std::fs::File;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use xmpp_connect::{Connector, ErrorKind, TlsMode};
+use xmpp_connect::{Connector, ErrorKind, Target, TlsMode};
 
 // spec D12
 #[test]
@@ -18,7 +18,9 @@ fn without_descriptors_the_connect_ends_with_that_error_and_not_with_the_servers
         taken.push(file);
     }
     let looked_up = connector.connect("example.org").unwrap_err();
-    let dialled = connector.connect_to("example.org", "127.0.0.1", 5222, TlsMode::StartTls).unwrap_err();
+    let dialled = connector
+        .connect_to("example.org", Target::new("127.0.0.1", 5222, TlsMode::StartTls).unwrap())
+        .unwrap_err();
     drop(taken);
     for error in [looked_up, dialled] {
         assert_eq!(error.kind(), ErrorKind::System, "{error:?}");
@@ -26,6 +28,8 @@ fn without_descriptors_the_connect_ends_with_that_error_and_not_with_the_servers
         assert!(std::error::Error::source(&error).unwrap().to_string().contains("os error 24"), "{error:?}");
     }
     // With descriptors again the same connector works as before: it finds that nobody is there.
-    let error = connector.connect_to("example.org", "127.0.0.1", 9, TlsMode::StartTls).unwrap_err();
+    let error = connector
+        .connect_to("example.org", Target::new("127.0.0.1", 9, TlsMode::StartTls).unwrap())
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Attempts, "{error:?}");
 }

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 use xmpp_connect::{
-    Connection, Connector, ConnectorBuilder, ErrorKind, Report, Stage as ReportStage, TlsMode,
+    Connection, Connector, ConnectorBuilder, ErrorKind, Report, Stage as ReportStage, Target, TlsMode,
 };
 
 use given::{DOMAIN, talk};
@@ -59,14 +59,16 @@ fn builder(authority: &Authority) -> ConnectorBuilder {
 }
 
 fn connect(connector: &Connector, server: &XmppServer, mode: TlsMode) -> Connection {
-    let mut connection = connector.connect_to(DOMAIN, "127.0.0.1", server.port(), mode).unwrap();
+    let mut connection =
+        connector.connect_to(DOMAIN, Target::new("127.0.0.1", server.port(), mode).unwrap()).unwrap();
     talk(&mut connection);
     connection
 }
 
 /// The report of a connect that fails.
 fn fail(connector: &Connector, server: &XmppServer, mode: TlsMode) -> (ErrorKind, Report) {
-    let error = connector.connect_to(DOMAIN, "127.0.0.1", server.port(), mode).unwrap_err();
+    let error =
+        connector.connect_to(DOMAIN, Target::new("127.0.0.1", server.port(), mode).unwrap()).unwrap_err();
     (error.kind(), error.report().unwrap().clone())
 }
 
@@ -186,7 +188,7 @@ fn over_a_stream_of_the_callers_the_next_handshake_is_full() {
             let reset = failing(&config, mode, &[Step::Reset]);
             let server = server(vec![healthy.clone(), reset, healthy]);
             let connector = builder(&authority).build().unwrap();
-            let secure = || connector.secure(TcpStream::connect(server.addr()).unwrap(), DOMAIN, mode);
+            let secure = || connector.secure(DOMAIN, TcpStream::connect(server.addr()).unwrap(), mode);
             talk(&mut secure().unwrap());
             let error = secure().unwrap_err();
             assert_eq!((error.kind(), server.accepted()), (ErrorKind::Attempts, 2));
@@ -267,7 +269,9 @@ fn a_session_whose_connection_fails_before_the_server_has_said_anything_is_forgo
                 let server = server(vec![healthy.clone(), cut, healthy]);
                 let connector = builder(&authority).build().unwrap();
                 connect(&connector, &server, mode);
-                let mut connection = connector.connect_to(DOMAIN, "127.0.0.1", server.port(), mode).unwrap();
+                let mut connection = connector
+                    .connect_to(DOMAIN, Target::new("127.0.0.1", server.port(), mode).unwrap())
+                    .unwrap();
                 assert!(connection.is_resumed());
                 connection.set_read_timeout(Some(PATIENCE)).unwrap();
                 assert_eq!(connection.read_to_end(&mut Vec::new()).unwrap_err().kind(), kind);
@@ -291,7 +295,8 @@ fn sessions_do_not_cross_targets_ports_modes_or_domains() {
             server([direct, starttls, direct, starttls].map(|mode| healthy(&config, mode)).to_vec());
         let connector = builder(&authority).build().unwrap();
         let resumed = |domain: &str, host: &str, server: &XmppServer, mode| {
-            let mut connection = connector.connect_to(domain, host, server.port(), mode).unwrap();
+            let mut connection =
+                connector.connect_to(domain, Target::new(host, server.port(), mode).unwrap()).unwrap();
             talk(&mut connection);
             connection.is_resumed()
         };

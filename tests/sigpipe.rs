@@ -13,7 +13,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use xmpp_connect::{Connector, TlsMode};
+use xmpp_connect::{Connector, Target, TlsMode};
 
 use given::{DOMAIN, talk};
 use support::xmpp::{PROCEED, STARTTLS_FEATURES, header};
@@ -60,7 +60,7 @@ fn no_write_raises_sigpipe() {
     for mode in [TlsMode::Direct, TlsMode::StartTls] {
         let (ours, _peer) = open(&listener);
         ours.shutdown(Shutdown::Write).unwrap();
-        let error = connector.secure(ours, DOMAIN, mode).unwrap_err();
+        let error = connector.secure(DOMAIN, ours, mode).unwrap_err();
         assert!(given::chain(&error).contains("Broken pipe"), "{error:?}");
         assert!(!signal.was_raised(), "{mode}");
     }
@@ -80,7 +80,7 @@ fn no_write_raises_sigpipe() {
             peer.write_all(format!("{}{STARTTLS_FEATURES}{PROCEED}", header(DOMAIN)).as_bytes()).unwrap();
             peer
         });
-        let error = connector.secure(ours, DOMAIN, TlsMode::StartTls).unwrap_err();
+        let error = connector.secure(DOMAIN, ours, TlsMode::StartTls).unwrap_err();
         assert!(given::chain(&error).contains("Broken pipe"), "{error:?}");
         assert!(!signal.was_raised());
         // Open until now: the end of the stream would be another error.
@@ -89,7 +89,9 @@ fn no_write_raises_sigpipe() {
 
     // After the hand-over.
     let server = XmppServer::start(Script::direct(ServerTls::new(authority.issue(&[DOMAIN])).config()));
-    let mut connection = connector.connect_to(DOMAIN, "127.0.0.1", server.port(), TlsMode::Direct).unwrap();
+    let mut connection = connector
+        .connect_to(DOMAIN, Target::new("127.0.0.1", server.port(), TlsMode::Direct).unwrap())
+        .unwrap();
     talk(&mut connection);
     socket2::SockRef::from(&connection).shutdown(Shutdown::Write).unwrap();
     let _ = connection.write(b"lost");

@@ -59,7 +59,7 @@ fn lookup_of(report: &Report, lookup: &LookupReport) -> Value {
 fn candidate(candidate: &Candidate) -> Value {
     json!({
         "tls": tls(candidate.tls()),
-        "target": candidate.target(),
+        "target": candidate.host().to_string(),
         "port": candidate.port(),
         "priority": candidate.priority(),
         "weight": candidate.weight(),

@@ -131,6 +131,7 @@ impl Race {
     /// Draws the order of `candidates`, all that are known now. Those that have started keep their places in front.
     pub(crate) fn set_candidates(&mut self, candidates: Vec<Candidate>, below: Below<'_>, now: Instant) {
         let known = std::mem::take(&mut self.contenders);
+        let is_first = known.is_empty();
         let numbered = known.into_iter().enumerate();
         let started: Vec<_> = numbered.filter(|(_, contender)| !contender.started.is_empty()).collect();
         for attempt in &mut self.attempts {
@@ -149,7 +150,8 @@ impl Race {
         if let Some(first) = ordered.first() {
             let group = Group::of(first, self.settings.policy);
             // A group that joins late can stand before the one that is dialled now.
-            if self.attempts.is_empty() || group < self.group {
+            let is_other = group != self.group && self.attempts.is_empty();
+            if is_first || is_other || group < self.group {
                 (self.group, self.group_opened) = (group, now);
             }
         }

@@ -44,13 +44,9 @@ impl Candidate {
         self.tls
     }
 
-    /// The target (RFC 2782): a host name in A-labels, or an address.
+    /// Returns the host: the target of the SRV record (RFC 2782), or what the caller named.
     #[must_use]
-    pub fn target(&self) -> String {
-        self.host.to_string()
-    }
-
-    pub(crate) fn host(&self) -> &Host {
+    pub fn host(&self) -> &Host {
         &self.host
     }
 
@@ -70,6 +66,11 @@ impl Candidate {
     #[must_use]
     pub fn weight(&self) -> u16 {
         self.weight
+    }
+
+    /// Whether both are the same server, whatever the records say of it.
+    pub(crate) fn is_same_server(&self, other: &Self) -> bool {
+        (&self.host, self.port, self.tls) == (&other.host, other.port, other.tls)
     }
 
     /// Where the candidate comes from.
@@ -98,19 +99,22 @@ pub enum Origin {
     Srv,
     /// The domain itself on the default port, since it has no SRV records (RFC 6120 section 3.2.2).
     Fallback,
-    /// The caller named host and port.
+    /// The caller named the server.
     Explicit,
+    /// The caller named the server as the one to try first.
+    Preferred,
     /// The domain is an address literal.
     Address,
 }
 
-/// `srv`, `fallback`, `explicit` or `address`.
+/// `srv`, `fallback`, `explicit`, `preferred` or `address`.
 impl fmt::Display for Origin {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Srv => "srv",
             Self::Fallback => "fallback",
             Self::Explicit => "explicit",
+            Self::Preferred => "preferred",
             Self::Address => "address",
         })
     }

@@ -56,7 +56,7 @@ impl Plan {
     fn with_scope(&self, attempt: &AttemptReport) -> AttemptReport {
         let address = match self.route {
             Route::Connected { peer, .. } => peer,
-            Route::Domain | Route::OtherHost(_) | Route::Explicit { .. } => attempt.address,
+            Route::Domain | Route::OtherHost(_) | Route::Explicit(_) | Route::Prefer(_) => attempt.address,
         };
         AttemptReport { address, ..attempt.clone() }
     }
@@ -184,8 +184,9 @@ impl Plan {
         if all_failed {
             return self.lookup_failed();
         }
-        let targets: Vec<String> = self.race.candidates().map(Candidate::target).collect();
-        let mut message = format!("no server of {} has an address: {}", self.domain, targets.join(", "));
+        let hosts = self.race.candidates().map(Candidate::host);
+        let hosts: Vec<String> = hosts.map(ToString::to_string).collect();
+        let mut message = format!("no server of {} has an address: {}", self.domain, hosts.join(", "));
         message += self.multicast_dns();
         if let Some(note) = self.notes.first() {
             message += &format!("; {note}");
@@ -205,8 +206,8 @@ impl Plan {
     }
 
     fn fallback(&self) -> Option<&Host> {
-        let candidate = self.race.candidate(0)?;
-        (candidate.origin() == Origin::Fallback).then(|| candidate.host())
+        let mut candidates = self.race.candidates();
+        candidates.find(|candidate| candidate.origin() == Origin::Fallback).map(Candidate::host)
     }
 
     /// Whether the answers to the address questions of the fallback, as far as there are any, were NXDOMAIN.
@@ -241,7 +242,7 @@ impl Plan {
         let candidate = self.race.candidate(furthest.candidate).map(ToString::to_string).unwrap_or_default();
         let place = match &self.route {
             Route::Connected { .. } => "on the given stream".to_owned(),
-            Route::Domain | Route::OtherHost(_) | Route::Explicit { .. } => {
+            Route::Domain | Route::OtherHost(_) | Route::Explicit(_) | Route::Prefer(_) => {
                 format!("to {candidate} ({})", furthest.address)
             }
         };

@@ -18,6 +18,7 @@ use crate::report::Report;
 use crate::service::TlsMode;
 use crate::settings::Policy;
 use crate::settings::Settings;
+use crate::target::Server;
 use crate::wait;
 
 use self::script::{Reply, Step};
@@ -67,7 +68,7 @@ impl World {
     /// A candidate that the caller names, `a.test`, instead of discovery.
     pub(super) fn explicit(tls: TlsMode, port: u16) -> Self {
         let host = Host::parse("a.test").unwrap();
-        Self::example().with(|world| world.route = Route::Explicit { host, port, tls })
+        Self::example().with(|world| world.route = Route::Explicit(Server { host, port, tls }))
     }
 
     pub(super) fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {

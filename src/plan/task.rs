@@ -9,6 +9,7 @@ use crate::domain::Host;
 use crate::error::Error;
 use crate::report::Report;
 use crate::service::TlsMode;
+use crate::target::Server;
 
 /// How the servers are found.
 #[derive(Clone, Debug)]
@@ -18,7 +19,9 @@ pub(crate) enum Route {
     /// By the records of another host (`see-other-host` without port, RFC 6120 section 4.9.3.19).
     OtherHost(Host),
     /// The caller names the server.
-    Explicit { host: Host, port: u16, tls: TlsMode },
+    Explicit(Server),
+    /// By the records of the domain, but this server is tried first.
+    Prefer(Server),
     /// The caller has connected already.
     Connected { peer: SocketAddr, tls: TlsMode },
 }

@@ -22,6 +22,7 @@ const LAYERS: &[&[&str]] = &[
     &["dial"],
     &["report"],
     &["error"],
+    &["target"],
     &["plan"],
     &["run"],
     &["connection"],

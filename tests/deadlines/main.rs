@@ -18,7 +18,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use xmpp_connect::{
-    Connection, Connector, ConnectorBuilder, Error, ErrorKind, LookupResult, Report, Stage, TlsMode,
+    Connection, Connector, ConnectorBuilder, Error, ErrorKind, LookupResult, Report, Stage, Target, TlsMode,
 };
 
 use given::{DOMAIN, XMPP, XMPPS, builder, chain, failures, one_by_one, outcomes, owner, talk, zone};
@@ -157,7 +157,7 @@ fn a_given_stream_has_the_same_limits() {
         let server = XmppServer::start(script);
         let tcp = std::net::TcpStream::connect(server.addr()).unwrap();
         let connector = builder(&authority, &dns).timeout(LIMIT).build().unwrap();
-        let error = assert_timed_out(case, || connector.secure(tcp, DOMAIN, tls));
+        let error = assert_timed_out(case, || connector.secure(DOMAIN, tcp, tls));
         assert_eq!(error.report().unwrap().attempts()[0].stage, stage, "{case}");
         assert!(server.wait_end(0).end.unwrap().by_client(), "{case}");
     }
@@ -222,7 +222,9 @@ fn a_nanosecond_is_a_limit_and_so_is_none() {
         connector.connect(DOMAIN).unwrap_err(),
         connector.connect("127.0.0.1").unwrap_err(),
         connector.discover(DOMAIN).map(drop).unwrap_err(),
-        connector.connect_to(DOMAIN, "127.0.0.1", server.port(), TlsMode::StartTls).unwrap_err(),
+        connector
+            .connect_to(DOMAIN, Target::new("127.0.0.1", server.port(), TlsMode::StartTls).unwrap())
+            .unwrap_err(),
     ] {
         assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
     }

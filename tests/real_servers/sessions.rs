@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 
-use xmpp_connect::{Connector, TlsMode};
+use xmpp_connect::{Connector, Target, TlsMode};
 
 use super::TestResult;
 
@@ -40,7 +40,8 @@ fn a_server_that_cannot_resume_is_connected_to_each_time() -> TestResult {
             let connector = Connector::builder().only_roots([signed.cert.der().clone()]).build()?;
             let mut repeats = 0;
             for _ in 0..6 {
-                let mut connection = connector.connect_to("example.org", "127.0.0.1", port, mode)?;
+                let mut connection =
+                    connector.connect_to("example.org", Target::new("127.0.0.1", port, mode)?)?;
                 // The tickets of TLS 1.3 come with the first bytes.
                 let mut hello = [0; 5];
                 connection.read_exact(&mut hello)?;

@@ -329,7 +329,7 @@ fn each_connect_draws_a_fresh_order() {
         let world = World::example().xmpps(10, "5 1 5223 a.test, 5 1 5223 b.test, 5 1 5223 c.test");
         let mut first = Some(first);
         let played = world.random(move |_| first.take().unwrap_or(0)).play();
-        played.report().candidates.iter().map(|candidate| candidate.target()).collect::<Vec<_>>()
+        played.report().candidates.iter().map(|candidate| candidate.host().to_string()).collect::<Vec<_>>()
     };
     assert_eq!(order(0), ["a.test", "b.test", "c.test"]);
     assert_eq!(order(1), ["b.test", "a.test", "c.test"]);

@@ -190,7 +190,7 @@ fn of_several_that_finish_in_one_wake_up_the_first_in_order_wins() {
     let expected = ["70 start 0 192.0.2.2:5223", "670 start 1 192.0.2.1:5223", "870 connected 1"];
     assert_eq!(played.dialled(), expected);
     let report = played.report();
-    assert_eq!(report.candidates[report.attempts[1].candidate].target(), "a.test");
+    assert_eq!(report.candidates[report.attempts[1].candidate].host().to_string(), "a.test");
     assert!(matches!(report.attempts[1].outcome, AttemptOutcome::Connected));
     assert!(matches!(report.attempts[0].outcome, AttemptOutcome::Abandoned), "only one is the connection");
     // One millisecond earlier the other one has won.

@@ -17,6 +17,7 @@ use crate::report::{AttemptOutcome, AttemptReport};
 use crate::service::TlsMode;
 use crate::settings::AddressFamily;
 use crate::settings::Policy;
+use crate::target::Server;
 
 const WORLDS: u64 = 2_000;
 
@@ -151,7 +152,7 @@ fn settings(world: World, chance: &mut Chance) -> World {
         if chance.below(25) == 0 {
             let host =
                 Host::parse(chance.one_of(&["h0.test", "localhost", "192.0.2.1", "abc.onion"])).unwrap();
-            world.route = Route::Explicit { host, port: 5223, tls: TlsMode::Direct };
+            world.route = Route::Explicit(Server { host, port: 5223, tls: TlsMode::Direct });
         }
         if chance.below(2) == 0 {
             return;
@@ -258,7 +259,7 @@ fn check_completeness(seed: u64, played: &Played, kind: ErrorKind) {
         let (hints, answers) = (addresses(&hints), addresses(&answers));
         let of_candidate = report.attempts.iter().filter(|attempt| attempt.candidate == number);
         let tried: HashSet<IpAddr> = of_candidate.map(|attempt| attempt.address.ip()).collect();
-        let is_special = matches!(candidate.target().as_str(), "localhost" | "192.0.2.1");
+        let is_special = matches!(candidate.host().to_string().as_str(), "localhost" | "192.0.2.1");
         if !is_special {
             let log = played.log.join("\n");
             assert!(tried.is_superset(&answers), "{candidate} in world {seed}\n{log}");

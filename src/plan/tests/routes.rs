@@ -9,6 +9,7 @@ use crate::error::ErrorKind;
 use crate::service::{Service, TlsMode};
 use crate::settings::AddressFamily;
 use crate::settings::Policy;
+use crate::target::Server;
 
 /// A name of so many octets, all labels of good length.
 fn name_of(length: usize) -> String {
@@ -93,7 +94,8 @@ fn localhost_as_a_target_and_as_a_named_host_is_the_loopback_addresses() {
 
 fn explicit(host: &str) -> World {
     let host = Host::parse(host).unwrap();
-    World::example().with(|world| world.route = Route::Explicit { host, port: 5299, tls: TlsMode::Direct })
+    World::example()
+        .with(|world| world.route = Route::Explicit(Server { host, port: 5299, tls: TlsMode::Direct }))
 }
 
 fn other_host(host: &str) -> World {
@@ -247,8 +249,11 @@ fn an_address_of_a_family_that_is_not_used_is_refused_before_anything_is_tried()
     for (host, family) in [("192.0.2.1", AddressFamily::Ipv6Only), ("2001:db8::1", AddressFamily::Ipv4Only)] {
         let named = World::explicit(TlsMode::Direct, 5223).with(|world| {
             world.settings.family = family;
-            world.route =
-                Route::Explicit { host: Host::parse(host).unwrap(), port: 5223, tls: TlsMode::Direct };
+            world.route = Route::Explicit(Server {
+                host: Host::parse(host).unwrap(),
+                port: 5223,
+                tls: TlsMode::Direct,
+            });
         });
         let literal = World::new(host).with(|world| world.settings.family = family);
         for played in [named.play(), literal.play()] {
