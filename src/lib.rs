@@ -70,7 +70,7 @@ pub use rustls;
 pub use builder::{ConnectorBuilder, connect};
 pub use connection::{Connection, Parts};
 pub use connector::{Connector, Discovery};
-pub use dial::{AttemptError, Stage};
+pub use dial::{AttemptError, AttemptErrorKind, Stage};
 pub use discovery::{Candidate, Origin};
 #[cfg(feature = "hickory")]
 pub use dns::hickory::HickoryResolver;
@@ -82,7 +82,7 @@ pub use report::{AttemptOutcome, AttemptReport, LookupReport, LookupResult, Repo
 pub use service::{Service, TlsMode};
 pub use settings::{AddressFamily, Policy};
 pub use target::Target;
-pub use tls::{CipherSuite, ProtocolVersion};
+pub use tls::{CipherSuite, ProtocolVersion, UntrustedReason};
 
 /// The examples of the README are tests too.
 #[cfg(doctest)]

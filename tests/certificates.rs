@@ -17,7 +17,9 @@ use rcgen::{
     NameConstraints, date_time_ymd,
 };
 use xmpp_connect::rustls::pki_types::CertificateDer;
-use xmpp_connect::{Connection, Connector, Error, ErrorKind, Stage, Target, TlsMode};
+use xmpp_connect::{
+    AttemptErrorKind, Connection, Connector, Error, ErrorKind, Stage, Target, TlsMode, UntrustedReason,
+};
 
 use given::{DOMAIN, XMPP, XMPPS, builder, chain, failures, one_by_one, owner, talk, zone};
 use support::{Authority, DnsServer, End, Identity, Refused, Script, ServerTls, XmppServer, Zone};
@@ -68,7 +70,8 @@ fn assert_untrusted(identity: impl Fn(&Authority) -> Identity, why: &str) {
         let [(stage, told)] = &*failures(error.report().unwrap()) else { panic!("{error:?}") };
         assert_eq!(*stage, Stage::Tls);
         assert!(told.contains(why) && !told.contains('\n'), "{told}");
-        assert!(error.report().unwrap().attempts()[0].error().unwrap().is_untrusted());
+        let kind = error.report().unwrap().attempts()[0].error().unwrap().kind();
+        assert!(matches!(kind, AttemptErrorKind::Untrusted(_)));
     }
 }
 
@@ -356,8 +359,10 @@ fn untrusted_is_said_when_the_attempt_that_came_furthest_failed_so() {
     let report = error.report().unwrap();
     assert_eq!(report.attempts().len(), 3);
     let last = report.attempts()[2].error().unwrap();
-    assert_eq!(last.io_error().unwrap().kind(), ConnectionRefused);
-    assert!(!last.is_untrusted() && report.attempts()[0].error().unwrap().is_untrusted());
+    let AttemptErrorKind::Io(cause) = last.kind() else { panic!("{last}") };
+    assert_eq!(cause.kind(), ConnectionRefused);
+    let first = report.attempts()[0].error().unwrap();
+    assert!(matches!(first.kind(), AttemptErrorKind::Untrusted(UntrustedReason::UnknownIssuer)));
 }
 
 // spec E6

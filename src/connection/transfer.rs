@@ -80,6 +80,9 @@ impl Read for Connection {
 impl Write for Connection {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.check_writable()?;
+        if self.is_shut_down {
+            return Err(io::Error::new(ErrorKind::BrokenPipe, "the connection was shut down for writing"));
+        }
         let deadline = self.deadline(self.write_timeout);
         // What an earlier write has left goes first; only then is anything new taken, so an error means "not taken".
         self.send(deadline)?;

@@ -15,7 +15,7 @@ use crate::service::TlsMode;
 use crate::settings::{Settings, SocketOptions};
 use crate::socket::{self, NoSignal};
 use crate::starttls::{Negotiation, Opening, Progress, Step};
-use crate::tls::{Endpoint, Evidence, Handshake, Resume, Session, Tls};
+use crate::tls::{Agreed, Endpoint, Evidence, Handshake, Resume, Session, Tls};
 use crate::wait::{self, Interest, Ready, Token, Wait};
 
 /// How many reads of TLS one attempt may make before others have their turn.
@@ -40,6 +40,7 @@ pub(crate) struct Dialer<'a> {
 pub(crate) struct Verified {
     pub(crate) tcp: TcpStream,
     pub(crate) tls: ClientConnection,
+    pub(crate) agreed: Agreed,
     /// Where its TLS sessions come from and go to, if anywhere.
     pub(crate) session: Option<Arc<Session>>,
     pub(crate) candidate: Candidate,
@@ -92,8 +93,8 @@ enum Turn {
     Waits,
     /// A stage is complete; the next one has begun. What the report has to say about it.
     Completed(Stage, Option<&'static str>),
-    /// TLS is up.
-    Verified,
+    /// TLS is established, with what it has agreed on.
+    Verified(Agreed),
 }
 
 impl<'a> Attempts<'a> {
@@ -182,12 +183,12 @@ impl<'a> Attempts<'a> {
                         }
                         continue;
                     }
-                    Ok(Turn::Verified) => {
+                    Ok(Turn::Verified(agreed)) => {
                         events.push((attempt.id, AttemptEvent::Verified));
                         let Attempt { id, candidate, address: peer, tcp, state, .. } = attempt;
                         if let State::Handshaking(handshake) = state {
                             let Handshake { client: tls, session } = *handshake;
-                            self.verified.push((id, Verified { tcp, tls, session, candidate, peer }));
+                            self.verified.push((id, Verified { tcp, tls, agreed, session, candidate, peer }));
                         }
                     }
                     Err(error) => {
@@ -307,8 +308,11 @@ impl Attempt {
                 }
             }
             State::Handshaking(pending) => {
-                let verified = handshake(&self.tcp, &mut pending.client)?;
-                Ok(if verified { Turn::Verified } else { Turn::Waits })
+                if !handshake(&self.tcp, &mut pending.client)? {
+                    return Ok(Turn::Waits);
+                }
+                let agreed = Agreed::of(&pending.client);
+                agreed.map(Turn::Verified).map_err(|error| AttemptError::tls(error, &Evidence::NONE))
             }
         }
     }

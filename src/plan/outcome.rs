@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::{Plan, Route};
+use crate::deadline::Seconds;
 use crate::dial::{AttemptError, Stage};
 use crate::discovery::{Candidate, Origin, is_not_offered};
 use crate::dns::{Answer, LookupError, Question, RecordKind};
@@ -121,7 +122,8 @@ impl Plan {
             _ => self.tally(),
         };
         let limit = self.settings.limits.total;
-        let message = format!("no connection to {} within {limit:?}: {what}", self.domain);
+        let limit = Seconds(limit);
+        let message = format!("no connection to {} within {limit}: {what}", self.domain);
         Error::new(ErrorKind::TimedOut, message)
             .with_cause(self.furthest().and_then(AttemptReport::error).cloned())
     }

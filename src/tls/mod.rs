@@ -23,7 +23,10 @@ mod paths;
 mod refusal;
 mod sessions;
 
+pub(crate) use facts::Agreed;
 pub use facts::{CipherSuite, ProtocolVersion};
+
+pub use refusal::UntrustedReason;
 
 pub(crate) use chain::Evidence;
 pub(crate) use explain::{Explained, explain};

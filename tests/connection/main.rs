@@ -199,6 +199,74 @@ fn close_says_goodbye_and_drop_does_not() {
 
 // spec G4
 #[test]
+fn after_a_shutdown_the_server_can_be_read_to_its_end_and_nothing_written() {
+    for tls in MODES {
+        let end = Latch::new();
+        let steps = [Step::Wait(end.clone()), Step::send("last words"), Step::CloseNotify];
+        let (mut connection, server) = connect_with(tls, &steps, |tls| tls, |builder| builder);
+        connection.write_all(b"bye").unwrap();
+        // Once more does no harm.
+        connection.shutdown().unwrap();
+        connection.shutdown().unwrap();
+        assert_eq!(connection.write(b"more").unwrap_err().kind(), ErrorKind::BrokenPipe);
+        connection.flush().unwrap();
+        end.open();
+        let mut rest = String::new();
+        connection.read_to_string(&mut rest).unwrap();
+        assert_eq!(rest, "last words");
+        let record = server.wait_end(0);
+        assert_eq!((record.secure_bytes(), record.end), (b"bye".to_vec(), Some(End::CloseNotify)));
+    }
+}
+
+// spec G4
+#[test]
+fn a_shutdown_in_non_blocking_mode_goes_on_when_there_is_room() {
+    let reads = Latch::new();
+    let (mut connection, server) = connect(&[Step::Wait(reads.clone())]);
+    connection.set_nonblocking(true);
+    let mut written = 0;
+    let chunk = bytes(65_536);
+    while let Ok(taken) = connection.write(&chunk) {
+        written += taken;
+        assert!(written < 1 << 28, "no end");
+    }
+    assert_eq!(connection.shutdown().unwrap_err().kind(), ErrorKind::WouldBlock);
+    reads.open();
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while let Err(error) = connection.shutdown() {
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+        assert!(std::time::Instant::now() < deadline, "it does not leave");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let record = server.wait_end(0);
+    assert_eq!((record.secure_bytes().len(), record.end), (written, Some(End::CloseNotify)));
+}
+
+// spec G5
+#[test]
+fn its_facts_are_those_of_the_socket_and_of_the_handshake() {
+    let (mut connection, server) = connect(&[]);
+    assert!(connection.local_addr().unwrap().ip().is_loopback());
+    assert_eq!(
+        server.wait_for(0, "the client", |record| Some(record.peer)),
+        connection.local_addr().unwrap()
+    );
+    assert_eq!(connection.protocol_version().to_string(), "TLS 1.3");
+    assert!(connection.cipher_suite().to_string().starts_with("TLS_"));
+    assert_eq!(connection.peer_certificates().len(), 1);
+    assert_eq!((connection.read_timeout(), connection.write_timeout()), (Some(PATIENCE), Some(PATIENCE)));
+    connection.set_read_timeout(None).unwrap();
+    assert_eq!(connection.read_timeout(), None);
+    #[cfg(unix)]
+    {
+        use std::os::fd::{AsFd, AsRawFd};
+        assert_eq!(connection.as_raw_fd(), connection.as_fd().as_raw_fd());
+    }
+}
+
+// spec G4
+#[test]
 fn after_the_goodbye_of_the_far_end_it_can_still_be_written_to() {
     let (mut connection, server) = connect(&[Step::CloseNotify]);
     assert_eq!(connection.read(&mut [0; 9]).unwrap(), 0);

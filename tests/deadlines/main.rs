@@ -44,7 +44,7 @@ fn assert_timed_out(case: &str, connect: impl FnOnce() -> Result<Connection, Err
     let took = started.elapsed();
     assert_eq!(error.kind(), ErrorKind::TimedOut, "{case}: {}", chain(&error));
     assert!(took >= LIMIT && took < LIMIT + ROOM, "{case}: {took:?}");
-    assert!(error.to_string().contains("no connection to example.org within 700ms"), "{case}: {error}");
+    assert!(error.to_string().contains("no connection to example.org within 0.7 s"), "{case}: {error}");
     assert!(error.report().unwrap().elapsed() >= LIMIT, "{case}");
     assert!(!error.is_permanent());
     error
@@ -116,7 +116,7 @@ fn silence_and_dripping_at_any_stage_end_at_the_limit_of_the_stage_and_the_next_
                 };
                 let [first, second] = report.attempts() else { panic!("{case}: {report}") };
                 let why = first.error().unwrap().to_string();
-                assert!(why.starts_with(&format!("no end of {stage} within 1s")), "{case}: {why}");
+                assert!(why.starts_with(&format!("{stage} did not finish within 1 s")), "{case}: {why}");
                 // How far the negotiation had come is told too.
                 assert_eq!(why.contains("before"), stage == Stage::StartTls, "{case}: {why}");
                 let began = first.completed.last().unwrap().1;
@@ -181,7 +181,7 @@ fn a_black_hole_ends_at_the_total_limit_or_at_that_of_tcp() {
     let connector = one_by_one(builder(&authority, &dns)).tcp_timeout(limit).build().unwrap();
     let connection = connector.connect(DOMAIN).unwrap();
     let told = failures(connection.report());
-    assert_eq!(told, [(Stage::Tcp, "no end of TCP within 200ms".to_owned())]);
+    assert_eq!(told, [(Stage::Tcp, "TCP did not finish within 0.2 s".to_owned())]);
     let [first, second] = connection.report().attempts() else { panic!("{}", connection.report()) };
     assert!(first.ended >= first.started + limit && second.started >= first.ended);
     assert_eq!(hole.connecting(), 0);

@@ -139,7 +139,10 @@ fn the_error_says_in_one_line_where_the_furthest_attempt_ended() {
     let expected = "no server of example.org could be used: 2 attempts; the one that came furthest, to a.test:5223 direct \
                     TLS ([2001:db8::1]:5223), failed during TLS";
     assert_eq!(played.error().to_string(), expected);
-    assert_eq!(format!("{:?}", played.error()), format!("{expected}: connection reset"));
+    assert_eq!(
+        format!("{:?}", played.error()),
+        format!("{expected}: connection reset by the server, or by a firewall on the way: connection reset")
+    );
 }
 
 /// The first target gives nothing, the second one works.
