@@ -41,8 +41,7 @@ impl Question {
     /// The question for the records of `kind` at `name`, which is in A-labels. It is taken as absolute, in lower case,
     /// with or without its trailing dot.
     pub(crate) fn new(name: &str, kind: RecordKind) -> Self {
-        let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
-        Self { name, kind }
+        Self { name: canonical(name), kind }
     }
 
     /// The name: absolute, A-labels, lower case, without the trailing dot. Search lists never apply to it.
@@ -149,10 +148,12 @@ impl Answer {
         self
     }
 
-    /// Addresses of SRV targets that came along in the additional section; a hint that saves a question.
+    /// Addresses of SRV targets that came along in the additional section; a hint only. The names are taken as absolute,
+    /// in A-labels, whatever their case, with or without the trailing dot.
     #[must_use]
     pub fn with_additional(mut self, additional: Vec<(String, IpAddr)>) -> Self {
-        self.additional = additional;
+        let canonical = |(name, address): (String, IpAddr)| (canonical(&name), address);
+        self.additional = additional.into_iter().map(canonical).collect();
         self
     }
 
@@ -180,6 +181,18 @@ impl Answer {
         self.no_such_name
     }
 
+    /// A copy of what may be kept: the addresses of the additional section count for one connect only (spec B9).
+    pub(crate) fn without_additional(&self) -> Self {
+        let Self { records, time_to_live, authenticated, no_such_name, additional: _ } = self;
+        Self {
+            records: records.clone(),
+            time_to_live: *time_to_live,
+            authenticated: *authenticated,
+            no_such_name: *no_such_name,
+            additional: Vec::new(),
+        }
+    }
+
     /// Leaves out additional addresses of the names for which this is true.
     pub(crate) fn drop_additional(&mut self, is_known: impl Fn(&str) -> bool) {
         self.additional.retain(|(name, _)| !is_known(name));
@@ -190,6 +203,11 @@ impl Answer {
     pub fn additional(&self) -> &[(String, IpAddr)] {
         &self.additional
     }
+}
+
+/// One spelling for one name: lower case, without the trailing dot.
+fn canonical(name: &str) -> String {
+    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
 
 /// Why a question found no answer. Not to be confused with the answer "none".
