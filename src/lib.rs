@@ -51,6 +51,8 @@ mod discovery;
 mod dns;
 mod domain;
 mod error;
+#[cfg(feature = "hickory")]
+mod hickory;
 mod logging;
 mod plan;
 mod random;
@@ -70,12 +72,12 @@ pub use connector::{Connector, Discovery};
 pub use dial::address_order::AddressFamily;
 pub use dial::{AttemptError, Stage};
 pub use discovery::{Candidate, Origin, Policy};
-#[cfg(feature = "hickory")]
-pub use dns::hickory::HickoryResolver;
 pub use dns::resolver::{Answers, Resolver};
 pub use dns::{Answer, AnswerSource, LookupError, LookupFacts, Question, Record, RecordKind, SrvRecord};
 pub use domain::{Domain, InvalidDomain};
 pub use error::{Error, ErrorKind};
+#[cfg(feature = "hickory")]
+pub use hickory::HickoryResolver;
 pub use report::{AttemptOutcome, AttemptReport, LookupReport, LookupResult, Report};
 pub use service::{Service, TlsMode};
 pub use tls::{CipherSuite, ProtocolVersion};

@@ -11,6 +11,8 @@ use xmpp_connect::{Connector, ErrorKind, TlsMode};
 #[test]
 fn without_descriptors_the_connect_ends_with_that_error_and_not_with_the_servers_fault() {
     let connector = Connector::builder().nameservers(["127.0.0.1:9".parse().unwrap()]).build().unwrap();
+    // It has to read resolv.conf first.
+    let by_system = Connector::builder().build().unwrap();
     let limit = Rlimit { current: Some(64), maximum: getrlimit(Resource::Nofile).maximum };
     setrlimit(Resource::Nofile, limit).unwrap();
     let mut taken = Vec::new();
@@ -18,9 +20,12 @@ fn without_descriptors_the_connect_ends_with_that_error_and_not_with_the_servers
         taken.push(file);
     }
     let looked_up = connector.connect("example.org").unwrap_err();
+    let by_system = by_system.connect("example.org").unwrap_err();
+    // Only addresses are asked for: the hosts file is read first.
+    let host = connector.connect_to("example.org", "host.example", 5222, TlsMode::StartTls).unwrap_err();
     let dialled = connector.connect_to("example.org", "127.0.0.1", 5222, TlsMode::StartTls).unwrap_err();
     drop(taken);
-    for error in [looked_up, dialled] {
+    for error in [looked_up, by_system, host, dialled] {
         assert_eq!(error.kind(), ErrorKind::System, "{error:?}");
         assert!(error.report().is_some() && !error.is_permanent());
         assert!(std::error::Error::source(&error).unwrap().to_string().contains("os error 24"), "{error:?}");

@@ -2,22 +2,22 @@
 
 pub(crate) mod cache;
 pub(crate) mod config;
-mod health;
-#[cfg(feature = "hickory")]
-pub(crate) mod hickory;
+mod files;
+pub(crate) mod health;
 mod hosts;
+pub(crate) mod hosts_file;
 mod lookup;
 pub(crate) mod lookups;
 pub(crate) mod message;
 mod network;
 pub(crate) mod resolver;
 mod schedule;
-mod shared;
+pub(crate) mod shared;
 pub(crate) mod stub;
 pub(crate) mod system;
 mod tcp;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod udp;
 #[cfg(windows)]
 pub(crate) mod windows;
@@ -193,9 +193,9 @@ impl Answer {
         }
     }
 
-    /// Leaves out additional addresses of the names for which this is true.
-    pub(crate) fn drop_additional(&mut self, is_known: impl Fn(&str) -> bool) {
-        self.additional.retain(|(name, _)| !is_known(name));
+    /// Leaves out the additional addresses of names for which this is false.
+    pub(crate) fn retain_additional(&mut self, keeps: impl Fn(&str) -> bool) {
+        self.additional.retain(|(name, _)| keeps(name));
     }
 
     /// Addresses that came along in the additional section: owner name and address.

@@ -25,6 +25,12 @@ impl Shared {
         Self { health: Mutex::default(), system, socket, cache, rotation: AtomicUsize::new(0) }
     }
 
+    /// Forgets what was learnt of the network.
+    pub(crate) fn clear(&self) {
+        self.with_cache(Cache::clear);
+        self.with_health(Health::clear);
+    }
+
     /// The server that the next lookup begins with under `rotate`: its number, beyond all bounds.
     pub(crate) fn next_rotation(&self) -> usize {
         self.rotation.fetch_add(1, Ordering::Relaxed)

@@ -22,7 +22,7 @@ const LAYERS: &[&[&str]] = &[
     &["error"],
     &["plan"],
     &["run"],
-    &["connection"],
+    &["connection", "hickory"],
     &["builder", "connector"],
     &["lib"],
 ];
