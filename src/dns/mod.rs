@@ -13,6 +13,7 @@ mod network;
 pub(crate) mod resolver;
 mod schedule;
 pub(crate) mod shared;
+mod sleep;
 pub(crate) mod stub;
 pub(crate) mod system;
 mod tcp;

@@ -21,7 +21,7 @@ use crate::dns::{
     Answer, AnswerSource, Finished, LOOKUP_LIMIT, LookupError, LookupFacts, Question, Random, RecordKind,
 };
 use crate::socket::SocketOptions;
-use crate::wait::{Ready, Token, Wait};
+use crate::wait::{self, Ready, Token, Wait};
 
 /// The stub resolver of a connector: what lasts over connects.
 #[derive(Debug)]
@@ -38,6 +38,7 @@ impl Stub {
     /// The lookups of one connect. resolv.conf is read again here when it has changed. `limit` is that of one lookup, where
     /// the caller has set it.
     pub(crate) fn lookups(&self, random: Random, limit: Option<Duration>) -> Lookups {
+        self.shared.notice_sleep(wait::clocks());
         let (settings, exhaustion) = match self.shared.system.current() {
             Ok((settings, Change::Unchanged)) => (settings, None),
             Ok((settings, Change::Changed)) => {

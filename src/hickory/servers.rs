@@ -23,6 +23,7 @@ use crate::dns::LookupError;
 use crate::dns::config::{DEFAULT_TIMEOUT, ResolverConfig, Transport};
 use crate::dns::shared::Shared;
 use crate::dns::system::Change;
+use crate::wait;
 
 type Pool = NameServerPool<TokioRuntimeProvider>;
 
@@ -90,6 +91,7 @@ impl Servers {
 
     /// As they are now. When resolv.conf has changed, what was learnt with the old one is forgotten.
     pub(super) fn current(&mut self) -> View {
+        self.shared.notice_sleep(wait::clocks());
         let (system, change) = match self.shared.system.current() {
             Ok(current) => current,
             Err(error) => {

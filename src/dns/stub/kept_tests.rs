@@ -220,6 +220,19 @@ fn what_stands_in_place_of_the_files_holds_nobody_up() {
     }
 }
 
+// spec H4
+#[test]
+fn a_night_empties_the_cache_and_the_record_of_silence() {
+    let server = udp_answering(answer_with("192.0.2.1"));
+    let (stub, now) = (stub(&[server]), wait::now());
+    let source = || look_up(&stub, "example.org").2.source;
+    assert_eq!((source(), source()), (AnswerSource::Udp(server), AnswerSource::Cache));
+    stub.shared.with_health(|health| health.handle_silence(server, now, now));
+    let (now, wall) = wait::clocks();
+    stub.shared.notice_sleep((now, wall + 8 * 3600 * SECOND));
+    assert_eq!(source(), AnswerSource::Udp(server));
+}
+
 // spec H3, B9
 #[test]
 fn the_hosts_file_goes_before_what_a_server_adds_unasked() {
