@@ -100,7 +100,7 @@ impl<'a> Wait<'a> {
     }
 }
 
-/// WSAPoll refuses an empty list.
+/// `WSAPoll` refuses an empty list.
 #[cfg(windows)]
 #[expect(clippy::disallowed_methods, reason = "only time is waited for")]
 fn sleep(timeout: Duration) {
