@@ -99,6 +99,7 @@ fn large_answers_leave_little_behind() {
     let before = resident();
     (10..10 + DOMAINS).for_each(discover);
     let after = resident();
+    println!("{DOMAINS} domains: {before} KiB before, {after} KiB after");
     assert!(after <= before + 4 * 1024, "{before} KiB before, {after} KiB after");
 }
 
@@ -113,6 +114,7 @@ fn a_resolver_that_keeps_its_answers_keeps_no_descriptor() {
     while keeps.0.lock().unwrap().len() < 5_000 {
         connector.connect("example.org").unwrap_err();
     }
+    println!("5,000 connects: {before} descriptors after the first, {} after the last", descriptors());
     assert!(descriptors() <= before + 2, "{} descriptors, {before} before", descriptors());
     for (questions, answers) in &*keeps.0.lock().unwrap() {
         assert!(!answers.is_wanted());
