@@ -4,7 +4,9 @@
 //! cargo run --example resolver
 //! ```
 
-use xmpp_connect::{Answer, Answers, Connector, Error, Question, Record, RecordKind, Resolver, SrvRecord};
+use xmpp_connect::{
+    Answer, Answers, Connector, Error, LookupError, Question, Record, RecordKind, Resolver, SrvRecord,
+};
 
 #[derive(Debug)]
 struct Fixed;
@@ -16,15 +18,16 @@ impl Resolver for Fixed {
                 let target = "xmpp.example.org".to_owned();
                 Record::Srv(SrvRecord { priority, weight: 0, port, target })
             };
-            let records = match (question.name(), question.kind()) {
-                ("_xmpps-client._tcp.example.org", RecordKind::Srv) => vec![server(10, 5223)],
-                ("_xmpp-client._tcp.example.org", RecordKind::Srv) => vec![server(20, 5222)],
-                ("xmpp.example.org", RecordKind::Ipv6) => {
-                    vec![Record::Address([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into())]
-                }
-                _ => Vec::new(),
+            let address = || Record::Address([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into());
+            let result = match (question.kind(), question.name()) {
+                (RecordKind::Srv, "_xmpps-client._tcp.example.org") => Ok(vec![server(10, 5223)]),
+                (RecordKind::Srv, "_xmpp-client._tcp.example.org") => Ok(vec![server(20, 5222)]),
+                (RecordKind::Ipv6, "xmpp.example.org") => Ok(vec![address()]),
+                (RecordKind::Srv | RecordKind::Ipv6 | RecordKind::Ipv4, _) => Ok(Vec::new()),
+                // An empty answer would say that there are none.
+                (kind, _) => Err(LookupError::new(format!("{kind} records are not supported"))),
             };
-            answers.send(question.clone(), Ok(Answer::new(records)));
+            answers.send(question.clone(), result.map(Answer::new));
         }
     }
 }

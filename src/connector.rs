@@ -145,11 +145,11 @@ impl Connector {
         self.dial(domain, Route::Connected { peer, tls }, Some(tcp))
     }
 
-    /// Forgets the answers of the DNS. What the caller's own resolver keeps is its own.
+    /// Forgets the answers of the DNS, by way of [`Resolver::clear_cache`] also those that the caller's own resolver keeps.
     pub fn clear_cache(&self) {
         match &self.0.names {
             Names::Stub(stub) => stub.clear_cache(),
-            Names::Resolver(_) => {}
+            Names::Resolver(resolver) => resolver.clear_cache(),
         }
     }
 
@@ -226,3 +226,7 @@ impl std::fmt::Display for Discovery {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[cfg(all(feature = "ring", target_os = "linux"))]
+mod tests;

@@ -51,6 +51,8 @@ mod discovery;
 mod dns;
 mod domain;
 mod error;
+#[cfg(feature = "hickory")]
+mod hickory;
 mod limits;
 mod logging;
 mod plan;
@@ -72,12 +74,12 @@ pub use connection::{Connection, Parts};
 pub use connector::{Connector, Discovery};
 pub use dial::{AttemptError, AttemptErrorKind, Stage};
 pub use discovery::{Candidate, Origin};
-#[cfg(feature = "hickory")]
-pub use dns::hickory::HickoryResolver;
 pub use dns::resolver::{Answers, Resolver};
 pub use dns::{Answer, AnswerSource, LookupError, LookupFacts, Question, Record, RecordKind, SrvRecord};
 pub use domain::{Domain, Host, InvalidDomain};
 pub use error::{Error, ErrorKind};
+#[cfg(feature = "hickory")]
+pub use hickory::HickoryResolver;
 pub use report::{AttemptOutcome, AttemptReport, LookupReport, LookupResult, Report};
 pub use service::{Service, TlsMode};
 pub use settings::{AddressFamily, Policy};

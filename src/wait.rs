@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
@@ -21,6 +21,14 @@ const LONGEST_POLL: Duration = Duration::from_millis(500);
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
 pub(crate) fn now() -> Instant {
     Instant::now()
+}
+
+/// The present time by both clocks: the one that only goes forward, and the one that also goes while the machine sleeps,
+/// since 1970.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+pub(crate) fn clocks() -> (Instant, Duration) {
+    let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    (Instant::now(), wall.unwrap_or_default())
 }
 
 /// What a wait is for on one socket.
@@ -92,7 +100,7 @@ impl<'a> Wait<'a> {
     }
 }
 
-/// WSAPoll refuses an empty list.
+/// `WSAPoll` refuses an empty list.
 #[cfg(windows)]
 #[expect(clippy::disallowed_methods, reason = "only time is waited for")]
 fn sleep(timeout: Duration) {

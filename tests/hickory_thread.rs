@@ -12,7 +12,7 @@ use support::{Behaviour, DnsServer, Zone, process::threads};
 #[test]
 fn it_starts_with_the_first_question_and_ends_with_the_resolver() {
     let silent = DnsServer::start(Zone::new().on_everything(Behaviour::Silence));
-    let resolver = HickoryResolver::new([silent.addr()]);
+    let resolver = HickoryResolver::new([silent.addr()]).unwrap();
     let limit = std::time::Duration::from_millis(50);
     let connector = Connector::builder().resolver(resolver).lookup_timeout(limit).build().unwrap();
     let before = threads();

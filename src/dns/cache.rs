@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::deadline::Deadline;
-use crate::dns::{Answer, Question};
+use crate::dns::{Answer, Question, Record};
 
 /// "At most 1 h positive" (spec H4).
 const LONGEST_POSITIVE: Duration = Duration::from_secs(60 * 60);
@@ -14,6 +14,15 @@ const LONGEST_NEGATIVE: Duration = Duration::from_secs(5 * 60);
 
 /// "At most 1,000 entries" (spec H4).
 const MOST_ENTRIES: usize = 1000;
+
+/// "And 1 MiB in all" (spec H4), in octets.
+const MOST_OCTETS: usize = 1 << 20;
+
+/// "What is too large to keep is used and not kept" (spec H4): some hundred records, more than a connect can use.
+const LARGEST_ENTRY: usize = MOST_OCTETS / 16;
+
+/// What an entry takes in the table, which is up to half empty and has a control octet for each place.
+const PLACE: usize = 2 * (size_of::<(Question, Entry)>() + 1);
 
 /// Whether a connector keeps answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +39,8 @@ pub(crate) enum Caching {
 pub(crate) struct Cache {
     caching: Caching,
     entries: HashMap<Question, Entry>,
+    /// What the entries take together.
+    octets: usize,
     generation: u64,
 }
 
@@ -37,12 +48,14 @@ pub(crate) struct Cache {
 struct Entry {
     answer: Answer,
     expires: Instant,
+    /// What it takes in memory.
+    octets: usize,
 }
 
 impl Cache {
     /// An empty cache; one that is off stays so.
     pub(crate) fn new(caching: Caching) -> Self {
-        Self { caching, entries: HashMap::new(), generation: 0 }
+        Self { caching, entries: HashMap::new(), octets: 0, generation: 0 }
     }
 
     /// The answer to `question`, with the time that it still has to live.
@@ -50,7 +63,7 @@ impl Cache {
         let entry = self.entries.get(question)?;
         let remaining = entry.expires.saturating_duration_since(now);
         if remaining.is_zero() {
-            self.entries.remove(question);
+            self.remove(question);
             return None;
         }
         Some(entry.answer.clone().with_time_to_live(remaining))
@@ -69,35 +82,62 @@ impl Cache {
         if self.caching == Caching::Off || generation != self.generation || time_to_live.is_zero() {
             return;
         }
-        if self.entries.len() >= MOST_ENTRIES && !self.entries.contains_key(question) {
-            self.make_room(now);
+        let octets = octets(question, answer);
+        self.remove(question);
+        if octets > LARGEST_ENTRY {
+            return;
         }
-        let answer = answer.clone().with_additional(Vec::new());
-        self.entries.insert(question.clone(), Entry { answer, expires });
+        self.make_room(octets, now);
+        // The clones have no spare capacity.
+        let answer = answer.without_additional();
+        self.octets += octets;
+        self.entries.insert(question.clone(), Entry { answer, expires, octets });
     }
 
     /// Forgets the answer to `question`.
     pub(crate) fn remove(&mut self, question: &Question) {
-        self.entries.remove(question);
+        if let Some(entry) = self.entries.remove(question) {
+            self.octets = self.octets.saturating_sub(entry.octets);
+        }
     }
 
     /// Forgets all, and what is on its way.
     pub(crate) fn clear(&mut self) {
-        self.entries.clear();
+        // The table itself is given back too.
+        self.entries = HashMap::new();
+        self.octets = 0;
         self.generation += 1;
     }
 
-    /// Removes what has expired, or else the entry that would expire first.
-    fn make_room(&mut self, now: Instant) {
-        self.entries.retain(|_, entry| entry.expires > now);
-        if self.entries.len() < MOST_ENTRIES {
+    /// Removes what has expired, and then the entries that would expire first, until another one of `octets` fits.
+    fn make_room(&mut self, octets: usize, now: Instant) {
+        let fits = |cache: &Self| cache.entries.len() < MOST_ENTRIES && cache.octets + octets <= MOST_OCTETS;
+        if fits(self) {
             return;
         }
-        let first = self.entries.iter().min_by_key(|(_, entry)| entry.expires);
-        if let Some(question) = first.map(|(question, _)| question.clone()) {
-            self.entries.remove(&question);
+        self.entries.retain(|_, entry| entry.expires > now);
+        self.octets = self.entries.values().map(|entry| entry.octets).sum();
+        while !fits(self) {
+            let first = self.entries.iter().min_by_key(|(_, entry)| entry.expires);
+            let Some(question) = first.map(|(question, _)| question.clone()) else { return };
+            self.remove(&question);
         }
     }
+}
+
+/// What keeping `answer` takes in memory.
+fn octets(question: &Question, answer: &Answer) -> usize {
+    let targets = answer.records().iter().map(|record| match record {
+        Record::Srv(record) => allocated(record.target.len()),
+        Record::Address(_) => 0,
+    });
+    let records = allocated(size_of_val(answer.records()));
+    PLACE + allocated(question.name().len()) + records + targets.sum::<usize>()
+}
+
+/// What an allocator takes for `octets`: rounded up, and with a head.
+fn allocated(octets: usize) -> usize {
+    if octets == 0 { 0 } else { octets.next_multiple_of(16) + 16 }
 }
 
 #[cfg(test)]
@@ -105,7 +145,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::dns::{Record, RecordKind};
+    use crate::dns::{RecordKind, SrvRecord};
     use crate::wait;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -200,6 +240,80 @@ mod tests {
         }
         cache.store(0, &question("example.org"), &long, now + SECOND);
         assert_eq!(cache.entries.len(), 601);
+    }
+
+    fn services(count: usize, target: &str) -> Answer {
+        let record =
+            |port| Record::Srv(SrvRecord { priority: 1, weight: 1, port, target: format!("{port}{target}") });
+        Answer::new((0..u16::try_from(count).unwrap()).map(record).collect()).with_time_to_live(SECOND)
+    }
+
+    fn owner(number: usize) -> Question {
+        Question::new(&format!("_xmpp-client._tcp.n{number}.example"), RecordKind::Srv)
+    }
+
+    // spec H4
+    #[test]
+    fn what_is_too_large_is_not_kept_and_takes_the_place_of_nothing_else() {
+        let now = wait::now();
+        let mut cache = Cache::new(Caching::On);
+        cache.store(0, &owner(1), &services(64, ".a-host-with-a-usual-name.example.org"), now);
+        assert!(cache.answer(&owner(1), now).is_some(), "as many as a connect can use");
+        // As a name of 127 labels of escaped octets reads.
+        let huge = services(3000, &"\\255.".repeat(126));
+        cache.store(0, &owner(2), &huge, now);
+        assert_eq!(cache.answer(&owner(2), now), None);
+        assert!(cache.answer(&owner(1), now).is_some());
+        // What it replaces is not true any more.
+        cache.store(0, &owner(1), &huge, now);
+        assert_eq!((cache.answer(&owner(1), now), cache.octets), (None, 0));
+    }
+
+    // spec H4, H6
+    #[test]
+    fn all_together_takes_a_mebioctet_at_most() {
+        let now = wait::now();
+        let mut cache = Cache::new(Caching::On);
+        let large = services(100, &"x".repeat(250));
+        for number in 0..1000 {
+            let time_to_live = SECOND * u32::try_from(number + 1).unwrap();
+            cache.store(0, &owner(number), &large.clone().with_time_to_live(time_to_live), now);
+            assert!(cache.octets <= MOST_OCTETS);
+        }
+        let sum: usize = cache.entries.iter().map(|(question, entry)| octets(question, &entry.answer)).sum();
+        assert_eq!(sum, cache.octets);
+        assert!(cache.octets > MOST_OCTETS - 2 * LARGEST_ENTRY && cache.entries.len() > 16);
+        assert!(cache.answer(&owner(999), now).is_some(), "those that live longest stay");
+        for number in 0..1000 {
+            cache.remove(&owner(number));
+        }
+        assert_eq!((cache.octets, cache.entries.len()), (0, 0));
+    }
+
+    // spec H4
+    #[test]
+    fn an_entry_counts_for_all_that_it_allocates() {
+        let answer = services(7, ".example.org");
+        let records = answer.records();
+        let strings: usize = records
+            .iter()
+            .map(|record| match record {
+                Record::Srv(record) => record.target.capacity(),
+                Record::Address(_) => 0,
+            })
+            .sum();
+        let least = size_of::<(Question, Entry)>() + size_of_val(records) + strings;
+        let counted = octets(&owner(1), &answer);
+        assert!(counted > least && counted < 3 * least, "{counted} {least}");
+    }
+
+    // spec H4
+    #[test]
+    fn clearing_gives_the_memory_back() {
+        let now = wait::now();
+        let mut cache = filled(&positive().with_time_to_live(SECOND), now);
+        cache.clear();
+        assert_eq!((cache.entries.capacity(), cache.octets), (0, 0));
     }
 
     // spec H4, B9

@@ -75,7 +75,8 @@ impl ResolverConfig {
     pub(crate) fn parse(text: &str, interface_index: &dyn Fn(&str) -> Option<u32>) -> Self {
         let mut config = Self::new(Vec::new());
         for line in text.lines() {
-            let line = line.split(['#', ';']).next().unwrap_or_default();
+            // A NUL ends it too, as it ends a string of C.
+            let line = line.split(['#', ';', '\0']).next().unwrap_or_default();
             // resolv.conf(5): "the keyword (e.g., nameserver) must start the line".
             let (keyword, rest) = line.split_once([' ', '\t']).unwrap_or((line, ""));
             let mut words = rest.split_whitespace();
@@ -107,12 +108,11 @@ impl ResolverConfig {
                 }
             }
             Some(_) => {}
-            None => match option {
-                "rotate" => self.order = ServerOrder::Rotating,
-                "trust-ad" => self.validation = Validation::Trusted,
-                "use-vc" => self.transport = Transport::Tcp,
-                _ => {}
-            },
+            // glibc compares no further than its own word.
+            None if option.starts_with("rotate") => self.order = ServerOrder::Rotating,
+            None if option.starts_with("trust-ad") => self.validation = Validation::Trusted,
+            None if option.starts_with("use-vc") => self.transport = Transport::Tcp,
+            None => {}
         }
     }
 }

@@ -71,9 +71,15 @@ impl Event {
 }
 
 impl Lookup {
-    /// The lookup of `question`, which ends after `limit`. [`Self::proceed`] sends what is due.
-    pub(crate) fn new(question: Question, limit: Duration, network: &mut Network, now: Instant) -> Self {
-        let (servers, deadline) = (network.servers(now), Deadline::after(now, limit));
+    /// The lookup of `question`, whose `limit` ends at `deadline`. [`Self::proceed`] sends what is due.
+    pub(crate) fn new(
+        question: Question,
+        limit: Duration,
+        deadline: Deadline,
+        network: &mut Network,
+        now: Instant,
+    ) -> Self {
+        let servers = network.servers(now);
         Self {
             number: network.fresh_number(),
             sent: 0,

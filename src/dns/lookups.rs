@@ -82,7 +82,8 @@ impl Lookups<'_> {
     pub(crate) fn forget_used(&mut self) {
         match self {
             Self::Stub { lookups: Some(lookups), .. } => lookups.forget_used(),
-            Self::Stub { lookups: None, .. } | Self::Resolver(_) => {}
+            Self::Stub { lookups: None, .. } => {}
+            Self::Resolver(lookups) => lookups.forget_used(),
         }
     }
 }

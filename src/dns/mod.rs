@@ -2,22 +2,23 @@
 
 pub(crate) mod cache;
 pub(crate) mod config;
-mod health;
-#[cfg(feature = "hickory")]
-pub(crate) mod hickory;
+mod files;
+pub(crate) mod health;
 mod hosts;
+pub(crate) mod hosts_file;
 mod lookup;
 pub(crate) mod lookups;
 pub(crate) mod message;
 mod network;
 pub(crate) mod resolver;
 mod schedule;
-mod shared;
+pub(crate) mod shared;
+mod sleep;
 pub(crate) mod stub;
 pub(crate) mod system;
 mod tcp;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod udp;
 #[cfg(windows)]
 pub(crate) mod windows;
@@ -41,8 +42,7 @@ impl Question {
     /// The question for the records of `kind` at `name`, which is in A-labels. It is taken as absolute, in lower case,
     /// with or without its trailing dot.
     pub(crate) fn new(name: &str, kind: RecordKind) -> Self {
-        let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
-        Self { name, kind }
+        Self { name: canonical(name), kind }
     }
 
     /// The name: absolute, A-labels, lower case, without the trailing dot. Search lists never apply to it.
@@ -149,10 +149,12 @@ impl Answer {
         self
     }
 
-    /// Addresses of SRV targets that came along in the additional section; a hint that saves a question.
+    /// Addresses of SRV targets that came along in the additional section; a hint only. The names are taken as absolute,
+    /// in A-labels, whatever their case, with or without the trailing dot.
     #[must_use]
     pub fn with_additional(mut self, additional: Vec<(String, IpAddr)>) -> Self {
-        self.additional = additional;
+        let canonical = |(name, address): (String, IpAddr)| (canonical(&name), address);
+        self.additional = additional.into_iter().map(canonical).collect();
         self
     }
 
@@ -180,9 +182,21 @@ impl Answer {
         self.no_such_name
     }
 
-    /// Leaves out additional addresses of the names for which this is true.
-    pub(crate) fn drop_additional(&mut self, is_known: impl Fn(&str) -> bool) {
-        self.additional.retain(|(name, _)| !is_known(name));
+    /// A copy of what may be kept: the addresses of the additional section count for one connect only (spec B9).
+    pub(crate) fn without_additional(&self) -> Self {
+        let Self { records, time_to_live, authenticated, no_such_name, additional: _ } = self;
+        Self {
+            records: records.clone(),
+            time_to_live: *time_to_live,
+            authenticated: *authenticated,
+            no_such_name: *no_such_name,
+            additional: Vec::new(),
+        }
+    }
+
+    /// Leaves out the additional addresses of names for which this is false.
+    pub(crate) fn retain_additional(&mut self, keeps: impl Fn(&str) -> bool) {
+        self.additional.retain(|(name, _)| keeps(name));
     }
 
     /// Addresses that came along in the additional section: owner name and address.
@@ -190,6 +204,11 @@ impl Answer {
     pub fn additional(&self) -> &[(String, IpAddr)] {
         &self.additional
     }
+}
+
+/// One spelling for one name: lower case, without the trailing dot.
+fn canonical(name: &str) -> String {
+    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
 
 /// Why a question found no answer. Not to be confused with the answer "none".

@@ -17,7 +17,7 @@ use crate::wait::Waker;
 ///
 /// ```
 /// use std::net::Ipv4Addr;
-/// use xmpp_connect::{Answer, Answers, Question, Record, RecordKind, Resolver};
+/// use xmpp_connect::{Answer, Answers, LookupError, Question, Record, RecordKind, Resolver};
 ///
 /// /// Everything is at one address.
 /// #[derive(Debug)]
@@ -26,11 +26,12 @@ use crate::wait::Waker;
 /// impl Resolver for OneAddress {
 ///     fn ask(&self, questions: &[Question], answers: &Answers) {
 ///         for question in questions {
-///             let records = match question.kind() {
-///                 RecordKind::Ipv4 => vec![Record::Address(self.0.into())],
-///                 _ => Vec::new(),
+///             let result = match question.kind() {
+///                 RecordKind::Ipv4 => Ok(Answer::new(vec![Record::Address(self.0.into())])),
+///                 RecordKind::Ipv6 | RecordKind::Srv => Ok(Answer::new(Vec::new())),
+///                 kind => Err(LookupError::new(format!("{kind} records are not supported"))),
 ///             };
-///             answers.send(question.clone(), Ok(Answer::new(records)));
+///             answers.send(question.clone(), result);
 ///         }
 ///     }
 /// }
@@ -40,13 +41,33 @@ pub trait Resolver: fmt::Debug + Send + Sync {
     ///
     /// Answers go to `answers` in any order, now or later, from any thread. When the last clone of `answers` is dropped,
     /// what is still open counts as failed.
+    ///
+    /// A kind of record that the resolver does not know is answered with an error. An answer without records would say
+    /// that there are none: [`RecordKind`](super::RecordKind) grows, and "none" means something for every kind.
     fn ask(&self, questions: &[Question], answers: &Answers);
+
+    /// A connect has ended without a connection, and these are the questions whose answers it had: they may be why. A
+    /// resolver with a cache removes them from it, so that the next connect does not fail for the same reason. Default:
+    /// does nothing.
+    fn forget(&self, _questions: &[Question]) {}
+
+    /// [`Connector::clear_cache`](crate::Connector::clear_cache) was called: a resolver with a cache empties it. Default:
+    /// does nothing.
+    fn clear_cache(&self) {}
 }
 
 /// One resolver for several connectors.
 impl<R: Resolver + ?Sized> Resolver for Arc<R> {
     fn ask(&self, questions: &[Question], answers: &Answers) {
         (**self).ask(questions, answers);
+    }
+
+    fn forget(&self, questions: &[Question]) {
+        (**self).forget(questions);
+    }
+
+    fn clear_cache(&self) {
+        (**self).clear_cache();
     }
 }
 
@@ -59,7 +80,6 @@ pub struct Answers(Arc<Desk>);
 struct Desk {
     batch: Arc<Mutex<Batch>>,
     deadline: Deadline,
-    waker: Waker,
 }
 
 impl Answers {
@@ -67,11 +87,7 @@ impl Answers {
     ///
     /// False when the answer is not waited for: it is late, or the question was not asked here or has been answered.
     pub fn send(&self, question: Question, result: Result<Answer, LookupError>) -> bool {
-        let is_taken = lock(&self.0.batch).answer(question, result);
-        if is_taken {
-            self.0.waker.wake();
-        }
-        is_taken
+        lock(&self.0.batch).answer(question, result)
     }
 
     /// When the answers are needed at the latest: the end of the lookup limit or of the connect; `None`: no limit.
@@ -90,8 +106,9 @@ impl Answers {
 impl Drop for Desk {
     fn drop(&mut self) {
         // Nobody is left who could answer.
-        lock(&self.batch).fail("the given resolver did not answer");
-        self.waker.wake();
+        let mut batch = lock(&self.batch);
+        batch.fail("the given resolver did not answer");
+        batch.wake();
     }
 }
 
@@ -101,6 +118,9 @@ struct Batch {
     open: Vec<Question>,
     deadline: Deadline,
     done: VecDeque<Finished>,
+    /// Ends the wait of the connect. It holds a descriptor, and a resolver may keep its `Answers` for ever: when nothing
+    /// more can come, it is taken away.
+    waker: Option<Waker>,
 }
 
 impl Batch {
@@ -108,6 +128,7 @@ impl Batch {
         let Some(index) = self.open.iter().position(|open| *open == question) else { return false };
         self.open.swap_remove(index);
         self.done.push_back((question, result, FACTS));
+        self.wake();
         true
     }
 
@@ -115,6 +136,12 @@ impl Batch {
         for question in self.open.drain(..) {
             let facts = LookupFacts { source: AnswerSource::Nobody, tries: 1 };
             self.done.push_back((question, Err(LookupError::new(why)), facts));
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &self.waker {
+            waker.wake();
         }
     }
 
@@ -127,8 +154,7 @@ impl Batch {
     }
 
     fn close(&mut self) {
-        self.open.clear();
-        self.done.clear();
+        *self = Self { open: Vec::new(), deadline: self.deadline, done: VecDeque::new(), waker: None };
     }
 }
 
@@ -144,6 +170,8 @@ pub(crate) struct Lookups {
     deadline: Deadline,
     lookup_limit: Duration,
     batches: Vec<Arc<Mutex<Batch>>>,
+    /// The questions that were answered.
+    used: Vec<Question>,
 }
 
 impl Lookups {
@@ -154,16 +182,16 @@ impl Lookups {
         deadline: Deadline,
         lookup_limit: Duration,
     ) -> Self {
-        Self { resolver, waker, deadline, lookup_limit, batches: Vec::new() }
+        Self { resolver, waker, deadline, lookup_limit, batches: Vec::new(), used: Vec::new() }
     }
 
     pub(crate) fn ask(&mut self, questions: &[Question], now: Instant) {
         let deadline = Deadline::after(now, self.lookup_limit);
-        let batch = Batch { open: questions.to_vec(), deadline, done: VecDeque::new() };
+        let waker = Some(self.waker.clone());
+        let batch = Batch { open: questions.to_vec(), deadline, done: VecDeque::new(), waker };
         let batch = Arc::new(Mutex::new(batch));
         self.batches.push(Arc::clone(&batch));
-        let deadline = self.deadline.min(deadline);
-        let answers = Answers(Arc::new(Desk { batch, deadline, waker: self.waker.clone() }));
+        let answers = Answers(Arc::new(Desk { batch, deadline: self.deadline.min(deadline) }));
         self.resolver.ask(questions, &answers);
     }
 
@@ -185,10 +213,24 @@ impl Lookups {
     /// The next result that has come.
     pub(crate) fn take(&mut self) -> Option<Finished> {
         let finished = self.batches.iter().find_map(|batch| lock(batch).done.pop_front());
-        if finished.is_none() {
-            self.batches.retain(|batch| !lock(batch).is_over());
+        match &finished {
+            Some((question, Ok(_), _)) => self.used.push(question.clone()),
+            Some((_, Err(_), _)) => {}
+            None => self.batches.retain(|batch| {
+                let mut batch = lock(batch);
+                let is_over = batch.is_over();
+                if is_over {
+                    batch.close();
+                }
+                !is_over
+            }),
         }
         finished
+    }
+
+    /// The connect ends without a connection.
+    pub(crate) fn forget_used(&mut self) {
+        self.resolver.forget(&std::mem::take(&mut self.used));
     }
 }
 

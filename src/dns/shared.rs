@@ -2,9 +2,11 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::dns::cache::{Cache, Caching};
 use crate::dns::health::Health;
+use crate::dns::sleep::Clocks;
 use crate::dns::system::SystemConfig;
 use crate::settings::SocketOptions;
 
@@ -16,13 +18,29 @@ pub(crate) struct Shared {
     pub(crate) socket: SocketOptions,
     health: Mutex<Health>,
     cache: Mutex<Cache>,
+    clocks: Mutex<Clocks>,
     rotation: AtomicUsize,
 }
 
 impl Shared {
     pub(crate) fn new(system: SystemConfig, caching: Caching, socket: SocketOptions) -> Self {
         let cache = Mutex::new(Cache::new(caching));
-        Self { health: Mutex::default(), system, socket, cache, rotation: AtomicUsize::new(0) }
+        let clocks = Mutex::default();
+        Self { health: Mutex::default(), system, socket, cache, clocks, rotation: AtomicUsize::new(0) }
+    }
+
+    /// Forgets what was learnt of the network.
+    pub(crate) fn clear(&self) {
+        self.with_cache(Cache::clear);
+        self.with_health(Health::clear);
+    }
+
+    /// "When wall clock and monotonic clock part by more than 5 s, cache and server health are emptied" (spec H4): a
+    /// network is seldom the same after a night.
+    pub(crate) fn notice_sleep(&self, (now, wall): (Instant, Duration)) {
+        if self.clocks.lock().unwrap_or_else(PoisonError::into_inner).have_parted(now, wall) {
+            self.clear();
+        }
     }
 
     /// The server that the next lookup begins with under `rotate`: its number, beyond all bounds.

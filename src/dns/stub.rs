@@ -2,23 +2,26 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::deadline::Deadline;
 use crate::dns::cache::{Cache, Caching};
-use crate::dns::config::{ResolverConfig, Transport};
-use crate::dns::health::Health;
-use crate::dns::hosts::Hosts;
+use crate::dns::config::Transport;
+use crate::dns::hosts_file::{HostsFile, Said};
 use crate::dns::lookup::{Event, Lookup};
 use crate::dns::message::Reply;
 use crate::dns::network::Network;
 use crate::dns::schedule::Found;
 use crate::dns::shared::Shared;
-use crate::dns::system::{Change, SystemConfig};
-use crate::dns::{Answer, AnswerSource, Finished, LOOKUP_LIMIT, LookupError, LookupFacts, Question, Random};
+use crate::dns::system::{Change, Settings, SystemConfig};
+use crate::dns::{
+    Answer, AnswerSource, Finished, LOOKUP_LIMIT, LookupError, LookupFacts, Question, Random, RecordKind,
+};
 use crate::settings::SocketOptions;
-use crate::wait::{Ready, Token, Wait};
+use crate::wait::{self, Ready, Token, Wait};
 
 /// The stub resolver of a connector: what lasts over connects.
 #[derive(Debug)]
@@ -32,26 +35,30 @@ impl Stub {
         Self { shared: Arc::new(Shared::new(system, caching, socket)) }
     }
 
-    /// The lookups of one connect. resolv.conf and the hosts file are read again here when they have changed. Where there
-    /// is no resolv.conf, what the hosts file and the cache do not know fails, and the error says so. `limit` is that of
-    /// one lookup, where the caller has set it.
+    /// The lookups of one connect. resolv.conf is read again here when it has changed. `limit` is that of one lookup, where
+    /// the caller has set it.
     pub(crate) fn lookups(&self, random: Random, limit: Option<Duration>) -> Lookups {
-        let current = self.shared.system.current();
-        if current.change == Change::Changed {
-            self.clear_cache();
-            self.shared.with_health(Health::clear);
-        }
-        let (config, missing) = match current.config {
-            Ok(config) => (config, None),
-            Err(error) => (Arc::new(ResolverConfig::new(Vec::new())), Some(error)),
+        self.shared.notice_sleep(wait::clocks());
+        let (settings, exhaustion) = match self.shared.system.current() {
+            Ok((settings, Change::Unchanged)) => (settings, None),
+            Ok((settings, Change::Changed)) => {
+                self.shared.clear();
+                (settings, None)
+            }
+            Err(error) => {
+                let problem = format!("cannot read the settings of the resolver ({error})");
+                (Settings::without_servers(problem), Some(error))
+            }
         };
-        let network = Network::new(config, Arc::clone(&self.shared), random);
+        let network = Network::new(settings.config, Arc::clone(&self.shared), random);
         let usual = || network.longest_lookup().map_or(LOOKUP_LIMIT, |longest| longest.max(LOOKUP_LIMIT));
         Lookups {
             limit: limit.unwrap_or_else(usual),
             network,
-            missing,
-            hosts: current.hosts,
+            problem: settings.problem,
+            exhaustion,
+            hosts: HostsFile::new(self.shared.system.hosts().map(Path::to_owned)),
+            held: Vec::new(),
             generation: self.shared.with_cache(|cache| cache.generation()),
             shared: Arc::clone(&self.shared),
             open: Vec::new(),
@@ -72,9 +79,12 @@ pub(crate) struct Lookups {
     shared: Arc<Shared>,
     network: Network,
     limit: Duration,
-    /// Why there is nobody to ask.
-    missing: Option<LookupError>,
-    hosts: Arc<Hosts>,
+    /// Why the settings are not those of the system.
+    problem: Option<String>,
+    exhaustion: Option<io::Error>,
+    hosts: HostsFile,
+    /// The questions that wait for what the hosts file says, each with the end of its limit.
+    held: Vec<(Question, Deadline)>,
     generation: u64,
     open: Vec<Lookup>,
     done: VecDeque<Finished>,
@@ -89,16 +99,20 @@ impl Lookups {
     pub(crate) fn ask(&mut self, questions: &[Question], now: Instant) {
         self.now = Some(now);
         for question in questions {
-            if self.open.iter().all(|lookup| lookup.question != *question) {
-                self.start(question, now);
+            let is_held = self.held.iter().any(|(held, _)| held == question);
+            if !is_held && self.open.iter().all(|lookup| lookup.question != *question) {
+                self.start(question, Deadline::after(now, self.limit), now);
             }
         }
+        // Behind the questions that do not wait for it. Where it is small, all leave in this turn.
+        self.read_hosts(now);
         self.network.close_idle();
     }
 
     /// When [`Self::advance`] is to be called even if no socket is ready.
     pub(crate) fn wake_at(&self) -> Deadline {
-        if let (false, Some(now)) = (self.done.is_empty(), self.now) {
+        let has_work = !self.done.is_empty() || !self.held.is_empty() || self.hosts.is_pending();
+        if let Some(now) = self.now.filter(|_| has_work) {
             return now.into();
         }
         self.open.iter().map(Lookup::wake_at).min().unwrap_or(Deadline::NEVER)
@@ -134,12 +148,13 @@ impl Lookups {
                 None => index += 1,
             }
         }
+        self.read_hosts(now);
         self.network.close_idle();
     }
 
     /// That this machine has run out of sockets to ask with, told once.
-    pub(crate) fn take_exhaustion(&mut self) -> Option<std::io::Error> {
-        self.network.take_exhaustion()
+    pub(crate) fn take_exhaustion(&mut self) -> Option<io::Error> {
+        self.exhaustion.take().or_else(|| self.network.take_exhaustion())
     }
 
     /// The next result.
@@ -153,22 +168,56 @@ impl Lookups {
         self.shared.with_cache(|cache| used.iter().for_each(|question| cache.remove(question)));
     }
 
-    fn start(&mut self, question: &Question, now: Instant) {
-        if let Some(answer) = self.hosts.answer(question) {
-            return self.finish_at_once(question, Ok(answer), AnswerSource::HostsFile);
+    /// Starts the lookup of `question`, whose limit ends at `deadline`.
+    fn start(&mut self, question: &Question, deadline: Deadline, now: Instant) {
+        match self.hosts.answer(question) {
+            Said::Answer(answer) => {
+                return self.finish_at_once(question, Ok(answer), AnswerSource::HostsFile);
+            }
+            Said::NotYet if deadline.is_over(now) => return self.finish_late(question),
+            Said::NotYet => return self.held.push((question.clone(), deadline)),
+            Said::Nothing => {}
         }
         if let Some(answer) = self.shared.with_cache(|cache| cache.answer(question, now)) {
             self.used.insert(question.clone());
             return self.finish_at_once(question, Ok(answer), AnswerSource::Cache);
         }
-        if let Some(error) = self.missing.clone() {
-            return self.finish_at_once(question, Err(error), AnswerSource::Nobody);
+        if deadline.is_over(now) {
+            return self.finish_late(question);
         }
-        let mut lookup = Lookup::new(question.clone(), self.limit, &mut self.network, now);
+        let mut lookup = Lookup::new(question.clone(), self.limit, deadline, &mut self.network, now);
         match lookup.proceed(&mut self.network, now) {
             Some(result) => self.finish(lookup, result, now),
             None => self.open.push(lookup),
         }
+    }
+
+    /// Reads the next piece of the hosts file, and starts the lookups that waited for it. The file is read in turns like
+    /// everything else, since people have files of a million lines.
+    fn read_hosts(&mut self, now: Instant) {
+        if let Err(error) = self.hosts.advance(&mut self.network.buffer) {
+            let failure = LookupError::new(format!("cannot read the hosts file ({error})"));
+            for (question, _) in std::mem::take(&mut self.held) {
+                self.finish_at_once(&question, Err(failure.clone()), AnswerSource::Nobody);
+            }
+            self.exhaustion = Some(error);
+        }
+        // Those whose names are not known yet are held again, up to their limit.
+        for (question, deadline) in std::mem::take(&mut self.held) {
+            self.start(&question, deadline, now);
+        }
+    }
+
+    /// `why` a lookup failed, and what is wrong with the settings by which it did.
+    fn explained(&self, why: String) -> String {
+        let parts = [Some(why).filter(|why| !why.is_empty()), self.problem.clone()];
+        parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
+    }
+
+    /// `question` has waited for the hosts file up to its limit.
+    fn finish_late(&mut self, question: &Question) {
+        let why = format!("no answer within {:?} (reading the hosts file takes longer)", self.limit);
+        self.finish_at_once(question, Err(LookupError::new(why)), AnswerSource::Nobody);
     }
 
     fn finish_at_once(
@@ -185,13 +234,17 @@ impl Lookups {
         let question = lookup.question;
         let (result, source) = match result {
             Ok(Found { mut answer, source }) => {
-                // "The hosts file first for A/AAAA" (spec H3), before what a server adds unasked.
-                answer.drop_additional(|name| self.hosts.has(name));
+                if question.kind() == RecordKind::Srv {
+                    self.hosts.check_hints(&mut answer, &mut self.network.buffer);
+                }
                 self.shared.with_cache(|cache| cache.store(self.generation, &question, &answer, now));
                 self.used.insert(question.clone());
                 (Ok(answer), source)
             }
-            Err(error) => (Err(error), AnswerSource::Nobody),
+            Err(error) => {
+                let why = self.explained(error.message().to_owned());
+                (Err(LookupError::new(why)), AnswerSource::Nobody)
+            }
         };
         self.done.push_back((question, result, LookupFacts { source, tries: lookup.sent }));
     }

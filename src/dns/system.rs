@@ -1,59 +1,51 @@
-//! Reads resolv.conf and the hosts file, and again when they have changed.
+//! The settings of the system's resolver: from resolv.conf, read again when it has changed; where the hosts file is.
 
-use std::fs;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::dns::LookupError;
 use crate::dns::config::ResolverConfig;
-use crate::dns::hosts::Hosts;
+use crate::dns::files::{self, Stamp};
+use crate::socket;
 
 /// Where the system keeps its resolver's settings (resolv.conf(5)).
+#[cfg(not(windows))]
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 
-/// Where the system keeps its own table of hosts (hosts(5)).
-const HOSTS: &str = "/etc/hosts";
-
-/// Where Linux tells the numbers of network interfaces.
-const INTERFACES: &str = "/sys/class/net";
+/// What is behind this is not read. A resolv.conf has some hundred octets.
+const LONGEST_RESOLV_CONF: u64 = 64 * 1024;
 
 /// The settings of the stub resolver, kept over connects.
 #[derive(Debug)]
 pub(crate) struct SystemConfig {
     source: Source,
-    hosts: PathBuf,
-    state: Mutex<State>,
+    hosts: Option<PathBuf>,
+    known: Mutex<Option<Known>>,
 }
 
 #[derive(Debug)]
 enum Source {
+    #[cfg_attr(windows, cfg_attr(not(test), expect(dead_code, reason = "Windows has no resolv.conf")))]
     File(PathBuf),
+    #[cfg(windows)]
+    Adapters,
     Given(Arc<ResolverConfig>),
 }
 
-#[derive(Debug, Default)]
-struct State {
-    config: Option<ReadConfig>,
-    hosts: Option<(Stamp, Arc<Hosts>)>,
-}
-
-/// What came of reading resolv.conf, and which version of it that was.
-#[derive(Debug)]
-struct ReadConfig {
+/// What was read, and from which version of the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Known {
     stamp: Option<Stamp>,
-    result: Result<Arc<ResolverConfig>, LookupError>,
+    settings: Settings,
 }
 
 /// The settings as they are for one connect.
-#[derive(Debug)]
-pub(crate) struct Current {
-    /// The resolver's settings, or why there are none.
-    pub(crate) config: Result<Arc<ResolverConfig>, LookupError>,
-    /// The hosts file; empty where there is none.
-    pub(crate) hosts: Arc<Hosts>,
-    /// Whether resolv.conf is another one than the last time.
-    pub(crate) change: Change,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// Whom to ask, and how.
+    pub(crate) config: Arc<ResolverConfig>,
+    /// Why the settings are not those of the system, for the error of a lookup that fails with them.
+    pub(crate) problem: Option<String>,
 }
 
 /// Whether resolv.conf has changed.
@@ -66,128 +58,169 @@ pub(crate) enum Change {
 }
 
 impl SystemConfig {
-    /// What `/etc/resolv.conf` and `/etc/hosts` say.
+    /// What the system says: resolv.conf, the network adapters on Windows, and the hosts file.
     pub(crate) fn new() -> Self {
-        Self::at(Path::new(RESOLV_CONF), Path::new(HOSTS))
+        #[cfg(windows)]
+        let source = Source::Adapters;
+        #[cfg(not(windows))]
+        let source = Source::File(RESOLV_CONF.into());
+        Self::of(source, system_hosts())
+    }
+
+    /// The settings that the caller gives, and the system's hosts file.
+    pub(crate) fn given(config: ResolverConfig) -> Self {
+        Self::of(Source::Given(Arc::new(config)), system_hosts())
     }
 
     /// What the files at these paths say.
+    #[cfg(test)]
     pub(crate) fn at(resolv_conf: &Path, hosts: &Path) -> Self {
-        let source = Source::File(resolv_conf.to_owned());
-        Self { source, hosts: hosts.to_owned(), state: Mutex::default() }
-    }
-
-    /// The settings that the caller gives, and `/etc/hosts`.
-    pub(crate) fn given(config: ResolverConfig) -> Self {
-        Self::given_with_hosts(config, Path::new(HOSTS))
+        Self::of(Source::File(resolv_conf.to_owned()), Some(hosts.to_owned()))
     }
 
     /// The settings that the caller gives, and the hosts file at this path.
+    #[cfg(test)]
     pub(crate) fn given_with_hosts(config: ResolverConfig, hosts: &Path) -> Self {
-        Self { source: Source::Given(Arc::new(config)), hosts: hosts.to_owned(), state: Mutex::default() }
+        Self::of(Source::Given(Arc::new(config)), Some(hosts.to_owned()))
     }
 
-    /// The settings for a connect that begins now.
-    pub(crate) fn current(&self) -> Current {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let hosts = state.current_hosts(&self.hosts);
-        let (config, change) = match &self.source {
-            Source::File(path) => state.current_config(path),
-            Source::Given(config) => (Ok(Arc::clone(config)), Change::Unchanged),
+    fn of(source: Source, hosts: Option<PathBuf>) -> Self {
+        Self { source, hosts, known: Mutex::default() }
+    }
+
+    /// Where the hosts file is, if the system has one.
+    pub(crate) fn hosts(&self) -> Option<&Path> {
+        self.hosts.as_deref()
+    }
+
+    /// The settings for a connect that begins now, and whether they are others than the last time.
+    ///
+    /// # Errors
+    /// When this machine has run out of descriptors or memory: what resolv.conf says is not known then.
+    pub(crate) fn current(&self) -> io::Result<(Settings, Change)> {
+        let read = match &self.source {
+            Source::Given(config) => return Ok((Settings::of(Arc::clone(config)), Change::Unchanged)),
+            #[cfg(windows)]
+            Source::Adapters => Known { stamp: None, settings: Settings::of_adapters() },
+            Source::File(path) => {
+                if let Some(settings) = self.known_version(path) {
+                    return Ok((settings, Change::Unchanged));
+                }
+                Known::read(path)?
+            }
         };
-        Current { config, hosts, change }
+        // Nothing was locked while the file was read: others may have read it too, and the next connect sees that.
+        let settings = read.settings.clone();
+        let is_same = self.known().replace(read.clone()).is_some_and(|known| known == read);
+        Ok((settings, if is_same { Change::Unchanged } else { Change::Changed }))
+    }
+
+    /// What was read of the file, if it is the same still. What could not be read is tried again.
+    fn known_version(&self, path: &Path) -> Option<Settings> {
+        let stamp = Some(Stamp::of(path)?);
+        let known = self.known();
+        let known = known.as_ref().filter(|known| known.stamp == stamp && known.settings.problem.is_none());
+        known.map(|known| known.settings.clone())
+    }
+
+    fn known(&self) -> MutexGuard<'_, Option<Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    fn current_config(&mut self, path: &Path) -> (Result<Arc<ResolverConfig>, LookupError>, Change) {
-        // The stamp is taken before the text: what changes in between is seen the next time.
-        let stamp = Stamp::of(path);
-        if let Some(read) = self.config.as_ref().filter(|read| read.stamp == stamp) {
-            // Where there is no file, nothing tells whether what stands for it has changed: it is asked again.
-            if read.result.is_ok() && stamp.is_some() {
-                return (read.result.clone(), Change::Unchanged);
+impl Known {
+    /// Reads resolv.conf. "If this file does not exist, only the name server on the local machine will be queried"
+    /// (resolv.conf(5)); glibc does the same when it cannot be read.
+    fn read(path: &Path) -> io::Result<Self> {
+        match read(path) {
+            Ok((text, stamp)) => {
+                let config = ResolverConfig::parse(&String::from_utf8_lossy(&text), &interface_index);
+                Ok(Self { stamp: Some(stamp), settings: Settings::of(Arc::new(config)) })
+            }
+            Err(error) if socket::is_exhaustion(&error) => Err(error),
+            Err(error) => {
+                let problem = format!(
+                    "cannot read {} ({error}), so the name server of this machine was asked; `.nameservers(…)` gives \
+                     others",
+                    path.display()
+                );
+                let config = Arc::new(ResolverConfig::parse("", &interface_index));
+                Ok(Self { stamp: None, settings: Settings { config, problem: Some(problem) } })
             }
         }
-        let result = read_config(path);
-        let is_same =
-            |read: &ReadConfig| read.stamp == stamp && (read.result.is_err() || read.result == result);
-        let change =
-            if self.config.as_ref().is_some_and(is_same) { Change::Unchanged } else { Change::Changed };
-        self.config = Some(ReadConfig { stamp, result: result.clone() });
-        (result, change)
-    }
-
-    fn current_hosts(&mut self, path: &Path) -> Arc<Hosts> {
-        let stamp = Stamp::of(path);
-        if let (Some((known, hosts)), Some(stamp)) = (&self.hosts, &stamp) {
-            if known == stamp {
-                return Arc::clone(hosts);
-            }
-        }
-        // What cannot be read now, for want of descriptors for one, is tried again by the next connect.
-        let Ok(text) = fs::read(path) else { return Arc::default() };
-        let hosts = Arc::new(Hosts::parse(&String::from_utf8_lossy(&text)));
-        self.hosts = stamp.map(|stamp| (stamp, Arc::clone(&hosts)));
-        hosts
     }
 }
 
-fn read_config(path: &Path) -> Result<Arc<ResolverConfig>, LookupError> {
+impl Settings {
+    fn of(config: Arc<ResolverConfig>) -> Self {
+        Self { config, problem: None }
+    }
+
+    /// Nobody is asked, and `problem` says why.
+    pub(crate) fn without_servers(problem: String) -> Self {
+        Self { config: Arc::new(ResolverConfig::new(Vec::new())), problem: Some(problem) }
+    }
+
     #[cfg(windows)]
-    if !path.exists() {
-        return super::windows::read_config().map(Arc::new);
+    fn of_adapters() -> Self {
+        match super::windows::read_config() {
+            Ok(config) => Self::of(Arc::new(config)),
+            Err(error) => Self::without_servers(error.message().to_owned()),
+        }
     }
-    let text = fs::read(path).map_err(|error| {
-        let path = path.display();
-        LookupError::new(format!(
-            "cannot read {path} ({error}); `.nameservers(…)` gives name servers without it"
-        ))
-    })?;
-    Ok(Arc::new(ResolverConfig::parse(&String::from_utf8_lossy(&text), &interface_index)))
 }
 
-/// The number of the network interface `name`.
+/// The text of the file, up to the last whole line of what is read of it.
+fn read(path: &Path) -> io::Result<(Vec<u8>, Stamp)> {
+    let (file, stamp) = files::open(path)?;
+    let mut text = Vec::new();
+    let length = file.take(LONGEST_RESOLV_CONF).read_to_end(&mut text)?;
+    if u64::try_from(length).is_ok_and(|length| length >= LONGEST_RESOLV_CONF) {
+        text.truncate(text.iter().rposition(|byte| *byte == b'\n').unwrap_or_default());
+    }
+    Ok((text, stamp))
+}
+
+/// The number of the network interface `name`, as Linux tells it.
 fn interface_index(name: &str) -> Option<u32> {
-    if name.contains('/') || name.starts_with('.') {
+    if !cfg!(any(target_os = "android", target_os = "linux")) || name.contains('/') || name.starts_with('.') {
         return None;
     }
-    fs::read_to_string(Path::new(INTERFACES).join(name).join("ifindex")).ok()?.trim().parse().ok()
+    let (mut file, _) = files::open(&Path::new("/sys/class/net").join(name).join("ifindex")).ok()?;
+    let mut text = String::new();
+    file.read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
 }
 
-/// What tells two versions of a file apart.
-#[derive(Debug, PartialEq, Eq)]
-struct Stamp {
-    modified: Option<SystemTime>,
-    length: u64,
-    inode: u64,
+/// Where the system keeps its own table of hosts (hosts(5)).
+#[cfg(not(windows))]
+#[expect(clippy::unnecessary_wraps, reason = "Windows may have none")]
+fn system_hosts() -> Option<PathBuf> {
+    Some("/etc/hosts".into())
 }
 
-impl Stamp {
-    fn of(path: &Path) -> Option<Self> {
-        let metadata = fs::metadata(path).ok()?;
-        Some(Self { modified: metadata.modified().ok(), length: metadata.len(), inode: inode(&metadata) })
-    }
+#[cfg(windows)]
+fn system_hosts() -> Option<PathBuf> {
+    windows_hosts(std::env::var_os("SystemRoot"))
 }
 
-#[cfg(unix)]
-fn inode(metadata: &fs::Metadata) -> u64 {
-    std::os::unix::fs::MetadataExt::ino(metadata)
-}
-
-#[cfg(not(unix))]
-fn inode(_: &fs::Metadata) -> u64 {
-    0
+/// The hosts file of a Windows that is installed at `system_root`. Never a path that begins at the root of the current
+/// drive, `\etc` for one, where every user may make files.
+#[cfg(any(windows, test))]
+fn windows_hosts(system_root: Option<std::ffi::OsString>) -> Option<PathBuf> {
+    let system_root = PathBuf::from(system_root?);
+    system_root.is_absolute().then(|| system_root.join("System32").join("drivers").join("etc").join("hosts"))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::dns::testing::TemporaryDirectory;
-    use crate::dns::{Question, RecordKind};
 
-    fn servers(current: &Current) -> Vec<String> {
-        current.config.as_ref().unwrap().servers.iter().map(ToString::to_string).collect()
+    fn servers(settings: &Settings) -> Vec<String> {
+        settings.config.servers.iter().map(ToString::to_string).collect()
     }
 
     // spec H3
@@ -197,65 +230,79 @@ mod tests {
         let (resolv_conf, hosts) = (directory.path("resolv.conf"), directory.path("hosts"));
         fs::write(&resolv_conf, "nameserver 192.0.2.1\n").unwrap();
         let config = SystemConfig::at(&resolv_conf, &hosts);
-        let first = config.current();
+        let (first, _) = config.current().unwrap();
         assert_eq!(servers(&first), ["192.0.2.1:53"]);
 
-        let second = config.current();
-        assert_eq!(second.change, Change::Unchanged);
-        assert!(Arc::ptr_eq(&first.config.unwrap(), &second.config.unwrap()));
+        let (second, change) = config.current().unwrap();
+        assert_eq!(change, Change::Unchanged);
+        assert!(Arc::ptr_eq(&first.config, &second.config));
 
         // As programs do it: another file is put in its place.
         fs::write(directory.path("new"), "nameserver 192.0.2.2\n").unwrap();
         fs::rename(directory.path("new"), &resolv_conf).unwrap();
-        let third = config.current();
-        assert_eq!(third.change, Change::Changed);
-        assert_eq!(servers(&third), ["192.0.2.2:53"]);
+        let (third, change) = config.current().unwrap();
+        assert_eq!((change, servers(&third)), (Change::Changed, vec!["192.0.2.2:53".to_owned()]));
     }
 
-    // spec H3
+    // spec H3a, H3b
     #[test]
-    fn without_a_resolv_conf_the_error_names_the_option_and_a_later_file_is_found() {
+    fn without_a_resolv_conf_this_machine_is_asked_and_the_error_says_why_and_a_later_file_is_found() {
         let directory = TemporaryDirectory::new();
-        let resolv_conf = directory.path("resolv.conf");
-        let config = SystemConfig::at(&resolv_conf, &directory.path("hosts"));
-        for _ in 0..2 {
-            let message = config.current().config.unwrap_err().to_string();
-            assert!(message.contains("resolv.conf") && message.contains(".nameservers("), "{message}");
-            assert!(!message.contains('\n'));
+        let nothing = directory.path("nothing");
+        let mut paths = vec![nothing.clone(), directory.path("")];
+        #[cfg(target_os = "linux")]
+        {
+            crate::dns::testing::make_fifo(&directory.path("fifo"));
+            std::os::unix::fs::symlink(directory.path("target"), directory.path("dangling")).unwrap();
+            paths.extend([directory.path("fifo"), directory.path("dangling"), "/dev/zero".into()]);
         }
-        fs::write(&resolv_conf, b"nameserver 192.0.2.1 # \xff\n").unwrap();
-        let current = config.current();
-        assert_eq!(
-            (servers(&current).as_slice(), current.change),
-            (["192.0.2.1:53".to_owned()].as_slice(), Change::Changed)
-        );
+        for path in paths {
+            let config = SystemConfig::at(&path, &directory.path("hosts"));
+            for expected in [Change::Changed, Change::Unchanged] {
+                let (settings, change) = config.current().unwrap();
+                assert_eq!((servers(&settings), change), (vec!["127.0.0.1:53".to_owned()], expected));
+                let problem = settings.problem.unwrap();
+                assert!(problem.contains(path.to_str().unwrap()), "{problem}");
+                assert!(problem.contains(".nameservers(") && !problem.contains('\n'), "{problem}");
+            }
+        }
+        let config = SystemConfig::at(&nothing, &directory.path("hosts"));
+        assert!(config.current().unwrap().0.problem.is_some());
+        fs::write(&nothing, b"nameserver 192.0.2.1 # \xff\n").unwrap();
+        let (settings, change) = config.current().unwrap();
+        assert_eq!((servers(&settings), change), (vec!["192.0.2.1:53".to_owned()], Change::Changed));
+        assert_eq!(settings.problem, None);
     }
 
-    // spec H3
+    // spec H3b
     #[test]
-    fn the_hosts_file_is_read_again_when_it_has_changed() {
+    fn of_a_huge_resolv_conf_the_first_whole_lines_count() {
         let directory = TemporaryDirectory::new();
-        let hosts = directory.path("hosts");
-        let config = SystemConfig::given_with_hosts(ResolverConfig::new(Vec::new()), &hosts);
-        let question = Question::new("chat.example.org", RecordKind::Ipv4);
-        assert_eq!(config.current().hosts.answer(&question), None);
-        fs::write(&hosts, "192.0.2.1 chat.example.org\n").unwrap();
-        assert_eq!(config.current().hosts.answer(&question).unwrap().records().len(), 1);
-        fs::write(&hosts, "192.0.2.1 chat.example.org\n192.0.2.2 chat.example.org\n").unwrap();
-        assert_eq!(config.current().hosts.answer(&question).unwrap().records().len(), 2);
-        fs::remove_file(&hosts).unwrap();
-        assert_eq!(config.current().hosts.answer(&question), None);
+        let path = directory.path("resolv.conf");
+        let servers = || servers(&SystemConfig::at(&path, &directory.path("hosts")).current().unwrap().0);
+        let limit = usize::try_from(LONGEST_RESOLV_CONF).unwrap();
+        // The limit cuts 192.0.2.22 behind the first 2.
+        let filling = format!("nameserver 192.0.2.1\n{}", "#".repeat(limit));
+        let last = "\nnameserver 192.0.2.22\n";
+        fs::write(&path, format!("{}{last}", &filling[..limit - last.len() + 2])).unwrap();
+        assert_eq!(servers(), ["192.0.2.1:53"]);
+        fs::write(&path, format!("{}{last}", &filling[..limit - last.len() - 1])).unwrap();
+        assert_eq!(servers(), ["192.0.2.1:53", "192.0.2.22:53"]);
+        // Sparse: a gigabyte of NUL octets.
+        fs::File::create(&path).unwrap().set_len(1 << 30).unwrap();
+        assert_eq!(servers(), ["127.0.0.1:53"]);
     }
 
-    // spec H3
+    // spec H3b
     #[test]
-    fn a_hosts_file_that_cannot_be_read_is_tried_again_even_if_it_does_not_change() {
-        // A directory has a stamp, and reading it fails, as reading a file does when there are no descriptors left.
-        let directory = TemporaryDirectory::new();
-        let hosts = directory.path("");
-        let config = SystemConfig::given_with_hosts(ResolverConfig::new(Vec::new()), &hosts);
-        assert!(!config.current().hosts.has("localhost"));
-        assert!(config.state.lock().unwrap().hosts.is_none());
+    fn the_hosts_file_of_windows_is_in_its_system_folder_or_nowhere() {
+        let root = std::env::temp_dir();
+        let hosts = root.join("System32").join("drivers").join("etc").join("hosts");
+        assert_eq!(windows_hosts(Some(root.into())), Some(hosts));
+        for no_root in ["", "Windows", "..", "C:Windows"] {
+            assert_eq!(windows_hosts(Some(no_root.into())), None, "{no_root}");
+        }
+        assert_eq!(windows_hosts(None), None);
     }
 
     // spec H3

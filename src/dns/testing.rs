@@ -153,6 +153,12 @@ impl Numbers {
     }
 }
 
+/// Makes a FIFO, from which a read waits for ever.
+#[cfg(target_os = "linux")]
+pub(crate) fn make_fifo(path: &std::path::Path) {
+    rustix::fs::mkfifoat(rustix::fs::CWD, path, rustix::fs::Mode::RUSR).unwrap();
+}
+
 /// A directory that goes away with its value.
 pub(crate) struct TemporaryDirectory(PathBuf);
 

@@ -51,7 +51,7 @@ fn address(server: IpAddr, adapter: &Adapter) -> Option<SocketAddr> {
     }
 }
 
-/// fec0:0:0:ffff::1 to ::3: site-local addresses of a draft that was given up (RFC 3879), which nobody answers.
+/// `fec0:0:0:ffff::1` to `::3`: site-local addresses of a draft that was given up (RFC 3879), which nobody answers.
 fn is_placeholder(address: Ipv6Addr) -> bool {
     matches!(address.segments(), [0xfec0, 0, 0, 0xffff, 0, 0, 0, 1..=3])
 }

@@ -229,6 +229,7 @@ fn roots(trust: Trust) -> Result<RootCertStore, TlsSetupError> {
 mod tests {
     use super::*;
 
+    #[cfg(feature = "ring")]
     fn tls(options: TlsOptions) -> Result<Tls, TlsSetupError> {
         Tls::new(options, &Service::Client)
     }

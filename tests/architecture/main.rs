@@ -25,7 +25,7 @@ const LAYERS: &[&[&str]] = &[
     &["target"],
     &["plan"],
     &["run"],
-    &["connection"],
+    &["connection", "hickory"],
     &["builder", "connector"],
     &["lib"],
 ];

@@ -87,7 +87,7 @@ fn name() -> ServerName<'static> {
 fn answers_come_over_tls() {
     let (dns, authority) = (zone(), Authority::new());
     let (address, _workers) = front(&dns, authority.server(&[NAME]), over_tls);
-    let resolver = HickoryResolver::over_tls([address], name()).tls_config(client(&authority));
+    let resolver = HickoryResolver::over_tls([address], name(), Some(client(&authority))).unwrap();
     let connector = patient(resolver).build().unwrap();
     for domain in ["example.org", "example.net"] {
         let expected = if domain == "example.org" {
@@ -107,7 +107,7 @@ fn a_name_server_with_another_certificate_is_told_nothing() {
     let wrong_name = front(&dns, authority.server(&["other.example.net"]), over_tls);
     let wrong_root = front(&dns, Authority::new().server(&[NAME]), over_tls);
     for (address, _) in [&wrong_name, &wrong_root] {
-        let resolver = HickoryResolver::over_tls([*address], name()).tls_config(client(&authority));
+        let resolver = HickoryResolver::over_tls([*address], name(), Some(client(&authority))).unwrap();
         let (result, time) = timed(|| patient(resolver).build().unwrap().connect("example.org"));
         let error = result.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Lookup);
@@ -118,7 +118,7 @@ fn a_name_server_with_another_certificate_is_told_nothing() {
     // The roots that are compiled in do not know it either.
     #[cfg(all(feature = "webpki-roots", feature = "ring"))]
     {
-        let resolver = HickoryResolver::over_tls([wrong_root.0], name());
+        let resolver = HickoryResolver::over_tls([wrong_root.0], name(), None).unwrap();
         let error = patient(resolver).build().unwrap().connect("example.org").unwrap_err();
         assert!(error.to_string().contains("certificate"), "{error}");
     }
@@ -178,7 +178,7 @@ mod https {
         let (dns, authority) = (zone(), Authority::new());
         let tls = ServerTls::new(authority.issue(&[NAME])).alpn(&["h2"]).config();
         let (address, _workers) = front(&dns, tls, over_https);
-        let resolver = HickoryResolver::over_https([address], name()).tls_config(client(&authority));
+        let resolver = HickoryResolver::over_https([address], name(), Some(client(&authority))).unwrap();
         let discovery = patient(resolver).build().unwrap().discover("example.org").unwrap();
         assert_eq!(candidates(discovery.report()), ["direct TLS one.example.org:5223"]);
         assert_eq!(dns.questions().len(), 2);
@@ -190,7 +190,7 @@ mod https {
         let (dns, authority) = (zone(), Authority::new());
         let tls = ServerTls::new(Authority::new().issue(&[NAME])).alpn(&["h2"]).config();
         let (address, _workers) = front(&dns, tls, over_https);
-        let resolver = HickoryResolver::over_https([address], name()).tls_config(client(&authority));
+        let resolver = HickoryResolver::over_https([address], name(), Some(client(&authority))).unwrap();
         let error = patient(resolver).build().unwrap().connect("example.org").unwrap_err();
         assert!(error.to_string().contains("certificate"), "{error}");
         assert_eq!(dns.questions(), [""; 0]);

@@ -34,7 +34,7 @@ const LONG: Duration = Duration::from_secs(60);
 
 /// A connector whose limits are no reason for what happens soon.
 fn builder(servers: &[SocketAddr]) -> ConnectorBuilder {
-    patient(HickoryResolver::new(servers.iter().copied()))
+    patient(HickoryResolver::new(servers.iter().copied()).unwrap())
 }
 
 fn patient(resolver: HickoryResolver) -> ConnectorBuilder {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use xmpp_connect::ErrorKind;
+use xmpp_connect::{ErrorKind, HickoryResolver};
 
 use super::support::{Behaviour, DnsServer, Rcode, Zone, closed_udp_port};
 use super::{DIRECT, SOON, builder, candidates, timed};
@@ -97,7 +97,14 @@ fn when_every_server_fails_each_is_named() {
 }
 
 #[test]
-fn an_empty_list_is_told_by_every_lookup() {
-    let error = builder(&[]).build().unwrap().connect("example.org").unwrap_err();
-    assert!(error.to_string().contains("the list of name servers is empty"), "{error}");
+fn servers_that_nobody_can_ask_are_an_error_at_once() {
+    let cases: [(&[SocketAddr], &str); 2] = [
+        (&[], "the list of name servers is empty"),
+        (&[SocketAddr::from(([192, 0, 2, 1], 0))], "port 0 of 192.0.2.1"),
+    ];
+    for (servers, expected) in cases {
+        let error = HickoryResolver::new(servers.iter().copied()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert!(error.to_string().contains(expected), "{error}");
+    }
 }

@@ -12,7 +12,7 @@ use super::{DIRECT, SOON, builder, candidates, timed};
 #[test]
 fn dropping_the_resolver_ends_a_lookup_that_hangs() {
     let silent = DnsServer::start(Zone::new().on_everything(Behaviour::Silence));
-    let resolver: Arc<dyn Resolver> = Arc::new(HickoryResolver::new([silent.addr()]));
+    let resolver: Arc<dyn Resolver> = Arc::new(HickoryResolver::new([silent.addr()]).unwrap());
     let limit = Duration::from_millis(50);
     let connector =
         Connector::builder().resolver(Arc::clone(&resolver)).lookup_timeout(limit).build().unwrap();
@@ -46,7 +46,7 @@ fn a_lookup_that_nobody_waits_for_ends() {
 #[test]
 fn one_resolver_serves_connectors_in_several_threads() {
     let server = DnsServer::start(Zone::new().srv(DIRECT, 5, 0, 5223, "one.example.org"));
-    let resolver: Arc<dyn Resolver> = Arc::new(HickoryResolver::new([server.addr()]));
+    let resolver: Arc<dyn Resolver> = Arc::new(HickoryResolver::new([server.addr()]).unwrap());
     let (found, time) = timed(|| {
         std::thread::scope(|scope| {
             let ask = || {
@@ -61,4 +61,23 @@ fn one_resolver_serves_connectors_in_several_threads() {
     assert_eq!(found.len(), 80);
     assert!(found.iter().all(|found| found == &["direct TLS one.example.org:5223"]), "{found:?}");
     assert!(time < SOON, "{time:?}");
+}
+
+// spec H4
+#[test]
+fn clearing_the_cache_reaches_it_and_so_does_a_connect_without_a_connection() {
+    let server = DnsServer::start(Zone::new().srv(DIRECT, 5, 0, 5223, "one.example.org"));
+    let connector = builder(&[server.addr()]).build().unwrap();
+    let asked = |work: &dyn Fn()| {
+        server.forget_queries();
+        work();
+        server.questions().iter().filter(|question| question.starts_with(DIRECT)).count()
+    };
+    let discover = || drop(connector.discover("example.org").unwrap());
+    assert_eq!((asked(&discover), asked(&discover)), (1, 0));
+    connector.clear_cache();
+    assert_eq!((asked(&discover), asked(&discover)), (1, 0));
+    // The target has no addresses.
+    assert_eq!(asked(&|| drop(connector.connect("example.org").unwrap_err())), 0);
+    assert_eq!(asked(&discover), 1);
 }

@@ -1,10 +1,12 @@
 //! Resolvers that do not answer: silent, gone, panicking, blocking; and what they learn when the connect has ended.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use xmpp_connect::{Answer, Connector, ErrorKind, LookupError, Policy, Resolver};
+use xmpp_connect::{
+    Answer, Answers, Connector, ErrorKind, LookupError, Policy, Question, RecordKind, Resolver,
+};
 
 use super::support::{Latch, Workers};
 use super::{Bench, Kept, SOON, answer_all, lookups, own, timed};
@@ -92,8 +94,7 @@ fn a_resolver_learns_that_nobody_waits_any_more() {
     let connector = bench.connector(own(move |questions, answers| {
         asked.keep(questions, answers);
         // IPv6 stays open: the connection comes about without it.
-        for question in questions.iter().filter(|question| question.kind() != xmpp_connect::RecordKind::Ipv6)
-        {
+        for question in questions.iter().filter(|question| question.kind() != RecordKind::Ipv6) {
             assert!(answers.is_wanted());
             assert!(answers.send(question.clone(), Ok(answer(question))));
         }
@@ -225,4 +226,46 @@ fn one_resolver_serves_several_connectors() {
         assert_eq!(error.kind(), ErrorKind::NoSuchDomain);
     }
     assert!(kept.0.read(Vec::len) >= 2);
+}
+
+#[derive(Debug, Default)]
+struct Told(Mutex<Vec<String>>);
+
+impl Resolver for Told {
+    fn ask(&self, questions: &[Question], answers: &Answers) {
+        for question in questions {
+            let result = match question.kind() {
+                RecordKind::Ipv4 => Err(LookupError::new("unknown")),
+                _ => Ok(Answer::new(Vec::new())),
+            };
+            let _ = answers.send(question.clone(), result);
+        }
+    }
+
+    fn forget(&self, questions: &[Question]) {
+        self.0.lock().unwrap().extend(questions.iter().map(ToString::to_string));
+    }
+
+    fn clear_cache(&self) {
+        self.0.lock().unwrap().push("all".to_owned());
+    }
+}
+
+// spec H4
+#[test]
+fn a_resolver_learns_what_to_forget() {
+    let told = Arc::new(Told::default());
+    // Behind an `Arc` of the trait, as several connectors share it.
+    let resolver: Arc<dyn Resolver> = Arc::<Told>::clone(&told);
+    let connector = patient(resolver);
+    connector.discover("example.org").unwrap();
+    assert!(told.0.lock().unwrap().is_empty());
+    connector.connect("example.org").unwrap_err();
+    let mut forgotten = std::mem::take(&mut *told.0.lock().unwrap());
+    forgotten.sort();
+    let expected =
+        ["_xmpp-client._tcp.example.org SRV", "_xmpps-client._tcp.example.org SRV", "example.org AAAA"];
+    assert_eq!(forgotten, expected, "what was answered");
+    connector.clear_cache();
+    assert_eq!(*told.0.lock().unwrap(), ["all"]);
 }

@@ -10,6 +10,7 @@ use super::tests::{
     Played, SECOND, answer_with, code, look_up, next, numbers, only_address, over_tcp, question, set_clock,
     stub, turn,
 };
+use crate::dns::config::ResolverConfig;
 use crate::dns::testing::{FORMERR, OPT, REFUSED, Response, SERVFAIL, address, asked};
 use crate::dns::{AnswerSource, LookupFacts};
 use crate::wait;
@@ -196,7 +197,7 @@ fn over_tcp_a_server_that_is_silent_to_edns_is_asked_without_over_the_same_conne
 #[test]
 fn who_is_asked_once_only_is_asked_without_edns() {
     let (server, seen) = without_edns(|_| Vec::new());
-    let config = super::ResolverConfig { attempts: 1, ..super::ResolverConfig::new(vec![server]) };
+    let config = ResolverConfig { attempts: 1, ..ResolverConfig::new(vec![server]) };
     assert_eq!(only_address(&look_up(&super::tests::stub_of(config), "a.example")), "192.0.2.1");
     assert_eq!(seen.try_iter().collect::<Vec<_>>(), [false]);
 }

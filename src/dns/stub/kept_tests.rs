@@ -3,15 +3,19 @@
 use std::fs;
 use std::net::SocketAddr;
 
-use super::peers::udp_answering;
-use super::tests::{SECOND, answer_with, look_up, next, numbers, only_address, question, stub};
+use super::peers::{refusing, udp_answering};
+use super::tests::{
+    LIMIT, Played, SECOND, answer_with, glance, look_up, next, numbers, only_address, question, set_clock,
+    stub,
+};
 use super::{Stub, SystemConfig};
+use crate::deadline::Deadline;
 use crate::dns::cache::Caching;
 use crate::dns::config::ResolverConfig;
-use crate::dns::testing::{NXDOMAIN, Response, TemporaryDirectory, address, soa, srv};
+use crate::dns::testing::{NXDOMAIN, Response, SRV, TemporaryDirectory, address, asked, soa, srv};
 use crate::dns::{Answer, AnswerSource, LookupFacts, Question, RecordKind};
 use crate::settings::SocketOptions;
-use crate::wait;
+use crate::wait::{self, Wait};
 
 // spec H3, H4
 #[test]
@@ -89,9 +93,9 @@ fn a_changed_resolv_conf_empties_the_cache_and_the_record_of_silence() {
     assert!(!is_kept());
 }
 
-// spec H3
+// spec H3a
 #[test]
-fn without_a_resolv_conf_only_the_hosts_file_answers() {
+fn without_a_resolv_conf_a_failed_lookup_says_so_and_the_hosts_file_answers() {
     let directory = TemporaryDirectory::new();
     let hosts = directory.path("hosts");
     fs::write(&hosts, "192.0.2.9 chat.example.org\n").unwrap();
@@ -101,8 +105,132 @@ fn without_a_resolv_conf_only_the_hosts_file_answers() {
         SocketOptions::default(),
     );
     assert_eq!(only_address(&look_up(&stub, "chat.example.org")), "192.0.2.9");
-    let message = look_up(&stub, "example.org").1.unwrap_err().to_string();
-    assert!(message.contains(".nameservers("), "{message}");
+    let now = wait::now();
+    let lookups = stub.lookups(numbers(), None);
+    assert_eq!(lookups.network.servers(now), ["127.0.0.1:53".parse().unwrap()]);
+    // Whether a name server is on this machine or not.
+    let why = lookups.explained("127.0.0.1: connection refused".to_owned());
+    assert!(why.starts_with("127.0.0.1: connection refused; cannot read "), "{why}");
+    assert!(why.contains("resolv.conf") && why.contains(".nameservers("), "{why}");
+}
+
+// spec H3a
+#[test]
+fn a_lookup_that_fails_by_settings_that_are_not_the_systems_says_so() {
+    let (_silent, silent) = Played::new();
+    let now = wait::now();
+    for (server, expected) in [(refusing(), "127.0.0.1: "), (silent, "no answer within 3s (")] {
+        let mut lookups = stub(&[server]).lookups(numbers(), Some(3 * SECOND));
+        lookups.problem = Some("cannot read the file".to_owned());
+        lookups.ask(&[question("example.org")], now);
+        let later = if server == silent { now + 3 * SECOND } else { now };
+        let message = next(&mut lookups, later).1.unwrap_err().to_string();
+        assert!(message.starts_with(expected) && message.ends_with("; cannot read the file"), "{message}");
+    }
+}
+
+// spec H3b
+#[test]
+fn addresses_wait_for_a_large_hosts_file_and_srv_records_do_not() {
+    let directory = TemporaryDirectory::new();
+    let hosts = directory.path("hosts");
+    let line = "0.0.0.0 tracker.example\n";
+    fs::write(&hosts, line.repeat(1_000_000 / line.len()) + "192.0.2.9 last.example\n").unwrap();
+    let server = udp_answering(move |query| match asked(query) {
+        (owner, SRV) => {
+            let response = Response::to(query).answer(srv(&owner, 60, 5222, "target.example"));
+            response.additional(address("target.example", 60, "192.0.2.1")).octets()
+        }
+        (owner, _) => Response::to(query).answer(address(&owner, 60, "192.0.2.1")).octets(),
+    });
+    let config = SystemConfig::given_with_hosts(ResolverConfig::new(vec![server]), &hosts);
+    let (stub, now) = (Stub::new(config, Caching::On, SocketOptions::default()), wait::now());
+    let mut lookups = stub.lookups(numbers(), None);
+    let service = Question::new("_xmpp-client._tcp.example.org", RecordKind::Srv);
+    lookups.ask(&[question("last.example"), service.clone(), question("example.org")], now);
+    assert_eq!(lookups.held.len(), 2);
+    assert_eq!(lookups.wake_at(), now.into(), "the next piece waits for nothing");
+    // The bytes of the socket come first in a turn; the rest of the file, some 8 turns, is read behind it.
+    let mut wait = Wait::until(Deadline::after(wait::now(), LIMIT));
+    lookups.open.iter().for_each(|lookup| lookup.register(&mut wait));
+    let ready = wait.wait().unwrap();
+    lookups.advance(&ready, now);
+    let (asked, answer, _) = lookups.take().unwrap();
+    assert_eq!(
+        (&asked, answer.unwrap().additional()),
+        (&service, [].as_slice()),
+        "the file may have target.example"
+    );
+    assert_eq!(lookups.held.len(), 2);
+
+    let finished = next(&mut lookups, now);
+    assert_eq!((finished.0.name(), only_address(&finished)), ("last.example", "192.0.2.9".to_owned()));
+    assert_eq!(finished.2, LookupFacts { source: AnswerSource::HostsFile, tries: 0 });
+    let finished = next(&mut lookups, now);
+    assert_eq!((finished.0.name(), finished.2.source), ("example.org", AnswerSource::Udp(server)));
+    assert!(lookups.held.is_empty());
+}
+
+// spec H3b, D5
+#[test]
+fn the_limit_of_a_lookup_holds_while_the_hosts_file_is_read() {
+    let directory = TemporaryDirectory::new();
+    let hosts = directory.path("hosts");
+    fs::File::create(&hosts).unwrap().set_len(1 << 30).unwrap();
+    let config = SystemConfig::given_with_hosts(ResolverConfig::new(vec![refusing()]), &hosts);
+    let (stub, now) = (Stub::new(config, Caching::On, SocketOptions::default()), wait::now());
+    let mut lookups = stub.lookups(numbers(), Some(3 * SECOND));
+    lookups.ask(&[question("example.org")], now);
+    set_clock(&mut lookups, now + 2 * SECOND);
+    assert_eq!((lookups.take(), lookups.wake_at()), (None, (now + 2 * SECOND).into()));
+    set_clock(&mut lookups, now + 3 * SECOND);
+    let (_, result, facts) = lookups.take().unwrap();
+    let message = result.unwrap_err().to_string();
+    assert_eq!(message, "no answer within 3s (reading the hosts file takes longer)");
+    assert_eq!(facts, LookupFacts { source: AnswerSource::Nobody, tries: 0 });
+
+    // Its end comes with the limit: nothing is asked any more.
+    fs::write(&hosts, "").unwrap();
+    let mut lookups = stub.lookups(numbers(), Some(3 * SECOND));
+    lookups.hosts.want("example.org");
+    lookups.start(&question("example.org"), (now + 3 * SECOND).into(), now);
+    lookups.read_hosts(now + 3 * SECOND);
+    assert_eq!((lookups.take().unwrap().2.tries, lookups.held.len(), lookups.open.len()), (0, 0, 0));
+}
+
+// spec H3b
+#[cfg(target_os = "linux")]
+#[test]
+fn what_stands_in_place_of_the_files_holds_nobody_up() {
+    let directory = TemporaryDirectory::new();
+    let (fifo, sparse) = (directory.path("fifo"), directory.path("sparse"));
+    crate::dns::testing::make_fifo(&fifo);
+    fs::File::create(&sparse).unwrap().set_len(1 << 30).unwrap();
+    for path in [fifo, directory.path(""), "/dev/zero".into(), sparse] {
+        let stub = Stub::new(SystemConfig::at(&path, &path), Caching::On, SocketOptions::default());
+        let work = || {
+            let now = wait::now();
+            let mut lookups = stub.lookups(numbers(), None);
+            lookups.ask(&[question("example.org")], now);
+            for _ in 0..3 {
+                glance(&mut lookups, now);
+            }
+        };
+        std::thread::scope(|scope| (0..3).map(|_| scope.spawn(work)).for_each(drop));
+    }
+}
+
+// spec H4
+#[test]
+fn a_night_empties_the_cache_and_the_record_of_silence() {
+    let server = udp_answering(answer_with("192.0.2.1"));
+    let (stub, now) = (stub(&[server]), wait::now());
+    let source = || look_up(&stub, "example.org").2.source;
+    assert_eq!((source(), source()), (AnswerSource::Udp(server), AnswerSource::Cache));
+    stub.shared.with_health(|health| health.handle_silence(server, now, now));
+    let (now, wall) = wait::clocks();
+    stub.shared.notice_sleep((now, wall + 8 * 3600 * SECOND));
+    assert_eq!(source(), AnswerSource::Udp(server));
 }
 
 // spec H3, B9

@@ -1,8 +1,9 @@
 //! Tests of the limit of a lookup, with a clock that is set.
 
+use super::AnswerSource;
 use super::tests::{Played, SECOND, next, numbers, over_tcp, question, set_clock, stub, stub_of, turn};
-use super::{AnswerSource, ResolverConfig};
 use crate::deadline::Deadline;
+use crate::dns::config::ResolverConfig;
 use crate::dns::testing::{Response, address, alias, asked};
 use crate::wait;
 

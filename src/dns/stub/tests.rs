@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::peers::{refusing, sockets, udp, udp_answering};
 use super::*;
-use crate::dns::config::ServerOrder;
+use crate::dns::config::{ResolverConfig, ServerOrder};
 use crate::dns::testing::{NXDOMAIN, REFUSED, Response, SERVFAIL, address, alias, asked};
 use crate::dns::{Record, RecordKind};
 use crate::wait;
@@ -47,7 +47,8 @@ pub(super) fn question(name: &str) -> Question {
 
 /// Waits once, up to the limit of a test.
 pub(super) fn turn(lookups: &mut Lookups, now: Instant) {
-    let mut wait = Wait::until(Deadline::after(wait::now(), LIMIT));
+    let limit = if lookups.wake_at().is_over(now) { Duration::ZERO } else { LIMIT };
+    let mut wait = Wait::until(Deadline::after(wait::now(), limit));
     lookups.register(&mut wait);
     let ready = wait.wait().unwrap();
     lookups.advance(&ready, now);
@@ -66,7 +67,7 @@ pub(super) fn next(lookups: &mut Lookups, now: Instant) -> Finished {
 }
 
 /// Reads what is there already.
-fn glance(lookups: &mut Lookups, now: Instant) {
+pub(super) fn glance(lookups: &mut Lookups, now: Instant) {
     let mut wait = Wait::until(wait::now().into());
     lookups.register(&mut wait);
     let ready = wait.wait().unwrap();
@@ -314,7 +315,7 @@ fn a_closed_port_that_one_socket_learns_of_fails_the_questions_of_all_at_once() 
     let mut lookups = stub(&[server_address]).lookups(numbers(), None);
     lookups.ask(&["a.example", "b.example", "c.example"].map(question), now);
     // Who tells that the port is closed tells one of them only, as routers that limit such messages do.
-    lookups.network.note_unreachable(server_address, &std::io::ErrorKind::ConnectionRefused.into(), now);
+    lookups.network.note_unreachable(server_address, &io::ErrorKind::ConnectionRefused.into(), now);
     set_clock(&mut lookups, now);
     let results = [(); 3].map(|()| lookups.take().unwrap());
     for (_, result, facts) in results {

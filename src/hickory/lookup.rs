@@ -234,6 +234,6 @@ fn bogus() -> LookupError {
     )
 }
 
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

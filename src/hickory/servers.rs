@@ -13,21 +13,17 @@ use hickory_resolver::{NameServerPool, PoolContext, TlsConfig};
 
 #[cfg(feature = "hickory-dnssec")]
 use hickory_resolver::net::dnssec::DnssecDnsHandle;
-#[cfg(feature = "hickory-dnssec")]
-use hickory_resolver::proto::dnssec::TrustAnchors;
 #[cfg(feature = "hickory-tls")]
 use rustls::ClientConfig;
 
 #[cfg(feature = "hickory-dnssec")]
 use super::Dnssec;
-use super::worker::Shared;
-use super::{Path, Settings, Source};
+use super::{Path, Settings};
 use crate::dns::LookupError;
 use crate::dns::config::{DEFAULT_TIMEOUT, ResolverConfig, Transport};
-use crate::dns::hosts::Hosts;
-use crate::dns::system::{Change, SystemConfig};
-#[cfg(feature = "hickory-tls")]
-use crate::tls::{Trust, verifying_config};
+use crate::dns::shared::Shared;
+use crate::dns::system::Change;
+use crate::wait;
 
 type Pool = NameServerPool<TokioRuntimeProvider>;
 
@@ -77,51 +73,47 @@ impl Server {
 pub(super) struct View {
     /// In the order of the configuration, or why there are none.
     pub(super) servers: Result<Arc<Vec<Server>>, LookupError>,
-    pub(super) hosts: Arc<Hosts>,
+    /// Why the servers are not those of the system.
+    pub(super) problem: Option<String>,
 }
 
 /// The servers, kept over lookups.
 pub(super) struct Servers {
     settings: Settings,
-    system: SystemConfig,
-    known: Option<Result<Arc<Vec<Server>>, LookupError>>,
+    shared: Arc<Shared>,
+    known: Option<Arc<Vec<Server>>>,
 }
 
 impl Servers {
-    pub(super) fn new(settings: Settings) -> Self {
-        let system = match &settings.source {
-            Source::System => SystemConfig::new(),
-            Source::Given(servers) => SystemConfig::given(ResolverConfig::new(servers.clone())),
-        };
-        Self::with(settings, system)
-    }
-
-    fn with(settings: Settings, system: SystemConfig) -> Self {
-        Self { settings, system, known: None }
+    pub(super) fn new(settings: Settings, shared: Arc<Shared>) -> Self {
+        Self { settings, shared, known: None }
     }
 
     /// As they are now. When resolv.conf has changed, what was learnt with the old one is forgotten.
-    pub(super) fn current(&mut self, shared: &Shared) -> View {
-        let current = self.system.current();
-        if current.change == Change::Changed {
-            shared.cache().clear();
-            shared.health().clear();
+    pub(super) fn current(&mut self) -> View {
+        self.shared.notice_sleep(wait::clocks());
+        let (system, change) = match self.shared.system.current() {
+            Ok(current) => current,
+            Err(error) => {
+                let why = format!("cannot read the settings of the resolver ({error})");
+                return View { servers: Err(LookupError::new(why)), problem: None };
+            }
+        };
+        if change == Change::Changed {
+            self.shared.clear();
             self.known = None;
         }
         let servers = match &self.known {
-            Some(Ok(servers)) => Ok(Arc::clone(servers)),
-            Some(Err(_)) | None => {
-                let made = current.config.and_then(|config| self.connect(&config)).map(Arc::new);
-                self.known = Some(made.clone());
-                made
-            }
+            Some(servers) => Ok(Arc::clone(servers)),
+            None => self.connect(&system.config).map(Arc::new),
         };
-        View { servers, hosts: current.hosts }
+        self.known = servers.as_ref().ok().cloned();
+        View { servers, problem: system.problem }
     }
 
     fn connect(&self, config: &ResolverConfig) -> Result<Vec<Server>, LookupError> {
         if config.servers.is_empty() {
-            return Err(LookupError::new("the list of name servers is empty"));
+            return Err(LookupError::new("no name server to ask"));
         }
         let context =
             Arc::new(PoolContext::new(options(config.timeout.unwrap_or(DEFAULT_TIMEOUT)), self.tls()?));
@@ -129,9 +121,9 @@ impl Servers {
             let name_server = self.name_server(*address, config.transport);
             let pool =
                 NameServerPool::from_config([name_server], Arc::clone(&context), TokioRuntimeProvider::new());
-            Ok(Server { address: *address, handle: self.handle(pool)?, unreachable: self.unreachable() })
+            Server { address: *address, handle: self.handle(pool), unreachable: self.unreachable() }
         });
-        servers.collect()
+        Ok(servers.collect())
     }
 
     fn name_server(&self, address: SocketAddr, transport: Transport) -> NameServerConfig {
@@ -139,9 +131,9 @@ impl Servers {
             (Path::Plain, Transport::Udp) => vec![ProtocolConfig::Udp, ProtocolConfig::Tcp],
             (Path::Plain, Transport::Tcp) => vec![ProtocolConfig::Tcp],
             #[cfg(feature = "hickory-tls")]
-            (Path::Tls(name), _) => vec![ProtocolConfig::Tls { server_name: name.to_str().into() }],
+            (Path::Tls { name, .. }, _) => vec![ProtocolConfig::Tls { server_name: name.to_str().into() }],
             #[cfg(feature = "hickory-https")]
-            (Path::Https(name), _) => {
+            (Path::Https { name, .. }, _) => {
                 let path = "/dns-query".into();
                 vec![ProtocolConfig::Https { server_name: name.to_str().into(), path }]
             }
@@ -158,53 +150,41 @@ impl Servers {
         match self.settings.path {
             Path::Plain => "it cannot be reached",
             #[cfg(feature = "hickory-tls")]
-            Path::Tls(_) => {
+            Path::Tls { .. } => {
                 "it cannot be reached over TLS, or its certificate is not good for the given name"
             }
             #[cfg(feature = "hickory-https")]
-            Path::Https(_) => {
+            Path::Https { .. } => {
                 "it cannot be reached over HTTPS, or its certificate is not good for the given name"
             }
         }
     }
 
     #[cfg(not(feature = "hickory-dnssec"))]
-    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "the other features need them")]
-    fn handle(&self, pool: Pool) -> Result<Handle, LookupError> {
-        Ok(Handle::Plain(pool))
+    #[expect(clippy::unused_self, reason = "the other features need it")]
+    fn handle(&self, pool: Pool) -> Handle {
+        Handle::Plain(pool)
     }
 
     #[cfg(feature = "hickory-dnssec")]
-    fn handle(&self, pool: Pool) -> Result<Handle, LookupError> {
-        let Dnssec::Validated { anchors } = &self.settings.dnssec else { return Ok(Handle::Plain(pool)) };
-        let anchors = match anchors {
-            None => TrustAnchors::default(),
-            Some(text) => text.parse().map_err(|error| {
-                LookupError::new(format!("the given DNSSEC keys cannot be read: {error}"))
-            })?,
-        };
-        Ok(Handle::Validating(DnssecDnsHandle::with_trust_anchor(pool, Arc::new(anchors))))
+    fn handle(&self, pool: Pool) -> Handle {
+        match &self.settings.dnssec {
+            Dnssec::Ignored => Handle::Plain(pool),
+            Dnssec::Validated(anchors) => {
+                Handle::Validating(DnssecDnsHandle::with_trust_anchor(pool, Arc::clone(anchors)))
+            }
+        }
     }
 
-    #[cfg(not(feature = "hickory-tls"))]
-    #[expect(clippy::unused_self, reason = "the other features need it")]
     fn tls(&self) -> Result<TlsConfig, LookupError> {
-        TlsConfig::new().map_err(|error| LookupError::new(error.to_string()))
-    }
-
-    #[cfg(feature = "hickory-tls")]
-    fn tls(&self) -> Result<TlsConfig, LookupError> {
-        let config = match (&self.settings.path, &self.settings.tls) {
+        match &self.settings.path {
             // It is not used.
-            (Path::Plain, _) => {
-                return TlsConfig::new().map_err(|error| LookupError::new(error.to_string()));
-            }
-            (_, Some(config)) => ClientConfig::clone(config),
-            (_, None) => {
-                verifying_config(Trust::default()).map_err(|error| LookupError::new(error.to_string()))?
-            }
-        };
-        Ok(TlsConfig { config })
+            Path::Plain => TlsConfig::new().map_err(|error| LookupError::new(error.to_string())),
+            #[cfg(feature = "hickory-tls")]
+            Path::Tls { config, .. } => Ok(TlsConfig { config: ClientConfig::clone(config) }),
+            #[cfg(feature = "hickory-https")]
+            Path::Https { config, .. } => Ok(TlsConfig { config: ClientConfig::clone(config) }),
+        }
     }
 }
 
@@ -220,41 +200,47 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::dns::hickory::HickoryResolver;
+    use crate::dns::cache::Caching;
+    use crate::dns::system::SystemConfig;
     use crate::dns::testing::TemporaryDirectory;
+    use crate::hickory::HickoryResolver;
+    use crate::settings::SocketOptions;
 
     fn addresses(view: &View) -> Vec<String> {
         view.servers.as_ref().unwrap().iter().map(|server| server.address.to_string()).collect()
     }
 
-    // spec H3
+    // spec H3, H3a
     #[test]
     fn a_changed_resolv_conf_is_read_again_and_an_unchanged_one_keeps_the_connections() {
         let directory = TemporaryDirectory::new();
         let resolv_conf = directory.path("resolv.conf");
         let system = SystemConfig::at(&resolv_conf, &directory.path("hosts"));
-        let mut servers = Servers::with(HickoryResolver::from_system().settings, system);
-        let shared = Shared::default();
-        let message = servers.current(&shared).servers.err().unwrap().to_string();
-        assert!(message.contains("resolv.conf"), "{message}");
+        let shared = Arc::new(Shared::new(system, Caching::On, SocketOptions::default()));
+        let mut servers = Servers::new(HickoryResolver::from_system().settings, Arc::clone(&shared));
+        let view = servers.current();
+        assert_eq!(addresses(&view), ["127.0.0.1:53"]);
+        assert!(view.problem.is_some_and(|problem| problem.contains("resolv.conf")));
 
         fs::write(&resolv_conf, "options no-such-option\nnameserver 192.0.2.1\n").unwrap();
-        let first = servers.current(&shared);
-        assert_eq!(addresses(&first), ["192.0.2.1:53"]);
-        let second = servers.current(&shared);
+        let first = servers.current();
+        assert_eq!((addresses(&first), first.problem), (vec!["192.0.2.1:53".to_owned()], None));
+        let second = servers.current();
         assert!(Arc::ptr_eq(&first.servers.unwrap(), &second.servers.unwrap()));
 
-        let generation = shared.cache().generation();
+        let generation = || shared.with_cache(|cache| cache.generation());
+        let before = generation();
         fs::write(directory.path("new"), "nameserver 192.0.2.2\nnameserver 2001:db8::1\n").unwrap();
         fs::rename(directory.path("new"), &resolv_conf).unwrap();
-        assert_eq!(addresses(&servers.current(&shared)), ["192.0.2.2:53", "[2001:db8::1]:53"]);
-        assert!(shared.cache().generation() > generation, "what the old servers said is forgotten");
+        assert_eq!(addresses(&servers.current()), ["192.0.2.2:53", "[2001:db8::1]:53"]);
+        assert!(generation() > before, "what the old servers said is forgotten");
     }
 
     // spec H3
     #[test]
     fn each_transport_becomes_its_connections() {
-        let servers = Servers::new(HickoryResolver::new([]).settings);
+        let resolver = HickoryResolver::from_system();
+        let servers = Servers::new(resolver.settings, resolver.shared);
         let address = SocketAddr::from(([192, 0, 2, 1], 5353));
         let protocols = |transport| {
             let connections = servers.name_server(address, transport).connections;

@@ -8,8 +8,8 @@ use tokio::time::timeout_at;
 
 use super::lookup;
 use super::servers::Server;
-use super::worker::Shared;
 use crate::deadline::Deadline;
+use crate::dns::shared::Shared;
 use crate::dns::{Answer, LookupError, Question};
 use crate::wait;
 
@@ -28,7 +28,8 @@ pub(super) async fn look_up(
     servers: &[Server],
     shared: &Shared,
 ) -> Result<Answer, LookupError> {
-    let order = shared.health().order(servers.iter().map(|server| server.address), wait::now());
+    let order =
+        shared.with_health(|health| health.order(servers.iter().map(|server| server.address), wait::now()));
     let ordered = order.iter().filter_map(|address| servers.iter().find(|server| server.address == *address));
     let mut round = Round::new(question, ordered.cloned().collect());
     round.ask_next();
@@ -97,7 +98,7 @@ impl Round {
         let Some(one) = asked else { return };
         match result {
             Ok(answer) => {
-                shared.health().handle_answer(one.server.address, wait::now());
+                shared.with_health(|health| health.handle_answer(one.server.address, wait::now()));
                 one.state = State::Answered(answer);
             }
             Err(error) => {
@@ -172,7 +173,7 @@ impl Round {
         for one in &self.tries {
             match one.state {
                 State::Asked { at, .. } if Deadline::after(at, NEXT_SERVER_DELAY).is_over(now) => {
-                    shared.health().handle_silence(one.server.address, at, now);
+                    shared.with_health(|health| health.handle_silence(one.server.address, at, now));
                 }
                 State::Asked { .. } | State::Waiting | State::Answered(_) | State::Failed(_) => {}
             }

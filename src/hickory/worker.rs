@@ -1,24 +1,29 @@
 //! The thread of a `HickoryResolver`: takes questions, answers each in a task of its own, and ends when it is dropped.
 
 use std::io;
+use std::path::Path;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::servers::{Servers, View};
 use super::{Settings, round};
-use crate::dns::cache::{Cache, Caching};
-use crate::dns::health::Health;
+use crate::dns::hosts_file::{HostsFile, Said};
 use crate::dns::resolver::Answers;
-use crate::dns::{Answer, LookupError, Question};
+use crate::dns::shared::Shared;
+use crate::dns::{Answer, LookupError, Question, RecordKind};
 use crate::wait;
 
 /// How often a lookup looks whether it is still wanted.
 const WANTED_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How much of the hosts file is read before others have their turn.
+const PIECE: usize = 64 * 1024;
 
 /// Questions that were asked together.
 type Job = (Vec<Question>, Answers);
@@ -33,12 +38,13 @@ pub(super) struct Worker {
 impl Worker {
     /// # Errors
     /// What the operating system says.
-    pub(super) fn start(settings: &Settings) -> io::Result<Self> {
+    pub(super) fn start(settings: &Settings, shared: &Arc<Shared>) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (jobs, receiver) = unbounded_channel();
-        let servers = Servers::new(settings.clone());
+        let shared = Arc::clone(shared);
+        let servers = Servers::new(settings.clone(), Arc::clone(&shared));
         let thread = thread::Builder::new().name("xmpp-connect-dns".to_owned()).spawn(move || {
-            runtime.block_on(serve(servers, receiver));
+            runtime.block_on(serve(servers, &shared, receiver));
             // The tasks that still run are dropped with the runtime.
         })?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
@@ -67,37 +73,11 @@ impl Drop for Worker {
     }
 }
 
-/// What the lookups of one resolver share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    cache: Mutex<Cache>,
-    health: Mutex<Health>,
-}
-
-impl Default for Shared {
-    fn default() -> Self {
-        Self { cache: Mutex::new(Cache::new(Caching::On)), health: Mutex::default() }
-    }
-}
-
-impl Shared {
-    /// The answers that are kept.
-    pub(super) fn cache(&self) -> MutexGuard<'_, Cache> {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Which servers have been silent.
-    pub(super) fn health(&self) -> MutexGuard<'_, Health> {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-async fn serve(mut servers: Servers, mut jobs: UnboundedReceiver<Job>) {
-    let shared = Arc::new(Shared::default());
+async fn serve(mut servers: Servers, shared: &Arc<Shared>, mut jobs: UnboundedReceiver<Job>) {
     while let Some((questions, answers)) = jobs.recv().await {
-        let view = servers.current(&shared);
+        let view = servers.current();
         for question in questions {
-            let (view, shared, answers) = (view.clone(), Arc::clone(&shared), answers.clone());
+            let (view, shared, answers) = (view.clone(), Arc::clone(shared), answers.clone());
             // A panic in a task of tokio ends the task: the question counts as failed.
             drop(tokio::spawn(answer(question, view, shared, answers)));
         }
@@ -105,21 +85,50 @@ async fn serve(mut servers: Servers, mut jobs: UnboundedReceiver<Job>) {
 }
 
 async fn answer(question: Question, view: View, shared: Arc<Shared>, answers: Answers) {
-    if let Some(known) = view.hosts.answer(&question) {
-        let _ = answers.send(question, Ok(known));
-        return;
+    if let Some(result) = result(&question, &view, &shared, &answers).await {
+        let _ = answers.send(question, result);
     }
-    let known = shared.cache().answer(&question, wait::now());
+}
+
+/// The result; `None` when nobody waits for it any longer.
+async fn result(
+    question: &Question,
+    view: &View,
+    shared: &Shared,
+    answers: &Answers,
+) -> Option<Result<Answer, LookupError>> {
+    let mut hosts = HostsFile::new(shared.system.hosts().map(Path::to_owned));
+    loop {
+        match hosts.answer(question) {
+            Said::Answer(known) => return Some(Ok(known)),
+            Said::Nothing => break,
+            Said::NotYet if !answers.is_wanted() => return None,
+            Said::NotYet => {}
+        }
+        if let Err(error) = hosts.advance(&mut vec![0; PIECE]) {
+            return Some(Err(LookupError::new(format!("cannot read the hosts file ({error})"))));
+        }
+        yield_now().await;
+    }
+    let (known, generation) =
+        shared.with_cache(|cache| (cache.answer(question, wait::now()), cache.generation()));
     if let Some(known) = known {
-        let _ = answers.send(question, Ok(known));
-        return;
+        return Some(Ok(known));
     }
-    let generation = shared.cache().generation();
-    let Some(result) = while_wanted(&question, &view, &shared, &answers).await else { return };
-    if let Ok(found) = &result {
-        shared.cache().store(generation, &question, found, wait::now());
-    }
-    let _ = answers.send(question, result);
+    let result = while_wanted(question, view, shared, answers).await?;
+    Some(match result {
+        Ok(mut found) => {
+            if question.kind() == RecordKind::Srv {
+                hosts.check_hints(&mut found, &mut vec![0; PIECE]);
+            }
+            shared.with_cache(|cache| cache.store(generation, question, &found, wait::now()));
+            Ok(found)
+        }
+        Err(error) => Err(match &view.problem {
+            Some(problem) => LookupError::new(format!("{error}; {problem}")),
+            None => error,
+        }),
+    })
 }
 
 /// Looks up as long as somebody waits: the drop of a lookup ends all that it has begun.

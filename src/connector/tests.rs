@@ -1,0 +1,70 @@
+//! Whole connects over what can be in place of the system's files.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use super::*;
+use crate::dns::cache::Caching;
+use crate::dns::config::ResolverConfig;
+use crate::dns::system::SystemConfig;
+use crate::dns::testing::{TemporaryDirectory, make_fifo};
+use crate::settings::SocketOptions;
+
+/// Reading a gigabyte takes longer.
+const SOON: Duration = Duration::from_secs(5);
+
+/// What is not to be read as a whole, or not at all.
+fn obstacles(directory: &TemporaryDirectory) -> [PathBuf; 5] {
+    let (fifo, zeros, lines) = (directory.path("fifo"), directory.path("zeros"), directory.path("lines"));
+    make_fifo(&fifo);
+    File::create(&zeros).unwrap().set_len(1 << 30).unwrap();
+    let mut file = File::create(&lines).unwrap();
+    let piece = "0.0.0.0 tracker.example\n".repeat(100_000);
+    (0..10).for_each(|_| file.write_all(piece.as_bytes()).unwrap());
+    [fifo, zeros, lines, directory.path(""), "/dev/zero".into()]
+}
+
+fn connector(system: SystemConfig, limit: Duration) -> Connector {
+    let connector = Connector::builder().timeout(limit).lookup_timeout(limit).build().unwrap();
+    let mut shared = Arc::into_inner(connector.0).unwrap();
+    shared.names = Names::Stub(Stub::new(system, Caching::On, SocketOptions::default()));
+    Connector(Arc::new(shared))
+}
+
+// rule D5, H3b
+#[test]
+fn whatever_is_in_place_of_the_system_files_the_time_limit_holds_in_all_threads() {
+    let directory = TemporaryDirectory::new();
+    let closed = ResolverConfig::new(vec!["127.0.0.1:9".parse().unwrap()]);
+    for obstacle in obstacles(&directory) {
+        for system in [
+            SystemConfig::at(&obstacle, Path::new("/nonexistent/hosts")),
+            SystemConfig::given_with_hosts(closed.clone(), &obstacle),
+        ] {
+            let connector = connector(system, Duration::from_millis(500));
+            let connect = || {
+                let start = wait::now();
+                connector.connect("example.test").unwrap_err();
+                assert!(wait::now() - start < SOON, "{}", obstacle.display());
+            };
+            thread::scope(|scope| (0..3).for_each(|_| drop(scope.spawn(connect))));
+        }
+    }
+}
+
+// rule H3, H3b
+#[test]
+fn a_connect_with_a_hosts_file_of_a_million_lines_finds_the_last() {
+    let directory = TemporaryDirectory::new();
+    let [_, _, lines, ..] = obstacles(&directory);
+    let mut file = fs::OpenOptions::new().append(true).open(&lines).unwrap();
+    file.write_all(b"127.0.0.1 host.example.test\n").unwrap();
+    let config = ResolverConfig::new(vec!["127.0.0.1:9".parse().unwrap()]);
+    let connector = connector(SystemConfig::given_with_hosts(config, &lines), Duration::from_secs(60));
+    let target = Target::new("host.example.test", 9, TlsMode::Direct).unwrap();
+    let error = connector.connect_to("example.test", target).unwrap_err();
+    assert_eq!(error.report().unwrap().attempts().len(), 1, "{error}");
+}

@@ -1,0 +1,234 @@
+//! `HickoryResolver`: the caller's resolver by hickory-resolver, on a worker thread of its own.
+
+mod lookup;
+mod round;
+mod servers;
+mod worker;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+#[cfg(feature = "hickory-dnssec")]
+use hickory_resolver::proto::dnssec::TrustAnchors;
+#[cfg(feature = "hickory-tls")]
+use rustls::ClientConfig;
+#[cfg(feature = "hickory-tls")]
+use rustls::pki_types::ServerName;
+
+use self::worker::Worker;
+use crate::dns::cache::{Cache, Caching};
+use crate::dns::config::ResolverConfig;
+use crate::dns::resolver::{Answers, Resolver};
+use crate::dns::shared::Shared;
+use crate::dns::system::SystemConfig;
+use crate::dns::{LookupError, Question};
+use crate::error::{Error, ErrorKind};
+use crate::settings::SocketOptions;
+#[cfg(feature = "hickory-tls")]
+use crate::tls::{Trust, verifying_config};
+
+/// A [`Resolver`] by the hickory-resolver crate (formerly trust-dns-resolver): with DNSSEC, DNS over TLS and DNS over HTTPS,
+/// by the features `hickory-dnssec`, `hickory-tls` and `hickory-https`.
+///
+/// It has one thread, which starts with the first question and ends when the resolver is dropped; whatever hangs then is
+/// abandoned. The hosts file goes first, answers are kept as the built-in resolver keeps them, and search lists never apply.
+/// Several servers are asked in their order, the next one when one has failed or is silent for a second.
+///
+/// An `Arc` of it serves several connectors. [`Connector::clear_cache`](crate::Connector::clear_cache) of each of them
+/// empties its cache.
+///
+/// ```no_run
+/// use xmpp_connect::{Connector, HickoryResolver};
+///
+/// let connector = Connector::builder().resolver(HickoryResolver::from_system()).build()?;
+/// # Ok::<(), xmpp_connect::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct HickoryResolver {
+    settings: Settings,
+    shared: Arc<Shared>,
+    worker: Mutex<Option<Worker>>,
+}
+
+/// What the caller wants.
+#[derive(Clone, Debug)]
+struct Settings {
+    path: Path,
+    #[cfg(feature = "hickory-dnssec")]
+    dnssec: Dnssec,
+}
+
+/// How a question gets to a server.
+#[derive(Clone, Debug)]
+enum Path {
+    /// UDP, and TCP for what does not fit.
+    Plain,
+    /// DNS over TLS (RFC 7858).
+    #[cfg(feature = "hickory-tls")]
+    Tls { name: ServerName<'static>, config: Box<ClientConfig> },
+    /// DNS over HTTPS (RFC 8484).
+    #[cfg(feature = "hickory-https")]
+    Https { name: ServerName<'static>, config: Box<ClientConfig> },
+}
+
+/// Whether answers are validated, and from which keys on (RFC 4035).
+#[cfg(feature = "hickory-dnssec")]
+#[derive(Clone)]
+enum Dnssec {
+    Ignored,
+    Validated(Arc<TrustAnchors>),
+}
+
+#[cfg(feature = "hickory-dnssec")]
+impl fmt::Debug for Dnssec {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Ignored => "Ignored",
+            Self::Validated(_) => "Validated",
+        })
+    }
+}
+
+impl HickoryResolver {
+    /// Asks the name servers of resolv.conf, which is read with the first question, and again when it has changed. Of its
+    /// options `timeout` and `use-vc` apply.
+    #[must_use]
+    pub fn from_system() -> Self {
+        Self::with(SystemConfig::new(), Path::Plain)
+    }
+
+    /// Asks these name servers, over UDP, and over TCP what does not fit.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`]: the list is empty, or a port is 0.
+    pub fn new(servers: impl IntoIterator<Item = SocketAddr>) -> Result<Self, Error> {
+        Ok(Self::with(given(servers)?, Path::Plain))
+    }
+
+    /// Asks these name servers over TLS (RFC 7858; the usual port is 853). Their certificates are for `name`; `config` says
+    /// how they are verified. Without it that is as in a connector, with the roots of feature `webpki-roots`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`]: the list is empty, a port is 0, or there is no `config` and no roots or no
+    /// cryptography to make one of.
+    #[cfg(feature = "hickory-tls")]
+    pub fn over_tls(
+        servers: impl IntoIterator<Item = SocketAddr>,
+        name: ServerName<'static>,
+        config: Option<ClientConfig>,
+    ) -> Result<Self, Error> {
+        Ok(Self::with(given(servers)?, Path::Tls { name, config: verifying(config)? }))
+    }
+
+    /// Asks these name servers over HTTPS at `/dns-query` (RFC 8484; the usual port is 443). Their certificates are for
+    /// `name`; `config` says how they are verified. Without it that is as in a connector, with the roots of feature
+    /// `webpki-roots`.
+    ///
+    /// # Errors
+    /// As [`over_tls`](Self::over_tls).
+    #[cfg(feature = "hickory-https")]
+    pub fn over_https(
+        servers: impl IntoIterator<Item = SocketAddr>,
+        name: ServerName<'static>,
+        config: Option<ClientConfig>,
+    ) -> Result<Self, Error> {
+        Ok(Self::with(given(servers)?, Path::Https { name, config: verifying(config)? }))
+    }
+
+    fn with(system: SystemConfig, path: Path) -> Self {
+        let settings = Settings {
+            path,
+            #[cfg(feature = "hickory-dnssec")]
+            dnssec: Dnssec::Ignored,
+        };
+        let shared = Arc::new(Shared::new(system, Caching::On, SocketOptions::default()));
+        Self { settings, shared, worker: Mutex::new(None) }
+    }
+
+    /// Whether answers are validated by DNSSEC (RFC 4035) here, not by the server. A bogus answer is then a failed lookup,
+    /// and a proved one is told as [`is_authenticated`](crate::Answer::is_authenticated). The servers have to pass on
+    /// signatures. Default: false.
+    #[cfg(feature = "hickory-dnssec")]
+    #[must_use]
+    pub fn validate(mut self, validate: bool) -> Self {
+        self.settings.dnssec = match (validate, self.settings.dnssec) {
+            (false, _) => Dnssec::Ignored,
+            (true, Dnssec::Ignored) => Dnssec::Validated(Arc::default()),
+            (true, validated @ Dnssec::Validated(_)) => validated,
+        };
+        self
+    }
+
+    /// Validates from these keys on: DNSKEY records, in the form of a zone file. Default: the keys of the root.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`]: the keys cannot be read, or there are none.
+    #[cfg(feature = "hickory-dnssec")]
+    pub fn validate_from(mut self, anchors: &str) -> Result<Self, Error> {
+        let keys = anchors.parse::<TrustAnchors>().map_err(|error| {
+            configuration(format!(
+                "the given DNSSEC keys cannot be read: {}",
+                lookup::one_line(&error.to_string())
+            ))
+        })?;
+        if keys.is_empty() && !anchors.contains("DNSKEY") {
+            return Err(configuration("the given DNSSEC keys are none: there is no DNSKEY record"));
+        }
+        self.settings.dnssec = Dnssec::Validated(Arc::new(keys));
+        Ok(self)
+    }
+}
+
+/// The servers that the caller gives.
+fn given(servers: impl IntoIterator<Item = SocketAddr>) -> Result<SystemConfig, Error> {
+    let servers: Vec<SocketAddr> = servers.into_iter().collect();
+    if servers.is_empty() {
+        return Err(configuration("the list of name servers is empty"));
+    }
+    if let Some(server) = servers.iter().find(|server| server.port() == 0) {
+        return Err(configuration(format!("no name server can be at port 0 of {}", server.ip())));
+    }
+    Ok(SystemConfig::given(ResolverConfig::new(servers)))
+}
+
+#[cfg(feature = "hickory-tls")]
+fn verifying(config: Option<ClientConfig>) -> Result<Box<ClientConfig>, Error> {
+    let config = config.map_or_else(|| verifying_config(Trust::default()), Ok);
+    config.map(Box::new).map_err(|error| configuration(error.to_string()))
+}
+
+fn configuration(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Configuration, message)
+}
+
+impl Resolver for HickoryResolver {
+    fn ask(&self, questions: &[Question], answers: &Answers) {
+        let mut worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that has ended, by a panic in it, is replaced.
+        if !worker.as_ref().is_some_and(Worker::is_running) {
+            match Worker::start(&self.settings, &self.shared) {
+                Ok(started) => *worker = Some(started),
+                Err(error) => return fail(questions, answers, &error),
+            }
+        }
+        if let Some(worker) = &*worker {
+            worker.ask(questions, answers);
+        }
+    }
+
+    fn forget(&self, questions: &[Question]) {
+        self.shared.with_cache(|cache| questions.iter().for_each(|question| cache.remove(question)));
+    }
+
+    fn clear_cache(&self) {
+        self.shared.with_cache(Cache::clear);
+    }
+}
+
+fn fail(questions: &[Question], answers: &Answers, error: &dyn fmt::Display) {
+    for question in questions {
+        let error = LookupError::new(format!("cannot start the thread of the resolver: {error}"));
+        let _ = answers.send(question.clone(), Err(error));
+    }
+}
