@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
-use xmpp_connect::{Connector, TlsMode};
+use xmpp_connect::{Connector, Target, TlsMode};
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -38,8 +38,8 @@ fn main() {
         without.push(cpu(|| bare.connect()));
         with_us.push(cpu(|| {
             let host = server.addr().ip().to_string();
-            let connected = connector.connect_to("example.org", &host, server.port(), TlsMode::Direct);
-            drop(connected.expect("a connection"));
+            let target = Target::new(&host, server.port(), TlsMode::Direct).expect("an address");
+            drop(connector.connect_to("example.org", target).expect("a connection"));
         }));
     }
     let (with_us, without) = (median(with_us), median(without));

@@ -9,7 +9,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use xmpp_connect::{Connection, Connector, Discovery, Domain, Error, ErrorKind};
+use xmpp_connect::{Connection, Connector, Discovery, Domain, Error, ErrorKind, Target};
 
 #[path = "connect/demo.rs"]
 mod demo;
@@ -22,7 +22,7 @@ mod person;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-use options::{Command, Options, Output, Way};
+use options::{Command, Options, Output, Place, Way};
 
 /// Connected or planned; not; wrong usage.
 const SUCCESS: u8 = 0;
@@ -114,11 +114,13 @@ fn attempt(options: &Options, domain: &str) -> Result<Outcome, Error> {
         builder = builder.timeout(limit);
     }
     let connector = builder.build()?;
-    match &options.way {
-        Way::Plan => connector.discover(domain).map(Outcome::Planned),
-        Way::Connect => connector.connect(domain).map(|connection| Outcome::Connected(Box::new(connection))),
-        Way::To { host, port, tls } => connector
-            .connect_to(domain, host, *port, *tls)
-            .map(|connection| Outcome::Connected(Box::new(connection))),
-    }
+    let connection = match &options.way {
+        Way::Plan => return connector.discover(domain).map(Outcome::Planned),
+        Way::Connect => connector.connect(domain),
+        Way::To(Place { host, port, tls }) => connector.connect_to(domain, Target::new(host, *port, *tls)?),
+        Way::Prefer(Place { host, port, tls }) => {
+            connector.connect_preferring(domain, Target::new(host, *port, *tls)?)
+        }
+    };
+    connection.map(|connection| Outcome::Connected(Box::new(connection)))
 }

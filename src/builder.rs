@@ -9,10 +9,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 
 use crate::connection::Connection;
-use crate::connector::{Connector, Names, Settings};
-use crate::dial::address_order::AddressFamily;
-use crate::dial::race::Pace;
-use crate::discovery::Policy;
+use crate::connector::{Connector, Names};
 use crate::dns::cache::Caching;
 use crate::dns::config::{ResolverConfig, Transport};
 use crate::dns::message::Validation;
@@ -21,9 +18,11 @@ use crate::dns::stub::Stub;
 use crate::dns::system::SystemConfig;
 use crate::domain::Domain;
 use crate::error::{Error, ErrorKind};
-use crate::plan::TOTAL_LIMIT;
 use crate::service::Service;
-use crate::socket::{CAN_BIND_TO_INTERFACE, SocketOptions};
+use crate::settings::AddressFamily;
+use crate::settings::Policy;
+use crate::settings::Settings;
+use crate::socket::CAN_BIND_TO_INTERFACE;
 use crate::tls::{Tls, TlsOptions};
 
 /// Builds a [`Connector`]. Made by [`Connector::builder`].
@@ -33,13 +32,7 @@ use crate::tls::{Tls, TlsOptions};
 #[derive(Clone)]
 #[must_use]
 pub struct ConnectorBuilder {
-    service: Service,
-    policy: Policy,
-    total_limit: Duration,
-    lookup_limit: Option<Duration>,
-    pace: Pace,
-    pipelining: bool,
-    socket: SocketOptions,
+    settings: Settings,
     tls: TlsOptions,
     servers: Option<Vec<SocketAddr>>,
     validation: Validation,
@@ -72,13 +65,7 @@ where
 impl ConnectorBuilder {
     fn new() -> Self {
         Self {
-            service: Service::Client,
-            policy: Policy::default(),
-            total_limit: TOTAL_LIMIT,
-            lookup_limit: None,
-            pace: Pace::default(),
-            pipelining: true,
-            socket: SocketOptions::default(),
+            settings: Settings::default(),
             tls: TlsOptions::default(),
             servers: None,
             validation: Validation::Untrusted,
@@ -90,37 +77,37 @@ impl ConnectorBuilder {
 
     /// Which service to connect to. Default: [`Service::Client`].
     pub fn service(mut self, service: Service) -> Self {
-        self.service = service;
+        self.settings.service = service;
         self
     }
 
     /// Which kinds of TLS to use, in which order. Default: [`Policy::AsPublished`].
     pub fn policy(mut self, policy: Policy) -> Self {
-        self.policy = policy;
+        self.settings.policy = policy;
         self
     }
 
     /// The limit of a whole connect. It returns at most 100 ms later, whatever the other side does. Default: 30 s.
     pub fn timeout(mut self, limit: Duration) -> Self {
-        self.total_limit = limit;
+        self.settings.limits.total = limit;
         self
     }
 
     /// The limit of one lookup. Default: 5 s; the built-in resolver takes more where `timeout` of resolv.conf needs it.
     pub fn lookup_timeout(mut self, limit: Duration) -> Self {
-        self.lookup_limit = Some(limit);
+        self.settings.limits.lookup = Some(limit);
         self
     }
 
     /// The limit of the TCP stage of one attempt. Default: 10 s.
     pub fn tcp_timeout(mut self, limit: Duration) -> Self {
-        self.pace.tcp_limit = limit;
+        self.settings.limits.tcp = limit;
         self
     }
 
     /// The limit of the STARTTLS stage and of the TLS stage of one attempt, each. Default: 10 s.
     pub fn handshake_timeout(mut self, limit: Duration) -> Self {
-        self.pace.handshake_limit = limit;
+        self.settings.limits.handshake = limit;
         self
     }
 
@@ -128,7 +115,7 @@ impl ConnectorBuilder {
     /// (RFC 8305 section 5). After a completed stage it is twice that stage's time where that is longer, at most 2 s.
     /// `Duration::MAX`: only when it has failed. Default: 250 ms.
     pub fn attempt_delay(mut self, delay: Duration) -> Self {
-        self.pace.attempt_delay = delay;
+        self.settings.limits.attempt_delay = delay;
         self
     }
 
@@ -136,13 +123,13 @@ impl ConnectorBuilder {
     /// one priority after the other, as RFC 2782 has it. Where the next priority's server is a host that is being tried
     /// already, behind another port, [`attempt_delay`](Self::attempt_delay) is enough. Default: 1 s.
     pub fn priority_delay(mut self, delay: Duration) -> Self {
-        self.pace.group_delay = delay;
+        self.settings.limits.group_delay = delay;
         self
     }
 
     /// Which address families are used, and in which order. Default: [`AddressFamily::Any`].
     pub fn address_family(mut self, family: AddressFamily) -> Self {
-        self.pace.family = family;
+        self.settings.family = family;
         self
     }
 
@@ -151,7 +138,7 @@ impl ConnectorBuilder {
     /// The built-in resolver asks name servers of that family from it, too; name servers of the other family, and those at
     /// loopback addresses, are asked from the address that the system chooses.
     pub fn source_address(mut self, address: IpAddr) -> Self {
-        self.socket.source = Some(address);
+        self.settings.socket.source = Some(address);
         self
     }
 
@@ -160,21 +147,21 @@ impl ConnectorBuilder {
     /// The built-in resolver asks name servers through it, too, but for those at loopback addresses: such a server asks
     /// others by itself.
     pub fn interface(mut self, name: impl Into<String>) -> Self {
-        self.socket.interface = Some(name.into());
+        self.settings.socket.interface = Some(name.into());
         self
     }
 
     /// After how long an idle connection is probed (TCP keep-alive), rounded up to whole seconds, at most
     /// 32,767; `Duration::MAX` is never. Default: never.
     pub fn keep_alive(mut self, idle: Duration) -> Self {
-        self.socket.keep_alive = Some(idle);
+        self.settings.socket.keep_alive = Some(idle);
         self
     }
 
     /// Whether the stream header and `<starttls/>` leave in one write, which saves a round trip. False goes step by step
     /// (RFC 6120 section 5.4). Default: true.
     pub fn starttls_pipelining(mut self, pipelining: bool) -> Self {
-        self.pipelining = pipelining;
+        self.settings.pipelining = pipelining;
         self
     }
 
@@ -182,6 +169,15 @@ impl ConnectorBuilder {
     /// never does. Default: true.
     pub fn alpn(mut self, alpn: bool) -> Self {
         self.tls.alpn = alpn;
+        self
+    }
+
+    /// Whether TLS sessions are resumed, which saves round trips and computing (RFC 8446 section 2.2). A server, and with
+    /// TLS 1.2 anybody on the way, can link the connections that resume one another (RFC 8446 section C.4): false for
+    /// connections that must not be linked. Sessions are kept in the connector only, apart for each domain, server, port and
+    /// kind of TLS. Early data (0-RTT) is never sent. Default: true.
+    pub fn resumption(mut self, resumption: bool) -> Self {
+        self.tls.resumption = resumption;
         self
     }
 
@@ -199,10 +195,13 @@ impl ConnectorBuilder {
     }
 
     /// Uses the caller's own TLS configuration instead of our own: its provider, verification, client certificate and
-    /// versions. Only ALPN is set, and early data turned off. Default: none.
+    /// versions. Only ALPN and the store of sessions are set, and early data turned off. Default: none.
     ///
-    /// What it does not verify is not verified: the security of the connection is then the caller's work. Its store of session
-    /// tickets is shared by all connectors that are built from clones of it.
+    /// What it does not verify is not verified: the security of the connection is then the caller's work.
+    ///
+    /// Sessions are kept by the connector, not in the configuration's own store, so that they stay apart by server and one
+    /// that a server cannot resume is forgotten; `Resumption::disabled()` in the configuration, or
+    /// [`resumption`](Self::resumption), switches them off. Other choices in `ClientConfig::resumption` have no effect.
     pub fn tls_config(mut self, config: ClientConfig) -> Self {
         self.tls.config = Some(config);
         self
@@ -257,34 +256,25 @@ impl ConnectorBuilder {
                 "roots and a ClientConfig are given; the ClientConfig says alone what is trusted",
             ));
         }
-        let pace = self.pace_for_source()?;
+        let mut settings = self.settings.clone();
+        settings.family = self.family_for_source()?;
         let names = self.names()?;
-        if self.socket.interface.is_some() && !CAN_BIND_TO_INTERFACE {
+        if self.settings.socket.interface.is_some() && !CAN_BIND_TO_INTERFACE {
             return Err(configuration("an interface can be chosen on Linux and Android only"));
         }
-        let tls = Tls::new(self.tls, &self.service).map_err(|error| configuration(error.to_string()))?;
-        Ok(Connector::new(Settings {
-            service: self.service,
-            policy: self.policy,
-            total_limit: self.total_limit,
-            lookup_limit: self.lookup_limit,
-            pace,
-            pipelining: self.pipelining,
-            socket: self.socket,
-            tls,
-            names,
-        }))
+        let tls = Tls::new(self.tls, &settings.service).map_err(|error| configuration(error.to_string()))?;
+        Ok(Connector::new(settings, tls, names))
     }
 
     fn check_times(&self) -> Result<(), Error> {
         let times = [
-            ("timeout", Some(self.total_limit)),
-            ("lookup_timeout", self.lookup_limit),
-            ("tcp_timeout", Some(self.pace.tcp_limit)),
-            ("handshake_timeout", Some(self.pace.handshake_limit)),
-            ("attempt_delay", Some(self.pace.attempt_delay)),
-            ("priority_delay", Some(self.pace.group_delay)),
-            ("keep_alive", self.socket.keep_alive),
+            ("timeout", Some(self.settings.limits.total)),
+            ("lookup_timeout", self.settings.limits.lookup),
+            ("tcp_timeout", Some(self.settings.limits.tcp)),
+            ("handshake_timeout", Some(self.settings.limits.handshake)),
+            ("attempt_delay", Some(self.settings.limits.attempt_delay)),
+            ("priority_delay", Some(self.settings.limits.group_delay)),
+            ("keep_alive", self.settings.socket.keep_alive),
         ];
         match times.iter().find(|(_, time)| *time == Some(Duration::ZERO)) {
             Some((name, _)) => Err(configuration(format!("{name} is zero; Duration::MAX is \"no limit\""))),
@@ -293,9 +283,8 @@ impl ConnectorBuilder {
     }
 
     /// A socket that is bound to an address of one family cannot connect to the other.
-    fn pace_for_source(&self) -> Result<Pace, Error> {
-        let mut pace = self.pace.clone();
-        pace.family = match (self.socket.source, pace.family) {
+    fn family_for_source(&self) -> Result<AddressFamily, Error> {
+        Ok(match (self.settings.socket.source, self.settings.family) {
             (None, family) => family,
             (
                 Some(IpAddr::V4(_)),
@@ -310,8 +299,7 @@ impl ConnectorBuilder {
                     "the source address {address} is of a family that is not used"
                 )));
             }
-        };
-        Ok(pace)
+        })
     }
 
     fn names(&self) -> Result<Names, Error> {
@@ -333,10 +321,14 @@ impl ConnectorBuilder {
                 let mut config = ResolverConfig::new(servers.clone());
                 config.validation = self.validation;
                 config.transport = self.transport;
-                Ok(Names::Stub(Stub::new(SystemConfig::given(config), self.caching, self.socket.clone())))
+                Ok(Names::Stub(Stub::new(
+                    SystemConfig::given(config),
+                    self.caching,
+                    self.settings.socket.clone(),
+                )))
             }
             (None, None) => {
-                Ok(Names::Stub(Stub::new(SystemConfig::new(), self.caching, self.socket.clone())))
+                Ok(Names::Stub(Stub::new(SystemConfig::new(), self.caching, self.settings.socket.clone())))
             }
         }
     }
@@ -350,8 +342,8 @@ impl fmt::Debug for ConnectorBuilder {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("ConnectorBuilder")
-            .field("service", &self.service)
-            .field("policy", &self.policy)
+            .field("service", &self.settings.service)
+            .field("policy", &self.settings.policy)
             .finish_non_exhaustive()
     }
 }

@@ -1,10 +1,12 @@
 //! Connection: the secured stream that is handed over, with its facts and its report.
 
 use std::fmt;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
 use rustls::{ClientConnection, HandshakeKind, StreamOwned};
 
 use crate::deadline::Deadline;
@@ -12,8 +14,12 @@ use crate::dial::attempt::Verified;
 use crate::discovery::Candidate;
 use crate::report::Report;
 use crate::service::TlsMode;
-use crate::tls::{CipherSuite, Explained, ProtocolVersion};
-use crate::wait::{self, Interest, Token, Wait};
+use crate::tls::{Agreed, CipherSuite, ProtocolVersion, Session};
+use crate::wait::{self, Interest};
+
+use transfer::Failure;
+
+mod transfer;
 
 /// How long a close waits for its last bytes to leave, and then for that of the far end.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -24,15 +30,24 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// Reads and writes block, up to [`set_read_timeout`](Self::set_read_timeout) and
 /// [`set_write_timeout`](Self::set_write_timeout).
 ///
-/// Dropping it closes the TCP connection without a word; [`close`](Self::close) says goodbye in TLS first.
+/// Dropping it closes the TCP connection without a word; [`close`](Self::close) says goodbye in TLS first. No write raises
+/// SIGPIPE, whatever the process does with that signal.
 pub struct Connection {
     /// The socket never blocks by itself: a blocking write would go on beyond its limit, since a socket that is ready for
-    /// some bytes is not ready for all. Who blocks is [`Self::wait`].
+    /// some bytes is not ready for all. Who blocks is `Self::wait`.
     stream: StreamOwned<ClientConnection, TcpStream>,
     read_ahead: Vec<u8>,
     mode: Mode,
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
+    /// Why nothing more can be read.
+    failure: Option<Failure>,
+    /// The session that was resumed, until the server has shown by its first bytes that it has taken it: under TLS 1.3 it
+    /// says no after our handshake is complete.
+    unproved: Option<Arc<Session>>,
+    /// Whether close_notify was sent, or is about to be.
+    is_shut_down: bool,
+    agreed: Agreed,
     candidate: Candidate,
     peer: SocketAddr,
     report: Report,
@@ -61,86 +76,118 @@ pub struct Parts {
 
 impl Connection {
     pub(crate) fn new(verified: Verified, report: Report) -> Self {
-        let Verified { tcp, tls, candidate, peer } = verified;
+        let Verified { tcp, tls, agreed, session, candidate, peer } = verified;
+        let is_resumed = tls.handshake_kind() == Some(HandshakeKind::Resumed);
         Self {
             stream: StreamOwned::new(tls, tcp),
             read_ahead: Vec::new(),
             mode: Mode::Blocking,
             read_timeout: None,
             write_timeout: None,
+            failure: None,
+            unproved: session.filter(|_| is_resumed),
+            is_shut_down: false,
+            agreed,
             candidate,
             peer,
             report,
         }
     }
 
-    /// The candidate that it is connected to.
+    /// Returns the candidate whose server this is.
     #[must_use]
     pub fn candidate(&self) -> &Candidate {
         &self.candidate
     }
 
-    /// The address of the server.
+    /// Returns the address of the server.
     #[must_use]
     pub fn peer_addr(&self) -> SocketAddr {
         self.peer
     }
 
-    /// Whether it came about by direct TLS or by STARTTLS.
+    /// Returns the local address of the socket.
+    ///
+    /// # Errors
+    /// The operating system's error.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.stream.sock.local_addr()
+    }
+
+    /// Returns how TLS began: direct TLS or STARTTLS.
     #[must_use]
     pub fn tls_mode(&self) -> TlsMode {
         self.candidate.tls()
     }
 
-    /// The version of TLS; known after every handshake.
+    /// Returns the negotiated version of TLS.
     #[must_use]
-    pub fn protocol_version(&self) -> Option<ProtocolVersion> {
-        self.stream.conn.protocol_version().map(ProtocolVersion::new)
+    pub fn protocol_version(&self) -> ProtocolVersion {
+        self.agreed.version
     }
 
-    /// The cipher suite; known after every handshake.
+    /// Returns the negotiated cipher suite.
     #[must_use]
-    pub fn cipher_suite(&self) -> Option<CipherSuite> {
-        self.stream.conn.negotiated_cipher_suite().map(|suite| CipherSuite::new(suite.suite()))
+    pub fn cipher_suite(&self) -> CipherSuite {
+        self.agreed.suite
     }
 
-    /// The ALPN protocol that the server has selected, where it has (RFC 7301).
+    /// Returns the ALPN protocol that the server selected, if it selected one (RFC 7301).
     #[must_use]
     pub fn alpn(&self) -> Option<&str> {
         // It is one that we have offered, and those are ASCII.
         self.stream.conn.alpn_protocol().and_then(|name| std::str::from_utf8(name).ok())
     }
 
-    /// Whether the TLS session was resumed from an earlier one of the same connector.
+    /// Returns the certificates that the server sent, its own first. A resumed session has those of the first handshake.
+    #[must_use]
+    pub fn peer_certificates(&self) -> &[CertificateDer<'static>] {
+        self.stream.conn.peer_certificates().unwrap_or_default()
+    }
+
+    /// Returns whether the TLS session was resumed from an earlier one of the same connector.
     #[must_use]
     pub fn is_resumed(&self) -> bool {
         self.stream.conn.handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
-    /// What happened until the connection was there.
+    /// Returns what happened until the connection was established.
     #[must_use]
     pub fn report(&self) -> &Report {
         &self.report
     }
 
-    /// Limits each read: one that has nothing to give when the time is over fails with [`ErrorKind::TimedOut`], however
-    /// many bytes have dripped in. `None`, the default, is no limit.
+    /// Sets the limit of each read. A read that has produced no data within it fails with [`ErrorKind::TimedOut`], even if
+    /// part of a TLS record has arrived. Data that has arrived is returned, however short the limit is. `None`, the default,
+    /// is no limit.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] for a timeout of zero.
+    /// [`ErrorKind::InvalidInput`] for a limit of zero.
     pub fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         self.read_timeout = checked(timeout)?;
         Ok(())
     }
 
-    /// Limits each write, in the same way. What was encrypted when the time is over counts as written and leaves with the
-    /// next write or flush. `None`, the default, is no limit.
+    /// Returns the limit of each read.
+    #[must_use]
+    pub fn read_timeout(&self) -> Option<Duration> {
+        self.read_timeout
+    }
+
+    /// Sets the limit of each write and flush. Data that is encrypted when the limit is over counts as written; the next
+    /// write or flush sends it. `None`, the default, is no limit.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] for a timeout of zero.
+    /// [`ErrorKind::InvalidInput`] for a limit of zero.
     pub fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         self.write_timeout = checked(timeout)?;
         Ok(())
+    }
+
+    /// Returns the limit of each write.
+    #[must_use]
+    pub fn write_timeout(&self) -> Option<Duration> {
+        self.write_timeout
     }
 
     /// Makes reads and writes give [`ErrorKind::WouldBlock`] instead of waiting, for callers with a loop of their own; the
@@ -159,28 +206,48 @@ impl Connection {
         self.stream.conn.wants_write()
     }
 
-    /// Says goodbye in TLS (close_notify, RFC 8446 section 6.1), so that the far end knows that nothing was cut off, and
-    /// closes the connection. End the XMPP stream first (RFC 6120 section 4.4).
+    /// Ends the sending direction: sends close_notify (RFC 8446 section 6.1), so that the server knows that nothing was cut
+    /// off, and shuts down the TCP connection for writing. What the server still sends can be read. End the XMPP stream first
+    /// (RFC 6120 section 4.4).
     ///
-    /// It waits for its last bytes to leave and for the far end to close too, for one second each at most; not at all
-    /// after [`set_nonblocking`](Self::set_nonblocking).
+    /// After [`set_nonblocking`](Self::set_nonblocking) it can fail with [`ErrorKind::WouldBlock`]: call it again when the
+    /// socket is writable. A write after it fails with [`ErrorKind::BrokenPipe`].
     ///
     /// # Errors
-    /// What sending gives; the connection is closed all the same.
+    /// What a write gives.
+    pub fn shutdown(&mut self) -> io::Result<()> {
+        self.shut_down(self.deadline(self.write_timeout))
+    }
+
+    /// Closes the connection in order: as [`shutdown`](Self::shutdown), and waits for the server to close it too, for one
+    /// second each at most; not at all after [`set_nonblocking`](Self::set_nonblocking).
+    ///
+    /// # Errors
+    /// What a write gives. The connection is closed all the same.
     pub fn close(mut self) -> io::Result<()> {
-        self.stream.conn.send_close_notify();
-        self.send(self.write_deadline().min(Deadline::after(wait::now(), FAREWELL)))?;
-        match self.stream.sock.shutdown(std::net::Shutdown::Write) {
-            // The far end was faster.
-            Err(error) if error.kind() == ErrorKind::NotConnected => return Ok(()),
-            result => result?,
-        }
+        let farewell = Deadline::after(wait::now(), FAREWELL);
+        self.shut_down(self.deadline(self.write_timeout).min(farewell))?;
         self.drop_what_comes();
         Ok(())
     }
 
+    fn shut_down(&mut self, deadline: Deadline) -> io::Result<()> {
+        self.is_shut_down = true;
+        self.stream.conn.send_close_notify();
+        self.send(deadline)?;
+        match self.stream.sock.shutdown(std::net::Shutdown::Write) {
+            // The server was faster.
+            Err(error) if error.kind() == ErrorKind::NotConnected => Ok(()),
+            result => result,
+        }
+    }
+
     /// Gives the stream, what had been read ahead, and the report. The socket blocks, unless
     /// [`set_nonblocking`](Self::set_nonblocking) was called; the timeouts do not go with it.
+    ///
+    /// From here on the caller writes: on Linux and other systems without `SO_NOSIGPIPE` a write of the stream to a connection
+    /// that the server has closed raises SIGPIPE, since rustls writes vectored and std makes `writev` of that. Rust programs
+    /// ignore this signal, unless they have changed that or are libraries in a program of another language.
     ///
     /// # Errors
     /// What the operating system says when the socket is made to block.
@@ -208,58 +275,6 @@ impl Connection {
             }
         }
     }
-
-    /// Waits until the socket is ready, which it has just said it is not.
-    fn wait(&self, interest: Interest, deadline: Deadline) -> io::Result<()> {
-        if self.mode == Mode::Nonblocking {
-            return Err(ErrorKind::WouldBlock.into());
-        }
-        loop {
-            let mut wait = Wait::until(deadline);
-            wait.add(Token::Attempt(0), &self.stream.sock, interest);
-            if wait.wait()?.contains(Token::Attempt(0)) {
-                return Ok(());
-            }
-            in_time(deadline)?;
-        }
-    }
-
-    /// Sends what is encrypted, as far as the socket takes it at once.
-    fn send_some(&mut self) -> io::Result<()> {
-        while self.stream.conn.wants_write() {
-            match self.stream.conn.write_tls(&mut self.stream.sock) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    /// Sends all that is encrypted.
-    fn send(&mut self, deadline: Deadline) -> io::Result<()> {
-        loop {
-            match self.send_some() {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.wait(Interest::Write, deadline)?;
-                }
-                result => return result,
-            }
-            in_time(deadline)?;
-        }
-    }
-
-    fn write_deadline(&self) -> Deadline {
-        self.write_timeout.map_or(Deadline::NEVER, |timeout| Deadline::after(wait::now(), timeout))
-    }
-}
-
-fn in_time(deadline: Deadline) -> io::Result<()> {
-    if deadline.is_over(wait::now()) {
-        return Err(io::Error::new(ErrorKind::TimedOut, "the time limit is over"));
-    }
-    Ok(())
 }
 
 fn checked(timeout: Option<Duration>) -> io::Result<Option<Duration>> {
@@ -269,69 +284,24 @@ fn checked(timeout: Option<Duration>) -> io::Result<Option<Duration>> {
     Ok(timeout)
 }
 
-/// The end of the stream is `Ok(0)` only after the far end's close_notify; a connection that is cut off is
-/// [`ErrorKind::UnexpectedEof`], since anybody on the way can do that.
-impl Read for Connection {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if !self.read_ahead.is_empty() {
-            let read = self.read_ahead.as_slice().read(buffer)?;
-            self.read_ahead.drain(..read);
-            return Ok(read);
-        }
-        let deadline =
-            self.read_timeout.map_or(Deadline::NEVER, |timeout| Deadline::after(wait::now(), timeout));
-        loop {
-            match self.stream.conn.reader().read(buffer) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                result => return result,
-            }
-            in_time(deadline)?;
-            // Answers of TLS itself, key updates for example, and what a write has left. A read never waits for them alone, and
-            // what is wrong with sending the next write says.
-            let interest = match self.send_some() {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => Interest::Both,
-                Ok(()) | Err(_) => Interest::Read,
-            };
-            match self.stream.conn.read_tls(&mut self.stream.sock) {
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.wait(interest, deadline)?;
-                    continue;
-                }
-                Err(error) => return Err(error),
-            }
-            if let Err(error) = self.stream.conn.process_new_packets() {
-                // The alert that tells the server why is a courtesy.
-                let _ = self.send_some();
-                return Err(io::Error::new(ErrorKind::InvalidData, Explained::new(error)));
-            }
-        }
-    }
-}
-
-impl Write for Connection {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let deadline = self.write_deadline();
-        // What an earlier write has left goes first; only then is anything new taken, so an error means "not taken".
-        self.send(deadline)?;
-        let taken = self.stream.conn.writer().write(bytes)?;
-        match self.send(deadline) {
-            // It has been encrypted and cannot be taken back: it counts as written, and the next call says what is wrong.
-            Ok(()) | Err(_) => Ok(taken),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.conn.writer().flush()?;
-        self.send(self.write_deadline())
-    }
-}
-
 #[cfg(unix)]
 impl std::os::fd::AsFd for Connection {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.stream.sock.as_fd()
+    }
+}
+
+#[cfg(unix)]
+impl std::os::fd::AsRawFd for Connection {
+    fn as_raw_fd(&self) -> std::os::fd::RawFd {
+        self.stream.sock.as_raw_fd()
+    }
+}
+
+#[cfg(windows)]
+impl std::os::windows::io::AsRawSocket for Connection {
+    fn as_raw_socket(&self) -> std::os::windows::io::RawSocket {
+        self.stream.sock.as_raw_socket()
     }
 }
 

@@ -2,25 +2,24 @@
 
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::connection::Connection;
-use crate::deadline::Deadline;
 use crate::dial::attempt::Dialer;
-use crate::dial::race::Pace;
-use crate::discovery::{Candidate, Policy};
+use crate::discovery::Candidate;
 use crate::dns::LOOKUP_LIMIT;
 use crate::dns::lookups::Lookups;
 use crate::dns::resolver::{self, Resolver};
 use crate::dns::stub::Stub;
-use crate::domain::{Domain, Host};
+use crate::domain::Domain;
 use crate::error::{Error, ErrorKind};
-use crate::plan::{Goal, Plan, Route, Task};
+use crate::plan::{Plan, Route};
 use crate::random::Random;
 use crate::report::Report;
-use crate::run::{Finished, Run, no_random_numbers};
-use crate::service::{Service, TlsMode};
-use crate::socket::{self, SocketOptions};
+use crate::run::{Run, no_random_numbers};
+use crate::service::TlsMode;
+use crate::settings::Settings;
+use crate::socket;
+use crate::target::{Place, Target};
 use crate::tls::Tls;
 use crate::wait;
 
@@ -39,21 +38,14 @@ use crate::wait;
 /// # Ok::<(), xmpp_connect::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Connector(Arc<Settings>);
+pub struct Connector(Arc<Shared>);
 
-/// What a connector was built with.
+/// What clones share.
 #[derive(Debug)]
-pub(crate) struct Settings {
-    pub(crate) service: Service,
-    pub(crate) policy: Policy,
-    pub(crate) total_limit: Duration,
-    /// Where the caller has set it.
-    pub(crate) lookup_limit: Option<Duration>,
-    pub(crate) pace: Pace,
-    pub(crate) pipelining: bool,
-    pub(crate) socket: SocketOptions,
-    pub(crate) tls: Tls,
-    pub(crate) names: Names,
+struct Shared {
+    settings: Arc<Settings>,
+    tls: Tls,
+    names: Names,
 }
 
 /// Who answers questions to the DNS.
@@ -64,8 +56,8 @@ pub(crate) enum Names {
 }
 
 impl Connector {
-    pub(crate) fn new(settings: Settings) -> Self {
-        Self(Arc::new(settings))
+    pub(crate) fn new(settings: Settings, tls: Tls, names: Names) -> Self {
+        Self(Arc::new(Shared { settings: Arc::new(settings), tls, names }))
     }
 
     /// Finds the servers of `domain`, connects to one, and hands over the secured connection.
@@ -80,40 +72,42 @@ impl Connector {
         self.dial(domain.try_into()?, Route::Domain, None)
     }
 
-    /// Connects to a server that the caller names instead of the SRV records: a configured override, or the host and port
-    /// of `see-other-host` (RFC 6120 section 4.9.3.19). Host is a name or an address literal. Stream header, SNI and
-    /// certificate stay those of `domain`. The [`Policy`] does not apply.
+    /// Connects to `target` instead of to the servers that the SRV records of `domain` name. The [`Policy`](crate::Policy)
+    /// does not apply to a target with a port. Stream header, SNI and certificate stay those of `domain`.
     ///
     /// # Errors
-    /// As [`connect`](Self::connect); [`ErrorKind::InvalidDomain`] also for a host that is neither a name nor an address,
-    /// [`ErrorKind::Configuration`] for port 0.
-    pub fn connect_to<D>(&self, domain: D, host: &str, port: u16, tls: TlsMode) -> Result<Connection, Error>
+    /// As [`connect`](Self::connect).
+    pub fn connect_to<D>(&self, domain: D, target: Target) -> Result<Connection, Error>
     where
         D: TryInto<Domain>,
         Error: From<D::Error>,
     {
-        let (domain, host) = (domain.try_into()?, Host::parse(host)?);
-        if port == 0 {
-            return Err(Error::new(
-                ErrorKind::Configuration,
-                format!("no server can be at port 0 of {host}"),
-            ));
-        }
-        self.dial(domain, Route::Explicit { host, port, tls }, None)
+        let route = match target.0 {
+            Place::Server(server) => Route::Explicit(server),
+            Place::SrvOf(host) => Route::OtherHost(host),
+        };
+        self.dial(domain.try_into()?, route, None)
     }
 
-    /// Connects to a server of `domain` that is found by the SRV records of another host: `see-other-host` without a port
-    /// (RFC 6120 section 4.9.3.19). Stream header, SNI and certificate stay those of `domain`.
+    /// Connects to `target` if it can, and to the servers of `domain` otherwise: for the place where a stream can be resumed
+    /// (XEP-0198 section 5, `location`; XEP-0397).
+    ///
+    /// Discovery begins at once. The target is tried before all servers that it finds, as if it had a priority of its own:
+    /// when the target is silent, they start after [`priority_delay`](crate::ConnectorBuilder::priority_delay) beside it.
+    /// The [`Policy`](crate::Policy) does not apply to the target. One that cannot be used is noted in the report.
     ///
     /// # Errors
-    /// As [`connect`](Self::connect); [`ErrorKind::InvalidDomain`] also for a host that is neither a name nor an address.
-    pub fn connect_by<D>(&self, domain: D, host: &str) -> Result<Connection, Error>
+    /// As [`connect`](Self::connect); [`ErrorKind::Configuration`] for a target without a port.
+    pub fn connect_preferring<D>(&self, domain: D, target: Target) -> Result<Connection, Error>
     where
         D: TryInto<Domain>,
         Error: From<D::Error>,
     {
-        let (domain, host) = (domain.try_into()?, Host::parse(host)?);
-        self.dial(domain, Route::OtherHost(host), None)
+        let Place::Server(server) = target.0 else {
+            let message = "only a target with a port can be preferred";
+            return Err(Error::new(ErrorKind::Configuration, message));
+        };
+        self.dial(domain.try_into()?, Route::Prefer(server), None)
     }
 
     /// Finds the servers of `domain` and gives them in the order in which a connect would try them. Nothing is dialled.
@@ -127,26 +121,26 @@ impl Connector {
         Error: From<D::Error>,
     {
         let domain = domain.try_into()?;
-        match self.run(domain, Route::Domain, Goal::Discover, None)? {
-            Finished::Discovered(report) => Ok(Discovery(report)),
-            Finished::Connected(..) => Err(unexpected()),
-        }
+        self.run(&domain, Route::Domain, |run| run.discover()).map(Discovery)
     }
 
     /// Secures a TCP connection that the caller has opened, through a proxy or a tunnel for instance: the same STARTTLS
     /// negotiation, verification, limits and report, and no question to the DNS. The policy does not apply. The socket is made
     /// non-blocking and gets TCP_NODELAY.
     ///
+    /// A TLS handshake that fails because the server cannot resume its session is not repeated, since there is no other
+    /// stream; the session is forgotten, so that the next call makes a full handshake.
+    ///
     /// # Errors
-    /// As [`connect`](Self::connect).
-    pub fn secure<D>(&self, tcp: TcpStream, domain: D, tls: TlsMode) -> Result<Connection, Error>
+    /// As [`connect`](Self::connect); [`ErrorKind::Configuration`] for a stream that is not connected.
+    pub fn secure<D>(&self, domain: D, tcp: TcpStream, tls: TlsMode) -> Result<Connection, Error>
     where
         D: TryInto<Domain>,
         Error: From<D::Error>,
     {
         let domain = domain.try_into()?;
         let peer = tcp.peer_addr().map_err(|error| {
-            Error::caused_by(ErrorKind::Attempts, "the given TCP stream is not connected", error)
+            Error::caused_by(ErrorKind::Configuration, "the given TCP stream is not connected", error)
         })?;
         self.dial(domain, Route::Connected { peer, tls }, Some(tcp))
     }
@@ -160,62 +154,46 @@ impl Connector {
     }
 
     fn dial(&self, domain: Domain, route: Route, given: Option<TcpStream>) -> Result<Connection, Error> {
-        match self.run(domain, route, Goal::Connect, given)? {
-            Finished::Connected(verified, report) => Ok(Connection::new(*verified, report)),
-            Finished::Discovered(_) => Err(unexpected()),
-        }
+        let Shared { settings, tls, .. } = &*self.0;
+        let dialer = Dialer { domain: &domain, settings, tls };
+        let (verified, report) = self.run(&domain, route, |run| run.connect(dialer, given))?;
+        Ok(Connection::new(verified, report))
     }
 
-    fn run(
+    /// Makes what a connect or a discovery works with, and lets `go` work with it.
+    fn run<R>(
         &self,
-        domain: Domain,
+        domain: &Domain,
         route: Route,
-        goal: Goal,
-        given: Option<TcpStream>,
-    ) -> Result<Finished, Error> {
+        go: impl FnOnce(Run<'_>) -> Result<R, Error>,
+    ) -> Result<R, Error> {
         let now = wait::now();
-        let settings = &*self.0;
-        let random = Random::new(settings.tls.provider());
+        let Shared { settings, tls, names } = &*self.0;
+        let random = Random::new(tls.provider());
         // Tried before anything is sent: a question with a number that can be guessed must not leave.
         random.bits();
         if random.has_failed() {
             return Err(no_random_numbers());
         }
-        let (lookups, wakeups) = match &settings.names {
+        let (chance, options) = (random.clone(), settings.socket.clone());
+        let routes = move |destination| socket::source_of(destination, &options);
+        let chance = Box::new(move |bound| chance.below(bound));
+        let plan = Plan::new(domain.clone(), route, Arc::clone(settings), chance, Box::new(routes), now);
+        let (lookups, wakeups) = match names {
             Names::Stub(stub) => {
                 let random = random.clone();
-                let (random, limit) = (Arc::new(move || random.bits()), settings.lookup_limit);
+                let (random, limit) = (Arc::new(move || random.bits()), settings.limits.lookup);
                 (Lookups::Stub { stub, random, limit, lookups: None }, None)
             }
             Names::Resolver(resolver) => {
                 let (waker, wakeups) =
                     wait::waker().map_err(|error| Error::system("cannot open sockets", error))?;
-                let deadline = Deadline::after(now, settings.total_limit);
-                let limit = settings.lookup_limit.unwrap_or(LOOKUP_LIMIT);
-                let lookups = resolver::Lookups::new(Arc::clone(resolver), waker, deadline, limit);
+                let limit = settings.limits.lookup.unwrap_or(LOOKUP_LIMIT);
+                let lookups = resolver::Lookups::new(Arc::clone(resolver), waker, plan.total(), limit);
                 (Lookups::Resolver(lookups), Some(wakeups))
             }
         };
-        let task = Task {
-            domain: domain.clone(),
-            service: settings.service.clone(),
-            policy: settings.policy,
-            route,
-            goal,
-            total_limit: settings.total_limit,
-            pace: settings.pace.clone(),
-        };
-        let dialer = Dialer {
-            domain: &domain,
-            service: &settings.service,
-            tls: &settings.tls,
-            socket: &settings.socket,
-            pipelining: settings.pipelining,
-        };
-        let (chance, options) = (random.clone(), settings.socket.clone());
-        let routes = move |destination| socket::source_of(destination, &options);
-        let plan = Plan::new(task, Box::new(move |bound| chance.below(bound)), Box::new(routes), now);
-        Run { plan, lookups, dialer, random, wakeups: wakeups.as_ref(), given }.finish()
+        go(Run { plan, lookups, random, wakeups: wakeups.as_ref() })
     }
 }
 
@@ -242,18 +220,11 @@ impl std::fmt::Display for Discovery {
         writeln!(formatter, "{:<10}  {:>8}  {:>6}  {:>5}  target", "TLS", "priority", "weight", "port")?;
         for candidate in self.candidates() {
             let (tls, priority, weight) = (candidate.tls(), candidate.priority(), candidate.weight());
-            let (port, target, origin) = (candidate.port(), candidate.target(), candidate.origin());
-            writeln!(formatter, "{tls:<10}  {priority:>8}  {weight:>6}  {port:>5}  {target} ({origin})")?;
+            let (port, host, origin) = (candidate.port(), candidate.host(), candidate.origin());
+            writeln!(formatter, "{tls:<10}  {priority:>8}  {weight:>6}  {port:>5}  {host} ({origin})")?;
         }
         Ok(())
     }
-}
-
-fn unexpected() -> Error {
-    Error::new(
-        ErrorKind::System,
-        "the connect came to another end than it was made for: a fault of this crate",
-    )
 }
 
 #[cfg(test)]
@@ -263,12 +234,14 @@ mod tests {
     use std::io::Write;
     use std::path::{Path, PathBuf};
     use std::thread;
+    use std::time::Duration;
 
     use super::*;
     use crate::dns::cache::Caching;
     use crate::dns::config::ResolverConfig;
     use crate::dns::system::SystemConfig;
     use crate::dns::testing::{TemporaryDirectory, make_fifo};
+    use crate::settings::SocketOptions;
 
     /// Reading a gigabyte takes longer.
     const SOON: Duration = Duration::from_secs(5);
@@ -286,9 +259,9 @@ mod tests {
 
     fn connector(system: SystemConfig, limit: Duration) -> Connector {
         let connector = Connector::builder().timeout(limit).lookup_timeout(limit).build().unwrap();
-        let mut settings = Arc::into_inner(connector.0).unwrap();
-        settings.names = Names::Stub(Stub::new(system, Caching::On, SocketOptions::default()));
-        Connector::new(settings)
+        let mut shared = Arc::into_inner(connector.0).unwrap();
+        shared.names = Names::Stub(Stub::new(system, Caching::On, SocketOptions::default()));
+        Connector(Arc::new(shared))
     }
 
     // rule D5, H3b
@@ -321,8 +294,8 @@ mod tests {
         file.write_all(b"127.0.0.1 host.example.test\n").unwrap();
         let config = ResolverConfig::new(vec!["127.0.0.1:9".parse().unwrap()]);
         let connector = connector(SystemConfig::given_with_hosts(config, &lines), Duration::from_secs(60));
-        let error =
-            connector.connect_to("example.test", "host.example.test", 9, TlsMode::Direct).unwrap_err();
+        let target = Target::new("host.example.test", 9, TlsMode::Direct).unwrap();
+        let error = connector.connect_to("example.test", target).unwrap_err();
         assert_eq!(error.report().unwrap().attempts().len(), 1, "{error}");
     }
 }

@@ -1,6 +1,7 @@
 //! Deadline: a point in time, or never. All arithmetic with time limits stands here. No IO.
 
 use std::cmp::Ordering;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 /// A point in time at which something ends, or never.
@@ -55,6 +56,15 @@ impl Ord for Deadline {
 impl PartialOrd for Deadline {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
+    }
+}
+
+/// A time limit in a message: `1.5 s`.
+pub(crate) struct Seconds(pub(crate) Duration);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} s", self.0.as_secs_f64())
     }
 }
 

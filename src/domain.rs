@@ -196,12 +196,16 @@ impl TryFrom<&String> for Domain {
     }
 }
 
-/// Where a connection can go: a DNS name or an IP address.
+/// A host: a DNS name or an IP address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Host {
-    /// A-labels, lower case, without trailing dot.
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "an SRV record or a caller names a host in one of these two ways"
+)]
+pub enum Host {
+    /// A DNS name: A-labels, lower case, without trailing dot.
     Name(String),
-    /// From an IP literal; it is never looked up.
+    /// An IP address, which is not looked up.
     Address(IpAddr),
 }
 

@@ -5,7 +5,7 @@ use std::error;
 use std::fmt;
 use std::io;
 
-use crate::dial::AttemptError;
+use crate::dial::{AttemptError, AttemptErrorKind};
 use crate::domain::InvalidDomain;
 use crate::report::Report;
 
@@ -28,7 +28,6 @@ struct Inner {
 enum Source {
     Attempt(AttemptError),
     Io(io::Error),
-    Domain(InvalidDomain),
 }
 
 /// The kinds of [`Error`], by what the caller can do.
@@ -164,16 +163,13 @@ impl error::Error for Error {
         match self.0.source.as_ref()? {
             Source::Attempt(error) => Some(error),
             Source::Io(error) => Some(error),
-            Source::Domain(error) => error::Error::source(error),
         }
     }
 }
 
 impl From<InvalidDomain> for Error {
     fn from(error: InvalidDomain) -> Self {
-        let mut this = Self::new(ErrorKind::InvalidDomain, error.to_string());
-        this.0.source = Some(Source::Domain(error));
-        this
+        Self::new(ErrorKind::InvalidDomain, error.to_string())
     }
 }
 
@@ -193,10 +189,11 @@ impl From<Error> for io::Error {
             ErrorKind::Untrusted => io::ErrorKind::InvalidData,
             ErrorKind::TimedOut => io::ErrorKind::TimedOut,
             ErrorKind::Attempts => match &error.0.source {
-                Some(Source::Attempt(cause)) => {
-                    cause.io_error().map_or(io::ErrorKind::NotConnected, Self::kind)
-                }
-                Some(Source::Io(_) | Source::Domain(_)) | None => io::ErrorKind::NotConnected,
+                Some(Source::Attempt(cause)) => match cause.kind() {
+                    AttemptErrorKind::Io(cause) => cause.kind(),
+                    _ => io::ErrorKind::NotConnected,
+                },
+                Some(Source::Io(_)) | None => io::ErrorKind::NotConnected,
             },
             ErrorKind::Lookup | ErrorKind::Cancelled | ErrorKind::System => io::ErrorKind::Other,
         };
@@ -240,8 +237,11 @@ mod tests {
         let cause = AttemptError::io(io::Error::new(io::ErrorKind::ConnectionRefused, "refused"));
         let error = Error::new(ErrorKind::Attempts, "cannot connect").with_cause(Some(cause));
         assert_eq!(error.to_string(), "cannot connect");
-        assert_eq!(error::Error::source(&error).unwrap().to_string(), "refused");
-        assert_eq!(format!("{error:?}"), "cannot connect: refused");
+        let cause = error::Error::source(&error).unwrap();
+        assert!(cause.to_string().starts_with("connection refused: "), "{cause}");
+        assert_eq!(format!("{error:?}"), format!("cannot connect: {cause}: refused"));
+        let cause = cause.source().unwrap().downcast_ref::<io::Error>().unwrap();
+        assert_eq!((cause.kind(), cause.to_string().as_str()), (io::ErrorKind::ConnectionRefused, "refused"));
     }
 
     #[test]

@@ -53,14 +53,17 @@ mod domain;
 mod error;
 #[cfg(feature = "hickory")]
 mod hickory;
+mod limits;
 mod logging;
 mod plan;
 mod random;
 mod report;
 mod run;
 mod service;
+mod settings;
 mod socket;
 mod starttls;
+mod target;
 mod tls;
 mod wait;
 
@@ -69,18 +72,19 @@ pub use rustls;
 pub use builder::{ConnectorBuilder, connect};
 pub use connection::{Connection, Parts};
 pub use connector::{Connector, Discovery};
-pub use dial::address_order::AddressFamily;
-pub use dial::{AttemptError, Stage};
-pub use discovery::{Candidate, Origin, Policy};
+pub use dial::{AttemptError, AttemptErrorKind, Stage};
+pub use discovery::{Candidate, Origin};
 pub use dns::resolver::{Answers, Resolver};
 pub use dns::{Answer, AnswerSource, LookupError, LookupFacts, Question, Record, RecordKind, SrvRecord};
-pub use domain::{Domain, InvalidDomain};
+pub use domain::{Domain, Host, InvalidDomain};
 pub use error::{Error, ErrorKind};
 #[cfg(feature = "hickory")]
 pub use hickory::HickoryResolver;
 pub use report::{AttemptOutcome, AttemptReport, LookupReport, LookupResult, Report};
 pub use service::{Service, TlsMode};
-pub use tls::{CipherSuite, ProtocolVersion};
+pub use settings::{AddressFamily, Policy};
+pub use target::Target;
+pub use tls::{CipherSuite, ProtocolVersion, UntrustedReason};
 
 /// The examples of the README are tests too.
 #[cfg(doctest)]

@@ -3,19 +3,21 @@
 //! Time, answers and what became of attempts come in through `handle_*`; [`Plan::poll`] gives what to do next.
 
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
 use crate::deadline::Deadline;
-use crate::dial::address_order::Family;
 use crate::dial::race::{Race, RaceOrder};
 use crate::discovery::answers::SrvAnswers;
-use crate::discovery::{Candidate, Discovered, Origin, Policy};
+use crate::discovery::{Candidate, Discovered, Origin};
 use crate::dns::{Question, RecordKind};
-use crate::domain::{Host, SpecialUse};
+use crate::domain::{Domain, Host, SpecialUse};
 use crate::error::{Error, ErrorKind};
 use crate::service::TlsMode;
+use crate::settings::{Family, Policy, Settings};
+use crate::target::Server;
 
-pub(crate) use self::task::{Goal, Order, Outcome, Route, Task};
+pub(crate) use self::task::{DiscoveryOrder, Order, Route};
 
 use self::questions::Questions;
 
@@ -28,9 +30,6 @@ mod targets;
 mod task;
 #[cfg(test)]
 mod tests;
-
-/// The limit of the whole connect.
-pub(crate) const TOTAL_LIMIT: Duration = Duration::from_secs(30);
 
 /// How far the candidates are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +46,10 @@ enum Phase {
 
 /// One connect.
 pub(crate) struct Plan {
-    task: Task,
+    /// Whose server is wanted. Certificate, SNI and stream header are always this name's.
+    domain: Domain,
+    route: Route,
+    settings: Arc<Settings>,
     chance: Chance,
     routes: Routes,
     started: Instant,
@@ -62,6 +64,10 @@ pub(crate) struct Plan {
     notes: Vec<String>,
     /// How it has to end, decided outside the race.
     verdict: Option<Error>,
+    /// The server that the caller wants to be tried first.
+    preferred: Option<Candidate>,
+    /// How it has to end when that server fails, since discovery has found no other.
+    without_servers: Option<Error>,
     /// How it has to end when nothing is in flight any more, since this machine has no more sockets.
     exhaustion: Option<Error>,
 }
@@ -74,11 +80,20 @@ pub(crate) type Routes = Box<dyn Fn(IpAddr) -> Option<IpAddr> + Send>;
 
 impl Plan {
     /// A connect that starts now.
-    pub(crate) fn new(task: Task, chance: Chance, routes: Routes, now: Instant) -> Self {
+    pub(crate) fn new(
+        domain: Domain,
+        route: Route,
+        settings: Arc<Settings>,
+        chance: Chance,
+        routes: Routes,
+        now: Instant,
+    ) -> Self {
         let mut plan = Self {
-            race: Race::new(task.pace.clone(), task.policy, now),
+            race: Race::new(Arc::clone(&settings), now),
             questions: Questions::default(),
-            task,
+            domain,
+            route,
+            settings,
             chance,
             routes,
             started: now,
@@ -88,6 +103,8 @@ impl Plan {
             left_out_records: Vec::new(),
             notes: Vec::new(),
             verdict: None,
+            preferred: None,
+            without_servers: None,
             exhaustion: None,
         };
         plan.begin(now);
@@ -95,13 +112,22 @@ impl Plan {
     }
 
     fn begin(&mut self, now: Instant) {
-        match self.task.route.clone() {
-            Route::Domain => self.begin_discovery(&self.task.domain.host().clone(), now),
+        match self.route.clone() {
+            Route::Domain => self.begin_discovery(&self.domain.host().clone(), now),
             Route::OtherHost(host) => self.begin_discovery(&host, now),
-            Route::Explicit { host, port, tls } => {
-                if !self.refuses(&host) && !self.excludes(&host) {
-                    self.use_only(Candidate::single(tls, host, port, Origin::Explicit), now);
+            Route::Explicit(Server { host, port, tls }) => match self.why_unusable(&host) {
+                Some(error) => self.verdict = Some(error),
+                None => self.use_only(Candidate::single(tls, host, port, Origin::Explicit), now),
+            },
+            Route::Prefer(Server { host, port, tls }) => {
+                match self.why_unusable(&host) {
+                    Some(error) => self.notes.push(format!("{host} is left out: {error}")),
+                    None => {
+                        self.preferred = Some(Candidate::single(tls, host, port, Origin::Preferred));
+                        self.set_candidates(Vec::new(), now);
+                    }
                 }
+                self.begin_discovery(&self.domain.host().clone(), now);
             }
             Route::Connected { peer, tls } => {
                 self.use_only(
@@ -112,71 +138,63 @@ impl Plan {
         }
     }
 
-    /// Ends the connect when its host can never be reached through the DNS.
-    fn refuses(&mut self, host: &Host) -> bool {
-        let is_refused = matches!(host.special_use(), SpecialUse::Onion | SpecialUse::Invalid);
-        if is_refused {
-            self.verdict = Some(Error::new(ErrorKind::InvalidDomain, outcome::no_dns(host)));
+    /// Why nothing can be connected to on that host: it can never be reached through the DNS, or is an address of a family
+    /// that is not used.
+    fn why_unusable(&self, host: &Host) -> Option<Error> {
+        if matches!(host.special_use(), SpecialUse::Onion | SpecialUse::Invalid) {
+            return Some(Error::new(ErrorKind::InvalidDomain, outcome::no_dns(host)));
         }
-        is_refused
+        let Host::Address(address) = host else { return None };
+        let is_excluded = !self.settings.family.uses(Family::of(*address));
+        let message = || format!("{host} is of an address family that the options exclude");
+        is_excluded.then(|| Error::new(ErrorKind::Configuration, message()))
     }
 
-    /// Ends the connect when its host is an address of a family that is not used.
-    fn excludes(&mut self, host: &Host) -> bool {
-        let Host::Address(address) = host else { return false };
-        let family = if address.is_ipv6() { Family::Ipv6 } else { Family::Ipv4 };
-        let is_excluded = !self.task.pace.family.uses(family);
-        if is_excluded {
-            let message = format!("{host} is of an address family that the options exclude");
-            self.verdict = Some(Error::new(ErrorKind::Configuration, message));
+    /// Discovery finds no server: the end, unless there is one that the caller prefers.
+    fn end_discovery(&mut self, error: Error) {
+        self.phase = Phase::Known;
+        if self.preferred.is_some() {
+            self.without_servers = Some(error);
+        } else {
+            self.verdict = Some(error);
         }
-        is_excluded
     }
 
     /// Asks both SRV questions and, for the fallback and for a target equal to the domain, the address questions.
     fn begin_discovery(&mut self, host: &Host, now: Instant) {
-        if let Host::Address(_) = host {
-            if !self.excludes(host) {
-                self.use_default_port(host, Origin::Address, now);
-            }
-            return;
+        if let Some(error) = self.why_unusable(host) {
+            return self.end_discovery(error);
         }
-        if self.refuses(host) {
-            return;
+        if let Host::Address(_) = host {
+            return self.use_default_port(host, Origin::Address, now);
         }
         if host.special_use() == SpecialUse::Loopback {
             return self.use_default_port(host, Origin::Fallback, now);
         }
         for tls in [TlsMode::Direct, TlsMode::StartTls] {
-            if !self.task.policy.allows(tls) {
+            if !self.settings.policy.allows(tls) {
                 continue;
             }
-            let name = host.srv_name(self.task.service.srv_prefix(tls));
+            let name = host.srv_name(self.settings.service.srv_prefix(tls));
             let question = name.map(|name| Question::new(&name, RecordKind::Srv));
             if let Some(question) = &question {
                 self.questions.want(question.clone());
             }
             self.srv.add(tls, question, now);
         }
-        if self.task.goal == Goal::Connect {
-            self.want_addresses(host);
-        }
-        // Both answers are known already where no SRV question is possible.
-        self.discover(now);
     }
 
     /// No SRV records: the host itself, STARTTLS (RFC 6120 section 3.2.2).
     fn use_default_port(&mut self, host: &Host, origin: Origin, now: Instant) {
-        if self.task.policy == Policy::DirectOnly {
-            self.verdict = Some(Error::new(
+        if self.settings.policy == Policy::DirectOnly {
+            return self.end_discovery(Error::new(
                 ErrorKind::Configuration,
                 format!(
                     "direct TLS to {host} needs a port, which only SRV records tell; name it with connect_to"
                 ),
             ));
-            return;
         }
-        let port = self.task.service.fallback_port();
+        let port = self.settings.service.fallback_port();
         self.use_only(Candidate::single(TlsMode::StartTls, host.clone(), port, origin), now);
     }
 
@@ -190,20 +208,13 @@ impl Plan {
         if self.phase == Phase::Over {
             return None;
         }
-        self.discover(now);
-        let is_late = self.total().is_over(now) && !self.race.is_won();
-        match self.verdict.take() {
-            // "The total limit wins over the list" (spec D5), and over a lookup that ends in the same moment.
-            Some(error) if is_late && error.kind() == ErrorKind::Lookup => {}
-            Some(error) => return Some(self.fail(error, now)),
-            None => {}
+        let has_enough = self.srv.enough_from().is_over(now);
+        if let Some(error) = self.poll_verdict(has_enough, now) {
+            return Some(Order::Failed(error));
         }
-        if let Some(order) = self.finish_discovery(now) {
-            return Some(order);
-        }
-        if is_late {
-            let error = self.timed_out();
-            return Some(self.fail(error, now));
+        if matches!(self.phase, Phase::Discovering) {
+            // For the fallback, and for a target equal to the domain.
+            self.want_addresses(&self.discovered_host().clone());
         }
         if let Some(order) = self.race_order(now) {
             return Some(order);
@@ -212,76 +223,104 @@ impl Plan {
         if !self.race.is_in_flight()
             && let Some(error) = self.exhaustion.take()
         {
-            return Some(self.fail(error, now));
+            return Some(Order::Failed(self.fail(error, now)));
         }
         self.questions.due(now).map(Order::Ask)
     }
 
+    /// What to do next to find the servers and dial none, instead of [`Self::poll`]: when something has happened, or the
+    /// total limit is over.
+    pub(crate) fn poll_discovery(&mut self, now: Instant) -> Option<DiscoveryOrder> {
+        if self.phase == Phase::Over {
+            return None;
+        }
+        if let Some(error) = self.poll_verdict(false, now) {
+            return Some(DiscoveryOrder::Finished(Err(error)));
+        }
+        match (self.exhaustion.take(), self.phase) {
+            (Some(error), _) => Some(DiscoveryOrder::Finished(Err(self.fail(error, now)))),
+            (None, Phase::Known) => {
+                self.phase = Phase::Over;
+                Some(DiscoveryOrder::Finished(Ok(self.report(now))))
+            }
+            (None, _) => self.questions.due(now).map(DiscoveryOrder::Ask),
+        }
+    }
+
+    /// Looks at what the SRV answers say now, and whether that or the total limit ends the connect.
+    fn poll_verdict(&mut self, has_enough: bool, now: Instant) -> Option<Error> {
+        self.discover(has_enough, now);
+        let is_late = self.total().is_over(now) && !self.race.is_won();
+        let verdict = match self.verdict.take() {
+            // "The total limit wins over the list" (spec D5), and over a lookup that ends in the same moment.
+            Some(error) if is_late && error.kind() == ErrorKind::Lookup => self.timed_out(),
+            Some(error) => error,
+            None if is_late => self.timed_out(),
+            None => return None,
+        };
+        Some(self.fail(verdict, now))
+    }
+
     /// When [`Self::poll`] has something to say without anything having happened.
     pub(crate) fn wake_at(&self, now: Instant) -> Deadline {
-        let half_known = match (self.phase, self.task.goal) {
-            (Phase::Discovering, Goal::Connect) => self.srv.enough_from(),
-            (Phase::Discovering | Phase::HalfKnown | Phase::Known | Phase::Over, _) => Deadline::NEVER,
+        let half_known = match self.phase {
+            Phase::Discovering => self.srv.enough_from(),
+            Phase::HalfKnown | Phase::Known | Phase::Over => Deadline::NEVER,
         };
         self.total().min(half_known).min(self.race.wake_at(now))
     }
 
-    fn total(&self) -> Deadline {
-        Deadline::after(self.started, self.task.total_limit)
+    /// The limit of the whole connect.
+    pub(crate) fn total(&self) -> Deadline {
+        Deadline::after(self.started, self.settings.limits.total)
     }
 
     /// Turns SRV answers into candidates, as soon as there is enough of them.
-    fn discover(&mut self, now: Instant) {
+    fn discover(&mut self, has_enough: bool, now: Instant) {
         let complete = self.srv.is_complete();
-        let enough = self.task.goal == Goal::Connect && self.srv.enough_from().is_over(now);
         match self.phase {
             Phase::Discovering | Phase::HalfKnown if complete => self.phase = Phase::Known,
-            Phase::Discovering if enough => self.phase = Phase::HalfKnown,
+            Phase::Discovering if has_enough => self.phase = Phase::HalfKnown,
             Phase::Discovering | Phase::HalfKnown | Phase::Known | Phase::Over => return,
         }
         match self.srv.merged() {
             Discovered::Candidates(candidates) => self.set_candidates(candidates, now),
             Discovered::Fallback => {
                 let host = self.discovered_host().clone();
-                let port = self.task.service.fallback_port();
+                let port = self.settings.service.fallback_port();
                 self.set_candidates(
                     vec![Candidate::single(TlsMode::StartTls, host, port, Origin::Fallback)],
                     now,
                 );
             }
-            Discovered::NotOffered => self.verdict = Some(self.not_offered()),
-            Discovered::NotOfferedAndFailed => self.verdict = Some(self.not_offered_and_failed()),
-            Discovered::Failed => self.verdict = Some(self.lookup_failed()),
+            Discovered::NotOffered => self.end_discovery(self.not_offered()),
+            Discovered::NotOfferedAndFailed => self.end_discovery(self.not_offered_and_failed()),
+            Discovered::Failed => self.end_discovery(self.lookup_failed()),
         }
     }
 
     /// The host whose SRV records count.
     fn discovered_host(&self) -> &Host {
-        match &self.task.route {
+        match &self.route {
             Route::OtherHost(host) => host,
-            Route::Domain | Route::Explicit { .. } | Route::Connected { .. } => self.task.domain.host(),
+            Route::Domain | Route::Explicit(_) | Route::Prefer(_) | Route::Connected { .. } => {
+                self.domain.host()
+            }
         }
     }
 
-    fn set_candidates(&mut self, candidates: Vec<Candidate>, now: Instant) {
+    /// The candidates are known, beside the one that the caller prefers.
+    fn set_candidates(&mut self, mut candidates: Vec<Candidate>, now: Instant) {
+        if let Some(preferred) = &self.preferred {
+            candidates.retain(|candidate| !candidate.is_same_server(preferred));
+            candidates.push(preferred.clone());
+        }
         self.race.set_candidates(candidates, &mut self.chance, now);
         self.use_hints(now);
     }
 
-    /// With the goal to discover only, that is all.
-    fn finish_discovery(&mut self, now: Instant) -> Option<Order> {
-        match (self.task.goal, self.phase) {
-            (Goal::Discover, Phase::Known) if self.verdict.is_none() => {
-                let report = self.report(now);
-                self.phase = Phase::Over;
-                Some(Order::Finished(Outcome::Discovered(report)))
-            }
-            (Goal::Discover | Goal::Connect, _) => None,
-        }
-    }
-
     fn race_order(&mut self, now: Instant) -> Option<Order> {
-        if self.race.candidates().len() == 0 || self.task.goal == Goal::Discover {
+        if self.race.candidates().len() == 0 {
             return None;
         }
         loop {
@@ -295,22 +334,22 @@ impl Plan {
                 RaceOrder::Won(id) => {
                     let report = self.report(now);
                     self.phase = Phase::Over;
-                    Some(Order::Finished(Outcome::Connected(id, report)))
+                    Some(Order::Connected(id, report))
                 }
                 // The other SRV answer may bring more.
-                RaceOrder::Lost if self.phase == Phase::HalfKnown => None,
+                RaceOrder::Lost if matches!(self.phase, Phase::Discovering | Phase::HalfKnown) => None,
                 RaceOrder::Lost => {
-                    let error = self.exhaustion.take().unwrap_or_else(|| self.lost());
-                    Some(self.fail(error, now))
+                    let error = self.exhaustion.take().or_else(|| self.without_servers.take());
+                    let error = error.unwrap_or_else(|| self.lost());
+                    Some(Order::Failed(self.fail(error, now)))
                 }
             };
         }
     }
 
-    fn fail(&mut self, error: Error, now: Instant) -> Order {
+    fn fail(&mut self, error: Error, now: Instant) -> Error {
         self.race.abandon(now);
-        let report = self.report(now);
         self.phase = Phase::Over;
-        Order::Finished(Outcome::Failed(error.with_report(report)))
+        error.with_report(self.report(now))
     }
 }

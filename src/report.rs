@@ -183,6 +183,9 @@ pub struct AttemptReport {
     pub ended: Duration,
     /// The stages that were complete, and when each was.
     pub completed: Vec<(Stage, Duration)>,
+    /// When the TLS handshake was repeated on a fresh socket without a session, and why it had failed with one. The repeat,
+    /// its connect included, belongs to the stage [`Stage::Tls`].
+    pub repeated: Option<(AttemptError, Duration)>,
     /// The stage it reached: the one it was in when it was over.
     pub stage: Stage,
     /// What became of it.
@@ -202,11 +205,17 @@ impl AttemptReport {
 
 impl fmt::Display for AttemptReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { candidate, address, started, ended, completed, stage, outcome } = self;
+        let Self { candidate, address, started, ended, completed, repeated, stage, outcome } = self;
         write!(formatter, "{} {address}  {}", candidate + 1, Milliseconds(*started))?;
-        for (stage, at) in completed {
-            write!(formatter, "  {stage} {}", Milliseconds(*at))?;
+        let stages = |formatter: &mut fmt::Formatter<'_>, is_tls: bool| {
+            let mut stages = completed.iter().filter(|(stage, _)| (*stage == Stage::Tls) == is_tls);
+            stages.try_for_each(|(stage, at)| write!(formatter, "  {stage} {}", Milliseconds(*at)))
+        };
+        stages(formatter, false)?;
+        if let Some((why, at)) = repeated {
+            write!(formatter, "  repeated without a session {}: {why}", Milliseconds(*at))?;
         }
+        stages(formatter, true)?;
         match outcome {
             AttemptOutcome::InFlight => write!(formatter, "  in {stage}"),
             AttemptOutcome::Connected => formatter.write_str("  connected"),

@@ -1,34 +1,13 @@
 //! TCP sockets: opened without blocking, with the options that the caller chose (socket2).
 
-use std::io;
+use std::io::{self, IoSlice, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
-/// The options of the sockets of a connector.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct SocketOptions {
-    /// After how long an idle connection is probed (TCP keep-alive); `None`: never.
-    pub(crate) keep_alive: Option<Duration>,
-    /// The local address, whose family is then the only one used.
-    pub(crate) source: Option<IpAddr>,
-    /// The local network interface.
-    pub(crate) interface: Option<String>,
-}
-
-impl SocketOptions {
-    /// Those that hold for a socket to the name server at `server`: "of their family" (spec D14). A name server on this
-    /// machine is behind no interface and at no address of a network.
-    pub(crate) fn for_name_server(&self, server: SocketAddr) -> Self {
-        let is_local = server.ip().is_loopback();
-        let has_family = |source: &IpAddr| source.is_ipv4() == server.is_ipv4();
-        let source = self.source.filter(has_family).filter(|source| !is_local || source.is_loopback());
-        let interface = self.interface.clone().filter(|_| !is_local);
-        Self { keep_alive: None, source, interface }
-    }
-}
+use crate::settings::SocketOptions;
 
 /// Starts to connect. The socket does not block; [`connected`] tells when it is connected.
 ///
@@ -63,7 +42,7 @@ pub(crate) fn bind(socket: &Socket, options: &SocketOptions) -> io::Result<()> {
 }
 
 /// Sets what every connection has, also one that the caller has opened: TCP_NODELAY, since XMPP writes small stanzas
-/// and waits for answers, and keep-alive.
+/// and waits for answers, keep-alive, and where writes cannot ask for it (see [`NoSignal`]) that none raises SIGPIPE.
 ///
 /// # Errors
 /// What the operating system says.
@@ -72,7 +51,43 @@ pub(crate) fn prepare(socket: &Socket, options: &SocketOptions) -> io::Result<()
     if let Some(idle) = options.keep_alive.and_then(keep_alive_time) {
         socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle))?;
     }
+    #[cfg(target_vendor = "apple")]
+    socket.set_nosigpipe(true)?;
     Ok(())
+}
+
+/// A stream whose writes never raise SIGPIPE: a library must not depend on what the process does with that signal.
+///
+/// std's `write` asks for that, by `MSG_NOSIGNAL`; its `write_vectored`, which rustls uses, becomes `writev`, which cannot.
+#[derive(Debug)]
+pub(crate) struct NoSignal<'a>(pub(crate) &'a TcpStream);
+
+impl Read for NoSignal<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Write for NoSignal<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    #[cfg(not(any(windows, target_vendor = "apple")))]
+    fn write_vectored(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
+        use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
+        Ok(sendmsg(self.0, bytes, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)?)
+    }
+
+    // Windows has no signals; Apple's systems have SO_NOSIGPIPE, which is set on every socket.
+    #[cfg(any(windows, target_vendor = "apple"))]
+    fn write_vectored(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.write_vectored(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The time as operating systems take it: whole seconds, from 1 to 32,767 (Linux' bound). `Duration::MAX` is never.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::deadline::Deadline;
 
-pub(crate) use error::{Ending, Fault, NegotiationError};
+pub(crate) use error::{Ending, Fault, NegotiationError, StreamError};
 pub(crate) use stream::{Item, Stream};
 
 /// The namespace of the stream element, its features and its errors (RFC 6120 section 4.8.1).

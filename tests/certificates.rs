@@ -17,7 +17,9 @@ use rcgen::{
     NameConstraints, date_time_ymd,
 };
 use xmpp_connect::rustls::pki_types::CertificateDer;
-use xmpp_connect::{Connection, Connector, Error, ErrorKind, Stage, TlsMode};
+use xmpp_connect::{
+    AttemptErrorKind, Connection, Connector, Error, ErrorKind, Stage, Target, TlsMode, UntrustedReason,
+};
 
 use given::{DOMAIN, XMPP, XMPPS, builder, chain, failures, one_by_one, owner, talk, zone};
 use support::{Authority, DnsServer, End, Identity, Refused, Script, ServerTls, XmppServer, Zone};
@@ -68,7 +70,8 @@ fn assert_untrusted(identity: impl Fn(&Authority) -> Identity, why: &str) {
         let [(stage, told)] = &*failures(error.report().unwrap()) else { panic!("{error:?}") };
         assert_eq!(*stage, Stage::Tls);
         assert!(told.contains(why) && !told.contains('\n'), "{told}");
-        assert!(error.report().unwrap().attempts()[0].error().unwrap().is_untrusted());
+        let kind = error.report().unwrap().attempts()[0].error().unwrap().kind();
+        assert!(matches!(kind, AttemptErrorKind::Untrusted(_)));
     }
 }
 
@@ -248,7 +251,8 @@ fn an_address_is_good_only_as_an_address() {
             let server = server(authority.issue(names), tls);
             let dns = DnsServer::start(Zone::new());
             let connector = builder(&authority, &dns).build().unwrap();
-            let connected = connector.connect_to("127.0.0.1", "127.0.0.1", server.port(), tls);
+            let connected =
+                connector.connect_to("127.0.0.1", Target::new("127.0.0.1", server.port(), tls).unwrap());
             assert_eq!(
                 connected.map_err(|error| error.kind()).err(),
                 (!good).then_some(ErrorKind::Untrusted)
@@ -266,7 +270,8 @@ fn an_internationalised_name_is_compared_in_a_labels() {
     let connector = builder(&authority, &dns).build().unwrap();
     for (name, good) in [("xn--bcher-kva.example", true), ("xn--bcher-jva.example", false)] {
         let server = server(authority.issue(&[name]), TlsMode::Direct);
-        let connected = connector.connect_to("Bücher.example", "127.0.0.1", server.port(), TlsMode::Direct);
+        let connected = connector
+            .connect_to("Bücher.example", Target::new("127.0.0.1", server.port(), TlsMode::Direct).unwrap());
         assert_eq!(connected.is_ok(), good, "{name}");
     }
 }
@@ -354,8 +359,10 @@ fn untrusted_is_said_when_the_attempt_that_came_furthest_failed_so() {
     let report = error.report().unwrap();
     assert_eq!(report.attempts().len(), 3);
     let last = report.attempts()[2].error().unwrap();
-    assert_eq!(last.io_error().unwrap().kind(), ConnectionRefused);
-    assert!(!last.is_untrusted() && report.attempts()[0].error().unwrap().is_untrusted());
+    let AttemptErrorKind::Io(cause) = last.kind() else { panic!("{last}") };
+    assert_eq!(cause.kind(), ConnectionRefused);
+    let first = report.attempts()[0].error().unwrap();
+    assert!(matches!(first.kind(), AttemptErrorKind::Untrusted(UntrustedReason::UnknownIssuer)));
 }
 
 // spec E6

@@ -5,7 +5,7 @@
 use std::fs::File;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use xmpp_connect::{Connector, ErrorKind, TlsMode};
+use xmpp_connect::{Connector, ErrorKind, Target, TlsMode};
 
 // spec D12
 #[test]
@@ -21,9 +21,13 @@ fn without_descriptors_the_connect_ends_with_that_error_and_not_with_the_servers
     }
     let looked_up = connector.connect("example.org").unwrap_err();
     let by_system = by_system.connect("example.org").unwrap_err();
+    let connect_to = |host: &str| {
+        let target = Target::new(host, 5222, TlsMode::StartTls).unwrap();
+        connector.connect_to("example.org", target).unwrap_err()
+    };
     // Only addresses are asked for: the hosts file is read first.
-    let host = connector.connect_to("example.org", "host.example", 5222, TlsMode::StartTls).unwrap_err();
-    let dialled = connector.connect_to("example.org", "127.0.0.1", 5222, TlsMode::StartTls).unwrap_err();
+    let host = connect_to("host.example");
+    let dialled = connect_to("127.0.0.1");
     drop(taken);
     for error in [looked_up, by_system, host, dialled] {
         assert_eq!(error.kind(), ErrorKind::System, "{error:?}");
@@ -31,6 +35,8 @@ fn without_descriptors_the_connect_ends_with_that_error_and_not_with_the_servers
         assert!(std::error::Error::source(&error).unwrap().to_string().contains("os error 24"), "{error:?}");
     }
     // With descriptors again the same connector works as before: it finds that nobody is there.
-    let error = connector.connect_to("example.org", "127.0.0.1", 9, TlsMode::StartTls).unwrap_err();
+    let error = connector
+        .connect_to("example.org", Target::new("127.0.0.1", 9, TlsMode::StartTls).unwrap())
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Attempts, "{error:?}");
 }

@@ -59,7 +59,7 @@ fn lookup_of(report: &Report, lookup: &LookupReport) -> Value {
 fn candidate(candidate: &Candidate) -> Value {
     json!({
         "tls": tls(candidate.tls()),
-        "target": candidate.target(),
+        "target": candidate.host().to_string(),
         "port": candidate.port(),
         "priority": candidate.priority(),
         "weight": candidate.weight(),
@@ -91,8 +91,8 @@ fn connected(connection: &Connection) -> Value {
         "candidate": winner.map(|attempt| attempt.candidate),
         "address": connection.peer_addr().to_string(),
         "tls": tls(connection.tls_mode()),
-        "protocol": connection.protocol_version().map(|version| version.to_string()),
-        "cipher_suite": connection.cipher_suite().map(|suite| suite.to_string()),
+        "protocol": connection.protocol_version().to_string(),
+        "cipher_suite": connection.cipher_suite().to_string(),
         "alpn": connection.alpn(),
         "resumed": connection.is_resumed(),
         "ms": milliseconds(report.elapsed()),

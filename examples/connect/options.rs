@@ -27,7 +27,8 @@ Without DOMAIN it connects to a small server that it starts itself on loopback.
   --no-alpn                 offer no ALPN name in direct TLS
   --strict-starttls         STARTTLS step by step, a round trip slower
   --to HOST:PORT            connect to this server, without SRV records
-  --tls direct|starttls     how (with --to)
+  --prefer HOST:PORT        connect to this server first, and to those of the SRV records otherwise
+  --tls direct|starttls     how (with --to and --prefer)
   --timeout SECONDS         limit of the whole connect (default: 30)
   --plan                    find the servers and their order, dial nothing
   --json                    one JSON object on standard output, nothing else
@@ -59,7 +60,15 @@ pub(crate) struct Options {
 pub(crate) enum Way {
     Connect,
     Plan,
-    To { host: String, port: u16, tls: TlsMode },
+    To(Place),
+    Prefer(Place),
+}
+
+/// A server that the user names.
+pub(crate) struct Place {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) tls: TlsMode,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -81,6 +90,7 @@ struct Given {
     strict: bool,
     timeout: Option<Duration>,
     to: Option<(String, u16)>,
+    prefer: Option<(String, u16)>,
     tls: Option<TlsMode>,
     plan: bool,
     json: bool,
@@ -106,7 +116,11 @@ pub(crate) fn parse() -> Result<Command, String> {
             Long("timeout") => {
                 once(&mut given.timeout, "--timeout", seconds(&value(&mut parser, "--timeout")?)?)?;
             }
-            Long("to") => once(&mut given.to, "--to", host_and_port(&value(&mut parser, "--to")?)?)?,
+            Long("to") => once(&mut given.to, "--to", host_and_port("--to", &value(&mut parser, "--to")?)?)?,
+            Long("prefer") => {
+                let value = value(&mut parser, "--prefer")?;
+                once(&mut given.prefer, "--prefer", host_and_port("--prefer", &value)?)?;
+            }
             Long("tls") => once(&mut given.tls, "--tls", tls(&value(&mut parser, "--tls")?)?)?,
             Long("plan") => given.plan = true,
             Long("json") => given.json = true,
@@ -159,18 +173,23 @@ fn check(given: Given) -> Result<Options, String> {
         ("server", None) => return Err("--service server needs --from, the own domain".to_owned()),
         (other, _) => return Err(format!("--service is client or server, not {other:?}")),
     };
-    let way = match (given.to, given.tls, given.plan) {
-        (Some((host, port)), Some(tls), false) => Way::To { host, port, tls },
-        (None, None, true) => Way::Plan,
-        (None, None, false) => Way::Connect,
-        (Some(_), _, true) => return Err("--plan looks for servers, and --to names one".to_owned()),
-        (Some(_), None, false) => return Err("--to needs --tls direct or --tls starttls".to_owned()),
-        (None, Some(_), _) => return Err("--tls goes with --to".to_owned()),
+    let way = match (given.to, given.prefer, given.tls, given.plan) {
+        (Some((host, port)), None, Some(tls), false) => Way::To(Place { host, port, tls }),
+        (None, Some((host, port)), Some(tls), false) => Way::Prefer(Place { host, port, tls }),
+        (None, None, None, true) => Way::Plan,
+        (None, None, None, false) => Way::Connect,
+        (Some(_), Some(_), _, _) => return Err("--to and --prefer exclude each other".to_owned()),
+        (Some(_), _, _, true) => return Err("--plan looks for servers, and --to names one".to_owned()),
+        (_, Some(_), _, true) => {
+            return Err("--plan dials nothing, and --prefer names what to dial".to_owned());
+        }
+        (Some(_), None, None, _) => return Err("--to needs --tls direct or --tls starttls".to_owned()),
+        (None, Some(_), None, _) => return Err("--prefer needs --tls direct or --tls starttls".to_owned()),
+        (None, None, Some(_), _) => return Err("--tls goes with --to or --prefer".to_owned()),
     };
-    if given.domain.is_none()
-        && (matches!(way, Way::To { .. }) || !given.nameservers.is_empty() || !given.roots.is_empty())
-    {
-        return Err("--to, --nameserver and --ca need a DOMAIN".to_owned());
+    let needs_domain = matches!(way, Way::To(_) | Way::Prefer(_));
+    if given.domain.is_none() && (needs_domain || !given.nameservers.is_empty() || !given.roots.is_empty()) {
+        return Err("--to, --prefer, --nameserver and --ca need a DOMAIN".to_owned());
     }
     if let Some(domain) = &given.domain {
         if let Some(meant) = domain_within(domain).filter(|_| Domain::new(domain).is_err()) {
@@ -224,8 +243,8 @@ fn nameserver(value: &str) -> Result<SocketAddr, String> {
     })
 }
 
-fn host_and_port(value: &str) -> Result<(String, u16), String> {
-    let wrong = || format!("--to takes HOST:PORT with a port from 1 to 65535, not {value:?}");
+fn host_and_port(option: &str, value: &str) -> Result<(String, u16), String> {
+    let wrong = || format!("{option} takes HOST:PORT with a port from 1 to 65535, not {value:?}");
     let (host, port) = value.rsplit_once(':').ok_or_else(wrong)?;
     if host.is_empty() || host.contains(':') && !host.starts_with('[') {
         return Err(wrong());

@@ -22,8 +22,8 @@ pub(crate) fn text(domain: &str, outcome: &Outcome) -> String {
                 connection.peer_addr(),
                 connection.tls_mode(),
                 milliseconds(report.elapsed()),
-                version.map(|version| version.to_string()).unwrap_or_default(),
-                suite.map(|suite| suite.to_string()).unwrap_or_default(),
+                version,
+                suite,
                 connection.alpn().unwrap_or("not selected")
             )
         }

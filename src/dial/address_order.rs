@@ -1,54 +1,7 @@
-//! Which addresses go first: the caller's choice of families, and RFC 6724 section 6. No IO.
+//! Which addresses go first: RFC 6724 section 6. No IO.
 
 use std::cmp::Reverse;
 use std::net::{IpAddr, Ipv6Addr};
-
-/// Which address families are used, and which goes first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum AddressFamily {
-    /// Both, in the order of RFC 6724 section 6: IPv6 goes first where this machine has a route for it. The default.
-    #[default]
-    Any,
-    /// Both; IPv4 goes first.
-    Ipv4First,
-    /// IPv4 only; IPv6 addresses are not even asked for.
-    Ipv4Only,
-    /// IPv6 only; IPv4 addresses are not even asked for.
-    Ipv6Only,
-}
-
-/// One of the two families.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Family {
-    Ipv6,
-    Ipv4,
-}
-
-impl AddressFamily {
-    pub(crate) fn uses(self, family: Family) -> bool {
-        match self {
-            Self::Any | Self::Ipv4First => true,
-            Self::Ipv4Only => family == Family::Ipv4,
-            Self::Ipv6Only => family == Family::Ipv6,
-        }
-    }
-}
-
-impl Family {
-    pub(crate) const BOTH: [Self; 2] = [Self::Ipv6, Self::Ipv4];
-
-    pub(crate) fn of(address: IpAddr) -> Self {
-        if address.is_ipv6() { Self::Ipv6 } else { Self::Ipv4 }
-    }
-
-    pub(crate) fn other(self) -> Self {
-        match self {
-            Self::Ipv6 => Self::Ipv4,
-            Self::Ipv4 => Self::Ipv6,
-        }
-    }
-}
 
 /// The place of a destination in the order of RFC 6724 section 6; the lesser one goes first.
 ///
@@ -97,13 +50,13 @@ fn mapped(address: IpAddr) -> Ipv6Addr {
 }
 
 /// A row of the policy table (RFC 6724 section 2.1).
-struct Policy {
+struct PolicyEntry {
     precedence: u8,
     label: u8,
 }
 
 /// The default policy table, longest prefixes first.
-fn policy(address: Ipv6Addr) -> Policy {
+fn policy(address: Ipv6Addr) -> PolicyEntry {
     let [first, second, ..] = address.segments();
     let (precedence, label) = match address {
         Ipv6Addr::LOCALHOST => (50, 0),
@@ -122,7 +75,7 @@ fn policy(address: Ipv6Addr) -> Policy {
         _ if first & 0xfe00 == 0xfc00 => (3, 13),
         _ => (40, 1),
     };
-    Policy { precedence, label }
+    PolicyEntry { precedence, label }
 }
 
 /// The scope, as numbered for multicast (RFC 6724 sections 3.1 and 3.2).

@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustls::ClientConnection;
@@ -10,10 +11,11 @@ use super::{AttemptError, AttemptEvent, AttemptId, Stage};
 use crate::deadline::Deadline;
 use crate::discovery::Candidate;
 use crate::domain::Domain;
-use crate::service::{Service, TlsMode};
-use crate::socket::{self, SocketOptions};
+use crate::service::TlsMode;
+use crate::settings::{Settings, SocketOptions};
+use crate::socket::{self, NoSignal};
 use crate::starttls::{Negotiation, Opening, Progress, Step};
-use crate::tls::{Evidence, Tls};
+use crate::tls::{Agreed, Endpoint, Evidence, Handshake, Resume, Session, Tls};
 use crate::wait::{self, Interest, Ready, Token, Wait};
 
 /// How many reads of TLS one attempt may make before others have their turn.
@@ -29,11 +31,8 @@ const SLICE: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(crate) struct Dialer<'a> {
     pub(crate) domain: &'a Domain,
-    pub(crate) service: &'a Service,
+    pub(crate) settings: &'a Settings,
     pub(crate) tls: &'a Tls,
-    pub(crate) socket: &'a SocketOptions,
-    /// Whether the stream header and `<starttls/>` leave in one write.
-    pub(crate) pipelining: bool,
 }
 
 /// A connection that is up and verified. Its socket does not block.
@@ -41,6 +40,9 @@ pub(crate) struct Dialer<'a> {
 pub(crate) struct Verified {
     pub(crate) tcp: TcpStream,
     pub(crate) tls: ClientConnection,
+    pub(crate) agreed: Agreed,
+    /// Where its TLS sessions come from and go to, if anywhere.
+    pub(crate) session: Option<Arc<Session>>,
     pub(crate) candidate: Candidate,
     pub(crate) peer: SocketAddr,
 }
@@ -64,6 +66,7 @@ struct Attempt {
     state: State,
     /// The step of the negotiation that the plan knows of.
     step: Option<Step>,
+    repeat: Repeat,
 }
 
 /// Where an attempt stands.
@@ -71,7 +74,17 @@ struct Attempt {
 enum State {
     Connecting,
     Negotiating { negotiation: Box<Negotiation>, unsent: Vec<u8> },
-    Handshaking(Box<ClientConnection>),
+    Handshaking(Box<Handshake>),
+}
+
+/// Whether a handshake that failed when it offered a session can be repeated without one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Repeat {
+    Possible,
+    /// The caller has opened the stream, and there is no other.
+    Impossible,
+    /// This is the repeat.
+    Done,
 }
 
 /// What one turn of an attempt has led to.
@@ -80,8 +93,8 @@ enum Turn {
     Waits,
     /// A stage is complete; the next one has begun. What the report has to say about it.
     Completed(Stage, Option<&'static str>),
-    /// TLS is up.
-    Verified,
+    /// TLS is established, with what it has agreed on.
+    Verified(Agreed),
 }
 
 impl<'a> Attempts<'a> {
@@ -95,15 +108,20 @@ impl<'a> Attempts<'a> {
         &mut self,
         id: AttemptId,
         candidate: Candidate,
-        address: SocketAddr,
+        mut address: SocketAddr,
     ) -> Option<AttemptEvent> {
-        let opened = match self.given.take() {
-            Some(tcp) => adopt(tcp, self.dialer.socket),
-            None => socket::connect(address, self.dialer.socket),
+        let (opened, repeat) = match self.given.take() {
+            Some(tcp) => {
+                // With the scope of a link-local address, which a candidate has not.
+                address = tcp.peer_addr().unwrap_or(address);
+                (adopt(tcp, &self.dialer.settings.socket), Repeat::Impossible)
+            }
+            None => (socket::connect(address, &self.dialer.settings.socket), Repeat::Possible),
         };
         match opened {
             Ok(tcp) => {
-                self.list.push(Attempt { id, candidate, address, tcp, state: State::Connecting, step: None });
+                let state = State::Connecting;
+                self.list.push(Attempt { id, candidate, address, tcp, state, step: None, repeat });
                 None
             }
             Err(error) => Some(AttemptEvent::Failed(AttemptError::io(error))),
@@ -112,7 +130,18 @@ impl<'a> Attempts<'a> {
 
     /// Closes an attempt.
     pub(crate) fn close(&mut self, id: AttemptId) {
-        self.list.retain(|attempt| attempt.id != id);
+        self.list.retain(|attempt| {
+            if attempt.id == id {
+                attempt.forget_session();
+            }
+            attempt.id != id
+        });
+    }
+
+    /// The connect has failed: the sessions that were offered are forgotten, so that none is offered for ever to a server
+    /// that stays silent when it sees one.
+    pub(crate) fn forget_sessions(&self) {
+        self.list.iter().for_each(Attempt::forget_session);
     }
 
     /// Adds the sockets to a wait.
@@ -147,18 +176,34 @@ impl<'a> Attempts<'a> {
                 match turn {
                     Ok(Turn::Waits) => self.list.push(attempt),
                     Ok(Turn::Completed(stage, note)) => {
-                        events.push((attempt.id, AttemptEvent::Completed(stage)));
-                        events.extend(note.map(|note| (attempt.id, AttemptEvent::Noted(note))));
+                        // A repeat is a part of the TLS stage, whose limit goes on.
+                        if attempt.repeat != Repeat::Done {
+                            events.push((attempt.id, AttemptEvent::Completed(stage)));
+                            events.extend(note.map(|note| (attempt.id, AttemptEvent::Noted(note))));
+                        }
                         continue;
                     }
-                    Ok(Turn::Verified) => {
+                    Ok(Turn::Verified(agreed)) => {
                         events.push((attempt.id, AttemptEvent::Verified));
                         let Attempt { id, candidate, address: peer, tcp, state, .. } = attempt;
-                        if let State::Handshaking(tls) = state {
-                            self.verified.push((id, Verified { tcp, tls: *tls, candidate, peer }));
+                        if let State::Handshaking(handshake) = state {
+                            let Handshake { client: tls, session } = *handshake;
+                            self.verified.push((id, Verified { tcp, tls, agreed, session, candidate, peer }));
                         }
                     }
-                    Err(error) => events.push((attempt.id, AttemptEvent::Failed(error))),
+                    Err(error) => {
+                        let id = attempt.id;
+                        if attempt.must_repeat(&error) {
+                            events.push((id, AttemptEvent::Repeated(error)));
+                            match attempt.again(&self.dialer) {
+                                Ok(attempt) => self.list.push(attempt),
+                                Err(error) => events.push((id, AttemptEvent::Failed(error))),
+                            }
+                        } else {
+                            attempt.forget_session();
+                            events.push((id, AttemptEvent::Failed(error)));
+                        }
+                    }
                 }
                 break;
             }
@@ -181,8 +226,8 @@ impl Attempt {
             State::Negotiating { unsent, .. } if unsent.is_empty() => Interest::Read,
             State::Negotiating { .. } => Interest::Both,
             // Only our last flight is left, and nothing is read before it has gone.
-            State::Handshaking(tls) if !tls.is_handshaking() => Interest::Write,
-            State::Handshaking(tls) if tls.wants_write() => Interest::Both,
+            State::Handshaking(handshake) if !handshake.client.is_handshaking() => Interest::Write,
+            State::Handshaking(handshake) if handshake.client.wants_write() => Interest::Both,
             State::Handshaking(_) => Interest::Read,
         }
     }
@@ -205,6 +250,41 @@ impl Attempt {
         }
     }
 
+    /// The session that the handshake has offered.
+    fn offered(&self) -> Option<&Session> {
+        let State::Handshaking(handshake) = &self.state else { return None };
+        handshake.session.as_deref().filter(|session| session.is_offered())
+    }
+
+    fn forget_session(&self) {
+        if let Some(session) = self.offered() {
+            session.forget_offered();
+        }
+    }
+
+    /// Whether the session that was offered may be why the handshake has failed, and there is a socket to try without.
+    fn must_repeat(&self, error: &AttemptError) -> bool {
+        self.repeat == Repeat::Possible && self.offered().is_some() && !error.is_about_a_certificate()
+    }
+
+    /// Begins again on a fresh socket, with a full handshake at its end.
+    fn again(self, dialer: &Dialer<'_>) -> Result<Self, AttemptError> {
+        self.forget_session();
+        let tcp = socket::connect(self.address, &dialer.settings.socket).map_err(AttemptError::io)?;
+        Ok(Self { tcp, state: State::Connecting, repeat: Repeat::Done, ..self })
+    }
+
+    fn begin_handshake(&self, dialer: &Dialer<'_>) -> Result<State, AttemptError> {
+        let resume = if self.repeat == Repeat::Done { Resume::Never } else { Resume::Offer };
+        let candidate = &self.candidate;
+        let endpoint =
+            Endpoint { host: candidate.host().clone(), port: candidate.port(), tls: candidate.tls() };
+        let handshake = dialer.tls.client(dialer.domain, endpoint, resume);
+        Ok(State::Handshaking(Box::new(
+            handshake.map_err(|error| AttemptError::tls(error, &Evidence::NONE))?,
+        )))
+    }
+
     fn turn(&mut self, dialer: &Dialer<'_>, now: Instant) -> Result<Turn, AttemptError> {
         match &mut self.state {
             State::Connecting => {
@@ -212,7 +292,7 @@ impl Attempt {
                     return Ok(Turn::Waits);
                 }
                 self.state = match self.candidate.tls() {
-                    TlsMode::Direct => begin_handshake(dialer, TlsMode::Direct)?,
+                    TlsMode::Direct => self.begin_handshake(dialer)?,
                     TlsMode::StartTls => begin_negotiation(dialer),
                 };
                 Ok(Turn::Completed(Stage::Tcp, None))
@@ -222,14 +302,17 @@ impl Attempt {
                     Progress::More => Ok(Turn::Waits),
                     Progress::Proceed => {
                         let note = negotiation.note();
-                        self.state = begin_handshake(dialer, TlsMode::StartTls)?;
+                        self.state = self.begin_handshake(dialer)?;
                         Ok(Turn::Completed(Stage::StartTls, note))
                     }
                 }
             }
-            State::Handshaking(tls) => {
-                let verified = handshake(&self.tcp, tls)?;
-                Ok(if verified { Turn::Verified } else { Turn::Waits })
+            State::Handshaking(pending) => {
+                if !handshake(&self.tcp, &mut pending.client)? {
+                    return Ok(Turn::Waits);
+                }
+                let agreed = Agreed::of(&pending.client);
+                agreed.map(Turn::Verified).map_err(|error| AttemptError::tls(error, &Evidence::NONE))
             }
         }
     }
@@ -246,18 +329,12 @@ fn adopt(tcp: TcpStream, options: &SocketOptions) -> io::Result<TcpStream> {
 fn begin_negotiation(dialer: &Dialer<'_>) -> State {
     let opening = Opening {
         to: dialer.domain.as_unicode(),
-        from: dialer.service.own_domain().map(Domain::as_unicode),
-        namespace: dialer.service.namespace(),
+        from: dialer.settings.service.own_domain().map(Domain::as_unicode),
+        namespace: dialer.settings.service.namespace(),
     };
-    let mut negotiation = Box::new(Negotiation::new(&opening, dialer.pipelining));
+    let mut negotiation = Box::new(Negotiation::new(&opening, dialer.settings.pipelining));
     let unsent = negotiation.output().unwrap_or_default();
     State::Negotiating { negotiation, unsent }
-}
-
-fn begin_handshake(dialer: &Dialer<'_>, mode: TlsMode) -> Result<State, AttemptError> {
-    let client = dialer.tls.client(dialer.domain, mode);
-    let client = client.map_err(|error| AttemptError::tls(error, &Evidence::NONE))?;
-    Ok(State::Handshaking(Box::new(client)))
 }
 
 /// Sends what the negotiation wants to send, and reads once.
@@ -322,7 +399,8 @@ fn nothing_behind_proceed(
 }
 
 /// Brings the handshake as far as it comes without waiting. True when it is complete, our last flight included.
-fn handshake(mut tcp: &TcpStream, tls: &mut ClientConnection) -> Result<bool, AttemptError> {
+fn handshake(tcp: &TcpStream, tls: &mut ClientConnection) -> Result<bool, AttemptError> {
+    let mut tcp = NoSignal(tcp);
     for _ in 0..READS_A_TURN {
         let mut unsent = None;
         while tls.wants_write() {

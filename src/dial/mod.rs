@@ -1,18 +1,15 @@
 //! Dialling: attempts on the addresses of candidates, what can become of one, and when the next one starts.
 
 use std::fmt;
-use std::io;
-use std::sync::Arc;
-use std::time::Duration;
 
 use crate::service::TlsMode;
-use crate::socket;
-use crate::starttls::{NegotiationError, Step};
-use crate::tls::{self, Evidence};
+use crate::starttls::Step;
+
+pub use error::{AttemptError, AttemptErrorKind};
 
 pub(crate) mod address_order;
 pub(crate) mod attempt;
-mod pace;
+mod error;
 pub(crate) mod race;
 mod targets;
 
@@ -65,102 +62,8 @@ pub(crate) enum AttemptEvent {
     Noted(&'static str),
     /// The TLS handshake is complete and the certificate is good.
     Verified,
+    /// The TLS handshake failed when it offered a session, for this reason; it is repeated without one.
+    Repeated(AttemptError),
     /// It is over.
     Failed(AttemptError),
-}
-
-/// Why an attempt failed.
-#[derive(Clone, Debug)]
-pub struct AttemptError(Cause);
-
-#[derive(Clone, Debug)]
-enum Cause {
-    Io(Arc<io::Error>),
-    TimedOut(Stage, Duration, Option<Step>),
-    Negotiation(NegotiationError),
-    EndInTls,
-    /// The error, and what it means.
-    Tls(rustls::Error, String),
-}
-
-impl AttemptError {
-    pub(crate) fn io(error: io::Error) -> Self {
-        Self(Cause::Io(Arc::new(error)))
-    }
-
-    /// The stage took longer than its limit. `step` is how far a STARTTLS negotiation had come.
-    pub(crate) fn timed_out(stage: Stage, limit: Duration, step: Option<Step>) -> Self {
-        Self(Cause::TimedOut(stage, limit, step.filter(|_| stage == Stage::StartTls)))
-    }
-
-    pub(crate) fn negotiation(error: NegotiationError) -> Self {
-        Self(Cause::Negotiation(error))
-    }
-
-    /// The far end closed the connection within the TLS handshake.
-    pub(crate) fn end_in_tls() -> Self {
-        Self(Cause::EndInTls)
-    }
-
-    pub(crate) fn tls(error: rustls::Error, evidence: &Evidence) -> Self {
-        let text = tls::explain(&error, evidence);
-        Self(Cause::Tls(error, text))
-    }
-
-    /// Whether the certificate was not good for the domain.
-    #[must_use]
-    pub fn is_untrusted(&self) -> bool {
-        match &self.0 {
-            Cause::Tls(error, _) => matches!(
-                error,
-                rustls::Error::InvalidCertificate(_)
-                    | rustls::Error::NoCertificatesPresented
-                    | rustls::Error::InvalidCertRevocationList(_)
-            ),
-            Cause::Io(_) | Cause::TimedOut(..) | Cause::Negotiation(_) | Cause::EndInTls => false,
-        }
-    }
-
-    /// The operating system's error, where it was one.
-    #[must_use]
-    pub fn io_error(&self) -> Option<&io::Error> {
-        match &self.0 {
-            Cause::Io(error) => Some(error),
-            Cause::TimedOut(..) | Cause::Negotiation(_) | Cause::EndInTls | Cause::Tls(..) => None,
-        }
-    }
-
-    /// Whether this machine has run out of sockets or memory for them, so that no other server can do better.
-    pub(crate) fn is_exhaustion(&self) -> bool {
-        self.io_error().is_some_and(socket::is_exhaustion)
-    }
-}
-
-impl fmt::Display for AttemptError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Cause::Io(error) => write!(formatter, "{error}"),
-            Cause::TimedOut(stage, limit, None) => write!(formatter, "no end of {stage} within {limit:?}"),
-            Cause::TimedOut(stage, limit, Some(step)) => {
-                write!(formatter, "no end of {stage} within {limit:?}: the time was over {step}")
-            }
-            Cause::Negotiation(error) => write!(formatter, "{error}"),
-            Cause::EndInTls => {
-                formatter.write_str("the server closed the connection within the TLS handshake")
-            }
-            Cause::Tls(_, text) => formatter.write_str(text),
-        }
-    }
-}
-
-impl std::error::Error for AttemptError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        // Each cause's own text is the text of this error already; below it stands what caused that.
-        match &self.0 {
-            Cause::Io(error) => error.source(),
-            Cause::Negotiation(error) => error.source(),
-            Cause::Tls(error, _) => error.source(),
-            Cause::TimedOut(..) | Cause::EndInTls => None,
-        }
-    }
 }

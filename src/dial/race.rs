@@ -1,31 +1,23 @@
 //! The race: which attempt starts when, and when it is won or lost (RFC 8305, XEP-0495). No IO.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub(crate) use super::pace::Pace;
-
-use super::address_order::{Family, Rank};
-use super::targets::{Next, RESOLUTION_DELAY, Targets};
+use super::address_order::Rank;
+use super::targets::{Next, Targets};
 use super::{AttemptError, AttemptEvent, AttemptId, Stage};
 use crate::deadline::Deadline;
+use crate::discovery::Candidate;
 use crate::discovery::order::{Below, Group, order};
-use crate::discovery::{Candidate, Policy};
 use crate::domain::Host;
+use crate::limits::{
+    MAX_ADDRESSES, MAX_ATTEMPTS, MAX_CANDIDATES, MAX_IN_FLIGHT, MINIMUM_CONNECTION_ATTEMPT_DELAY,
+    RESOLUTION_DELAY,
+};
 use crate::report::{AttemptOutcome, AttemptReport};
+use crate::settings::{Family, Settings};
 use crate::starttls::Step;
-
-/// How many candidates are tried, counted after ordering.
-pub(crate) const MAX_CANDIDATES: usize = 64;
-/// How many attempts one connect makes at the most.
-pub(crate) const MAX_ATTEMPTS: usize = 128;
-/// How many attempts are in flight at the most. When one more is due, the one that has been silent longest makes room.
-pub(crate) const MAX_IN_FLIGHT: usize = 8;
-/// How many addresses of one candidate are tried in its turn. What is left over is tried when all else has been.
-pub(crate) const MAX_ADDRESSES: usize = 16;
-/// "a subsequent connection MUST NOT be started within 10 milliseconds of the previous attempt" (RFC 8305 section 5), not
-/// even when that one has failed at once.
-const MINIMUM_CONNECTION_ATTEMPT_DELAY: Duration = Duration::from_millis(10);
 
 /// What the race wants done.
 #[derive(Debug)]
@@ -90,8 +82,7 @@ impl Attempt {
 /// The race over the candidates of one connect.
 #[derive(Debug)]
 pub(crate) struct Race {
-    pace: Pace,
-    policy: Policy,
+    settings: Arc<Settings>,
     /// When the connect began.
     began: Instant,
     targets: Targets,
@@ -121,11 +112,10 @@ enum Startable {
 
 impl Race {
     /// A race without candidates, in a connect that begins now.
-    pub(crate) fn new(pace: Pace, policy: Policy, now: Instant) -> Self {
+    pub(crate) fn new(settings: Arc<Settings>, now: Instant) -> Self {
         Self {
-            targets: Targets::new(pace.family),
-            pace,
-            policy,
+            targets: Targets::new(settings.family),
+            settings,
             began: now,
             contenders: Vec::new(),
             left_out: 0,
@@ -141,6 +131,7 @@ impl Race {
     /// Draws the order of `candidates`, all that are known now. Those that have started keep their places in front.
     pub(crate) fn set_candidates(&mut self, candidates: Vec<Candidate>, below: Below<'_>, now: Instant) {
         let known = std::mem::take(&mut self.contenders);
+        let is_first = known.is_empty();
         let numbered = known.into_iter().enumerate();
         let started: Vec<_> = numbered.filter(|(_, contender)| !contender.started.is_empty()).collect();
         for attempt in &mut self.attempts {
@@ -155,11 +146,12 @@ impl Race {
         // A domain can publish thousands of records: what is too many is cut before anything is done with it.
         let room = MAX_CANDIDATES.saturating_sub(self.contenders.len());
         self.left_out = waiting.len().saturating_sub(room);
-        let ordered = order(waiting, self.policy, room, below);
+        let ordered = order(waiting, self.settings.policy, room, below);
         if let Some(first) = ordered.first() {
-            let group = Group::of(first, self.policy);
+            let group = Group::of(first, self.settings.policy);
             // A group that joins late can stand before the one that is dialled now.
-            if self.attempts.is_empty() || group < self.group {
+            let is_other = group != self.group && self.attempts.is_empty();
+            if is_first || is_other || group < self.group {
                 (self.group, self.group_opened) = (group, now);
             }
         }
@@ -242,7 +234,7 @@ impl Race {
         };
         match event {
             AttemptEvent::Completed(stage) => {
-                attempt.delay = self.pace.delay_after(at.saturating_sub(attempt.progress()));
+                attempt.delay = self.settings.limits.delay_after(at.saturating_sub(attempt.progress()));
                 attempt.report.completed.push((stage, at));
                 let candidate = self.contenders.get(attempt.report.candidate);
                 let next = candidate.and_then(|contender| stage.next(contender.candidate.tls()));
@@ -255,6 +247,8 @@ impl Race {
                 attempt.end(AttemptOutcome::Connected, at);
                 self.verified.push(id);
             }
+            // A part of the TLS stage: neither is its limit extended, nor does another attempt wait for it.
+            AttemptEvent::Repeated(error) => attempt.report.repeated = Some((error, at)),
             AttemptEvent::Failed(error) => {
                 attempt.end(AttemptOutcome::Failed(error), at);
                 self.free_starts += 1;
@@ -326,8 +320,10 @@ impl Race {
     /// A host of the present group, an earlier one, or, ahead of time, the next one whose addresses were not asked for.
     fn due_lookup(&mut self) -> Option<Host> {
         let latest = self.next_group().unwrap_or(self.group);
-        let due =
-            self.contenders.iter().filter(|contender| Group::of(&contender.candidate, self.policy) <= latest);
+        let due = self
+            .contenders
+            .iter()
+            .filter(|contender| Group::of(&contender.candidate, self.settings.policy) <= latest);
         due.map(|contender| contender.target).find_map(|host| self.targets.ask(host))
     }
 
@@ -399,13 +395,20 @@ impl Race {
         let id = AttemptId(self.attempts.iter().position(expired)?);
         let attempt = self.attempts.get(id.0)?;
         let stage = attempt.report.stage;
-        let error = AttemptError::timed_out(stage, self.pace.limit(stage), attempt.step);
+        let error = AttemptError::timed_out(stage, self.stage_limit(stage), attempt.step);
         self.handle_attempt(id, AttemptEvent::Failed(error), now);
         Some(id)
     }
 
     fn limit_of(&self, attempt: &Attempt) -> Deadline {
-        self.after_progress(attempt, self.pace.limit(attempt.report.stage))
+        self.after_progress(attempt, self.stage_limit(attempt.report.stage))
+    }
+
+    fn stage_limit(&self, stage: Stage) -> Duration {
+        match stage {
+            Stage::Tcp => self.settings.limits.tcp,
+            Stage::StartTls | Stage::Tls => self.settings.limits.handshake,
+        }
     }
 
     fn after_progress(&self, attempt: &Attempt, delay: Duration) -> Deadline {
@@ -432,13 +435,14 @@ impl Race {
                 started,
                 ended: started,
                 completed: Vec::new(),
+                repeated: None,
                 stage: Stage::Tcp,
                 outcome: AttemptOutcome::InFlight,
             },
             group,
             target: contender.target,
             step: None,
-            delay: self.pace.attempt_delay,
+            delay: self.settings.limits.attempt_delay,
             is_displaced: false,
         });
         Some(RaceOrder::Start { id, candidate: contender.candidate.clone(), address })
@@ -496,7 +500,7 @@ impl Race {
 
     /// The group that a candidate belongs to now: behind all others once it has used up its turn.
     fn group_of(&self, contender: &Contender) -> Group {
-        let group = Group::of(&contender.candidate, self.policy);
+        let group = Group::of(&contender.candidate, self.settings.policy);
         let is_left_over = contender.started.len() >= MAX_ADDRESSES || self.is_again(contender);
         if is_left_over { group.left_over() } else { group }
     }
@@ -536,7 +540,7 @@ impl Race {
         let progress = self.in_flight().map(Attempt::progress).max().map(|at| self.began + at);
         let looked_up = if awaited { self.latest_lookup() } else { None };
         let since = progress.max(looked_up).unwrap_or(self.group_opened);
-        let quiet = Deadline::after(since, self.pace.group_delay);
+        let quiet = Deadline::after(since, self.settings.limits.group_delay);
         let next_group = self.next_group();
         let mut next =
             self.contenders.iter().filter(|contender| Some(self.group_of(contender)) == next_group);

@@ -1,16 +1,13 @@
 //! The hosts of one connect: what is known of the addresses of each, which is next, and from when (RFC 8305). No IO.
 
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::address_order::{AddressFamily, Family, Rank};
-use super::race::MAX_ATTEMPTS;
+use super::address_order::Rank;
 use crate::deadline::Deadline;
 use crate::domain::Host;
-
-/// "If a positive A response is received first due to reordering, the client SHOULD wait a short time for the AAAA
-/// response [...] the recommended value for the Resolution Delay is 50 milliseconds" (RFC 8305 section 3).
-pub(crate) const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
+use crate::limits::{MAX_ATTEMPTS, RESOLUTION_DELAY};
+use crate::settings::{AddressFamily, Family};
 
 /// The hosts, numbered in the order in which they became known.
 #[derive(Debug)]
@@ -244,6 +241,8 @@ impl Target {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::wait;
 

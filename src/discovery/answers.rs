@@ -1,15 +1,12 @@
 //! What is known of the two SRV answers of one connect, and when one of them is enough. No IO.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::{Discovered, SrvAnswer, Unusable, merge};
 use crate::deadline::Deadline;
 use crate::dns::{Answer, LookupError, Question, SrvRecord};
+use crate::limits::OTHER_SRV_DELAY;
 use crate::service::TlsMode;
-
-/// How long one SRV answer with records waits for the other: some middleboxes drop the second of two parallel
-/// questions.
-const OTHER_SRV_DELAY: Duration = Duration::from_millis(1500);
 
 /// For how many records of an answer it is said why they were left out. A domain can publish thousands.
 const MAX_SENTENCES: usize = 5;

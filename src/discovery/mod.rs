@@ -10,44 +10,6 @@ use crate::service::TlsMode;
 pub(crate) mod answers;
 pub(crate) mod order;
 
-/// Which of the two kinds of TLS to use, and in which order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Policy {
-    /// As the domain's owner published it: priority and weight count over both kinds together (XEP-0368 section 2,
-    /// rule 1). The default.
-    #[default]
-    AsPublished,
-    /// All direct TLS candidates first, otherwise as published.
-    PreferDirect,
-    /// Direct TLS and nothing else. Without usable `_xmpps` records it is an error; there is no fallback.
-    DirectOnly,
-    /// All STARTTLS candidates first, otherwise as published.
-    PreferStartTls,
-    /// STARTTLS and nothing else; without `_xmpp` records the domain itself is tried.
-    StartTlsOnly,
-}
-
-impl Policy {
-    /// Whether candidates of this kind are looked up at all.
-    pub(crate) fn allows(self, tls: TlsMode) -> bool {
-        match self {
-            Self::AsPublished | Self::PreferDirect | Self::PreferStartTls => true,
-            Self::DirectOnly => tls == TlsMode::Direct,
-            Self::StartTlsOnly => tls == TlsMode::StartTls,
-        }
-    }
-
-    /// The kind that goes first, where one does.
-    pub(crate) fn preferred(self) -> Option<TlsMode> {
-        match self {
-            Self::PreferDirect => Some(TlsMode::Direct),
-            Self::PreferStartTls => Some(TlsMode::StartTls),
-            Self::AsPublished | Self::DirectOnly | Self::StartTlsOnly => None,
-        }
-    }
-}
-
 /// One server to try: an SRV record, the fallback, or what the caller named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
@@ -82,13 +44,9 @@ impl Candidate {
         self.tls
     }
 
-    /// The target (RFC 2782): a host name in A-labels, or an address.
+    /// Returns the host: the target of the SRV record (RFC 2782), or what the caller named.
     #[must_use]
-    pub fn target(&self) -> String {
-        self.host.to_string()
-    }
-
-    pub(crate) fn host(&self) -> &Host {
+    pub fn host(&self) -> &Host {
         &self.host
     }
 
@@ -108,6 +66,11 @@ impl Candidate {
     #[must_use]
     pub fn weight(&self) -> u16 {
         self.weight
+    }
+
+    /// Whether both are the same server, whatever the records say of it.
+    pub(crate) fn is_same_server(&self, other: &Self) -> bool {
+        (&self.host, self.port, self.tls) == (&other.host, other.port, other.tls)
     }
 
     /// Where the candidate comes from.
@@ -136,19 +99,22 @@ pub enum Origin {
     Srv,
     /// The domain itself on the default port, since it has no SRV records (RFC 6120 section 3.2.2).
     Fallback,
-    /// The caller named host and port.
+    /// The caller named the server.
     Explicit,
+    /// The caller named the server as the one to try first.
+    Preferred,
     /// The domain is an address literal.
     Address,
 }
 
-/// `srv`, `fallback`, `explicit` or `address`.
+/// `srv`, `fallback`, `explicit`, `preferred` or `address`.
 impl fmt::Display for Origin {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Srv => "srv",
             Self::Fallback => "fallback",
             Self::Explicit => "explicit",
+            Self::Preferred => "preferred",
             Self::Address => "address",
         })
     }

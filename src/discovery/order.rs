@@ -1,7 +1,8 @@
 //! The order of candidates: by priority, and within one priority RFC 2782's weighted draw. No IO.
 
-use super::{Candidate, Policy};
+use super::{Candidate, Origin};
 use crate::service::TlsMode;
+use crate::settings::Policy;
 
 /// A source of random numbers: a number from 0 up to, not including, the argument, all equally probable.
 ///
@@ -34,6 +35,8 @@ pub(crate) fn order(
 pub(crate) struct Group {
     /// What is tried only when all else has been.
     is_left_over: bool,
+    /// Not the server that the caller prefers, where the caller prefers one.
+    is_discovered: bool,
     /// Not the kind of TLS that the policy prefers, where it prefers one.
     behind: bool,
     priority: u16,
@@ -43,7 +46,8 @@ impl Group {
     /// The group of a candidate: one priority, or under a policy that prefers one kind, one pair of kind and priority.
     pub(crate) fn of(candidate: &Candidate, policy: Policy) -> Self {
         let behind = policy.preferred().is_some_and(|preferred: TlsMode| candidate.tls() != preferred);
-        Self { is_left_over: false, behind, priority: candidate.priority() }
+        let is_discovered = candidate.origin() != Origin::Preferred;
+        Self { is_left_over: false, is_discovered, behind, priority: candidate.priority() }
     }
 
     /// The same group, when all groups have been tried.
@@ -90,7 +94,6 @@ fn draw(weights: &[u16], limit: usize, below: Below<'_>) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discovery::Origin;
     use crate::domain::Host;
 
     /// Gives the numbers of a list, each checked against what is asked for.

@@ -8,7 +8,7 @@ use crate::dns::cache::{Cache, Caching};
 use crate::dns::health::Health;
 use crate::dns::sleep::Clocks;
 use crate::dns::system::SystemConfig;
-use crate::socket::SocketOptions;
+use crate::settings::SocketOptions;
 
 /// What the connects of a connector share.
 #[derive(Debug)]

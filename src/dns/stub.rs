@@ -20,7 +20,7 @@ use crate::dns::system::{Change, Settings, SystemConfig};
 use crate::dns::{
     Answer, AnswerSource, Finished, LOOKUP_LIMIT, LookupError, LookupFacts, Question, Random, RecordKind,
 };
-use crate::socket::SocketOptions;
+use crate::settings::SocketOptions;
 use crate::wait::{self, Ready, Token, Wait};
 
 /// The stub resolver of a connector: what lasts over connects.

@@ -5,7 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 
 use crate::dns::message::Query;
 use crate::dns::schedule::Try;
-use crate::socket::{self, SocketOptions};
+use crate::settings::SocketOptions;
+use crate::socket;
 use crate::wait::{Interest, Token, Wait};
 
 /// A connection to a name server.

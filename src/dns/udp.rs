@@ -8,7 +8,8 @@ use socket2::{Domain, Socket, Type};
 
 use crate::dns::message::Query;
 use crate::dns::schedule::Try;
-use crate::socket::{self, SocketOptions};
+use crate::settings::SocketOptions;
+use crate::socket;
 use crate::wait::{Interest, Token, Wait};
 
 /// A try that waits for its answer.

@@ -24,7 +24,7 @@ use crate::dns::shared::Shared;
 use crate::dns::system::SystemConfig;
 use crate::dns::{LookupError, Question};
 use crate::error::{Error, ErrorKind};
-use crate::socket::SocketOptions;
+use crate::settings::SocketOptions;
 #[cfg(feature = "hickory-tls")]
 use crate::tls::{Trust, verifying_config};
 

@@ -204,7 +204,7 @@ mod tests {
     use crate::dns::system::SystemConfig;
     use crate::dns::testing::TemporaryDirectory;
     use crate::hickory::HickoryResolver;
-    use crate::socket::SocketOptions;
+    use crate::settings::SocketOptions;
 
     fn addresses(view: &View) -> Vec<String> {
         view.servers.as_ref().unwrap().iter().map(|server| server.address.to_string()).collect()

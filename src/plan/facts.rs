@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use super::Plan;
 use super::targets::{addresses_of, hints_of};
-use crate::dial::address_order::Family;
 use crate::dial::{AttemptEvent, AttemptId};
 use crate::dns::{Answer, LookupError, LookupFacts, Question, RecordKind};
 use crate::domain::Host;
 use crate::error::{Error, ErrorKind};
 use crate::logging;
+use crate::settings::Family;
 
 impl Plan {
     /// An answer has come.
@@ -37,7 +37,6 @@ impl Plan {
                 }
                 self.left_out_records.extend(left_out);
                 self.hints.extend(hints);
-                self.discover(now);
             }
             RecordKind::Ipv6 | RecordKind::Ipv4 => {
                 let family = if question.kind() == RecordKind::Ipv6 { Family::Ipv6 } else { Family::Ipv4 };
@@ -52,8 +51,7 @@ impl Plan {
     pub(crate) fn handle_attempt(&mut self, id: AttemptId, event: AttemptEvent, now: Instant) {
         if let AttemptEvent::Failed(error) = &event {
             if error.is_exhaustion() {
-                let message =
-                    format!("cannot connect to {}: this machine has no more sockets", self.task.domain);
+                let message = format!("cannot connect to {}: this machine has no more sockets", self.domain);
                 self.handle_exhaustion(
                     Error::new(ErrorKind::System, message).with_cause(Some(error.clone())),
                 );
@@ -79,7 +77,7 @@ impl Plan {
     /// The caller has cancelled.
     pub(crate) fn handle_cancel(&mut self) {
         if self.verdict.is_none() {
-            let message = format!("connecting to {} was cancelled", self.task.domain);
+            let message = format!("connecting to {} was cancelled", self.domain);
             self.verdict = Some(Error::new(ErrorKind::Cancelled, message));
         }
     }

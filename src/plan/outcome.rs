@@ -3,14 +3,16 @@
 use std::time::Instant;
 
 use super::{Plan, Route};
-use crate::dial::race::{MAX_ATTEMPTS, MAX_CANDIDATES, MAX_IN_FLIGHT};
+use crate::deadline::Seconds;
 use crate::dial::{AttemptError, Stage};
-use crate::discovery::{Candidate, Origin, Policy, is_not_offered};
+use crate::discovery::{Candidate, Origin, is_not_offered};
 use crate::dns::{Answer, LookupError, Question, RecordKind};
 use crate::domain::{Host, SpecialUse};
 use crate::error::{Error, ErrorKind};
+use crate::limits::{MAX_ATTEMPTS, MAX_CANDIDATES, MAX_IN_FLIGHT};
 use crate::report::{AttemptReport, LookupReport, LookupResult, Report};
 use crate::service::TlsMode;
+use crate::settings::Policy;
 
 /// Why a name never reaches the DNS (RFC 7686 section 2, RFC 6761 section 6.4).
 pub(super) fn no_dns(host: &Host) -> String {
@@ -40,14 +42,24 @@ impl Plan {
             })
         });
         Report {
-            domain: self.task.domain.clone(),
-            service: self.task.service.clone(),
+            domain: self.domain.clone(),
+            service: self.settings.service.clone(),
             lookups: lookups.collect(),
             candidates: self.race.candidates().cloned().collect(),
-            attempts: self.race.attempts().cloned().collect(),
+            attempts: self.race.attempts().map(|attempt| self.with_scope(attempt)).collect(),
             notes: self.left_out_records.iter().chain(&self.notes).cloned().chain(self.cuts()).collect(),
             elapsed: since(now),
         }
+    }
+
+    /// An attempt on a stream that the caller has connected shows the address of its peer with the scope of a link-local
+    /// address, which a candidate has not.
+    fn with_scope(&self, attempt: &AttemptReport) -> AttemptReport {
+        let address = match self.route {
+            Route::Connected { peer, .. } => peer,
+            Route::Domain | Route::OtherHost(_) | Route::Explicit(_) | Route::Prefer(_) => attempt.address,
+        };
+        AttemptReport { address, ..attempt.clone() }
     }
 
     /// What the bounds on work have left out.
@@ -77,7 +89,7 @@ impl Plan {
 
     /// Nothing is left to try: the rules of spec B7, the first that holds.
     pub(super) fn lost(&self) -> Error {
-        let domain = &self.task.domain;
+        let domain = &self.domain;
         let is_fallback = self.fallback().is_some();
         if is_fallback && self.has_no_name() {
             let host = self.discovered_host();
@@ -109,15 +121,16 @@ impl Plan {
             0 => "nothing was tried yet".to_owned(),
             _ => self.tally(),
         };
-        let limit = self.task.total_limit;
-        let message = format!("no connection to {} within {limit:?}: {what}", self.task.domain);
+        let limit = self.settings.limits.total;
+        let limit = Seconds(limit);
+        let message = format!("no connection to {} within {limit}: {what}", self.domain);
         Error::new(ErrorKind::TimedOut, message)
             .with_cause(self.furthest().and_then(AttemptReport::error).cloned())
     }
 
     pub(super) fn not_offered(&self) -> Error {
-        let (host, service) = (self.discovered_host(), &self.task.service);
-        let how = match self.task.policy {
+        let (host, service) = (self.discovered_host(), &self.settings.service);
+        let how = match self.settings.policy {
             Policy::DirectOnly => " over direct TLS, and the policy allows nothing else",
             Policy::StartTlsOnly => " over STARTTLS, and the policy allows nothing else",
             Policy::AsPublished | Policy::PreferDirect | Policy::PreferStartTls => "",
@@ -173,8 +186,9 @@ impl Plan {
         if all_failed {
             return self.lookup_failed();
         }
-        let targets: Vec<String> = self.race.candidates().map(Candidate::target).collect();
-        let mut message = format!("no server of {} has an address: {}", self.task.domain, targets.join(", "));
+        let hosts = self.race.candidates().map(Candidate::host);
+        let hosts: Vec<String> = hosts.map(ToString::to_string).collect();
+        let mut message = format!("no server of {} has an address: {}", self.domain, hosts.join(", "));
         message += self.multicast_dns();
         if let Some(note) = self.notes.first() {
             message += &format!("; {note}");
@@ -194,8 +208,8 @@ impl Plan {
     }
 
     fn fallback(&self) -> Option<&Host> {
-        let candidate = self.race.candidate(0)?;
-        (candidate.origin() == Origin::Fallback).then(|| candidate.host())
+        let mut candidates = self.race.candidates();
+        candidates.find(|candidate| candidate.origin() == Origin::Fallback).map(Candidate::host)
     }
 
     /// Whether the answers to the address questions of the fallback, as far as there are any, were NXDOMAIN.
@@ -228,9 +242,9 @@ impl Plan {
             count => format!("{count} attempts; the one that came furthest,"),
         };
         let candidate = self.race.candidate(furthest.candidate).map(ToString::to_string).unwrap_or_default();
-        let place = match &self.task.route {
+        let place = match &self.route {
             Route::Connected { .. } => "on the given stream".to_owned(),
-            Route::Domain | Route::OtherHost(_) | Route::Explicit { .. } => {
+            Route::Domain | Route::OtherHost(_) | Route::Explicit(_) | Route::Prefer(_) => {
                 format!("to {candidate} ({})", furthest.address)
             }
         };

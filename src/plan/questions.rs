@@ -3,9 +3,7 @@
 use std::time::Instant;
 
 use crate::dns::{Answer, LookupError, LookupFacts, Question};
-
-/// How many questions are out at once.
-const MAX_OUTSTANDING: usize = 16;
+use crate::limits::MAX_QUESTIONS;
 
 /// One question and what became of it.
 #[derive(Debug)]
@@ -47,7 +45,7 @@ impl Questions {
         let out = self.list.iter().filter(|asked| asked.is_out()).count();
         let waiting = self.list.iter_mut().filter(|asked| asked.asked.is_none());
         let mut questions = Vec::new();
-        for asked in waiting.take(MAX_OUTSTANDING.saturating_sub(out)) {
+        for asked in waiting.take(MAX_QUESTIONS.saturating_sub(out)) {
             asked.asked = Some(now);
             questions.push(asked.question.clone());
         }

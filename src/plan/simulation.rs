@@ -3,18 +3,22 @@
 //! What a test does not script: a question finds no records after 10 ms, and a far end is silent for ever.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Chance, Goal, Order, Outcome, Plan, Route, Routes, Task};
+use super::{Chance, DiscoveryOrder, Order, Plan, Route, Routes};
 use crate::deadline::Deadline;
-use crate::dial::race::{MAX_ATTEMPTS, MAX_IN_FLIGHT, Pace};
 use crate::dial::{AttemptEvent, AttemptId, Stage};
-use crate::discovery::{Candidate, Policy};
+use crate::discovery::Candidate;
 use crate::dns::{Answer, AnswerSource, LOOKUP_LIMIT, LookupError, LookupFacts, Question, RecordKind};
 use crate::domain::{Domain, Host, SpecialUse};
 use crate::error::{Error, ErrorKind};
+use crate::limits::{MAX_ATTEMPTS, MAX_IN_FLIGHT, MAX_QUESTIONS};
 use crate::report::Report;
-use crate::service::{Service, TlsMode};
+use crate::service::TlsMode;
+use crate::settings::Policy;
+use crate::settings::Settings;
+use crate::target::Server;
 use crate::wait;
 
 use self::script::{Reply, Step};
@@ -23,7 +27,11 @@ mod script;
 
 /// All that a plan meets, scripted.
 pub(super) struct World {
-    pub(super) task: Task,
+    pub(super) domain: Domain,
+    pub(super) route: Route,
+    pub(super) settings: Settings,
+    /// Whether the servers are found and none is dialled.
+    is_discovery: bool,
     below: Chance,
     routes: Routes,
     answers: Vec<(String, Duration, Reply)>,
@@ -37,19 +45,19 @@ pub(super) struct World {
 impl World {
     /// A client's connect to `domain` with all defaults. The random source always gives 0.
     pub(super) fn new(domain: &str) -> Self {
-        let task = Task {
+        Self {
             domain: Domain::new(domain).unwrap(),
-            service: Service::Client,
-            policy: Policy::AsPublished,
             route: Route::Domain,
-            goal: Goal::Connect,
-            total_limit: super::TOTAL_LIMIT,
-            pace: Pace::default(),
-        };
-        let (answers, peers) = (Vec::new(), Vec::new());
-        let (below, routes): (Chance, Routes) = (Box::new(|_| 0), Box::new(any_route));
-        let lookup_limit = LOOKUP_LIMIT;
-        Self { task, below, routes, answers, peers, cancelled: None, lookup_limit, nosy: true }
+            settings: Settings::default(),
+            is_discovery: false,
+            below: Box::new(|_| 0),
+            routes: Box::new(any_route),
+            answers: Vec::new(),
+            peers: Vec::new(),
+            cancelled: None,
+            lookup_limit: LOOKUP_LIMIT,
+            nosy: true,
+        }
     }
 
     /// The domain example.org.
@@ -60,16 +68,21 @@ impl World {
     /// A candidate that the caller names, `a.test`, instead of discovery.
     pub(super) fn explicit(tls: TlsMode, port: u16) -> Self {
         let host = Host::parse("a.test").unwrap();
-        Self::example().with(|task| task.route = Route::Explicit { host, port, tls })
+        Self::example().with(|world| world.route = Route::Explicit(Server { host, port, tls }))
     }
 
-    pub(super) fn with(mut self, change: impl FnOnce(&mut Task)) -> Self {
-        change(&mut self.task);
+    pub(super) fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
         self
     }
 
     pub(super) fn policy(self, policy: Policy) -> Self {
-        self.with(|task| task.policy = policy)
+        self.with(|world| world.settings.policy = policy)
+    }
+
+    /// Finds the servers and dials none.
+    pub(super) fn discovery(self) -> Self {
+        self.with(|world| world.is_discovery = true)
     }
 
     /// The random source.
@@ -127,9 +140,11 @@ impl World {
     /// Plays the plan to its end.
     pub(super) fn play(self) -> Played {
         let start = wait::now();
-        let plan = Plan::new(self.task, self.below, self.routes, start);
+        let settings = Arc::new(self.settings);
+        let plan = Plan::new(self.domain, self.route, settings, self.below, self.routes, start);
         let mut play = Play {
             plan,
+            is_discovery: self.is_discovery,
             start,
             now: start,
             lookup_limit: self.lookup_limit,
@@ -147,7 +162,7 @@ impl World {
             play.events.push((start + after, Event::Cancel));
         }
         let outcome = play.run(self.nosy);
-        assert!(play.plan.poll(play.now).is_none(), "orders after the end\n{}", play.log.join("\n"));
+        assert!(play.poll(play.now).is_none(), "orders after the end\n{}", play.log.join("\n"));
         Played { log: play.log, outcome, given: play.given }
     }
 }
@@ -198,6 +213,45 @@ impl Played {
     }
 }
 
+/// How a played connect or discovery ended.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Connected(AttemptId, Report),
+    Discovered(Report),
+    Failed(Error),
+}
+
+/// What the plan orders, whatever it is for.
+#[derive(Debug)]
+enum Ordered {
+    Ask(Vec<Question>),
+    Start { id: AttemptId, candidate: Candidate, address: SocketAddr },
+    Close(AttemptId),
+    Finished(Outcome),
+}
+
+impl From<Order> for Ordered {
+    fn from(order: Order) -> Self {
+        match order {
+            Order::Ask(questions) => Self::Ask(questions),
+            Order::Start { id, candidate, address } => Self::Start { id, candidate, address },
+            Order::Close(id) => Self::Close(id),
+            Order::Connected(id, report) => Self::Finished(Outcome::Connected(id, report)),
+            Order::Failed(error) => Self::Finished(Outcome::Failed(error)),
+        }
+    }
+}
+
+impl From<DiscoveryOrder> for Ordered {
+    fn from(order: DiscoveryOrder) -> Self {
+        match order {
+            DiscoveryOrder::Ask(questions) => Self::Ask(questions),
+            DiscoveryOrder::Finished(Ok(report)) => Self::Finished(Outcome::Discovered(report)),
+            DiscoveryOrder::Finished(Err(error)) => Self::Finished(Outcome::Failed(error)),
+        }
+    }
+}
+
 /// A machine with one address of each family, equally far from everywhere.
 fn any_route(destination: IpAddr) -> Option<IpAddr> {
     if destination.is_loopback() {
@@ -220,6 +274,7 @@ enum Event {
 /// A plan in its world.
 struct Play {
     plan: Plan,
+    is_discovery: bool,
     start: Instant,
     now: Instant,
     lookup_limit: Duration,
@@ -235,14 +290,26 @@ struct Play {
 }
 
 impl Play {
+    fn poll(&mut self, now: Instant) -> Option<Ordered> {
+        if self.is_discovery {
+            self.plan.poll_discovery(now).map(Ordered::from)
+        } else {
+            self.plan.poll(now).map(Ordered::from)
+        }
+    }
+
+    fn wake_at(&self, now: Instant) -> Deadline {
+        if self.is_discovery { self.plan.total() } else { self.plan.wake_at(now) }
+    }
+
     fn run(&mut self, nosy: bool) -> Outcome {
         for _ in 0..10_000 {
-            while let Some(order) = self.plan.poll(self.now) {
+            while let Some(order) = self.poll(self.now) {
                 if let Some(outcome) = self.obey(order) {
                     return outcome;
                 }
             }
-            let wake = self.plan.wake_at(self.now);
+            let wake = self.wake_at(self.now);
             assert!(!wake.is_over(self.now), "a busy loop at {}\n{}", self.time(), self.log.join("\n"));
             let event = self.events.iter().map(|(at, _)| Deadline::from(*at)).min();
             let Some(next) = event.map_or(wake, |event| event.min(wake)).at() else {
@@ -259,21 +326,17 @@ impl Play {
 
     /// Until the time that the plan has named it must have nothing to say.
     fn expect_silence_until(&mut self, next: Instant, wake: Deadline) {
+        let now = self.now;
         let between = [self.now + (next - self.now) / 2, next - Duration::from_nanos(1)];
-        for at in between.into_iter().filter(|at| (self.now..next).contains(at)) {
-            let order = self.plan.poll(at);
+        for at in between.into_iter().filter(|at| (now..next).contains(at)) {
+            let order = self.poll(at);
             let after = at - self.start;
             assert!(
                 order.is_none(),
                 "{order:?} at {after:?}, wake_at said {wake:?}\n{}",
                 self.log.join("\n")
             );
-            assert_eq!(
-                self.plan.wake_at(at),
-                wake,
-                "at {after:?} wake_at has changed\n{}",
-                self.log.join("\n")
-            );
+            assert_eq!(self.wake_at(at), wake, "at {after:?} wake_at has changed\n{}", self.log.join("\n"));
         }
     }
 
@@ -312,27 +375,27 @@ impl Play {
     }
 
     /// Does what is ordered, and checks what holds for every order.
-    fn obey(&mut self, order: Order) -> Option<Outcome> {
+    fn obey(&mut self, order: Ordered) -> Option<Outcome> {
         let line = match &order {
-            Order::Ask(questions) => {
+            Ordered::Ask(questions) => {
                 let questions: Vec<String> = questions.iter().map(ToString::to_string).collect();
                 format!("ask {}", questions.join(", "))
             }
-            Order::Start { id, address, .. } => format!("start {} {address}", id.0),
-            Order::Close(id) => format!("close {}", id.0),
-            Order::Finished(Outcome::Connected(id, _)) => format!("connected {}", id.0),
-            Order::Finished(Outcome::Discovered(_)) => "discovered".to_owned(),
-            Order::Finished(Outcome::Failed(error)) => format!("failed {:?}", error.kind()),
+            Ordered::Start { id, address, .. } => format!("start {} {address}", id.0),
+            Ordered::Close(id) => format!("close {}", id.0),
+            Ordered::Finished(Outcome::Connected(id, _)) => format!("connected {}", id.0),
+            Ordered::Finished(Outcome::Discovered(_)) => "discovered".to_owned(),
+            Ordered::Finished(Outcome::Failed(error)) => format!("failed {:?}", error.kind()),
         };
         self.log.push(format!("{} {line}", self.time()));
         match order {
-            Order::Ask(questions) => self.ask(questions),
-            Order::Start { id, candidate, address } => self.start(id, candidate, address),
-            Order::Close(id) => {
+            Ordered::Ask(questions) => self.ask(questions),
+            Ordered::Start { id, candidate, address } => self.start(id, candidate, address),
+            Ordered::Close(id) => {
                 assert!(self.in_flight.contains(&id), "{id:?} was not in flight");
                 self.forget(id);
             }
-            Order::Finished(outcome) => {
+            Ordered::Finished(outcome) => {
                 if let Outcome::Connected(id, _) = &outcome {
                     assert!(
                         self.started.len() > id.0 && !self.in_flight.contains(id),
@@ -361,7 +424,11 @@ impl Play {
                 self.events.push((at, Event::Answer(question, reply)));
             }
         }
-        assert!(self.outstanding.len() <= 16, "{} questions are outstanding", self.outstanding.len());
+        assert!(
+            self.outstanding.len() <= MAX_QUESTIONS,
+            "{} questions are outstanding",
+            self.outstanding.len()
+        );
     }
 
     fn start(&mut self, id: AttemptId, candidate: Candidate, address: SocketAddr) {
@@ -405,7 +472,10 @@ impl Play {
 
     fn note_end(&mut self, id: AttemptId, event: &AttemptEvent) {
         match event {
-            AttemptEvent::Completed(_) | AttemptEvent::Reached(_) | AttemptEvent::Noted(_) => {}
+            AttemptEvent::Completed(_)
+            | AttemptEvent::Reached(_)
+            | AttemptEvent::Noted(_)
+            | AttemptEvent::Repeated(_) => {}
             AttemptEvent::Verified | AttemptEvent::Failed(_) => self.forget(id),
         }
     }

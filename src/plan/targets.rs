@@ -5,10 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Instant;
 
 use super::{Plan, outcome};
-use crate::dial::address_order::{Family, Rank};
-use crate::dial::race::MAX_ATTEMPTS;
+use crate::dial::address_order::Rank;
 use crate::dns::{Answer, Question, Record, RecordKind};
 use crate::domain::{Host, SpecialUse};
+use crate::limits::MAX_ATTEMPTS;
+use crate::settings::Family;
 
 impl Plan {
     /// Finds the addresses of a target.
@@ -36,7 +37,7 @@ impl Plan {
     /// Asks for the addresses of `host`, of all families that are used. Gives the questions.
     pub(super) fn want_addresses(&mut self, host: &Host) -> Vec<Question> {
         let Host::Name(name) = host else { return Vec::new() };
-        let families = Family::BOTH.into_iter().filter(|family| self.task.pace.family.uses(*family));
+        let families = Family::BOTH.into_iter().filter(|family| self.settings.family.uses(*family));
         let questions: Vec<Question> = families
             .map(|family| match family {
                 Family::Ipv6 => Question::new(name, RecordKind::Ipv6),
@@ -55,7 +56,7 @@ impl Plan {
         for host in hosts {
             let of_host = self.hints.iter().filter(|(hinted, _)| hinted == host);
             let addresses: Vec<IpAddr> = of_host.map(|(_, address)| *address).collect();
-            for family in Family::BOTH.into_iter().filter(|family| self.task.pace.family.uses(*family)) {
+            for family in Family::BOTH.into_iter().filter(|family| self.settings.family.uses(*family)) {
                 self.race.handle_hints(host, family, self.ranked(&addresses, family), now);
             }
         }

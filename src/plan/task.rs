@@ -1,29 +1,15 @@
-//! What a connect is asked to do, and what its plan orders. No IO.
+//! How a connect finds its servers, and what its plan orders. No IO.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use crate::dial::AttemptId;
-use crate::dial::race::Pace;
-use crate::discovery::{Candidate, Policy};
+use crate::discovery::Candidate;
 use crate::dns::Question;
-use crate::domain::{Domain, Host};
+use crate::domain::Host;
 use crate::error::Error;
 use crate::report::Report;
-use crate::service::{Service, TlsMode};
-
-/// What a connect is to do, and how.
-#[derive(Clone, Debug)]
-pub(crate) struct Task {
-    /// Whose server is wanted. Certificate, SNI and stream header are always this name's.
-    pub(crate) domain: Domain,
-    pub(crate) service: Service,
-    pub(crate) policy: Policy,
-    pub(crate) route: Route,
-    pub(crate) goal: Goal,
-    pub(crate) total_limit: Duration,
-    pub(crate) pace: Pace,
-}
+use crate::service::TlsMode;
+use crate::target::Server;
 
 /// How the servers are found.
 #[derive(Clone, Debug)]
@@ -33,18 +19,11 @@ pub(crate) enum Route {
     /// By the records of another host (`see-other-host` without port, RFC 6120 section 4.9.3.19).
     OtherHost(Host),
     /// The caller names the server.
-    Explicit { host: Host, port: u16, tls: TlsMode },
+    Explicit(Server),
+    /// By the records of the domain, but this server is tried first.
+    Prefer(Server),
     /// The caller has connected already.
     Connected { peer: SocketAddr, tls: TlsMode },
-}
-
-/// What is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Goal {
-    /// A connection.
-    Connect,
-    /// The candidates in order, nothing dialled.
-    Discover,
 }
 
 /// What the plan wants done.
@@ -56,17 +35,17 @@ pub(crate) enum Order {
     Start { id: AttemptId, candidate: Candidate, address: SocketAddr },
     /// Close an attempt.
     Close(AttemptId),
-    /// It is over.
-    Finished(Outcome),
+    /// It is over: this attempt is the connection.
+    Connected(AttemptId, Report),
+    /// It is over: there is no connection.
+    Failed(Error),
 }
 
-/// How a connect ended.
+/// What a plan wants done that is to find the servers and dial none.
 #[derive(Debug)]
-pub(crate) enum Outcome {
-    /// This attempt is the connection.
-    Connected(AttemptId, Report),
-    /// The order is known.
-    Discovered(Report),
-    /// There is none.
-    Failed(Error),
+pub(crate) enum DiscoveryOrder {
+    /// Send these questions, all at once.
+    Ask(Vec<Question>),
+    /// The order is known, or why it is not.
+    Finished(Result<Report, Error>),
 }

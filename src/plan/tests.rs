@@ -9,6 +9,7 @@ mod families;
 mod groups;
 mod limits;
 mod outcome;
+mod prefer;
 mod race;
 mod random;
 mod report;

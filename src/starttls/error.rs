@@ -82,7 +82,6 @@ impl NegotiationError {
     }
 
     /// What was wrong.
-    #[cfg(test)]
     pub(crate) fn fault(&self) -> &Fault {
         &self.fault
     }

@@ -2,15 +2,35 @@
 
 use std::fmt;
 
+use rustls::ClientConnection;
+
+/// What a handshake has agreed on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Agreed {
+    pub(crate) version: ProtocolVersion,
+    pub(crate) suite: CipherSuite,
+}
+
+impl Agreed {
+    /// What the handshake of `client`, which is complete, has agreed on.
+    ///
+    /// # Errors
+    /// It is not complete.
+    pub(crate) fn of(client: &ClientConnection) -> Result<Self, rustls::Error> {
+        match (client.protocol_version(), client.negotiated_cipher_suite()) {
+            (Some(version), Some(suite)) => {
+                Ok(Self { version: ProtocolVersion(version), suite: CipherSuite(suite.suite()) })
+            }
+            (None, _) | (_, None) => Err(rustls::Error::HandshakeNotComplete),
+        }
+    }
+}
+
 /// A version of TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProtocolVersion(rustls::ProtocolVersion);
 
 impl ProtocolVersion {
-    pub(crate) fn new(version: rustls::ProtocolVersion) -> Self {
-        Self(version)
-    }
-
     /// The number on the wire: 0x0303 for TLS 1.2, 0x0304 for TLS 1.3.
     #[must_use]
     pub fn number(self) -> u16 {
@@ -34,10 +54,6 @@ impl fmt::Display for ProtocolVersion {
 pub struct CipherSuite(rustls::CipherSuite);
 
 impl CipherSuite {
-    pub(crate) fn new(suite: rustls::CipherSuite) -> Self {
-        Self(suite)
-    }
-
     /// The number in IANA's registry "TLS Cipher Suites".
     #[must_use]
     pub fn number(self) -> u16 {
@@ -63,11 +79,11 @@ mod tests {
     // spec G5
     #[test]
     fn versions_and_suites_have_the_names_and_numbers_of_the_registry() {
-        let version = ProtocolVersion::new(rustls::ProtocolVersion::TLSv1_3);
+        let version = ProtocolVersion(rustls::ProtocolVersion::TLSv1_3);
         assert_eq!((version.to_string().as_str(), version.number()), ("TLS 1.3", 0x0304));
-        let suite = CipherSuite::new(rustls::CipherSuite::TLS13_AES_128_GCM_SHA256);
+        let suite = CipherSuite(rustls::CipherSuite::TLS13_AES_128_GCM_SHA256);
         assert_eq!((suite.to_string().as_str(), suite.number()), ("TLS_AES_128_GCM_SHA256", 0x1301));
-        let suite = CipherSuite::new(rustls::CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256);
+        let suite = CipherSuite(rustls::CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256);
         assert_eq!(suite.to_string(), "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256");
     }
 }

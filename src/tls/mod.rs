@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
@@ -21,15 +21,20 @@ mod explain;
 mod facts;
 mod paths;
 mod refusal;
+mod sessions;
 
+pub(crate) use facts::Agreed;
 pub use facts::{CipherSuite, ProtocolVersion};
+
+pub use refusal::UntrustedReason;
 
 pub(crate) use chain::Evidence;
 pub(crate) use explain::{Explained, explain};
+pub(crate) use sessions::{Endpoint, Session};
 
 use chain::Witness;
-
 use paths::FewPaths;
+use sessions::Sessions;
 
 /// Which certificates are trusted as roots.
 #[derive(Clone, Debug, Default)]
@@ -44,13 +49,14 @@ pub(crate) struct Trust {
 pub(crate) struct TlsOptions {
     pub(crate) trust: Trust,
     pub(crate) alpn: bool,
+    pub(crate) resumption: bool,
     /// The caller's own configuration, which replaces trust, provider and versions.
     pub(crate) config: Option<ClientConfig>,
 }
 
 impl Default for TlsOptions {
     fn default() -> Self {
-        Self { trust: Trust::default(), alpn: true, config: None }
+        Self { trust: Trust::default(), alpn: true, resumption: true, config: None }
     }
 }
 
@@ -78,22 +84,44 @@ impl fmt::Display for TlsSetupError {
     }
 }
 
-/// The configurations of a connector. Both are cloned from one, so that they share verification and resumption.
+/// The configurations of a connector, cloned from one, so that they verify alike, and its sessions.
 #[derive(Clone, Debug)]
 pub(crate) struct Tls {
     direct: Arc<ClientConfig>,
     starttls: Arc<ClientConfig>,
+    /// `None`: sessions are not resumed.
+    sessions: Option<Arc<Sessions>>,
+}
+
+/// A handshake that is about to begin.
+#[derive(Debug)]
+pub(crate) struct Handshake {
+    pub(crate) client: ClientConnection,
+    /// Where its sessions come from and go to; `None` when it has nothing to do with sessions.
+    pub(crate) session: Option<Arc<Session>>,
+}
+
+/// Whether a handshake may resume a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Resume {
+    /// It offers one, if the connector has one.
+    Offer,
+    /// It is a full handshake; the session that it makes is kept.
+    Never,
 }
 
 impl Tls {
     /// # Errors
     /// Without a provider, without a root certificate, or with one that is none.
     pub(crate) fn new(options: TlsOptions, service: &Service) -> Result<Self, TlsSetupError> {
-        let TlsOptions { trust, alpn, config } = options;
+        let TlsOptions { trust, alpn, resumption, config } = options;
         let mut starttls = match config {
             Some(config) => config,
             None => verifying_config(trust)?,
         };
+        let sessions = (resumption && !is_disabled(&starttls.resumption)).then(Arc::default);
+        // Each handshake has its own, by server. What a caller's configuration kept is not used.
+        starttls.resumption = Resumption::disabled();
         // XEP-0368 section 2, rules 7 to 9: ALPN belongs to direct TLS alone.
         starttls.alpn_protocols = Vec::new();
         // 0-RTT data can be replayed, and nothing here may be sent before the server is known.
@@ -102,25 +130,44 @@ impl Tls {
         if alpn {
             direct.alpn_protocols = vec![service.alpn().as_bytes().to_vec()];
         }
-        Ok(Self { direct: Arc::new(direct), starttls: Arc::new(starttls) })
+        Ok(Self { direct: Arc::new(direct), starttls: Arc::new(starttls), sessions })
     }
 
-    /// A TLS client that knows `domain` as the far end, for SNI and certificate; never an SRV target.
+    /// A TLS client that expects `domain` as its peer, for SNI and certificate; never the host of `endpoint`, which only
+    /// says which sessions can be resumed.
     ///
     /// # Errors
     /// What rustls says of its configuration.
-    pub(crate) fn client(&self, domain: &Domain, tls: TlsMode) -> Result<ClientConnection, rustls::Error> {
-        let config = match tls {
+    pub(crate) fn client(
+        &self,
+        domain: &Domain,
+        endpoint: Endpoint,
+        resume: Resume,
+    ) -> Result<Handshake, rustls::Error> {
+        let config = match endpoint.tls {
             TlsMode::Direct => &self.direct,
             TlsMode::StartTls => &self.starttls,
         };
-        ClientConnection::new(Arc::clone(config), server_name(domain)?)
+        let Some(sessions) = &self.sessions else {
+            let client = ClientConnection::new(Arc::clone(config), server_name(domain)?)?;
+            return Ok(Handshake { client, session: None });
+        };
+        let session = sessions.of(domain, endpoint, resume);
+        let mut config = ClientConfig::clone(config);
+        config.resumption = Resumption::store(Arc::<Session>::clone(&session));
+        let client = ClientConnection::new(Arc::new(config), server_name(domain)?)?;
+        Ok(Handshake { client, session: Some(session) })
     }
 
     /// The provider, for its random numbers.
     pub(crate) fn provider(&self) -> &Arc<CryptoProvider> {
         self.direct.crypto_provider()
     }
+}
+
+/// Whether a caller's configuration is not to resume. rustls tells it by `Debug` alone, which shows the kind of store.
+fn is_disabled(resumption: &Resumption) -> bool {
+    format!("{resumption:?}") == format!("{:?}", Resumption::disabled())
 }
 
 /// The name for SNI and certificate. An address goes into no SNI (RFC 6066 section 3).
@@ -201,13 +248,21 @@ mod tests {
         assert_eq!(server.direct.alpn_protocols, [b"xmpp-server".to_vec()]);
     }
 
-    // spec E1, E8
+    // spec E8
     #[test]
     #[cfg(all(feature = "ring", feature = "webpki-roots"))]
-    fn both_configurations_share_one_store_of_tickets_and_send_no_early_data() {
-        let tls = tls(TlsOptions::default()).unwrap();
-        assert!(!tls.direct.enable_early_data && !tls.starttls.enable_early_data);
-        assert_eq!(format!("{:?}", tls.direct.resumption), format!("{:?}", tls.starttls.resumption));
+    fn no_early_data_is_sent_and_sessions_can_be_switched_off_in_both_ways() {
+        let with = tls(TlsOptions::default()).unwrap();
+        assert!(!with.direct.enable_early_data && !with.starttls.enable_early_data);
+        assert!(with.sessions.is_some());
+        let without = tls(TlsOptions { resumption: false, ..TlsOptions::default() }).unwrap();
+        assert!(without.sessions.is_none());
+        let mut config = verifying_config(Trust::default()).unwrap();
+        let own = TlsOptions { config: Some(config.clone()), ..TlsOptions::default() };
+        assert!(tls(own).unwrap().sessions.is_some());
+        config.resumption = Resumption::disabled();
+        let own = TlsOptions { config: Some(config), ..TlsOptions::default() };
+        assert!(tls(own).unwrap().sessions.is_none());
     }
 
     // spec E4, A4

@@ -8,6 +8,54 @@ use super::chain::{Evidence, Part};
 use super::date::Date;
 use super::explain::{identifier, other, words};
 
+/// Why a server's certificate was refused.
+///
+/// The text of the error says more: which certificate, of whom, until when, and what to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum UntrustedReason {
+    /// The server sent no certificate.
+    Missing,
+    /// The certificate, or one above it, has expired, or this machine's clock is wrong.
+    Expired,
+    /// The certificate, or one above it, is not valid yet, or this machine's clock is wrong.
+    NotYetValid,
+    /// The certificate is for other names.
+    WrongName,
+    /// No trusted root stands above the certificate: a private authority, or the server does not send its intermediate
+    /// certificate.
+    UnknownIssuer,
+    /// The certificate was revoked, or whether it was cannot be told.
+    Revoked,
+    /// The certificate is of a kind that is not accepted: its form, purpose, key or signature.
+    Unacceptable,
+}
+
+impl UntrustedReason {
+    /// The reason, where the error is about the server's certificate.
+    pub(crate) fn of(error: &rustls::Error) -> Option<Self> {
+        let error = match error {
+            rustls::Error::NoCertificatesPresented => return Some(Self::Missing),
+            rustls::Error::InvalidCertRevocationList(_) => return Some(Self::Revoked),
+            rustls::Error::InvalidCertificate(error) => error,
+            _ => return None,
+        };
+        Some(match error {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired,
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Self::NotYetValid,
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                Self::WrongName
+            }
+            CertificateError::UnknownIssuer => Self::UnknownIssuer,
+            CertificateError::Revoked
+            | CertificateError::UnknownRevocationStatus
+            | CertificateError::ExpiredRevocationList
+            | CertificateError::ExpiredRevocationListContext { .. } => Self::Revoked,
+            _ => Self::Unacceptable,
+        })
+    }
+}
+
 /// Says why, and behind it in parentheses what the certificate is.
 pub(super) fn explain(error: &CertificateError, evidence: &Evidence) -> String {
     let why = reason(error, evidence);

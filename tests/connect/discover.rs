@@ -27,7 +27,7 @@ fn the_order_is_that_of_a_connect_under_each_policy() {
         (Policy::StartTlsOnly, "first late"),
     ] {
         let discovery = builder(&authority, &dns).policy(policy).build().unwrap().discover(DOMAIN).unwrap();
-        let targets = discovery.candidates().iter().map(|candidate| candidate.target());
+        let targets = discovery.candidates().iter().map(|candidate| candidate.host().to_string());
         let targets = targets.map(|target| target.replace(".example.org", "")).collect::<Vec<_>>();
         assert_eq!(targets.join(" "), expected, "{policy:?}");
         assert!(discovery.candidates().iter().all(|candidate| candidate.origin() == Origin::Srv));

@@ -2,10 +2,10 @@
 
 use std::net::TcpStream;
 
-use xmpp_connect::{ErrorKind, Origin, Policy, TlsMode};
+use xmpp_connect::{ErrorKind, Origin, Policy, Target, TlsMode};
 
 use crate::given::{self, DOMAIN, XMPPS, builder, connector, talk, zone};
-use crate::support::{Authority, DnsServer, Script, XmppServer, Zone};
+use crate::support::{Authority, DnsServer, Refused, Script, XmppServer, Zone};
 
 const MODES: [TlsMode; 2] = [TlsMode::Direct, TlsMode::StartTls];
 
@@ -31,11 +31,15 @@ fn an_explicit_server_is_looked_up_by_addresses_only_and_stays_the_domains() {
         );
         // The policy is for what is found, not for what is named.
         let connector = builder(&authority, &dns).policy(Policy::DirectOnly).build().unwrap();
-        let mut connection = connector.connect_to(DOMAIN, "other.example", server.port(), tls).unwrap();
+        let mut connection =
+            connector.connect_to(DOMAIN, Target::new("other.example", server.port(), tls).unwrap()).unwrap();
         talk(&mut connection);
         let candidate = connection.candidate();
         assert_eq!((candidate.origin(), candidate.tls()), (Origin::Explicit, tls));
-        assert_eq!((candidate.target(), candidate.port()), ("other.example".to_owned(), server.port()));
+        assert_eq!(
+            (candidate.host().to_string(), candidate.port()),
+            ("other.example".to_owned(), server.port())
+        );
         drop(connection);
         let record = server.wait_end(0);
         assert_eq!(record.hello.unwrap().server_name.as_deref(), Some(DOMAIN));
@@ -58,7 +62,8 @@ fn an_explicit_address_needs_no_dns() {
             let server = server(&authority, tls, &[DOMAIN], address.trim_matches(['[', ']']));
             let dns = DnsServer::start(Zone::new());
             let connector = connector(&authority, &dns);
-            let connection = connector.connect_to(DOMAIN, address, server.port(), tls).unwrap();
+            let connection =
+                connector.connect_to(DOMAIN, Target::new(address, server.port(), tls).unwrap()).unwrap();
             assert_eq!(connection.peer_addr(), server.addr());
             assert!(dns.queries().is_empty());
         }
@@ -77,7 +82,8 @@ fn a_domain_that_is_an_address_is_verified_against_it_and_sends_no_sni() {
             let server = server(&authority, tls, &[domain], domain);
             let dns = DnsServer::start(Zone::new());
             let connector = connector(&authority, &dns);
-            let mut connection = connector.connect_to(domain, domain, server.port(), tls).unwrap();
+            let mut connection =
+                connector.connect_to(domain, Target::new(domain, server.port(), tls).unwrap()).unwrap();
             talk(&mut connection);
             drop(connection);
             let record = server.wait_end(0);
@@ -92,21 +98,50 @@ fn a_domain_that_is_an_address_is_verified_against_it_and_sends_no_sni() {
 // spec B11, A3, A7
 #[test]
 fn a_host_that_is_none_is_refused_without_traffic() {
+    for host in ["", "a..b", "127.1", "host:5222", "user@host", "fe80::1%eth0"] {
+        let error = Target::new(host, 5222, TlsMode::Direct).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidDomain, "{host}: {error}");
+        assert_eq!(Target::srv_of(host).unwrap_err().kind(), ErrorKind::InvalidDomain);
+    }
+    let error = Target::new("host.example", 0, TlsMode::Direct).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
     let authority = Authority::new();
     let dns = DnsServer::start(Zone::new());
-    let connector = connector(&authority, &dns);
-    for host in ["", "a..b", "127.1", "host:5222", "user@host", "fe80::1%eth0"] {
-        let error = connector.connect_to(DOMAIN, host, 5222, TlsMode::Direct).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::InvalidDomain, "{host}: {error}");
-        assert_eq!(connector.connect_by(DOMAIN, host).unwrap_err().kind(), ErrorKind::InvalidDomain);
-    }
-    let error = connector.connect_to(DOMAIN, "host.example", 0, TlsMode::Direct).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Configuration);
     for host in ["tor.onion", "host.invalid"] {
-        let error = connector.connect_to(DOMAIN, host, 5222, TlsMode::StartTls).unwrap_err();
+        let target = Target::new(host, 5222, TlsMode::StartTls).unwrap();
+        let error = connector(&authority, &dns).connect_to(DOMAIN, target).unwrap_err();
         assert!(error.to_string().contains(host), "{error}");
     }
     assert!(dns.queries().is_empty());
+}
+
+// spec B11
+#[test]
+fn a_preferred_server_is_connected_to_and_one_that_fails_is_no_loss() {
+    let authority = Authority::new();
+    for tls in MODES {
+        let [preferred, other] = [(); 2].map(|()| server(&authority, tls, &[DOMAIN], "127.0.0.1"));
+        let dns = DnsServer::start(zone(&[(given::owner(tls), 0, other.addr())]));
+        let connector = connector(&authority, &dns);
+        let connect = |port| {
+            let target = Target::new("127.0.0.1", port, tls).unwrap();
+            connector.connect_preferring(DOMAIN, target).unwrap()
+        };
+        let connection = connect(preferred.port());
+        assert_eq!(
+            (connection.peer_addr(), connection.candidate().origin()),
+            (preferred.addr(), Origin::Preferred)
+        );
+        let refused = Refused::new();
+        let connection = connect(refused.addr().port());
+        assert_eq!((connection.peer_addr(), connection.candidate().origin()), (other.addr(), Origin::Srv));
+        assert_eq!(connection.report().candidates().len(), 2);
+        // The candidate that a discovery found can be preferred, too.
+        let found = Target::from(connection.candidate());
+        assert_eq!(connector.connect_preferring(DOMAIN, found).unwrap().peer_addr(), other.addr());
+        let error = connector.connect_preferring(DOMAIN, Target::srv_of(DOMAIN).unwrap()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+    }
 }
 
 // spec B11
@@ -117,7 +152,9 @@ fn another_hosts_records_lead_to_servers_of_the_domain() {
         let server = server(&authority, tls, &[DOMAIN], "127.0.0.1");
         let owner = given::owner(tls).replace(DOMAIN, "hosting.example");
         let dns = DnsServer::start(zone(&[(&owner, 0, server.addr())]));
-        let mut connection = connector(&authority, &dns).connect_by(DOMAIN, "Hosting.Example.").unwrap();
+        let mut connection = connector(&authority, &dns)
+            .connect_to(DOMAIN, Target::srv_of("Hosting.Example.").unwrap())
+            .unwrap();
         talk(&mut connection);
         assert_eq!((connection.peer_addr(), connection.candidate().origin()), (server.addr(), Origin::Srv));
         drop(connection);
@@ -138,9 +175,10 @@ fn another_host_without_records_is_the_fallback_itself() {
     let script = Script::starttls(authority.server(&[DOMAIN]));
     let server = XmppServer::start_at((address, 5222).into(), vec![script]);
     let dns = DnsServer::start(Zone::new().address("hosting.example", &address.to_string()));
-    let connection = connector(&authority, &dns).connect_by(DOMAIN, "hosting.example").unwrap();
+    let connection =
+        connector(&authority, &dns).connect_to(DOMAIN, Target::srv_of("hosting.example").unwrap()).unwrap();
     assert_eq!(connection.peer_addr(), server.addr());
-    assert_eq!(connection.candidate().target(), "hosting.example");
+    assert_eq!(connection.candidate().host().to_string(), "hosting.example");
 }
 
 // spec B12, E1, E2, E4
@@ -151,7 +189,7 @@ fn a_stream_that_the_caller_has_opened_is_secured_without_the_dns() {
         let server = server(&authority, tls, &[DOMAIN], "127.0.0.1");
         let dns = DnsServer::start(Zone::new());
         let tcp = open(&server);
-        let mut connection = connector(&authority, &dns).secure(tcp, DOMAIN, tls).unwrap();
+        let mut connection = connector(&authority, &dns).secure(DOMAIN, tcp, tls).unwrap();
         talk(&mut connection);
         assert_eq!((connection.peer_addr(), connection.tls_mode()), (server.addr(), tls));
         assert_eq!(connection.report().attempts().len(), 1);
@@ -173,7 +211,7 @@ fn a_given_stream_serves_names_that_the_dns_must_not_see() {
         let server = server(&authority, TlsMode::StartTls, &[domain], "127.0.0.1");
         let dns = DnsServer::start(Zone::new());
         let connector = connector(&authority, &dns);
-        connector.secure(open(&server), domain, TlsMode::StartTls).unwrap();
+        connector.secure(domain, open(&server), TlsMode::StartTls).unwrap();
         assert!(dns.queries().is_empty());
     }
 }
@@ -186,12 +224,22 @@ fn a_given_stream_to_the_wrong_server_is_refused() {
     let connector = connector(&authority, &dns);
     for tls in MODES {
         let server = server(&authority, tls, &["other.example"], "127.0.0.1");
-        let error = connector.secure(open(&server), DOMAIN, tls).unwrap_err();
+        let error = connector.secure(DOMAIN, open(&server), tls).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Untrusted);
         assert_eq!(error.report().unwrap().attempts().len(), 1);
         server.wait_end(0);
         assert_eq!(server.accepted(), 1);
     }
+}
+
+// spec B12
+#[test]
+fn a_given_stream_that_is_not_connected_is_a_mistake_of_the_caller() {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let connector = connector(&Authority::new(), &DnsServer::start(Zone::new()));
+    let error = connector.secure(DOMAIN, socket.into(), TlsMode::Direct).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert!(error.to_string().contains("not connected"), "{error}");
 }
 
 #[expect(clippy::disallowed_methods, reason = "a caller opens the stream in its own way")]

@@ -24,7 +24,12 @@ fn a_domain_goes_in_and_a_verified_stream_comes_out_in_both_ways() {
         assert_eq!((connection.tls_mode(), connection.peer_addr()), (tls, server.addr()));
         let candidate = connection.candidate();
         assert_eq!(
-            (candidate.target().as_str(), candidate.port(), candidate.priority(), candidate.weight()),
+            (
+                candidate.host().to_string().as_str(),
+                candidate.port(),
+                candidate.priority(),
+                candidate.weight()
+            ),
             ("host0.example.org", server.port(), 3, 1)
         );
         assert_eq!((candidate.origin(), candidate.tls()), (Origin::Srv, tls));

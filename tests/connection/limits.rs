@@ -143,3 +143,85 @@ fn close_does_not_wait_for_ever_for_a_peer_that_does_not_read() {
     assert!(started.elapsed() < Duration::from_secs(1) + ROOM, "{:?}", started.elapsed());
     read.open();
 }
+
+/// A limit that is over before anything can happen.
+const AT_ONCE: Duration = Duration::from_nanos(1);
+
+/// Waits until the far end has said something, which then lies in the socket.
+#[cfg(unix)]
+fn wait_for_bytes(connection: &xmpp_connect::Connection) {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let timeout = Timespec::try_from(PATIENCE).unwrap();
+    assert_eq!(poll(&mut [PollFd::new(connection, PollFlags::IN)], Some(&timeout)).unwrap(), 1);
+}
+
+// spec G1a
+#[test]
+#[cfg(unix)]
+fn bytes_that_are_there_are_given_however_short_the_limit_is() {
+    for length in [5, 16 << 10] {
+        let sent = bytes(length);
+        let server_tls = |tls: super::support::ServerTls| tls.without_resumption();
+        let steps = [Step::Send(sent.clone())];
+        let (mut connection, server) =
+            super::connect_with(super::TlsMode::Direct, &steps, server_tls, |builder| builder);
+        connection.set_read_timeout(Some(AT_ONCE)).unwrap();
+        server.wait_for(0, "what the server says", |record| {
+            let wrote = |event: &_| matches!(event, super::support::Event::Wrote(_));
+            record.events.iter().any(wrote).then_some(())
+        });
+        wait_for_bytes(&connection);
+        let mut received = Vec::new();
+        let mut timed_out = 0;
+        while received.len() < length {
+            let mut buffer = vec![0; length];
+            match connection.read(&mut buffer) {
+                Ok(read) => received.extend_from_slice(&buffer[..read]),
+                // Only for what is not there yet: a record whose end is on its way.
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
+                    timed_out += 1;
+                    assert!(timed_out <= length / 100, "{length} bytes were not given {timed_out} times");
+                    wait_for_bytes(&connection);
+                }
+            }
+        }
+        assert!(received == sent);
+        // And a limit it is.
+        assert_eq!(connection.read(&mut [0; 9]).unwrap_err().kind(), ErrorKind::TimedOut);
+    }
+}
+
+// spec G1a
+#[test]
+fn a_write_for_which_there_is_room_is_taken_however_short_the_limit_is() {
+    let (mut connection, server) = connect(&[]);
+    connection.set_write_timeout(Some(AT_ONCE)).unwrap();
+    for _ in 0..20 {
+        connection.write_all(b"hello").unwrap();
+        connection.flush().unwrap();
+    }
+    connection.set_write_timeout(None).unwrap();
+    connection.close().unwrap();
+    assert_eq!(server.wait_end(0).secure_bytes(), b"hello".repeat(20));
+}
+
+// spec G1a
+#[test]
+fn limits_have_no_effect_in_non_blocking_mode() {
+    let read = Latch::new();
+    let (mut connection, _server) = connect(&[Step::Wait(read.clone())]);
+    connection.set_read_timeout(Some(AT_ONCE)).unwrap();
+    connection.set_write_timeout(Some(AT_ONCE)).unwrap();
+    connection.set_nonblocking(true);
+    assert_eq!(connection.read(&mut [0; 9]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    let bytes = bytes(64 << 10);
+    let error = loop {
+        if let Err(error) = connection.write(&bytes) {
+            break error;
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+    assert_eq!(connection.flush().unwrap_err().kind(), ErrorKind::WouldBlock);
+    read.open();
+}

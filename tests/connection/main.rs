@@ -118,7 +118,9 @@ fn a_cut_is_an_error_and_a_goodbye_is_the_end() {
         let mut hello = [0; 5];
         connection.read_exact(&mut hello).unwrap();
         for _ in 0..2 {
-            assert_eq!(connection.read(&mut [0; 9]).unwrap_err().kind(), ErrorKind::UnexpectedEof);
+            let error = connection.read(&mut [0; 9]).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+            assert!(error.to_string().starts_with("the server closed the connection without"), "{error}");
         }
 
         let goodbye = [Step::send("hello"), Step::CloseNotify, Step::Close];
@@ -139,7 +141,38 @@ fn a_record_that_is_cut_short_and_a_reset_are_errors() {
     let reset = Latch::new();
     let (mut connection, _server) = connect(&[Step::Wait(reset.clone()), Step::Reset]);
     reset.open();
-    assert_eq!(connection.read(&mut [0; 9]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    for _ in 0..3 {
+        assert_eq!(connection.read(&mut [0; 9]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    }
+}
+
+// spec G1a: the peer stays silent after it, so a read that waits would wait for ever.
+#[test]
+fn a_fatal_error_of_tls_is_given_again_at_once_and_what_came_before_it_is_given_first() {
+    for old in [true, false] {
+        let tls = |tls: ServerTls| if old { tls.only_tls12() } else { tls.only_tls13() };
+        let record = [&[23, 3, 3, 0, 64][..], &[7; 64]].concat();
+        let connected = Latch::new();
+        let steps = [Step::Wait(connected.clone()), Step::send("hello"), Step::SendRaw(record)];
+        let (mut connection, server) = connect_with(TlsMode::Direct, &steps, tls, |builder| builder);
+        connection.set_read_timeout(None).unwrap();
+        connected.open();
+        let mut hello = [0; 5];
+        connection.read_exact(&mut hello).unwrap();
+        assert_eq!(&hello, b"hello");
+        let first = connection.read(&mut [0; 9]).unwrap_err();
+        assert_eq!(first.kind(), ErrorKind::InvalidData);
+        // It has had our alert.
+        server.wait_end(0);
+        for error in [
+            connection.read(&mut [0; 9]).unwrap_err(),
+            connection.write(b"not sent").unwrap_err(),
+            connection.flush().unwrap_err(),
+            connection.read(&mut [0; 9]).unwrap_err(),
+        ] {
+            assert_eq!((error.kind(), error.to_string()), (first.kind(), first.to_string()));
+        }
+    }
 }
 
 // spec G4
@@ -161,6 +194,74 @@ fn close_says_goodbye_and_drop_does_not() {
         server.wait_for(0, "what the server says", said);
         connection.close().unwrap();
         assert_eq!(server.wait_end(0).end, Some(End::CloseNotify));
+    }
+}
+
+// spec G4
+#[test]
+fn after_a_shutdown_the_server_can_be_read_to_its_end_and_nothing_written() {
+    for tls in MODES {
+        let end = Latch::new();
+        let steps = [Step::Wait(end.clone()), Step::send("last words"), Step::CloseNotify];
+        let (mut connection, server) = connect_with(tls, &steps, |tls| tls, |builder| builder);
+        connection.write_all(b"bye").unwrap();
+        // Once more does no harm.
+        connection.shutdown().unwrap();
+        connection.shutdown().unwrap();
+        assert_eq!(connection.write(b"more").unwrap_err().kind(), ErrorKind::BrokenPipe);
+        connection.flush().unwrap();
+        end.open();
+        let mut rest = String::new();
+        connection.read_to_string(&mut rest).unwrap();
+        assert_eq!(rest, "last words");
+        let record = server.wait_end(0);
+        assert_eq!((record.secure_bytes(), record.end), (b"bye".to_vec(), Some(End::CloseNotify)));
+    }
+}
+
+// spec G4
+#[test]
+fn a_shutdown_in_non_blocking_mode_goes_on_when_there_is_room() {
+    let reads = Latch::new();
+    let (mut connection, server) = connect(&[Step::Wait(reads.clone())]);
+    connection.set_nonblocking(true);
+    let mut written = 0;
+    let chunk = bytes(65_536);
+    while let Ok(taken) = connection.write(&chunk) {
+        written += taken;
+        assert!(written < 1 << 28, "no end");
+    }
+    assert_eq!(connection.shutdown().unwrap_err().kind(), ErrorKind::WouldBlock);
+    reads.open();
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while let Err(error) = connection.shutdown() {
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+        assert!(std::time::Instant::now() < deadline, "it does not leave");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let record = server.wait_end(0);
+    assert_eq!((record.secure_bytes().len(), record.end), (written, Some(End::CloseNotify)));
+}
+
+// spec G5
+#[test]
+fn its_facts_are_those_of_the_socket_and_of_the_handshake() {
+    let (mut connection, server) = connect(&[]);
+    assert!(connection.local_addr().unwrap().ip().is_loopback());
+    assert_eq!(
+        server.wait_for(0, "the client", |record| Some(record.peer)),
+        connection.local_addr().unwrap()
+    );
+    assert_eq!(connection.protocol_version().to_string(), "TLS 1.3");
+    assert!(connection.cipher_suite().to_string().starts_with("TLS_"));
+    assert_eq!(connection.peer_certificates().len(), 1);
+    assert_eq!((connection.read_timeout(), connection.write_timeout()), (Some(PATIENCE), Some(PATIENCE)));
+    connection.set_read_timeout(None).unwrap();
+    assert_eq!(connection.read_timeout(), None);
+    #[cfg(unix)]
+    {
+        use std::os::fd::{AsFd, AsRawFd};
+        assert_eq!(connection.as_raw_fd(), connection.as_fd().as_raw_fd());
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use xmpp_connect::{Connector, ConnectorBuilder, ErrorKind, TlsMode};
+use xmpp_connect::{Connector, ConnectorBuilder, ErrorKind, Target, TlsMode};
 
 use super::{connect, connect_with, given};
 
@@ -55,7 +55,9 @@ fn the_interface_can_be_chosen_and_one_that_is_not_there_fails_the_attempts() {
     assert_eq!(socket2::SockRef::from(&connection).device().unwrap().as_deref(), Some(b"lo".as_slice()));
 
     let connector = Connector::builder().interface("no-such-if").build().unwrap();
-    let error = connector.connect_to("example.org", "127.0.0.1", 5223, TlsMode::Direct).unwrap_err();
+    let error = connector
+        .connect_to("example.org", Target::new("127.0.0.1", 5223, TlsMode::Direct).unwrap())
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Attempts);
     assert!(given::chain(&error).contains("No such device"), "{error:?}");
 }

@@ -18,7 +18,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use xmpp_connect::{
-    Connection, Connector, ConnectorBuilder, Error, ErrorKind, LookupResult, Report, Stage, TlsMode,
+    Connection, Connector, ConnectorBuilder, Error, ErrorKind, LookupResult, Report, Stage, Target, TlsMode,
 };
 
 use given::{DOMAIN, XMPP, XMPPS, builder, chain, failures, one_by_one, outcomes, owner, talk, zone};
@@ -44,7 +44,7 @@ fn assert_timed_out(case: &str, connect: impl FnOnce() -> Result<Connection, Err
     let took = started.elapsed();
     assert_eq!(error.kind(), ErrorKind::TimedOut, "{case}: {}", chain(&error));
     assert!(took >= LIMIT && took < LIMIT + ROOM, "{case}: {took:?}");
-    assert!(error.to_string().contains("no connection to example.org within 700ms"), "{case}: {error}");
+    assert!(error.to_string().contains("no connection to example.org within 0.7 s"), "{case}: {error}");
     assert!(error.report().unwrap().elapsed() >= LIMIT, "{case}");
     assert!(!error.is_permanent());
     error
@@ -116,7 +116,7 @@ fn silence_and_dripping_at_any_stage_end_at_the_limit_of_the_stage_and_the_next_
                 };
                 let [first, second] = report.attempts() else { panic!("{case}: {report}") };
                 let why = first.error().unwrap().to_string();
-                assert!(why.starts_with(&format!("no end of {stage} within 1s")), "{case}: {why}");
+                assert!(why.starts_with(&format!("{stage} did not finish within 1 s")), "{case}: {why}");
                 // How far the negotiation had come is told too.
                 assert_eq!(why.contains("before"), stage == Stage::StartTls, "{case}: {why}");
                 let began = first.completed.last().unwrap().1;
@@ -157,7 +157,7 @@ fn a_given_stream_has_the_same_limits() {
         let server = XmppServer::start(script);
         let tcp = std::net::TcpStream::connect(server.addr()).unwrap();
         let connector = builder(&authority, &dns).timeout(LIMIT).build().unwrap();
-        let error = assert_timed_out(case, || connector.secure(tcp, DOMAIN, tls));
+        let error = assert_timed_out(case, || connector.secure(DOMAIN, tcp, tls));
         assert_eq!(error.report().unwrap().attempts()[0].stage, stage, "{case}");
         assert!(server.wait_end(0).end.unwrap().by_client(), "{case}");
     }
@@ -181,7 +181,7 @@ fn a_black_hole_ends_at_the_total_limit_or_at_that_of_tcp() {
     let connector = one_by_one(builder(&authority, &dns)).tcp_timeout(limit).build().unwrap();
     let connection = connector.connect(DOMAIN).unwrap();
     let told = failures(connection.report());
-    assert_eq!(told, [(Stage::Tcp, "no end of TCP within 200ms".to_owned())]);
+    assert_eq!(told, [(Stage::Tcp, "TCP did not finish within 0.2 s".to_owned())]);
     let [first, second] = connection.report().attempts() else { panic!("{}", connection.report()) };
     assert!(first.ended >= first.started + limit && second.started >= first.ended);
     assert_eq!(hole.connecting(), 0);
@@ -222,7 +222,9 @@ fn a_nanosecond_is_a_limit_and_so_is_none() {
         connector.connect(DOMAIN).unwrap_err(),
         connector.connect("127.0.0.1").unwrap_err(),
         connector.discover(DOMAIN).map(drop).unwrap_err(),
-        connector.connect_to(DOMAIN, "127.0.0.1", server.port(), TlsMode::StartTls).unwrap_err(),
+        connector
+            .connect_to(DOMAIN, Target::new("127.0.0.1", server.port(), TlsMode::StartTls).unwrap())
+            .unwrap_err(),
     ] {
         assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
     }

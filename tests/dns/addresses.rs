@@ -171,6 +171,6 @@ fn a_target_without_addresses_or_whose_lookups_fail_is_passed_over() {
         zone.on("failing.example", Rtype::A, servfail()).on("failing.example", Rtype::AAAA, servfail());
     let dns = DnsServer::start(zone);
     let connection = service.connect(&[dns.addr()]).unwrap();
-    assert_eq!(connection.candidate().target(), "good.example");
+    assert_eq!(connection.candidate().host().to_string(), "good.example");
     assert_eq!(connection.report().attempts().len(), 1);
 }

@@ -1,6 +1,6 @@
 //! CNAME records at the SRV owner name and at targets: chains, loops, inside one answer and by further queries.
 
-use xmpp_connect::{ErrorKind, LookupResult, TlsMode};
+use xmpp_connect::{ErrorKind, LookupResult, Target, TlsMode};
 
 use crate::given::{DOMAIN, XMPPS};
 use crate::setup::{Service, TRY_DELAY, asking, look_up, lookup, took, tries, why};
@@ -64,7 +64,7 @@ fn a_target_that_is_an_alias_is_connected_to() {
         for (zone, _) in both(chain(zone, "alias.example", count, "end.example")) {
             let dns = DnsServer::start(zone);
             let connection = service.connect(&[dns.addr()]).unwrap();
-            assert_eq!(connection.candidate().target(), "alias.example");
+            assert_eq!(connection.candidate().host().to_string(), "alias.example");
             assert_eq!(lookup(connection.report(), "alias.example A").result, LookupResult::Records(1));
             assert_eq!(lookup(connection.report(), "alias.example AAAA").result, LookupResult::None);
         }
@@ -91,11 +91,13 @@ fn a_target_behind_nine_aliases_or_a_loop_fails_and_the_next_is_tried() {
         for (zone, _) in both(zone) {
             let dns = DnsServer::start(zone);
             let connector = service.builder(&[dns.addr()]).build().unwrap();
-            let connection = connector.connect_by(DOMAIN, "example.net").unwrap();
-            assert_eq!(connection.candidate().target(), "other.example");
+            let connection = connector.connect_to(DOMAIN, Target::srv_of("example.net").unwrap()).unwrap();
+            assert_eq!(connection.candidate().host().to_string(), "other.example");
             why(lookup(connection.report(), "alias.example A"));
 
-            let error = connector.connect_to(DOMAIN, "alias.example", port, TlsMode::Direct).unwrap_err();
+            let error = connector
+                .connect_to(DOMAIN, Target::new("alias.example", port, TlsMode::Direct).unwrap())
+                .unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Lookup);
             assert!(error.to_string().contains("CNAME"), "{error}");
         }

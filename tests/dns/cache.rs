@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use xmpp_connect::{AnswerSource, Connector, ErrorKind, LookupResult, TlsMode};
+use xmpp_connect::{AnswerSource, Connector, ErrorKind, LookupResult, Target, TlsMode};
 
 use crate::given::{self, DOMAIN, XMPP, XMPPS};
 use crate::setup::{HOST, Service, asking, lookup, sorted_questions, source, tries};
@@ -115,7 +115,7 @@ fn failures_are_not_kept() {
     discover(&connector);
     dns.change(|zone| zone.on_everything(Behaviour::Answer));
     let asked = asked_in(&dns, || {
-        assert_eq!(connector.discover(DOMAIN).unwrap().candidates()[0].target(), HOST);
+        assert_eq!(connector.discover(DOMAIN).unwrap().candidates()[0].host().to_string(), HOST);
     });
     assert_eq!(asked, SRV_QUESTIONS);
 }
@@ -222,7 +222,7 @@ fn questions_are_told_apart_by_name_and_type() {
     assert_eq!(asked_in(&dns, || drop(connector.discover("a.example.org").unwrap())).len(), 2);
     // What has an SRV record may have an address.
     let asked = asked_in(&dns, || {
-        drop(connector.connect_to(DOMAIN, "b.example", 5223, TlsMode::Direct));
+        drop(connector.connect_to(DOMAIN, Target::new("b.example", 5223, TlsMode::Direct).unwrap()));
     });
     assert_eq!(asked, ["b.example A", "b.example AAAA"]);
     assert_eq!(dns.queries().iter().filter(|query| query.kind == Rtype::SRV).count(), 0);

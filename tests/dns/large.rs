@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use xmpp_connect::{AnswerSource, Discovery, ErrorKind, LookupResult, TlsMode};
+use xmpp_connect::{AnswerSource, Discovery, ErrorKind, LookupResult, Target, TlsMode};
 
 #[cfg(target_os = "linux")]
 use crate::given::own_loopback;
@@ -74,7 +74,7 @@ fn a_thousand_targets_are_looked_up_group_by_group() {
     let zone = zone.srv(XMPPS, 1, 0, service.server.port(), "t1.example");
     let dns = DnsServer::start(zone);
     let connection = service.connect(&[dns.addr()]).unwrap();
-    assert_eq!(connection.candidate().target(), "t1.example");
+    assert_eq!(connection.candidate().host().to_string(), "t1.example");
     let questions = sorted_questions(&dns);
     let of_targets = questions.iter().filter(|question| question.contains(".example "));
     let highest = of_targets.clone().any(|question| question.starts_with("t3."));
@@ -109,7 +109,9 @@ fn of_four_thousand_addresses_as_many_are_tried_as_one_connect_makes_attempts() 
     let zone = (0..4_000).fold(Zone::new(), |zone, number| zone.address("many.example", &address(number)));
     let dns = DnsServer::start(zone);
     let connector = service.builder(&[dns.addr()]).build().unwrap();
-    let error = connector.connect_to(DOMAIN, "many.example", 10_000, TlsMode::Direct).unwrap_err();
+    let error = connector
+        .connect_to(DOMAIN, Target::new("many.example", 10_000, TlsMode::Direct).unwrap())
+        .unwrap_err();
     let report = error.report().unwrap();
     assert_eq!(report.attempts().len(), 128);
     assert_eq!(report.notes(), ["3872 addresses of many.example were left out: 128 are tried"]);

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use xmpp_connect::{AddressFamily, Connector, Domain, ErrorKind, Policy, Service};
+use xmpp_connect::{AddressFamily, Connector, Domain, ErrorKind, Policy, Service, Target};
 
 use crate::assert_in_style;
 use crate::given::{builder, connector};
@@ -91,7 +91,7 @@ fn onion_and_invalid_never_reach_the_dns() {
         for error in [
             connector.connect(domain).unwrap_err(),
             connector.discover(domain).map(drop).unwrap_err(),
-            connector.connect_by("example.org", domain).unwrap_err(),
+            connector.connect_to("example.org", Target::srv_of(domain).unwrap()).unwrap_err(),
         ] {
             assert_eq!(error.kind(), ErrorKind::InvalidDomain, "{domain}");
             assert!(error.to_string().contains(words), "{domain}: {error}");

@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use xmpp_connect::{AttemptError, ErrorKind, LookupResult, Stage};
+use xmpp_connect::{AttemptError, AttemptErrorKind, ErrorKind, LookupResult, Stage, UntrustedReason};
 
 use crate::assert_in_style;
 use crate::given::{DOMAIN, XMPP, XMPPS, builder, connector, one_by_one, zone};
@@ -93,7 +93,7 @@ fn the_source_of_an_error_is_the_cause_of_the_attempt_that_came_furthest() {
     assert_eq!(error.kind(), ErrorKind::Untrusted);
     assert!(error.to_string().contains(&untrusted.addr().to_string()), "{error}");
     let cause = error.source().unwrap().downcast_ref::<AttemptError>().unwrap();
-    assert!(cause.is_untrusted());
+    assert!(matches!(cause.kind(), AttemptErrorKind::Untrusted(UntrustedReason::WrongName)));
     assert!(!error.to_string().contains(&cause.to_string()), "{error}");
     assert_in_style(&error);
     // What a main function prints that returns the error.

@@ -1,6 +1,6 @@
 //! Every kind of answer, as the built-in resolver has to take it.
 
-use xmpp_connect::{AnswerSource, ErrorKind};
+use xmpp_connect::{AnswerSource, ErrorKind, Target};
 
 use super::support::{
     Authority, Behaviour, DnsServer, OverTcp, Rcode, Rtype, Script, ServerTls, Transport, XmppServer, Zone,
@@ -220,7 +220,9 @@ fn the_hosts_file_goes_first() {
     };
     let server = DnsServer::start(Zone::new());
     let connector = builder(&[server.addr()]).build().unwrap();
-    let error = connector.connect_to("example.org", name, 1, xmpp_connect::TlsMode::Direct).unwrap_err();
+    let error = connector
+        .connect_to("example.org", Target::new(name, 1, xmpp_connect::TlsMode::Direct).unwrap())
+        .unwrap_err();
     assert!(!error.report().unwrap().attempts().is_empty(), "{error}");
     assert!(server.questions().is_empty(), "{:?}", server.questions());
 }

@@ -51,7 +51,7 @@ fn discover(zone: Zone) -> (Result<Report, Error>, DnsServer) {
 /// The candidates, as `TLS target:port`.
 fn candidates(report: &Report) -> Vec<String> {
     let candidates = report.candidates().iter();
-    candidates.map(|one| format!("{} {}:{}", one.tls(), one.target(), one.port())).collect()
+    candidates.map(|one| format!("{} {}:{}", one.tls(), one.host(), one.port())).collect()
 }
 
 /// The results of the lookups, as `QUESTION: result`.

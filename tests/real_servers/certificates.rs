@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use xmpp_connect::rustls::pki_types::CertificateDer;
 use xmpp_connect::rustls::pki_types::pem::PemObject;
-use xmpp_connect::{Connector, ErrorKind, TlsMode};
+use xmpp_connect::{Connector, ErrorKind, Target, TlsMode};
 
 use crate::TestResult;
 
@@ -113,7 +113,7 @@ fn assert_case(name: &str, case: &Case) -> TestResult {
     let (_server, port) = serve(&folder.0, case)?;
     let root = CertificateDer::from_pem_file(folder.0.join("root.pem"))?;
     let connector = Connector::builder().only_roots([root]).build()?;
-    let connected = connector.connect_to("example.org", "127.0.0.1", port, TlsMode::Direct);
+    let connected = connector.connect_to("example.org", Target::new("127.0.0.1", port, TlsMode::Direct)?);
     let Err(error) = connected else {
         assert!(case.kind.is_none(), "{name}: it must not connect");
         return Ok(());

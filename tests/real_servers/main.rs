@@ -14,6 +14,7 @@ use xmpp_connect::{Connection, Connector, ConnectorBuilder, Domain, ErrorKind, P
 
 mod certificates;
 mod names;
+mod sessions;
 
 type TestResult = Result<(), Box<dyn Error>>;
 
@@ -109,7 +110,7 @@ fn prosody_is_reached_in_the_published_order_and_by_either_kind() -> TestResult 
         let connection = connect(&client(policy)?, "prosody.test", "prosody.test")?;
         assert_eq!(connection.tls_mode(), mode);
         assert!(connection.peer_addr().ip().is_loopback());
-        assert_eq!(connection.candidate().target(), "xmpp.prosody.test");
+        assert_eq!(connection.candidate().host().to_string(), "xmpp.prosody.test");
         assert_eq!(connection.candidate().port(), connection.peer_addr().port());
     }
     Ok(())

@@ -14,7 +14,7 @@ use crate::dns::cache::Caching;
 use crate::dns::config::ResolverConfig;
 use crate::dns::testing::{NXDOMAIN, Response, SRV, TemporaryDirectory, address, asked, soa, srv};
 use crate::dns::{Answer, AnswerSource, LookupFacts, Question, RecordKind};
-use crate::socket::SocketOptions;
+use crate::settings::SocketOptions;
 use crate::wait::{self, Wait};
 
 // spec H3, H4

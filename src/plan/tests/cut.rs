@@ -1,6 +1,6 @@
 //! Bounds on work, and that the report says what was left out.
 
-use super::super::Outcome;
+use super::super::simulation::Outcome;
 use super::super::simulation::{Played, World};
 use super::many;
 use crate::service::TlsMode;
@@ -22,7 +22,7 @@ fn at_most_64_candidates_are_tried_counted_after_ordering() {
     let played = World::example().xmpps(10, &format!("{}, 1 0 443 best.test", targets(69))).play();
     let report = played.report();
     assert_eq!(report.candidates.len(), 64);
-    assert_eq!(report.candidates[0].target(), "best.test");
+    assert_eq!(report.candidates[0].host().to_string(), "best.test");
     assert!(has_note(&played, "6 candidates were left out: 64 are tried"), "{:?}", report.notes);
     assert!(!played.log.join(" ").contains("h63.test"));
 }

@@ -1,11 +1,11 @@
 //! What is asked, when dialling starts on half of the answers, and what hints are good for.
 
+use super::super::simulation::Outcome;
 use super::super::simulation::World;
-use super::super::{Goal, Outcome};
-use crate::discovery::Policy;
 use crate::domain::Domain;
 use crate::report::LookupResult;
 use crate::service::Service;
+use crate::settings::Policy;
 
 // spec B1, B2
 #[test]
@@ -19,8 +19,10 @@ fn a_client_asks_both_srv_questions_and_the_addresses_of_the_domain_at_once() {
 #[test]
 fn a_server_asks_for_the_server_records() {
     let service = Service::server(Domain::new("own.test").unwrap());
-    let played =
-        World::example().with(|task| task.service = service).dns("example.org A", 10, "192.0.2.1").play();
+    let played = World::example()
+        .with(|world| world.settings.service = service)
+        .dns("example.org A", 10, "192.0.2.1")
+        .play();
     let expected = "0 ask _xmpps-server._tcp.example.org SRV, _xmpp-server._tcp.example.org SRV, example.org AAAA, example.org A";
     assert_eq!(played.questions(), [expected]);
     assert_eq!(played.dialled()[0], "10 start 0 192.0.2.1:5269");
@@ -63,7 +65,7 @@ fn both_answers_are_merged_by_priority() {
     let played = World::example()
         .xmpps(10, "20 0 5223 a.test, 5 0 443 b.test")
         .xmpp(20, "10 0 5222 a.test, 30 0 5222 b.test")
-        .with(|task| task.goal = Goal::Discover)
+        .discovery()
         .play();
     let expected =
         ["b.test:443 direct TLS", "a.test:5222 STARTTLS", "a.test:5223 direct TLS", "b.test:5222 STARTTLS"];
@@ -260,7 +262,7 @@ fn a_hint_cannot_move_localhost_elsewhere() {
 // spec B2, C5
 #[test]
 fn discovering_dials_nothing_and_asks_for_no_address() {
-    let world = World::example().with(|task| task.goal = Goal::Discover);
+    let world = World::example().discovery();
     let played = world.xmpps(10, "5 0 5223 a.test").xmpp(3000, "1 0 5222 a.test").play();
     let expected =
         ["0 ask _xmpps-client._tcp.example.org SRV, _xmpp-client._tcp.example.org SRV", "3000 discovered"];

@@ -124,7 +124,7 @@ fn an_earlier_candidate_that_joins_goes_before_the_rest_of_the_later_one() {
 // spec D11
 #[test]
 fn a_family_that_is_not_wanted_is_not_asked_for() {
-    use crate::dial::address_order::AddressFamily;
+    use crate::settings::AddressFamily;
     for (family, asked) in [
         (AddressFamily::Any, "0 ask a.test AAAA, a.test A"),
         (AddressFamily::Ipv4First, "0 ask a.test AAAA, a.test A"),
@@ -132,7 +132,7 @@ fn a_family_that_is_not_wanted_is_not_asked_for() {
         (AddressFamily::Ipv6Only, "0 ask a.test AAAA"),
     ] {
         let world = explicit().dns("a.test AAAA", 10, "2001:db8::1").dns("a.test A", 10, "192.0.2.1");
-        let played = world.with(|task| task.pace.family = family).play();
+        let played = world.with(|world| world.settings.family = family).play();
         assert_eq!(played.questions(), [asked]);
         let ipv6 = "start 0 [2001:db8::1]:5223";
         let ipv4 = "start 0 192.0.2.1:5223";
@@ -147,8 +147,8 @@ fn a_family_that_is_not_wanted_is_not_asked_for() {
 // spec B9, D11
 #[test]
 fn a_hint_of_a_family_that_is_not_wanted_is_not_dialled() {
-    use crate::dial::address_order::AddressFamily;
-    let world = World::example().with(|task| task.pace.family = AddressFamily::Ipv4Only);
+    use crate::settings::AddressFamily;
+    let world = World::example().with(|world| world.settings.family = AddressFamily::Ipv4Only);
     let world = world.xmpps(10, "5 0 5223 a.test + a.test 2001:db8::a").dns("a.test A", 10, "192.0.2.1");
     let played = world.play();
     let addresses: Vec<String> =
@@ -159,9 +159,9 @@ fn a_hint_of_a_family_that_is_not_wanted_is_not_dialled() {
 // spec D4, D11
 #[test]
 fn with_ipv4_first_the_ipv6_answer_is_the_one_that_waits() {
-    use crate::dial::address_order::AddressFamily;
+    use crate::settings::AddressFamily;
     let world = explicit().dns("a.test AAAA", 10, "2001:db8::1").dns("a.test A", 100, "192.0.2.1");
-    let played = world.with(|task| task.pace.family = AddressFamily::Ipv4First).play();
+    let played = world.with(|world| world.settings.family = AddressFamily::Ipv4First).play();
     let expected = ["60 start 0 [2001:db8::1]:5223", "310 start 1 192.0.2.1:5223"];
     assert_eq!(played.dialled()[..2], expected);
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::simulation::World;
-use crate::discovery::Policy;
+use crate::settings::Policy;
 
 /// Two groups: three addresses of `a.test`, then one of `b.test`.
 fn groups() -> World {
@@ -106,7 +106,7 @@ fn a_failure_does_not_open_the_next_group_while_another_of_this_one_is_in_flight
 // spec D2
 #[test]
 fn an_infinite_group_delay_gives_strict_order() {
-    let strict = |world: World| world.with(|task| task.pace.group_delay = Duration::MAX);
+    let strict = |world: World| world.with(|world| world.settings.limits.group_delay = Duration::MAX);
     let played = strict(groups()).play();
     assert_eq!(
         played.dialled()[3..7],
@@ -312,7 +312,7 @@ fn the_weighted_draw_is_over_both_kinds_together() {
     let order = |ticket: u64| {
         let mut tickets = vec![0, ticket];
         let world = World::example().xmpps(10, "5 1 5223 a.test").xmpp(10, "5 3 5222 b.test");
-        let played = world.with(|task| task.goal = super::super::Goal::Discover);
+        let played = world.discovery();
         let played = played.random(move |_| tickets.pop().unwrap_or(0)).play();
         played.candidates()[0].clone()
     };
@@ -329,7 +329,7 @@ fn each_connect_draws_a_fresh_order() {
         let world = World::example().xmpps(10, "5 1 5223 a.test, 5 1 5223 b.test, 5 1 5223 c.test");
         let mut first = Some(first);
         let played = world.random(move |_| first.take().unwrap_or(0)).play();
-        played.report().candidates.iter().map(|candidate| candidate.target()).collect::<Vec<_>>()
+        played.report().candidates.iter().map(|candidate| candidate.host().to_string()).collect::<Vec<_>>()
     };
     assert_eq!(order(0), ["a.test", "b.test", "c.test"]);
     assert_eq!(order(1), ["b.test", "a.test", "c.test"]);

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::super::simulation::World;
 use super::{many, two};
-use crate::discovery::Policy;
 use crate::error::ErrorKind;
 use crate::report::{AttemptOutcome, AttemptReport, LookupResult};
 use crate::service::TlsMode;
+use crate::settings::Policy;
 
 // spec D5
 #[test]
@@ -20,7 +20,7 @@ fn the_whole_connect_ends_after_30_s_with_its_attempts_inside() {
     }
     let played = world.play();
     assert_eq!(played.log.last().unwrap(), "30000 failed TimedOut");
-    let expected = "no connection to example.org within 30s: 24 attempts; the one that came furthest, to \
+    let expected = "no connection to example.org within 30 s: 24 attempts; the one that came furthest, to \
                     a.test:5223 direct TLS (192.0.2.16:5223), failed during TLS";
     assert_eq!(played.error().to_string(), expected);
     let last = played.report().attempts.iter().filter(|attempt| attempt.ended.as_secs() == 30);
@@ -37,12 +37,13 @@ fn each_stage_has_10_s_and_the_next_one_10_s_of_its_own() {
         ("tcp 9999, starttls 9999", 30_008),
         ("tcp 9999, starttls 1", 20_010),
     ] {
-        let world = many(TlsMode::StartTls, 1).with(|task| task.total_limit = Duration::from_secs(60));
+        let world =
+            many(TlsMode::StartTls, 1).with(|world| world.settings.limits.total = Duration::from_secs(60));
         let played = world.peer("192.0.2.1:5223", steps).play();
         assert_eq!(played.dialled()[1..], [format!("{closed} close 0"), format!("{closed} failed Attempts")]);
         let why = played.report().attempts[0].error().unwrap().to_string();
         let stage = played.report().attempts[0].stage;
-        assert_eq!(why, format!("no end of {stage} within 10s"));
+        assert_eq!(why, format!("{stage} did not finish within 10 s"));
     }
 }
 
@@ -59,9 +60,9 @@ fn stages_that_end_in_time_do_not_fail() {
 #[test]
 fn tcp_and_the_handshakes_have_separate_limits() {
     let world = || {
-        many(TlsMode::StartTls, 1).with(|task| {
-            task.pace.tcp_limit = Duration::from_secs(1);
-            task.pace.handshake_limit = Duration::from_secs(3);
+        many(TlsMode::StartTls, 1).with(|world| {
+            world.settings.limits.tcp = Duration::from_secs(1);
+            world.settings.limits.handshake = Duration::from_secs(3);
         })
     };
     assert_eq!(world().play().dialled()[1], "1010 close 0");
@@ -100,15 +101,15 @@ fn an_answer_that_comes_behind_its_limit_changes_nothing() {
 // spec D5
 #[test]
 fn a_limit_of_one_nanosecond_works() {
-    let played = World::example().with(|task| task.total_limit = Duration::from_nanos(1)).play();
+    let played = World::example().with(|world| world.settings.limits.total = Duration::from_nanos(1)).play();
     assert_eq!(played.log.last().unwrap(), "1ns failed TimedOut");
     assert_eq!(played.log.len(), 2);
     let nano = Duration::from_nanos(1);
-    let world = two(TlsMode::Direct, "", "").with(|task| {
-        task.pace.tcp_limit = nano;
-        task.pace.handshake_limit = nano;
-        task.pace.attempt_delay = nano;
-        task.pace.group_delay = nano;
+    let world = two(TlsMode::Direct, "", "").with(|world| {
+        world.settings.limits.tcp = nano;
+        world.settings.limits.handshake = nano;
+        world.settings.limits.attempt_delay = nano;
+        world.settings.limits.group_delay = nano;
     });
     let expected = [
         "10 start 0 [2001:db8::1]:5223",
@@ -134,12 +135,12 @@ fn without_any_limit_a_connect_goes_on_for_ever_in_strict_order() {
         .peer("[2001:db8::a1]:5223", &format!("tcp {FORTY_DAYS}, refused {FORTY_DAYS}"))
         .peer("[2001:db8::a2]:5223", &format!("refused {FORTY_DAYS}"))
         .peer("[2001:db8::b]:5223", &format!("tcp {FORTY_DAYS}, tls {FORTY_DAYS}"))
-        .with(|task| {
-            task.total_limit = Duration::MAX;
-            task.pace.tcp_limit = Duration::MAX;
-            task.pace.handshake_limit = Duration::MAX;
-            task.pace.attempt_delay = Duration::MAX;
-            task.pace.group_delay = Duration::MAX;
+        .with(|world| {
+            world.settings.limits.total = Duration::MAX;
+            world.settings.limits.tcp = Duration::MAX;
+            world.settings.limits.handshake = Duration::MAX;
+            world.settings.limits.attempt_delay = Duration::MAX;
+            world.settings.limits.group_delay = Duration::MAX;
         })
         .lookup_limit(Duration::MAX);
     let played = world.play();
@@ -156,7 +157,7 @@ fn without_any_limit_a_connect_goes_on_for_ever_in_strict_order() {
 // spec D5
 #[test]
 fn the_total_limit_wins_over_what_ends_in_the_same_moment() {
-    let five = |world: World| world.with(|task| task.total_limit = Duration::from_secs(5)).play();
+    let five = |world: World| world.with(|world| world.settings.limits.total = Duration::from_secs(5)).play();
     let played = five(World::example().policy(Policy::DirectOnly).xmpps(0, "never"));
     assert_eq!(played.kind(), ErrorKind::TimedOut);
     let silent =
@@ -173,7 +174,7 @@ fn the_total_limit_wins_over_what_ends_in_the_same_moment() {
 #[test]
 fn the_total_limit_counts_from_the_call_not_from_the_first_attempt() {
     let world = World::explicit(TlsMode::Direct, 5223).dns("a.test AAAA", 4000, "2001:db8::a");
-    let played = world.with(|task| task.total_limit = Duration::from_secs(6)).play();
+    let played = world.with(|world| world.settings.limits.total = Duration::from_secs(6)).play();
     assert_eq!(played.dialled(), ["4000 start 0 [2001:db8::a]:5223", "6000 failed TimedOut"]);
 }
 
@@ -192,7 +193,7 @@ fn running_out_of_sockets_ends_the_connect_with_that_error() {
         assert_eq!(played.dialled(), expected);
         let report = played.report();
         let why = report.attempts[1].error().unwrap();
-        assert!(why.io_error().is_some());
+        assert!(matches!(why.kind(), crate::dial::AttemptErrorKind::Io(_)));
         assert_eq!(played.error().source().unwrap().to_string(), why.to_string());
         let played = many(TlsMode::Direct, 9).peer("192.0.2.1:5223", &format!("{what} 5")).play();
         assert_eq!(played.dialled(), ["10 start 0 192.0.2.1:5223", "15 failed System"]);

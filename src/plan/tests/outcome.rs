@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::super::Route;
 use super::super::simulation::{Played, World};
 use super::two;
-use crate::discovery::Policy;
 use crate::domain::Host;
 use crate::error::ErrorKind;
 use crate::service::TlsMode;
+use crate::settings::Policy;
 
 // spec B6
 #[test]
@@ -139,7 +139,10 @@ fn the_error_says_in_one_line_where_the_furthest_attempt_ended() {
     let expected = "no server of example.org could be used: 2 attempts; the one that came furthest, to a.test:5223 direct \
                     TLS ([2001:db8::1]:5223), failed during TLS";
     assert_eq!(played.error().to_string(), expected);
-    assert_eq!(format!("{:?}", played.error()), format!("{expected}: connection reset"));
+    assert_eq!(
+        format!("{:?}", played.error()),
+        format!("{expected}: connection reset by the server, or by a firewall on the way: connection reset")
+    );
 }
 
 /// The first target gives nothing, the second one works.
@@ -176,7 +179,7 @@ fn an_srv_lookup_that_fails_for_a_loop_of_names_leaves_the_other_kind() {
 #[test]
 fn not_offered_names_the_host_whose_records_say_so() {
     let world = World::example()
-        .with(|task| task.route = Route::OtherHost(Host::parse("other.test").unwrap()))
+        .with(|world| world.route = Route::OtherHost(Host::parse("other.test").unwrap()))
         .dns("_xmpps-client._tcp.other.test SRV", 10, "0 0 0 .")
         .dns("_xmpp-client._tcp.other.test SRV", 10, "0 0 0 .");
     let played = world.play();
@@ -187,7 +190,8 @@ fn not_offered_names_the_host_whose_records_say_so() {
 // spec D5, D7
 #[test]
 fn a_literal_that_runs_out_of_time_is_not_laid_to_the_dns() {
-    let played = World::new("192.0.2.1").with(|task| task.total_limit = Duration::from_nanos(1)).play();
+    let played =
+        World::new("192.0.2.1").with(|world| world.settings.limits.total = Duration::from_nanos(1)).play();
     assert_eq!(played.kind(), ErrorKind::TimedOut);
     assert!(!played.error().to_string().contains("DNS"), "{}", played.error());
 }

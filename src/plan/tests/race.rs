@@ -190,7 +190,7 @@ fn of_several_that_finish_in_one_wake_up_the_first_in_order_wins() {
     let expected = ["70 start 0 192.0.2.2:5223", "670 start 1 192.0.2.1:5223", "870 connected 1"];
     assert_eq!(played.dialled(), expected);
     let report = played.report();
-    assert_eq!(report.candidates[report.attempts[1].candidate].target(), "a.test");
+    assert_eq!(report.candidates[report.attempts[1].candidate].host().to_string(), "a.test");
     assert!(matches!(report.attempts[1].outcome, AttemptOutcome::Connected));
     assert!(matches!(report.attempts[0].outcome, AttemptOutcome::Abandoned), "only one is the connection");
     // One millisecond earlier the other one has won.
@@ -222,7 +222,7 @@ fn a_failure_of_any_kind_and_stage_starts_the_next_attempt_at_once() {
 #[test]
 fn an_attempt_that_runs_into_its_limit_is_closed_and_the_next_one_starts_at_once() {
     let world = two(TlsMode::Direct, "", "tcp 20, tls 20");
-    let played = world.with(|task| task.pace.attempt_delay = std::time::Duration::MAX).play();
+    let played = world.with(|world| world.settings.limits.attempt_delay = std::time::Duration::MAX).play();
     let expected = [
         "10 start 0 [2001:db8::1]:5223",
         "10010 close 0",

@@ -6,16 +6,18 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::super::Route;
+use super::super::simulation::Outcome;
 use super::super::simulation::{Played, World};
-use super::super::{Outcome, Route};
-use crate::dial::address_order::AddressFamily;
-use crate::dial::race::MAX_ATTEMPTS;
-use crate::discovery::Policy;
 use crate::dns::RecordKind;
 use crate::domain::Host;
 use crate::error::ErrorKind;
+use crate::limits::MAX_ATTEMPTS;
 use crate::report::{AttemptOutcome, AttemptReport};
 use crate::service::TlsMode;
+use crate::settings::AddressFamily;
+use crate::settings::Policy;
+use crate::target::Server;
 
 const WORLDS: u64 = 2_000;
 
@@ -135,10 +137,10 @@ fn settings(world: World, chance: &mut Chance) -> World {
     let [milli, second] = [Duration::from_millis(1), Duration::from_secs(1)];
     let nano = Duration::from_nanos(1);
     let mut lookup_limit = world.lookup_limit;
-    let world = world.with(|task| {
+    let world = world.with(|world| {
         use AddressFamily::{Any, Ipv4First, Ipv4Only, Ipv6Only};
         use Policy::{AsPublished, DirectOnly, PreferDirect, PreferStartTls, StartTlsOnly};
-        task.policy = chance.one_of(&[
+        world.settings.policy = chance.one_of(&[
             AsPublished,
             AsPublished,
             PreferDirect,
@@ -146,30 +148,32 @@ fn settings(world: World, chance: &mut Chance) -> World {
             DirectOnly,
             StartTlsOnly,
         ]);
-        task.pace.family = chance.one_of(&[Any, Any, Any, Ipv4First, Ipv4Only, Ipv6Only]);
+        world.settings.family = chance.one_of(&[Any, Any, Any, Ipv4First, Ipv4Only, Ipv6Only]);
         if chance.below(25) == 0 {
             let host =
                 Host::parse(chance.one_of(&["h0.test", "localhost", "192.0.2.1", "abc.onion"])).unwrap();
-            task.route = Route::Explicit { host, port: 5223, tls: TlsMode::Direct };
+            world.route = Route::Explicit(Server { host, port: 5223, tls: TlsMode::Direct });
         }
         if chance.below(2) == 0 {
             return;
         }
         let delay = 250 * milli;
-        task.pace.attempt_delay =
+        world.settings.limits.attempt_delay =
             chance.one_of(&[delay, delay, delay, nano, 10 * milli, 10 * second, Duration::MAX]);
-        task.pace.group_delay = chance.one_of(&[second, second, second, nano, 250 * milli, Duration::MAX]);
-        task.total_limit = chance.one_of(&[30, 30, 30, 5, 2]) * second;
+        world.settings.limits.group_delay =
+            chance.one_of(&[second, second, second, nano, 250 * milli, Duration::MAX]);
+        world.settings.limits.total = chance.one_of(&[30, 30, 30, 5, 2]) * second;
         if chance.below(30) == 0 {
-            task.total_limit = nano;
+            world.settings.limits.total = nano;
         }
         // Without a total limit the others must end it.
         if chance.below(10) == 0 {
-            task.total_limit = Duration::MAX;
+            world.settings.limits.total = Duration::MAX;
         } else {
             lookup_limit = chance.one_of(&[5 * second, 5 * second, second, 20 * milli, Duration::MAX]);
-            task.pace.tcp_limit = chance.one_of(&[10 * second, 10 * second, second, nano, Duration::MAX]);
-            task.pace.handshake_limit =
+            world.settings.limits.tcp =
+                chance.one_of(&[10 * second, 10 * second, second, nano, Duration::MAX]);
+            world.settings.limits.handshake =
                 chance.one_of(&[10 * second, 10 * second, second, nano, Duration::MAX]);
         }
     });
@@ -198,7 +202,7 @@ fn random_worlds_come_to_an_end_in_time_and_within_all_bounds() {
     let (mut connected, mut started) = (0, 0);
     for seed in 1..=WORLDS {
         let world = world(seed);
-        let (limit, least) = (world.task.total_limit, world.task.pace.attempt_delay);
+        let (limit, least) = (world.settings.limits.total, world.settings.limits.attempt_delay);
         let played = world.play();
         assert!(played.report().elapsed <= limit, "world {seed}\n{}", played.log.join("\n"));
         started += played.report().attempts.len();
@@ -255,7 +259,7 @@ fn check_completeness(seed: u64, played: &Played, kind: ErrorKind) {
         let (hints, answers) = (addresses(&hints), addresses(&answers));
         let of_candidate = report.attempts.iter().filter(|attempt| attempt.candidate == number);
         let tried: HashSet<IpAddr> = of_candidate.map(|attempt| attempt.address.ip()).collect();
-        let is_special = matches!(candidate.target().as_str(), "localhost" | "192.0.2.1");
+        let is_special = matches!(candidate.host().to_string().as_str(), "localhost" | "192.0.2.1");
         if !is_special {
             let log = played.log.join("\n");
             assert!(tried.is_superset(&answers), "{candidate} in world {seed}\n{log}");

@@ -38,7 +38,7 @@ example.org (client), 1090.0 ms
   candidate  2 b.test:5223 direct TLS  priority 6 weight 0 (srv)
   candidate  3 a.test:5222 STARTTLS  priority 7 weight 0 (srv)
   candidate  4 c.test:5222 STARTTLS  priority 8 weight 0 (srv)
-  attempt    1 192.0.2.1:5223  27.0 ms  TCP failed 30.0 ms: connection refused
+  attempt    1 192.0.2.1:5223  27.0 ms  TCP failed 30.0 ms: connection refused: no server listens there, or a firewall rejects the connection
   attempt    2 [2001:db8::b]:5223  37.0 ms  TCP 57.0 ms  TLS failed 87.0 ms: the certificate is not from an authority \
 that is trusted here: the server may not send its intermediate certificate, or the certificate is self-signed or from a \
 private authority

@@ -1,12 +1,15 @@
 //! Connects that need no SRV records, or no DNS at all: literals, special names, named candidates, given streams.
 
+use super::super::Route;
+use super::super::simulation::Outcome;
 use super::super::simulation::{Played, World};
-use super::super::{Outcome, Route};
-use crate::dial::address_order::AddressFamily;
-use crate::discovery::{Origin, Policy};
+use crate::discovery::Origin;
 use crate::domain::{Domain, Host};
 use crate::error::ErrorKind;
 use crate::service::{Service, TlsMode};
+use crate::settings::AddressFamily;
+use crate::settings::Policy;
+use crate::target::Server;
 
 /// A name of so many octets, all labels of good length.
 fn name_of(length: usize) -> String {
@@ -51,7 +54,7 @@ fn an_address_literal_is_dialled_without_any_question() {
         ("[2001:db8::1]", Service::Client, "[2001:db8::1]:5222"),
         ("192.0.2.1", server, "192.0.2.1:5269"),
     ] {
-        let world = World::new(domain).with(|task| task.service = service);
+        let world = World::new(domain).with(|world| world.settings.service = service);
         let played = world.peer(address, "tcp 20, starttls 20, tls 20").play();
         assert_eq!(played.log, [format!("0 start 0 {address}"), "60 connected 0".to_owned()]);
         let candidate = &played.report().candidates[0];
@@ -91,12 +94,13 @@ fn localhost_as_a_target_and_as_a_named_host_is_the_loopback_addresses() {
 
 fn explicit(host: &str) -> World {
     let host = Host::parse(host).unwrap();
-    World::example().with(|task| task.route = Route::Explicit { host, port: 5299, tls: TlsMode::Direct })
+    World::example()
+        .with(|world| world.route = Route::Explicit(Server { host, port: 5299, tls: TlsMode::Direct }))
 }
 
 fn other_host(host: &str) -> World {
     let host = Host::parse(host).unwrap();
-    World::example().with(|task| task.route = Route::OtherHost(host))
+    World::example().with(|world| world.route = Route::OtherHost(host))
 }
 
 // spec A7
@@ -212,18 +216,28 @@ fn a_given_stream_is_one_attempt_without_any_question_whatever_the_domain() {
         [("example.org", "192.0.2.1:1080"), ("abc.onion", "[::1]:9050"), ("192.0.2.5", "[::1]:1")]
     {
         let route = Route::Connected { peer: peer.parse().unwrap(), tls: TlsMode::StartTls };
-        let world = World::new(domain).with(|task| task.route = route);
+        let world = World::new(domain).with(|world| world.route = route);
         let played = world.peer(peer, "tcp now, starttls 20, tls 20").play();
         assert_eq!(played.log, [format!("0 start 0 {peer}"), "40 connected 0".to_owned()]);
         assert!(matches!(played.outcome, Outcome::Connected(..)));
     }
 }
 
+// spec B12
+#[test]
+fn the_report_keeps_the_scope_of_a_link_local_peer() {
+    let peer = "[fe80::1%7]:5222".parse().unwrap();
+    let route = Route::Connected { peer, tls: TlsMode::Direct };
+    let world = World::example().with(|world| world.route = route);
+    let played = world.peer("[fe80::1]:5222", "tcp now, tls 20").play();
+    assert_eq!(played.report().attempts[0].address, peer);
+}
+
 // spec B12, D5
 #[test]
 fn a_given_stream_has_the_same_limits() {
     let route = Route::Connected { peer: "192.0.2.1:1080".parse().unwrap(), tls: TlsMode::Direct };
-    let played = World::example().with(|task| task.route = route).peer("192.0.2.1:1080", "tcp now").play();
+    let played = World::example().with(|world| world.route = route).peer("192.0.2.1:1080", "tcp now").play();
     assert_eq!(played.log, ["0 start 0 192.0.2.1:1080", "10000 close 0", "10000 failed Attempts"]);
     assert_eq!(played.kind(), ErrorKind::Attempts);
     assert!(played.error().to_string().contains("on the given stream"), "{}", played.error());
@@ -233,12 +247,15 @@ fn a_given_stream_has_the_same_limits() {
 #[test]
 fn an_address_of_a_family_that_is_not_used_is_refused_before_anything_is_tried() {
     for (host, family) in [("192.0.2.1", AddressFamily::Ipv6Only), ("2001:db8::1", AddressFamily::Ipv4Only)] {
-        let named = World::explicit(TlsMode::Direct, 5223).with(|task| {
-            task.pace.family = family;
-            task.route =
-                Route::Explicit { host: Host::parse(host).unwrap(), port: 5223, tls: TlsMode::Direct };
+        let named = World::explicit(TlsMode::Direct, 5223).with(|world| {
+            world.settings.family = family;
+            world.route = Route::Explicit(Server {
+                host: Host::parse(host).unwrap(),
+                port: 5223,
+                tls: TlsMode::Direct,
+            });
         });
-        let literal = World::new(host).with(|task| task.pace.family = family);
+        let literal = World::new(host).with(|world| world.settings.family = family);
         for played in [named.play(), literal.play()] {
             assert_eq!(played.log, ["0 failed Configuration"]);
             assert!(played.error().to_string().contains(host));

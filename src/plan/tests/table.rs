@@ -1,9 +1,9 @@
 //! The table of what two SRV answers say together, and what a policy leaves of it, as whole connects.
 
 use super::super::simulation::{Played, World};
-use crate::discovery::Policy;
 use crate::error::ErrorKind;
 use crate::report::LookupResult;
+use crate::settings::Policy;
 
 const DOT: &str = "0 0 0 .";
 

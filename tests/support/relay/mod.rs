@@ -25,7 +25,7 @@
 //!
 //! No socket of the relay had anything for an interval (25 ms unless set), and, on Linux, no other thread of this process
 //! runs or is ready to run: a thread that the machine keeps waiting is ready to run. Threads of other tests count for that
-//! too, so the wait for sleeping threads ends after 40 intervals.
+//! too, so the wait for sleeping threads ends after 16 intervals.
 //!
 //! A stall can only split what belongs together, never join what does not: a client that stalls in the middle of a batch
 //! can make the count too high; one that is too low is impossible, because what answers something crosses after it. A
@@ -47,8 +47,9 @@ use udp::UdpFront;
 
 /// How long nothing happens before a side counts as quiet, unless a test says otherwise.
 const QUIET: Duration = Duration::from_millis(25);
-/// For how many intervals threads that do not sleep are waited for.
-const MOST_INTERVALS: usize = 40;
+/// For how many intervals threads that do not sleep are waited for. Both sides of a turn together stay below the second after
+/// which a client asks the DNS again.
+const MOST_INTERVALS: usize = 16;
 
 /// Something that crossed the relay. The address is always the server's, behind the relay.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -207,7 +208,8 @@ impl Path {
                 self.receive();
             } else {
                 intervals += 1;
-                if intervals >= MOST_INTERVALS || !others_are_busy() {
+                // A relay with nothing to pass on looks at no thread, or two of them would each find the other one awake.
+                if !self.holds_anything() || intervals >= MOST_INTERVALS || !others_are_busy() {
                     return Ok(());
                 }
             }

@@ -63,6 +63,10 @@ pub(crate) enum Step {
     Secure(Arc<ServerConfig>),
     /// The same; and a client that offers no ALPN protocol gets the alert `no_application_protocol`, as from a multiplexer.
     SecureWithAlpn(Arc<ServerConfig>),
+    /// Reads some of the client's `ClientHello` and drops it.
+    AwaitHello,
+    /// Writes these bytes past TLS, in one write.
+    SendRaw(Vec<u8>),
     /// Writes back whatever the client writes, until the client has gone.
     Echo,
     /// Says nothing, and reads until the client has gone. The end of every script.

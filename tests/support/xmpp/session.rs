@@ -93,6 +93,11 @@ impl Session<'_> {
             }
             Step::Secure(config) => self.secure(config, false),
             Step::SecureWithAlpn(config) => self.secure(config, true),
+            Step::AwaitHello => match self.wire.read(&mut [0; 4096]) {
+                Ok(0) => Err(End::Closed),
+                result => result.map(drop).map_err(|error| end_of(&error)),
+            },
+            Step::SendRaw(bytes) => self.wire.write_all(&bytes).map_err(|error| end_of(&error)),
             Step::Echo => self.echo(),
             Step::Silence => self.silence(),
             Step::Wait(latch) => self.stop.until_open(&latch).map_err(|_| End::Stopped),

@@ -1,0 +1,192 @@
+//! Why an attempt failed: what a program can act on, and words for a person. No IO.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::AlertDescription;
+
+use super::Stage;
+use crate::deadline::Seconds;
+use crate::socket;
+use crate::starttls::{Fault, NegotiationError, Step, StreamError};
+use crate::tls::{self, Evidence, UntrustedReason};
+
+/// Why an attempt failed.
+///
+/// `Display` explains it to a person, in one line; [`kind`](Self::kind) is for programs.
+#[derive(Clone, Debug)]
+pub struct AttemptError(Cause);
+
+#[derive(Clone, Debug)]
+enum Cause {
+    Io(Arc<io::Error>),
+    TimedOut(Stage, Duration, Option<Step>),
+    Negotiation(NegotiationError),
+    EndInTls,
+    /// The error, and what it means.
+    Tls(rustls::Error, String),
+}
+
+/// The kinds of [`AttemptError`], each with what a program can act on.
+///
+/// What comes before TLS is not authenticated: anybody on the way can have made it up.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum AttemptErrorKind<'a> {
+    /// The operating system's error on the socket: refused, reset, unreachable.
+    Io(&'a io::Error),
+    /// This stage took longer than its limit.
+    TimedOut(Stage),
+    /// The server closed the connection or ended the stream before TLS was established.
+    Closed,
+    /// The server did not offer STARTTLS, or refused it (`<failure/>`, RFC 6120 section 5.4.2.2).
+    StartTlsNotOffered,
+    /// The server sent a stream error before TLS (RFC 6120 section 4.9).
+    StreamError {
+        /// The defined condition, such as `host-unknown`.
+        condition: Option<&'a str>,
+        /// The host, and perhaps a port, that `see-other-host` names.
+        see_other_host: Option<&'a str>,
+    },
+    /// What the server sent before TLS is not XMPP, or breaks its rules.
+    NotXmpp,
+    /// The server's certificate was refused.
+    Untrusted(UntrustedReason),
+    /// TLS failed for another reason.
+    Tls(&'a rustls::Error),
+}
+
+impl AttemptError {
+    pub(crate) fn io(error: io::Error) -> Self {
+        Self(Cause::Io(Arc::new(error)))
+    }
+
+    /// The stage took longer than its limit. `step` is how far a STARTTLS negotiation had come.
+    pub(crate) fn timed_out(stage: Stage, limit: Duration, step: Option<Step>) -> Self {
+        Self(Cause::TimedOut(stage, limit, step.filter(|_| stage == Stage::StartTls)))
+    }
+
+    pub(crate) fn negotiation(error: NegotiationError) -> Self {
+        Self(Cause::Negotiation(error))
+    }
+
+    /// The server closed the connection within the TLS handshake.
+    pub(crate) fn end_in_tls() -> Self {
+        Self(Cause::EndInTls)
+    }
+
+    pub(crate) fn tls(error: rustls::Error, evidence: &Evidence) -> Self {
+        let text = tls::explain(&error, evidence);
+        Self(Cause::Tls(error, text))
+    }
+
+    /// Returns the kind of error, with its data.
+    #[must_use]
+    pub fn kind(&self) -> AttemptErrorKind<'_> {
+        match &self.0 {
+            Cause::Io(error) => AttemptErrorKind::Io(error),
+            Cause::TimedOut(stage, ..) => AttemptErrorKind::TimedOut(*stage),
+            Cause::EndInTls => AttemptErrorKind::Closed,
+            Cause::Tls(error, _) => match UntrustedReason::of(error) {
+                Some(reason) => AttemptErrorKind::Untrusted(reason),
+                None => AttemptErrorKind::Tls(error),
+            },
+            Cause::Negotiation(error) => match error.fault() {
+                Fault::NotOffered(_) | Fault::Refused => AttemptErrorKind::StartTlsNotOffered,
+                Fault::Stream(StreamError { condition, see_other_host, .. }) => {
+                    AttemptErrorKind::StreamError {
+                        condition: condition.as_deref(),
+                        see_other_host: see_other_host.as_deref(),
+                    }
+                }
+                Fault::Ended(_) => AttemptErrorKind::Closed,
+                Fault::Version(_)
+                | Fault::NotXmpp(_)
+                | Fault::Xml(_)
+                | Fault::Unexpected(_)
+                | Fault::TooLong
+                | Fault::TooDeep
+                | Fault::TrailingBytes => AttemptErrorKind::NotXmpp,
+            },
+        }
+    }
+
+    /// Whether the server's certificate was refused.
+    pub(crate) fn is_untrusted(&self) -> bool {
+        matches!(self.kind(), AttemptErrorKind::Untrusted(_))
+    }
+
+    /// Whether a certificate is to blame: the server's, as we see it, or ours, as the server says.
+    pub(crate) fn is_about_a_certificate(&self) -> bool {
+        match self.kind() {
+            AttemptErrorKind::Untrusted(_) => true,
+            AttemptErrorKind::Tls(rustls::Error::AlertReceived(alert)) => matches!(
+                alert,
+                AlertDescription::BadCertificate
+                    | AlertDescription::UnsupportedCertificate
+                    | AlertDescription::CertificateRevoked
+                    | AlertDescription::CertificateExpired
+                    | AlertDescription::CertificateUnknown
+                    | AlertDescription::UnknownCA
+            ),
+            _ => false,
+        }
+    }
+
+    /// Whether this machine has run out of sockets or memory for them, so that no other server can do better.
+    pub(crate) fn is_exhaustion(&self) -> bool {
+        matches!(&self.0, Cause::Io(error) if socket::is_exhaustion(error))
+    }
+}
+
+impl fmt::Display for AttemptError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Cause::Io(error) => match io_words(error.kind()) {
+                Some(words) => formatter.write_str(words),
+                None => write!(formatter, "{error}"),
+            },
+            Cause::TimedOut(stage, limit, step) => {
+                write!(formatter, "{stage} did not finish within {}", Seconds(*limit))?;
+                step.map_or(Ok(()), |step| write!(formatter, ": the time was over {step}"))
+            }
+            Cause::Negotiation(error) => write!(formatter, "{error}"),
+            Cause::EndInTls => {
+                formatter.write_str("the server closed the connection within the TLS handshake")
+            }
+            Cause::Tls(_, text) => formatter.write_str(text),
+        }
+    }
+}
+
+/// What the usual errors of a socket mean. The error itself is the source.
+fn io_words(kind: io::ErrorKind) -> Option<&'static str> {
+    Some(match kind {
+        io::ErrorKind::ConnectionRefused => {
+            "connection refused: no server listens there, or a firewall rejects the connection"
+        }
+        io::ErrorKind::ConnectionReset => "connection reset by the server, or by a firewall on the way",
+        io::ErrorKind::BrokenPipe => "the server closed the connection while we were sending",
+        io::ErrorKind::HostUnreachable => "host unreachable: there is no route to it, or it is down",
+        io::ErrorKind::NetworkUnreachable => "network unreachable: this machine has no route to it",
+        io::ErrorKind::PermissionDenied => {
+            "permission denied: a firewall of this machine forbids the connection"
+        }
+        io::ErrorKind::AddrNotAvailable => "the source address is not one of this machine's",
+        _ => return None,
+    })
+}
+
+/// The source is the operating system's error. That of rustls is left to [`kind`](AttemptError::kind): its text says the same
+/// again, often as debug text.
+impl Error for AttemptError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.0 {
+            Cause::Io(error) => Some(&**error),
+            Cause::Tls(..) | Cause::Negotiation(_) | Cause::TimedOut(..) | Cause::EndInTls => None,
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! The TLS sessions of a connector, kept apart by server, and forgotten when a server cannot resume one. No IO.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustls::NamedGroup;
+use rustls::client::{
+    ClientSessionMemoryCache, ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue,
+};
+use rustls::pki_types::ServerName;
+
+use crate::domain::{Domain, Host};
+use crate::service::TlsMode;
+
+use super::Resume;
+
+/// How many servers a connector keeps sessions of; the one that was not used for longest makes room.
+const MAX_SERVERS: usize = 64;
+/// rustls keeps up to 8 tickets for each server that it has room for: the number that makes room for one.
+const ONE_SERVER: usize = 8;
+/// A server that fails so often when it is offered a session gets none any more, so that it does not cost every second
+/// connect a repeat.
+const MAX_FAILURES: usize = 2;
+
+/// Where a server listens, and how TLS begins there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    pub(crate) host: Host,
+    pub(crate) port: u16,
+    pub(crate) tls: TlsMode,
+}
+
+/// Whose session it is. What one server has issued says nothing to another one, and makes some fail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Key {
+    domain: Domain,
+    endpoint: Endpoint,
+}
+
+/// The sessions of a connector.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions(Mutex<Vec<Kept>>);
+
+/// What is kept of one server.
+struct Kept {
+    key: Key,
+    cache: Arc<ClientSessionMemoryCache>,
+    /// How many handshakes have failed that offered a session.
+    failures: usize,
+}
+
+impl Sessions {
+    /// The sessions of one server of `domain`, for one handshake.
+    pub(crate) fn of(self: &Arc<Self>, domain: &Domain, endpoint: Endpoint, resume: Resume) -> Arc<Session> {
+        let key = Key { domain: domain.clone(), endpoint };
+        Arc::new(Session { sessions: Arc::clone(self), key, resume, offered: AtomicBool::new(false) })
+    }
+
+    /// Lets `edit` work on what is kept of a server, as the one that was used last.
+    fn edit<R>(&self, key: &Key, edit: impl FnOnce(&mut Kept) -> R) -> R {
+        let mut list = self.lock();
+        let known = list.iter().position(|kept| kept.key == *key).map(|index| list.remove(index));
+        let mut kept = known.unwrap_or_else(|| Kept::new(key.clone()));
+        let result = edit(&mut kept);
+        if list.len() >= MAX_SERVERS {
+            list.remove(0);
+        }
+        list.push(kept);
+        result
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Kept>> {
+        // A list of sessions is whole whatever a thread that panicked did to it.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn new(key: Key) -> Self {
+        Self { key, cache: Arc::new(ClientSessionMemoryCache::new(ONE_SERVER)), failures: 0 }
+    }
+}
+
+/// Sessions are secrets.
+impl fmt::Debug for Kept {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Kept").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+/// The sessions of one server as one handshake uses them, and the connection that it becomes.
+#[derive(Debug)]
+pub(crate) struct Session {
+    sessions: Arc<Sessions>,
+    key: Key,
+    resume: Resume,
+    offered: AtomicBool,
+}
+
+impl Session {
+    /// Whether the handshake has offered a session to the server.
+    pub(crate) fn is_offered(&self) -> bool {
+        self.offered.load(Ordering::Relaxed)
+    }
+
+    /// Forgets the sessions of this server, if one was offered: "implementations SHOULD discard … any secret values and
+    /// keys established in failed connections, with the exception of the PSKs associated with session tickets, which SHOULD
+    /// be discarded if possible" (RFC 8446 section 6.2; RFC 5246 section 7.2.2 has MUST NOT resume).
+    pub(crate) fn forget_offered(&self) {
+        // Each handshake counts once.
+        if self.offered.swap(false, Ordering::Relaxed) {
+            self.sessions.edit(&self.key, |kept| {
+                *kept = Kept { failures: kept.failures.saturating_add(1), ..Kept::new(self.key.clone()) };
+            });
+        }
+    }
+
+    /// The sessions to take from and to add to; none of a server that fails with them.
+    fn cache(&self) -> Option<Arc<ClientSessionMemoryCache>> {
+        self.sessions.edit(&self.key, |kept| (kept.failures < MAX_FAILURES).then(|| Arc::clone(&kept.cache)))
+    }
+
+    /// What `take` finds to offer to the server.
+    fn offer<T>(&self, take: impl FnOnce(&ClientSessionMemoryCache) -> Option<T>) -> Option<T> {
+        if self.resume == Resume::Never {
+            return None;
+        }
+        let session = take(&*self.cache()?);
+        if session.is_some() {
+            self.offered.store(true, Ordering::Relaxed);
+        }
+        session
+    }
+}
+
+impl ClientSessionStore for Session {
+    fn set_kx_hint(&self, server_name: ServerName<'static>, group: NamedGroup) {
+        if let Some(cache) = self.cache() {
+            cache.set_kx_hint(server_name, group);
+        }
+    }
+
+    fn kx_hint(&self, server_name: &ServerName<'_>) -> Option<NamedGroup> {
+        self.cache()?.kx_hint(server_name)
+    }
+
+    fn set_tls12_session(&self, server_name: ServerName<'static>, value: Tls12ClientSessionValue) {
+        if let Some(cache) = self.cache() {
+            cache.set_tls12_session(server_name, value);
+        }
+    }
+
+    fn tls12_session(&self, server_name: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
+        self.offer(|cache| cache.tls12_session(server_name))
+    }
+
+    fn remove_tls12_session(&self, server_name: &ServerName<'static>) {
+        if let Some(cache) = self.cache() {
+            cache.remove_tls12_session(server_name);
+        }
+    }
+
+    fn insert_tls13_ticket(&self, server_name: ServerName<'static>, value: Tls13ClientSessionValue) {
+        if let Some(cache) = self.cache() {
+            cache.insert_tls13_ticket(server_name, value);
+        }
+    }
+
+    fn take_tls13_ticket(&self, server_name: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
+        self.offer(|cache| cache.take_tls13_ticket(server_name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(sessions: &Arc<Sessions>, port: u16, tls: TlsMode) -> Arc<Session> {
+        let endpoint = Endpoint { host: Host::parse("a.test").unwrap(), port, tls };
+        sessions.of(&Domain::new("example.org").unwrap(), endpoint, Resume::Offer)
+    }
+
+    fn name() -> ServerName<'static> {
+        ServerName::try_from("example.org").unwrap()
+    }
+
+    // spec E8
+    #[test]
+    fn no_more_servers_are_kept_than_64_and_those_used_last_stay() {
+        let sessions = Arc::new(Sessions::default());
+        let of = |port| session(&sessions, port, TlsMode::Direct);
+        for port in 1..=100 {
+            of(port).set_kx_hint(name(), NamedGroup::X25519);
+            assert_eq!(of(1).kx_hint(&name()), Some(NamedGroup::X25519));
+        }
+        assert_eq!(sessions.lock().len(), MAX_SERVERS);
+        assert_eq!(of(100).kx_hint(&name()), Some(NamedGroup::X25519));
+        assert_eq!(of(2).kx_hint(&name()), None);
+    }
+
+    // spec E8
+    #[test]
+    fn what_is_kept_of_one_server_is_not_kept_of_another() {
+        let sessions = Arc::new(Sessions::default());
+        session(&sessions, 443, TlsMode::Direct).set_kx_hint(name(), NamedGroup::X25519);
+        assert_eq!(session(&sessions, 443, TlsMode::StartTls).kx_hint(&name()), None);
+        assert_eq!(session(&sessions, 5223, TlsMode::Direct).kx_hint(&name()), None);
+        assert_eq!(session(&sessions, 443, TlsMode::Direct).kx_hint(&name()), Some(NamedGroup::X25519));
+    }
+
+    // spec E5a
+    #[test]
+    fn nothing_is_forgotten_of_a_server_that_was_offered_nothing() {
+        let sessions = Arc::new(Sessions::default());
+        let session = session(&sessions, 443, TlsMode::Direct);
+        session.set_kx_hint(name(), NamedGroup::X25519);
+        session.forget_offered();
+        assert_eq!(session.kx_hint(&name()), Some(NamedGroup::X25519));
+        session.offered.store(true, Ordering::Relaxed);
+        session.forget_offered();
+        assert_eq!(session.kx_hint(&name()), None);
+    }
+
+    #[test]
+    fn a_poisoned_lock_is_recovered() {
+        let sessions = Arc::new(Sessions::default());
+        let session = session(&sessions, 443, TlsMode::Direct);
+        let panics = std::panic::AssertUnwindSafe(|| sessions.edit(&session.key, |_| panic!("on purpose")));
+        std::panic::catch_unwind(panics).unwrap_err();
+        assert!(sessions.0.is_poisoned());
+        session.set_kx_hint(name(), NamedGroup::X25519);
+        assert_eq!(session.kx_hint(&name()), Some(NamedGroup::X25519));
+    }
+}
