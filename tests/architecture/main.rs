@@ -110,12 +110,17 @@ fn read(path: &str) -> String {
 
 /// The Rust files below `folder`.
 fn tree(folder: &str) -> Vec<Source> {
+    files(folder, ".rs")
+}
+
+/// The files below `folder` whose names end so.
+fn files(folder: &str, end: &str) -> Vec<Source> {
     let entries = fs::read_dir(root(folder)).unwrap_or_else(|error| panic!("{folder}: {error}")).flatten();
     let sources = entries.flat_map(|entry| {
         let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
         match entry.path().is_dir() {
-            true => tree(&path),
-            false if path.ends_with(".rs") => vec![Source::new(&path, &read(&path))],
+            true => files(&path, end),
+            false if path.ends_with(end) => vec![Source::new(&path, &read(&path))],
             false => Vec::new(),
         }
     });
