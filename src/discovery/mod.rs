@@ -356,13 +356,6 @@ mod tests {
 
     // spec B5
     #[test]
-    fn an_answer_with_records_but_none_usable_counts_as_not_offered() {
-        assert_eq!(read(vec![srv(1, 2, 0, "b.example.")]), SrvAnswer::NotOffered);
-        assert_eq!(read(vec![srv(1, 2, 1, "."), srv(2, 2, 1, ".")]), SrvAnswer::NotOffered);
-    }
-
-    // spec B5
-    #[test]
     fn no_records_no_name_and_no_answer_are_three_things() {
         assert_eq!(read(Vec::new()), SrvAnswer::None);
         assert_eq!(SrvAnswer::read(&Ok(Answer::no_such_name()), TlsMode::Direct).0, SrvAnswer::None);

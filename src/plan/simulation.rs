@@ -1,24 +1,21 @@
-//! A made-up world in which whole plans are played: a DNS, far ends, and a clock that nobody waits for. No IO.
-//!
-//! What a test does not script: a question finds no records after 10 ms, and a far end is silent for ever.
+//! A made-up world in which whole plans are played: a DNS, peers, and a clock that nobody waits for. No IO.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Chance, DiscoveryOrder, Order, Plan, Route, Routes};
+use super::{Chance, DiscoveryOrder, Order, Plan, Route};
 use crate::deadline::Deadline;
 use crate::dial::{AttemptEvent, AttemptId, Stage};
 use crate::discovery::Candidate;
 use crate::dns::{Answer, AnswerSource, LOOKUP_LIMIT, LookupError, LookupFacts, Question, RecordKind};
 use crate::domain::{Domain, Host, SpecialUse};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::limits::{MAX_ATTEMPTS, MAX_IN_FLIGHT, MAX_QUESTIONS};
 use crate::report::Report;
 use crate::service::TlsMode;
-use crate::settings::Policy;
 use crate::settings::Settings;
-use crate::target::Server;
 use crate::wait;
 
 use self::script::{Reply, Step};
@@ -27,107 +24,50 @@ mod script;
 
 /// All that a plan meets, scripted.
 pub(super) struct World {
-    pub(super) domain: Domain,
-    pub(super) route: Route,
+    domain: Domain,
+    route: Route,
     pub(super) settings: Settings,
     /// Whether the servers are found and none is dialled.
     is_discovery: bool,
-    below: Chance,
-    routes: Routes,
-    answers: Vec<(String, Duration, Reply)>,
-    peers: Vec<(SocketAddr, Vec<Step>)>,
+    chance: Chance,
+    /// The addresses of this machine, one of a family at the most: which it has a route for.
+    sources: Vec<IpAddr>,
+    /// What each question is answered, and how long after it was asked.
+    answers: HashMap<String, (Duration, Reply)>,
+    peers: HashMap<SocketAddr, Vec<Step>>,
     cancelled: Option<Duration>,
-    pub(super) lookup_limit: Duration,
+    lookup_limit: Duration,
     /// Whether the plan is also asked at times at which it has said that it will have nothing to say.
     nosy: bool,
 }
 
 impl World {
-    /// A client's connect to `domain` with all defaults. The random source always gives 0.
-    pub(super) fn new(domain: &str) -> Self {
-        Self {
-            domain: Domain::new(domain).unwrap(),
+    /// Reads a world as `src/plan/plays/README.md` says that it is written. The random source always gives 0.
+    pub(super) fn read(text: &str) -> Self {
+        let mut world = Self {
+            domain: Domain::new("example.org").unwrap(),
             route: Route::Domain,
             settings: Settings::default(),
             is_discovery: false,
-            below: Box::new(|_| 0),
-            routes: Box::new(any_route),
-            answers: Vec::new(),
-            peers: Vec::new(),
+            chance: Box::new(|_| 0),
+            // Equally far from everywhere.
+            sources: vec![Ipv6Addr::from(1 << 96).into(), Ipv4Addr::new(192, 0, 2, 254).into()],
+            answers: HashMap::new(),
+            peers: HashMap::new(),
             cancelled: None,
             lookup_limit: LOOKUP_LIMIT,
             nosy: true,
-        }
-    }
-
-    /// The domain example.org.
-    pub(super) fn example() -> Self {
-        Self::new("example.org")
-    }
-
-    /// A candidate that the caller names, `a.test`, instead of discovery.
-    pub(super) fn explicit(tls: TlsMode, port: u16) -> Self {
-        let host = Host::parse("a.test").unwrap();
-        Self::example().with(|world| world.route = Route::Explicit(Server { host, port, tls }))
-    }
-
-    pub(super) fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
-        change(&mut self);
-        self
-    }
-
-    pub(super) fn policy(self, policy: Policy) -> Self {
-        self.with(|world| world.settings.policy = policy)
-    }
-
-    /// Finds the servers and dials none.
-    pub(super) fn discovery(self) -> Self {
-        self.with(|world| world.is_discovery = true)
+        };
+        let lines = text.lines().map(str::trim);
+        lines
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+            .for_each(|line| world.read_line(line));
+        world
     }
 
     /// The random source.
-    pub(super) fn random(mut self, below: impl FnMut(u64) -> u64 + Send + 'static) -> Self {
-        self.below = Box::new(below);
-        self
-    }
-
-    /// Which of its addresses this machine uses to reach another.
-    pub(super) fn routes(mut self, routes: impl Fn(IpAddr) -> Option<IpAddr> + Send + 'static) -> Self {
-        self.routes = Box::new(routes);
-        self
-    }
-
-    /// After `delay` milliseconds the question, written `example.org AAAA`, is answered as [`Reply::read`] reads it.
-    pub(super) fn dns(mut self, question: &str, delay: u64, reply: &str) -> Self {
-        self.answers.push((question.to_owned(), Duration::from_millis(delay), Reply::read(reply)));
-        self
-    }
-
-    /// The SRV answer for direct TLS on example.org.
-    pub(super) fn xmpps(self, delay: u64, reply: &str) -> Self {
-        self.dns("_xmpps-client._tcp.example.org SRV", delay, reply)
-    }
-
-    /// The SRV answer for STARTTLS on example.org.
-    pub(super) fn xmpp(self, delay: u64, reply: &str) -> Self {
-        self.dns("_xmpp-client._tcp.example.org SRV", delay, reply)
-    }
-
-    /// The far end at `address` behaves as [`Step::read`] reads it.
-    pub(super) fn peer(mut self, address: &str, steps: &str) -> Self {
-        self.peers.push((address.parse().unwrap(), Step::read(steps)));
-        self
-    }
-
-    /// The caller cancels after so many milliseconds.
-    pub(super) fn cancelled(mut self, after: u64) -> Self {
-        self.cancelled = Some(Duration::from_millis(after));
-        self
-    }
-
-    /// The limit of one lookup, which the lookups keep.
-    pub(super) fn lookup_limit(mut self, limit: Duration) -> Self {
-        self.lookup_limit = limit;
+    pub(super) fn random(mut self, chance: impl FnMut(u64) -> u64 + Send + 'static) -> Self {
+        self.chance = Box::new(chance);
         self
     }
 
@@ -141,7 +81,16 @@ impl World {
     pub(super) fn play(self) -> Played {
         let start = wait::now();
         let settings = Arc::new(self.settings);
-        let plan = Plan::new(self.domain, self.route, settings, self.below, self.routes, start);
+        let sources = self.sources;
+        let routes = Box::new(move |destination: IpAddr| {
+            let is_usable = |source: &&IpAddr| source.is_ipv4() == destination.is_ipv4();
+            if destination.is_loopback() {
+                Some(destination)
+            } else {
+                sources.iter().find(is_usable).copied()
+            }
+        });
+        let plan = Plan::new(self.domain, self.route, settings, self.chance, routes, start);
         let mut play = Play {
             plan,
             is_discovery: self.is_discovery,
@@ -178,15 +127,27 @@ pub(super) struct Played {
 }
 
 impl Played {
-    /// The log without questions.
-    pub(super) fn dialled(&self) -> Vec<&str> {
-        let is_question = |line: &&str| line.contains(" ask ");
-        self.log.iter().map(String::as_str).filter(|line| !is_question(line)).collect()
-    }
-
-    /// The questions in the log.
-    pub(super) fn questions(&self) -> Vec<&str> {
-        self.log.iter().map(String::as_str).filter(|line| line.contains(" ask ")).collect()
+    /// The log as a play has it: what was ordered when, the error with its causes, what discovery has found, and the notes.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let domain = self.report().domain.as_ascii();
+        let srv = |prefix: &str| format!("_{prefix}-client._tcp.{domain} SRV");
+        let (xmpps, xmpp) = (srv("xmpps"), srv("xmpp"));
+        let mut lines = Vec::new();
+        for line in &self.log {
+            let (time, order) = line.split_once(' ').unwrap();
+            lines.push(format!("  {time:>8}  {}", order.replace(&xmpps, "xmpps").replace(&xmpp, "xmpp")));
+        }
+        let mut add = |line: String| lines.push(format!("{:12}{line}", ""));
+        match &self.outcome {
+            Outcome::Connected(..) => {}
+            Outcome::Discovered(report) => {
+                report.candidates.iter().for_each(|candidate| add(candidate.to_string()));
+            }
+            Outcome::Failed(error) if error.is_permanent() => add(format!("{error:?} (permanent)")),
+            Outcome::Failed(error) => add(format!("{error:?}")),
+        }
+        self.report().notes.iter().for_each(|note| add(format!("note: {note}")));
+        lines
     }
 
     pub(super) fn error(&self) -> &Error {
@@ -196,20 +157,11 @@ impl Played {
         }
     }
 
-    pub(super) fn kind(&self) -> ErrorKind {
-        self.error().kind()
-    }
-
     pub(super) fn report(&self) -> &Report {
         match &self.outcome {
             Outcome::Connected(_, report) | Outcome::Discovered(report) => report,
             Outcome::Failed(error) => error.report().unwrap(),
         }
-    }
-
-    /// The candidates in order.
-    pub(super) fn candidates(&self) -> Vec<String> {
-        self.report().candidates.iter().map(ToString::to_string).collect()
     }
 }
 
@@ -252,18 +204,6 @@ impl From<DiscoveryOrder> for Ordered {
     }
 }
 
-/// A machine with one address of each family, equally far from everywhere.
-fn any_route(destination: IpAddr) -> Option<IpAddr> {
-    if destination.is_loopback() {
-        return Some(destination);
-    }
-    Some(if destination.is_ipv6() {
-        Ipv6Addr::from(1 << 96).into()
-    } else {
-        Ipv4Addr::new(192, 0, 2, 254).into()
-    })
-}
-
 #[derive(Debug)]
 enum Event {
     Answer(Question, Reply),
@@ -278,8 +218,8 @@ struct Play {
     start: Instant,
     now: Instant,
     lookup_limit: Duration,
-    answers: Vec<(String, Duration, Reply)>,
-    peers: Vec<(SocketAddr, Vec<Step>)>,
+    answers: HashMap<String, (Duration, Reply)>,
+    peers: HashMap<SocketAddr, Vec<Step>>,
     events: Vec<(Instant, Event)>,
     log: Vec<String>,
     asked: Vec<Question>,
@@ -411,11 +351,9 @@ impl Play {
     fn ask(&mut self, questions: Vec<Question>) {
         for question in questions {
             assert!(!self.asked.contains(&question), "{question} was asked twice");
-            let scripted = self.answers.iter().find(|(asked, ..)| *asked == question.to_string());
-            let (delay, reply) = scripted.map_or_else(
-                || (Duration::from_millis(10), Reply::Answer(Answer::default())),
-                |(_, delay, reply)| (*delay, reply.clone()),
-            );
+            let scripted = self.answers.get(&question.to_string()).cloned();
+            let (delay, reply) =
+                scripted.unwrap_or_else(|| (Duration::from_millis(10), Reply::Answer(Answer::default())));
             self.asked.push(question.clone());
             self.outstanding.push(question.clone());
             let is_in_time = !matches!(reply, Reply::Never) && delay <= self.lookup_limit;
@@ -449,7 +387,7 @@ impl Play {
             "{address} of {candidate} was started again\n{}",
             self.log.join("\n")
         );
-        let scripted = self.peers.iter().find(|(peer, _)| *peer == address).map(|(_, steps)| steps.clone());
+        let scripted = self.peers.get(&address).cloned();
         self.started.push((candidate.clone(), address));
         self.in_flight.push(id);
         assert!(self.in_flight.len() <= MAX_IN_FLIGHT && self.started.len() <= MAX_ATTEMPTS);

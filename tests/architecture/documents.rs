@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{Source, behind, hold, read, root, tree, words};
+use super::{Source, behind, files, hold, read, root, tree, words};
 
 /// The rules of docs/rules.md that are not built yet, so that no test cites them.
 const NOT_BUILT: &str = "B13 D8 D10 D13 E8a E9 G3 G6";
@@ -28,7 +28,8 @@ fn rule_complaints(rules: &str, sources: &[Source], not_built: &str) -> Vec<Stri
                 if !rules.contains(&rule) {
                     complaints.push(format!("{path}: {rule} is no rule"));
                 }
-                if line.starts_with("// ") && next.starts_with("#[") {
+                let is_test = line.starts_with("// ") && next.starts_with("#[");
+                if is_test || path.ends_with(".play") && line.starts_with("# rule ") {
                     proved.push(rule);
                 }
             }
@@ -61,7 +62,8 @@ fn map_complaints(contributing: &str, text_of: impl Fn(&str) -> Option<String>) 
 
 #[test]
 fn rules_that_are_cited_exist_and_rules_that_are_built_are_cited_by_a_test() {
-    let sources = ["src", "tests"].into_iter().flat_map(tree).collect::<Vec<_>>();
+    let rust = ["src", "tests"].into_iter().flat_map(tree);
+    let sources = rust.chain(files("src/plan/plays", ".play")).collect::<Vec<_>>();
     hold(rule_complaints(&read("docs/rules.md"), &sources, NOT_BUILT));
 }
 
@@ -85,13 +87,10 @@ let a;
     // No line of this file may cite a rule that is not there.
     let text = text.replace("_Z", " A9");
     let rules = "- Not a rule. At all.\n- A1. One.\n- A2. Two (A1).\n- B3a. Three.\n- C1. Four.\n";
-    let expected = [
-        "a.rs: A9 is no rule",
-        "rule A1 is built: take it off the list",
-        "no test cites rule A2",
-        "no test cites rule C1",
-    ];
-    assert_eq!(rule_complaints(rules, &[Source::new("a.rs", &text)], "A1"), expected);
+    let play = "== A sentence\n# rule A2\n# As rule C1 says.\n";
+    let sources = [Source::new("a.rs", &text), Source::new("a.play", play)];
+    let expected = ["a.rs: A9 is no rule", "rule A1 is built: take it off the list", "no test cites rule C1"];
+    assert_eq!(rule_complaints(rules, &sources, "A1"), expected);
 
     let map = "| what | file |\n|---|---|\n| `DELAY` | `a.rs` |\n| the `GONE` | `a.rs` |\n| b | `b.rs` |\n| c | d |\n";
     let found = map_complaints(map, |path| (path == "a.rs").then(|| "const DELAY".to_owned()));

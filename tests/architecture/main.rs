@@ -7,6 +7,7 @@
 
 mod documents;
 
+use std::cell::Cell;
 use std::fs;
 use std::path::Path;
 
@@ -111,12 +112,17 @@ fn read(path: &str) -> String {
 
 /// The Rust files below `folder`.
 fn tree(folder: &str) -> Vec<Source> {
+    files(folder, ".rs")
+}
+
+/// The files below `folder` whose names end so.
+fn files(folder: &str, end: &str) -> Vec<Source> {
     let entries = fs::read_dir(root(folder)).unwrap_or_else(|error| panic!("{folder}: {error}")).flatten();
     let sources = entries.flat_map(|entry| {
         let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
         match entry.path().is_dir() {
-            true => tree(&path),
-            false if path.ends_with(".rs") => vec![Source::new(&path, &read(&path))],
+            true => files(&path, end),
+            false if path.ends_with(end) => vec![Source::new(&path, &read(&path))],
             false => Vec::new(),
         }
     });
@@ -187,45 +193,42 @@ fn crates() -> Vec<String> {
 
 /// Types of other crates in what is `pub`, which the lint `unreachable_pub` keeps for what callers can reach.
 fn api_complaints(source: &Source) -> Vec<String> {
-    let crates = crates();
-    let code = source.production.join(" ");
-    let has = |kind: &str, name: &str| {
-        !name.is_empty() && behind(&code, &format!("{kind} {name}")).next().is_some()
-    };
+    let code = source.production.join("\n");
+    let mut crates = crates();
+    crates.retain(|name| behind(&code, &format!("mod {name};")).next().is_none());
     let uses = behind(&code, "use ").filter_map(|rest| rest.split(';').next());
     let foreign = uses.filter(|path| crates.iter().any(|name| words(path).next() == Some(name)));
-    let imported =
-        foreign.flat_map(words).filter(|word| word.starts_with(char::is_uppercase)).collect::<Vec<_>>();
-    source.complaints(|at, line| {
+    let imported = foreign.flat_map(words).filter(|word| word.starts_with(char::is_uppercase));
+    let imported = imported.filter(|word| !ALLOWED.split(' ').any(|name| name == *word)).collect::<Vec<_>>();
+    let is_public = |target: &str| {
+        ["struct", "enum"].iter().any(|kind| behind(&code, &format!("pub {kind} {target}")).next().is_some())
+    };
+    // The end of the public item that began on a line above.
+    let end = Cell::new(None::<&[&str]>);
+    source.complaints(|_, line| {
         let code = line.trim_start();
-        let rest = source.production.iter().skip(at).map(String::as_str);
-        let seen = match code.split(' ').take(2).collect::<Vec<_>>()[..] {
-            ["pub", "use"]
-                if code == "pub use rustls;" || words(code).nth(2).is_some_and(|name| has("mod", name)) =>
-            {
+        let is_impl = line.starts_with("impl") && words(line).last().is_some_and(is_public);
+        let is_reexport = code == "pub use rustls;" || code.starts_with("pub mod ");
+        let hides_all = code.starts_with("pub struct ") && !code.contains("(pub ");
+        if end.get().is_none() {
+            if !is_impl && !code.starts_with("pub ") || is_reexport || hides_all {
                 return Vec::new();
             }
-            ["pub", "enum" | "trait"] => rest.take_while(|line| *line != "}").collect(),
-            ["pub", "struct"] if !code.contains("(pub ") => return Vec::new(),
-            ["pub", _] if code.ends_with(',') => code.to_owned(),
-            ["pub", _] => rest.collect::<String>().split(['{', ';']).next().unwrap_or_default().to_owned(),
-            _ if line.starts_with("impl") => {
-                let target = words(line).last().unwrap_or_default();
-                if !has("pub struct", target) && !has("pub enum", target) {
-                    return Vec::new();
-                }
-                line.to_owned()
-            }
-            _ => return Vec::new(),
-        };
+            end.set(match words(code).nth(1) {
+                Some("enum" | "trait") => Some(&["\n}"]),
+                Some("const" | "fn") => Some(&["{", "{}", ";"]),
+                _ => None,
+            });
+        }
+        if end.get().is_some_and(|ends| ends.iter().any(|end| format!("\n{line}").ends_with(end))) {
+            end.set(None);
+        }
         // The one type that is named with its crate.
-        let seen = seen.replace("rustls::Error)", ")");
-        let is_path = |name: &&str| {
-            seen.split(&format!("{name}::")).skip(1).count() > seen.matches(&format!("::{name}::")).count()
-        };
-        let is_type = |word: &&str| imported.contains(word) && !ALLOWED.split(' ').any(|name| name == *word);
-        let paths = crates.iter().map(String::as_str).filter(is_path);
-        paths.chain(words(&seen).filter(is_type)).map(|name| format!("the API names {name}")).collect()
+        let code = code.replace("crate::", "crate__").replace("rustls::Error)", ")");
+        let paths = crates.iter().map(String::as_str);
+        let paths = paths.filter(|name| behind(&code, &format!("{name}::")).next().is_some());
+        let types = imported.iter().copied().filter(|name| words(&code).any(|word| word == *name));
+        paths.chain(types).map(|name| format!("the API names {name}")).collect()
     })
 }
 
@@ -266,65 +269,39 @@ fn files_are_short_and_say_first_what_they_are() {
 }
 
 #[test]
-fn what_is_wrong_is_found() {
-    let found = |check: fn(&Source) -> Vec<String>, path: &str, text: &str| {
-        check(&Source::new(path, text)).join("; ")
-    };
-    for (path, text, expected) in [
-        ("dns/stub.rs", "\nuse crate::plan::Plan;", "src/dns/stub.rs:2: dns uses plan, not below it"),
-        ("tls/mod.rs", "crate::starttls::f()", "src/tls/mod.rs:1: tls uses starttls, not below it"),
-        ("wait.rs", "use crate::{deadline, dns};", "src/wait.rs:1: wait uses , not below it"),
-        ("new.rs", "use crate::domain;", "src/new.rs:1: new uses domain, not below it"),
+fn what_is_wrong_is_found_and_what_is_right_passes() {
+    for (check, path, text, expected) in [
         (
-            "tls/a.rs",
-            "use super::super::dns;",
-            "src/tls/a.rs:1: say `crate::` and not `super::` for the root",
+            layer_complaints as fn(&Source) -> _,
+            "dns/a",
+            "use crate::plan::Plan;",
+            "dns uses plan, not below it",
         ),
+        (layer_complaints, "wait", "use crate::{deadline, dns};", "wait uses , not below it"),
+        (layer_complaints, "tls/a", "use super::super::dns;", "say `crate::` and not `super::` for the root"),
+        (core_complaints, "plan/a", "//! Not one.", "a core, but it does not end with \"No IO.\""),
+        (core_complaints, "a", "use std::io::{self, Write}; // No IO.", "a core names Write"),
+        (core_complaints, "a", "let now = time::Instant::now(); // No IO.", "a core names Instant::now"),
+        (core_complaints, "a", "use std::{fmt, fs}; // No IO.", "a core names std::{"),
+        (api_complaints, "a", "pub fn f() -> rustls::Error {", "the API names rustls"),
+        (api_complaints, "a", "pub struct A(pub socket2::Type);", "the API names socket2"),
+        (api_complaints, "a", "pub use socket2::*;", "the API names socket2"),
     ] {
-        assert_eq!(found(layer_complaints, &format!("src/{path}"), text), expected);
+        let found = check(&Source::new(&format!("src/{path}.rs"), text));
+        assert_eq!(found, [format!("src/{path}.rs:1: {expected}")]);
     }
-    for (line, name) in [
-        ("use std::net::{IpAddr, UdpSocket};", "UdpSocket"),
-        ("use std::io::{self, Write};", "Write"),
-        ("fn f(source: &mut impl io::Read) {}", "io::Read"),
-        ("let now = time::Instant::now();", "Instant::now"),
-        ("use std::{fmt, fs};", "std::{"),
-        ("use crate::wait;", "crate::wait"),
+    for (line, text) in [
+        (4, "use domain::base::{Message, Name};\npub fn f(\n    a: u8,\n    b: Name,\n) {\n}"),
+        (3, "use domain::base::Name;\npub struct A;\nimpl From<Name> for A {"),
+        (2, "pub enum A {\n    B(socket2::Type),\n}"),
     ] {
-        let text = format!("//! A core. No IO.\n{line}");
-        assert_eq!(found(core_complaints, "src/a.rs", &text), format!("src/a.rs:2: a core names {name}"));
+        let found = api_complaints(&Source::new("src/a.rs", text));
+        assert!(found.len() == 1 && found[0].starts_with(&format!("src/a.rs:{line}: ")), "{found:?}");
     }
-    assert!(
-        found(core_complaints, "src/plan/a.rs", "//! Not one.").starts_with("src/plan/a.rs:1: a core, but")
-    );
-    for (text, name) in [
-        ("use domain::base::{Message, Name};\npub fn f(\n    a: u8,\n    b: Name,\n) {\n}", "Name"),
-        ("use domain::base::Name;\npub struct A;\nimpl From<Name> for A {", "Name"),
-        ("pub fn f() -> rustls::Error {", "rustls"),
-        ("pub struct A {\n    pub b: Vec<socket2::Type>,\n}", "socket2"),
-        ("pub struct A(pub socket2::Type);", "socket2"),
-        ("pub enum A {\n    B(socket2::Type),\n}", "socket2"),
-        ("pub use socket2::*;", "socket2"),
-    ] {
-        assert!(
-            found(api_complaints, "src/a.rs", text).ends_with(&format!(": the API names {name}")),
-            "{text}"
-        );
-    }
-    assert_eq!(
-        found(shape_complaints, "a.rs", "//! Open\n"),
-        "a.rs:1: the line does not say what the file is"
-    );
-    assert_eq!(found(shape_complaints, "a.rs", &"//! A.\n".repeat(601)), "a.rs: 601 lines, at most 600");
-}
-
-#[test]
-fn what_is_right_passes() {
     let text = "//! Fine. No IO.
 use std::io::{self, ErrorKind};
 // crate::run, std::fs
 use crate::dns::Answer;
-use super::b;
 use domain::base::Name;
 use rustls::ClientConfig;
 pub struct Ours(Name);
@@ -335,8 +312,6 @@ impl Ours {
     }
 }
 impl From<Name> for Hidden {}
-#[cfg(test)]
-use crate::run;
 #[cfg(test)]
 mod tests {
     use std::fs;

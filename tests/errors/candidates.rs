@@ -2,12 +2,9 @@
 
 use std::net::SocketAddr;
 
-use xmpp_connect::{ErrorKind, LookupResult, Origin};
+use xmpp_connect::{ErrorKind, LookupResult};
 
-use crate::assert_in_style;
-use crate::given::{
-    self, DOMAIN, XMPP, XMPPS, builder, chain, connector, failures, one_by_one, outcomes, zone,
-};
+use crate::given::{DOMAIN, XMPP, XMPPS, builder, chain, connector, failures, one_by_one, outcomes, zone};
 use crate::support::{Authority, Behaviour, DnsServer, Rcode, Refused, Rtype, Script, XmppServer, Zone};
 
 fn direct(authority: &Authority) -> XmppServer {
@@ -34,47 +31,6 @@ fn records_that_cannot_be_used_are_left_out_and_duplicates_collapse() {
         (candidate.host().to_string().as_str(), candidate.port()),
         ("host.example.org", server.port())
     );
-}
-
-// spec B5
-#[test]
-fn an_answer_of_which_nothing_is_left_says_not_offered() {
-    let authority = Authority::new();
-    let unusable = [
-        Zone::new().srv(XMPPS, 0, 5, 0, "host.example.org"),
-        Zone::new().srv(XMPPS, 0, 5, 5223, ".").srv(XMPPS, 1, 5, 5223, "."),
-        // Whatever its numbers are.
-        Zone::new().srv(XMPPS, 7, 8, 5223, "."),
-    ];
-    for zone in unusable {
-        let dns =
-            DnsServer::start(zone.address(DOMAIN, "127.0.0.1").address("host.example.org", "127.0.0.1"));
-        let error = connector(&authority, &dns).connect(DOMAIN).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::NotOffered, "{error}");
-    }
-}
-
-// spec B6
-#[test]
-#[cfg(target_os = "linux")]
-fn where_there_are_records_there_is_no_fallback() {
-    let authority = Authority::new();
-    let address = given::own_loopback(51);
-    let script = Script::starttls(authority.server(&[DOMAIN]));
-    let at_domain = XmppServer::start_at((address, 5222).into(), vec![script]);
-    let refused = Refused::new();
-    let at_refused = zone(&[(XMPPS, 0, refused.addr())]);
-    let nowhere = Zone::new().srv(XMPP, 0, 5, 5222, "nowhere.example.org");
-    for (zone, attempts) in [(at_refused, 1), (nowhere, 0)] {
-        let dns = DnsServer::start(zone.address(DOMAIN, &address.to_string()));
-        let error = connector(&authority, &dns).connect(DOMAIN).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Attempts, "{}", chain(&error));
-        assert_in_style(&error);
-        let report = error.report().unwrap();
-        assert_eq!(report.attempts().len(), attempts);
-        assert!(report.candidates().iter().all(|candidate| candidate.origin() == Origin::Srv));
-    }
-    assert_eq!(at_domain.accepted(), 0);
 }
 
 // spec B10
@@ -104,17 +60,6 @@ fn a_target_that_cannot_be_found_is_a_failed_candidate() {
         let questions = dns.questions();
         assert!(!questions.iter().any(|question| question.contains("onion") || question.contains("invalid")));
     }
-}
-
-// spec B10, B7
-#[test]
-fn the_error_names_the_targets_that_have_no_address() {
-    let authority = Authority::new();
-    let dns = DnsServer::start(Zone::new().srv(XMPPS, 0, 5, 5223, "gone.example.org"));
-    let error = connector(&authority, &dns).connect(DOMAIN).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Attempts);
-    assert_eq!(error.to_string(), "no server of example.org has an address: gone.example.org");
-    assert!(!error.is_permanent());
 }
 
 // spec B8

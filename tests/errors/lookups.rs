@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use xmpp_connect::{AnswerSource, ErrorKind};
+use xmpp_connect::ErrorKind;
 
 use crate::assert_in_style;
-use crate::given::{self, DOMAIN, XMPP, XMPPS, builder, chain, connector, zone};
+use crate::given::{DOMAIN, XMPP, XMPPS, builder, chain, connector, zone};
 use crate::support::{
     Authority, Behaviour, DnsServer, Junk, OverTcp, Rcode, Rtype, Script, XmppServer, Zone, closed_udp_port,
 };
@@ -21,16 +21,6 @@ fn a_domain_that_does_not_exist_is_told_as_such() {
     // A VPN may be down.
     assert!(!error.is_permanent() && error.report().unwrap().attempts().is_empty());
     assert_in_style(&error);
-}
-
-// spec B7, B10
-#[test]
-fn a_domain_that_exists_without_addresses_is_another_thing() {
-    let authority = Authority::new();
-    let dns = DnsServer::start(Zone::new().address("www.example.org", "127.0.0.1"));
-    let error = connector(&authority, &dns).connect(DOMAIN).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Attempts);
-    assert_eq!(error.to_string(), "no server of example.org has an address: example.org");
 }
 
 // spec B7
@@ -50,44 +40,6 @@ fn when_every_lookup_fails_it_is_the_lookup() {
     let connector = builder(&authority, &DnsServer::start(Zone::new())).nameservers([closed_udp_port()]);
     let connector = connector.lookup_timeout(Duration::from_secs(2)).build().unwrap();
     assert_eq!(connector.connect(DOMAIN).unwrap_err().kind(), ErrorKind::Lookup);
-}
-
-// spec B7
-#[test]
-#[cfg(target_os = "linux")]
-fn a_fallback_after_a_failed_lookup_that_does_not_connect_is_the_lookup_with_the_attempts_inside() {
-    let authority = Authority::new();
-    // Nobody of this test listens there, and whoever does is not trusted.
-    let address = given::own_loopback(61).to_string();
-    let failed =
-        Zone::new().address(DOMAIN, &address).on(XMPPS, Rtype::SRV, Behaviour::Code(Rcode::SERVFAIL));
-    let dns = DnsServer::start(failed);
-    let error = connector(&authority, &dns).connect(DOMAIN).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Lookup);
-    assert!(error.to_string().contains("SERVFAIL") && error.to_string().contains("1 attempt"), "{error}");
-    assert_eq!(error.report().unwrap().attempts().len(), 1);
-    assert!(chain(&error).to_lowercase().contains("refused"), "{}", chain(&error));
-    assert_in_style(&error);
-
-    // Without the failure it is the attempt.
-    let dns = DnsServer::start(Zone::new().address(DOMAIN, &address));
-    let error = connector(&authority, &dns).connect(DOMAIN).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Attempts);
-    assert_eq!(error.report().unwrap().attempts().len(), 1);
-}
-
-// spec B7
-#[test]
-#[cfg(target_os = "linux")]
-fn a_fallback_to_a_server_with_the_wrong_certificate_is_untrusted() {
-    let authority = Authority::new();
-    let address = given::own_loopback(62);
-    let script = Script::starttls(authority.server(&["other.example"]));
-    let _server = XmppServer::start_at((address, 5222).into(), vec![script]);
-    let dns = DnsServer::start(Zone::new().address(DOMAIN, &address.to_string()));
-    let error = connector(&authority, &dns).connect(DOMAIN).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Untrusted);
-    assert_in_style(&error);
 }
 
 // spec H1, H2, H3, H6
@@ -113,23 +65,6 @@ fn what_a_bad_name_server_does_is_borne() {
     }
 }
 
-// spec H3
-#[test]
-fn the_second_name_server_answers_for_the_first() {
-    let authority = Authority::new();
-    let server = XmppServer::start(Script::direct(authority.server(&[DOMAIN])));
-    let good = DnsServer::start(zone(&[(XMPPS, 0, server.addr())]));
-    let refusing = DnsServer::start(Zone::new().on_everything(Behaviour::Code(Rcode::REFUSED)));
-    let silent = DnsServer::start(Zone::new().on_everything(Behaviour::Silence));
-    for first in [refusing.addr(), silent.addr(), closed_udp_port()] {
-        let connector = builder(&authority, &good).nameservers([first, good.addr()]).build().unwrap();
-        let connection = connector.connect(DOMAIN).unwrap();
-        let lookups = connection.report().lookups();
-        let srv = lookups.iter().find(|lookup| lookup.question.name() == XMPPS).unwrap();
-        assert_eq!(srv.facts.as_ref().unwrap().source, AnswerSource::Udp(good.addr()));
-    }
-}
-
 // spec H4
 #[test]
 fn a_connect_that_fails_forgets_what_it_was_told() {
@@ -145,15 +80,4 @@ fn a_connect_that_fails_forgets_what_it_was_told() {
     dns.forget_queries();
     connector.connect(DOMAIN).unwrap();
     assert!(!dns.questions().contains(&format!("{XMPP} SRV")), "{:?}", dns.questions());
-}
-
-// spec A7
-#[test]
-fn local_names_are_asked_for_and_the_error_says_what_is_not_done() {
-    let authority = Authority::new();
-    let dns = DnsServer::start(Zone::new().srv("_xmpp-client._tcp.host.local", 0, 5, 5222, "gone.local"));
-    let error = connector(&authority, &dns).connect("host.local").unwrap_err();
-    assert!(error.to_string().contains("multicast DNS"), "{error}");
-    assert!(dns.questions().contains(&"gone.local A".to_owned()), "{:?}", dns.questions());
-    assert_in_style(&error);
 }

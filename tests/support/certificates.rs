@@ -71,11 +71,6 @@ impl Authority {
         self.issuer.der().clone()
     }
 
-    /// The root certificate, as a PEM file has it.
-    pub(crate) fn root_pem(&self) -> String {
-        self.issuer.pem()
-    }
-
     /// A good certificate: `names` are DNS names, also `*.example.org`, or IP addresses.
     pub(crate) fn issue(&self, names: &[&str]) -> Identity {
         self.sign(&parameters(names))

@@ -3,19 +3,18 @@
 use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
-use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
+use rustls::server::NoServerSessionStorage;
+use rustls::{ServerConfig, SupportedProtocolVersion, version};
 
-use super::certificates::{Authority, Identity};
+use super::certificates::Identity;
 
-/// What a server does in TLS. By default: TLS 1.2 and 1.3, no ALPN, sessions resume, no client certificate.
+/// What a server does in TLS. By default: TLS 1.2 and 1.3, no ALPN, sessions resume.
 #[derive(Debug)]
 pub(crate) struct ServerTls {
     identity: Identity,
     protocols: Vec<Vec<u8>>,
     versions: Vec<&'static SupportedProtocolVersion>,
     resumption: bool,
-    client_roots: Option<(RootCertStore, bool)>,
 }
 
 impl ServerTls {
@@ -26,7 +25,6 @@ impl ServerTls {
             protocols: Vec::new(),
             versions: vec![&version::TLS13, &version::TLS12],
             resumption: true,
-            client_roots: None,
         }
     }
 
@@ -55,36 +53,11 @@ impl ServerTls {
         self
     }
 
-    /// Asks for a client certificate of `authority`, and goes on without one.
-    pub(crate) fn asks_client_certificate(self, authority: &Authority) -> Self {
-        self.client_certificate(authority, false)
-    }
-
-    /// Requires a client certificate of `authority`.
-    pub(crate) fn requires_client_certificate(self, authority: &Authority) -> Self {
-        self.client_certificate(authority, true)
-    }
-
-    fn client_certificate(mut self, authority: &Authority, required: bool) -> Self {
-        let mut roots = RootCertStore::empty();
-        roots.add(authority.root_der()).expect("our root is well formed");
-        self.client_roots = Some((roots, required));
-        self
-    }
-
     /// The configuration. Connections that shall resume each other's sessions share one.
     pub(crate) fn config(self) -> Arc<ServerConfig> {
-        let provider = provider();
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
+        let builder = ServerConfig::builder_with_provider(provider());
         let builder = builder.with_protocol_versions(&self.versions).expect("ring knows these versions");
-        let builder = match self.client_roots {
-            None => builder.with_no_client_auth(),
-            Some((roots, required)) => {
-                let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
-                let verifier = if required { verifier } else { verifier.allow_unauthenticated() };
-                builder.with_client_cert_verifier(verifier.build().expect("there is a root"))
-            }
-        };
+        let builder = builder.with_no_client_auth();
         let mut config = builder
             .with_single_cert(self.identity.chain, self.identity.key)
             .expect("the key belongs to the certificate");

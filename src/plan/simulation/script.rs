@@ -1,12 +1,148 @@
-//! How the scripts of the made-up world are written: answers of the DNS and steps of far ends, as short texts. No IO.
+//! How the made-up world is written: see `src/plan/plays/README.md`. No IO.
 
 use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::World;
 use crate::dial::{AttemptError, AttemptEvent, Stage};
 use crate::dns::{Answer, Record, SrvRecord};
+use crate::domain::{Domain, Host};
+use crate::plan::Route;
+use crate::service::{Service, TlsMode};
+use crate::settings::{AddressFamily, Policy};
+use crate::target::Server;
 use crate::tls::Evidence;
+
+/// `a.test:5223 direct TLS`.
+fn server(text: &str) -> Server {
+    let (place, tls) = text.split_once(' ').unwrap();
+    let (host, port) = place.rsplit_once(':').unwrap();
+    Server { host: Host::parse(host).unwrap(), port: port.parse().unwrap(), tls: tls_mode(tls) }
+}
+
+impl World {
+    pub(super) fn read_line(&mut self, line: &str) {
+        let (what, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let rest = rest.trim();
+        match what {
+            "domain" => self.domain = Domain::new(rest).unwrap(),
+            "host" => self.route = Route::OtherHost(Host::parse(rest).unwrap()),
+            "to" => self.route = Route::Explicit(server(rest)),
+            "prefer" => self.route = Route::Prefer(server(rest)),
+            "stream" => {
+                let (peer, tls) = rest.split_once(' ').unwrap();
+                self.route = Route::Connected { peer: peer.parse().unwrap(), tls: tls_mode(tls) };
+            }
+            "server" => self.settings.service = Service::server(Domain::new(rest).unwrap()),
+            "discover" => self.is_discovery = true,
+            "cancel" => self.cancelled = Some(milliseconds(rest)),
+            "policy" => self.settings.policy = policy(rest),
+            "family" => self.settings.family = family(rest),
+            "limit" => self.read_limit(rest),
+            "source" => self.sources = rest.split(", ").map(|source| source.parse().unwrap()).collect(),
+            "random" => {
+                let mut numbers: Vec<u64> = rest.split(' ').map(|number| number.parse().unwrap()).collect();
+                numbers.reverse();
+                self.chance = Box::new(move |_| numbers.pop().unwrap_or(0));
+            }
+            "dns" => self.read_answer(rest),
+            // For those who read the log.
+            "show" => {}
+            "peer" => {
+                let (address, steps) = rest.split_once(' ').unwrap();
+                for address in expanded(address) {
+                    self.peers.insert(address.parse().unwrap(), Step::read(steps.trim()));
+                }
+            }
+            _ => panic!("no world has: {line}"),
+        }
+    }
+
+    fn read_limit(&mut self, text: &str) {
+        let (which, limit) = text.rsplit_once(' ').unwrap();
+        let (number, unit) =
+            limit.split_at(limit.find(char::is_alphabetic).unwrap_or_else(|| panic!("no unit: {text}")));
+        let limit = match unit {
+            "none" => Duration::MAX,
+            "s" => Duration::from_secs(number.parse().unwrap()),
+            "ms" => milliseconds(number),
+            "ns" => Duration::from_nanos(number.parse().unwrap()),
+            _ => panic!("no unit: {unit}"),
+        };
+        let limits = &mut self.settings.limits;
+        match which {
+            "total" => limits.total = limit,
+            "lookup" => self.lookup_limit = limit,
+            "tcp" => limits.tcp = limit,
+            "handshake" => limits.handshake = limit,
+            "attempt delay" => limits.attempt_delay = limit,
+            "group delay" => limits.group_delay = limit,
+            _ => panic!("no limit: {which}"),
+        }
+    }
+
+    fn read_answer(&mut self, text: &str) {
+        let (asked, reply) = text.split_once(": ").unwrap_or((text, "never"));
+        let (question, delay) = asked.rsplit_once(' ').unwrap();
+        let delay = if delay == "never" { Duration::ZERO } else { milliseconds(delay) };
+        let mut answer = |question: String, reply| self.answers.insert(question, (delay, reply));
+        match question.trim() {
+            prefix @ ("xmpps" | "xmpp") => {
+                let domain = self.domain.as_ascii();
+                answer(format!("_{prefix}-client._tcp.{domain} SRV"), Reply::read(reply));
+            }
+            question if question.contains(' ') => {
+                answer(question.to_owned(), Reply::read(reply));
+            }
+            host => {
+                answer(format!("{host} AAAA"), Reply::read(reply).of_family(IpAddr::is_ipv6));
+                answer(format!("{host} A"), Reply::read(reply).of_family(IpAddr::is_ipv4));
+            }
+        }
+    }
+}
+
+fn milliseconds(text: &str) -> Duration {
+    Duration::from_millis(text.parse().unwrap())
+}
+
+fn tls_mode(text: &str) -> TlsMode {
+    [TlsMode::Direct, TlsMode::StartTls].into_iter().find(|tls| tls.to_string() == text).unwrap()
+}
+
+fn policy(text: &str) -> Policy {
+    match text {
+        "as published" => Policy::AsPublished,
+        "prefer direct TLS" => Policy::PreferDirect,
+        "prefer STARTTLS" => Policy::PreferStartTls,
+        "only direct TLS" => Policy::DirectOnly,
+        "only STARTTLS" => Policy::StartTlsOnly,
+        _ => panic!("no policy: {text}"),
+    }
+}
+
+fn family(text: &str) -> AddressFamily {
+    match text {
+        "any" => AddressFamily::Any,
+        "IPv4 first" => AddressFamily::Ipv4First,
+        "only IPv4" => AddressFamily::Ipv4Only,
+        "only IPv6" => AddressFamily::Ipv6Only,
+        _ => panic!("no family: {text}"),
+    }
+}
+
+/// `h{1..3}.test` is `h1.test`, `h2.test` and `h3.test`.
+fn expanded(text: &str) -> Vec<String> {
+    let Some((before, (range, behind))) =
+        text.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?)))
+    else {
+        return vec![text.to_owned()];
+    };
+    let (first, last) = range.split_once("..").unwrap();
+    let numbers = first.parse::<u32>().unwrap()..=last.parse().unwrap();
+    numbers.map(|number| format!("{before}{number}{behind}")).collect()
+}
 
 /// How a question is answered.
 #[derive(Clone, Debug)]
@@ -17,10 +153,7 @@ pub(super) enum Reply {
 }
 
 impl Reply {
-    /// `none`, `nxdomain`, `failed`, `never`, or records: `5 0 5223 a.test, 10 0 5222 b.test` or `2001:db8::1, ::2`.
-    ///
-    /// Behind a `+` stands the additional section: `5 0 5223 a.test + a.test 192.0.2.1, a.test 2001:db8::1`.
-    pub(super) fn read(text: &str) -> Self {
+    fn read(text: &str) -> Self {
         match text {
             "none" => return Self::Answer(Answer::default()),
             "nxdomain" => return Self::Answer(Answer::no_such_name()),
@@ -31,8 +164,19 @@ impl Reply {
         let (records, additional) = text.split_once(" + ").unwrap_or((text, ""));
         let additional = additional.split(", ").filter_map(|hint| hint.split_once(' '));
         let additional = additional.map(|(name, address)| (name.to_owned(), address.parse().unwrap()));
-        let answer = Answer::new(records.split(", ").map(record).collect());
+        let records = records.split(", ").flat_map(expanded).map(|text| record(&text));
+        let answer = Answer::new(records.collect());
         Self::Answer(answer.with_additional(additional.collect()))
+    }
+
+    /// Without the addresses of the other family.
+    fn of_family(self, is_of_family: fn(&IpAddr) -> bool) -> Self {
+        let Self::Answer(answer) = self else { return self };
+        if answer.records().is_empty() {
+            return Self::Answer(answer);
+        }
+        let is_kept = |record: &&Record| matches!(record, Record::Address(address) if is_of_family(address));
+        Self::Answer(Answer::new(answer.records().iter().filter(is_kept).cloned().collect()))
     }
 }
 
@@ -46,7 +190,7 @@ fn record(text: &str) -> Record {
     Record::Srv(SrvRecord { priority, weight, port, target: target.to_owned() })
 }
 
-/// What a far end does next, so long after the step before. `None`: while the attempt is being started.
+/// What a peer does next, so long after the step before. `None`: while the attempt is being started.
 #[derive(Clone, Debug)]
 pub(super) struct Step {
     pub(super) delay: Option<Duration>,
@@ -54,16 +198,13 @@ pub(super) struct Step {
 }
 
 impl Step {
-    /// `tcp 20, starttls 30, tls 40` are the stages with the milliseconds each takes; the last one verifies. A failure,
-    /// `refused 5`, `reset 5`, `untrusted 5`, `emfile 5`, `enobufs 5`, ends them; so does the end of the text, in
-    /// silence. `now` instead of a number: within the call that starts the attempt.
-    pub(super) fn read(text: &str) -> Vec<Self> {
-        text.split(", ").filter(|step| !step.is_empty()).map(Self::read_one).collect()
+    fn read(text: &str) -> Vec<Self> {
+        text.split(", ").filter(|step| *step != "silent").map(Self::read_one).collect()
     }
 
     fn read_one(text: &str) -> Self {
         let (what, delay) = text.split_once(' ').unwrap();
-        let delay = if delay == "now" { None } else { Some(Duration::from_millis(delay.parse().unwrap())) };
+        let delay = if delay == "now" { None } else { Some(milliseconds(delay)) };
         let io = |error: io::Error| AttemptEvent::Failed(AttemptError::io(error));
         let event = match what {
             "tcp" => AttemptEvent::Completed(Stage::Tcp),

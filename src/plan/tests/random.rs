@@ -3,21 +3,17 @@
 //! Most is checked by the simulation itself, for every order that a plan gives.
 
 use std::collections::HashSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::super::Route;
-use super::super::simulation::Outcome;
-use super::super::simulation::{Played, World};
+use super::World;
 use crate::dns::RecordKind;
 use crate::domain::Host;
 use crate::error::ErrorKind;
 use crate::limits::MAX_ATTEMPTS;
+use crate::plan::simulation::{Outcome, Played};
 use crate::report::{AttemptOutcome, AttemptReport};
 use crate::service::TlsMode;
-use crate::settings::AddressFamily;
-use crate::settings::Policy;
-use crate::target::Server;
 
 const WORLDS: u64 = 2_000;
 
@@ -102,16 +98,17 @@ impl Chance {
             }
             steps.push(format!("{stage} {time}"));
         }
-        steps.join(", ")
+        if steps.is_empty() { "silent".to_owned() } else { steps.join(", ") }
     }
 }
 
 fn world(seed: u64) -> World {
     let mut chance = Chance(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     let chance = &mut chance;
-    let mut world = settings(World::example(), chance);
+    let mut world = settings(chance);
     let (xmpps, xmpp) = (chance.srv([5223, 443]), chance.srv([5222, 5269]));
-    world = world.xmpps(chance.time(), &xmpps).xmpp(chance.time(), &xmpp);
+    world += &answer("xmpps", chance.time(), &xmpps);
+    world += &answer("xmpp", chance.time(), &xmpp);
     let gloomy = chance.below(2) == 0;
     let mut addresses: Vec<String> =
         ["2001:db8:ffff::1", "203.0.113.1", "::1", "127.0.0.1"].map(String::from).into();
@@ -122,80 +119,75 @@ fn world(seed: u64) -> World {
         }
         for (kind, prefix) in [("AAAA", format!("2001:db8:{number}::")), ("A", format!("192.0.{number}."))] {
             let reply = chance.addresses(&prefix);
-            world = world.dns(&format!("{host} {kind}"), chance.time(), &reply);
+            world += &answer(&format!("{host} {kind}"), chance.time(), &reply);
             addresses.extend(reply.split(", ").filter(|text| text.starts_with(&prefix)).map(String::from));
         }
     }
     for address in addresses {
-        world = peers(world, &address, gloomy, chance);
+        world += &peers(&address, gloomy, chance);
     }
     let mut draws = Chance(seed | 1);
-    world.random(move |bound| draws.below(bound))
+    World::read(&world).random(move |bound| draws.below(bound))
 }
 
-fn settings(world: World, chance: &mut Chance) -> World {
-    let [milli, second] = [Duration::from_millis(1), Duration::from_secs(1)];
-    let nano = Duration::from_nanos(1);
-    let mut lookup_limit = world.lookup_limit;
-    let world = world.with(|world| {
-        use AddressFamily::{Any, Ipv4First, Ipv4Only, Ipv6Only};
-        use Policy::{AsPublished, DirectOnly, PreferDirect, PreferStartTls, StartTlsOnly};
-        world.settings.policy = chance.one_of(&[
-            AsPublished,
-            AsPublished,
-            PreferDirect,
-            PreferStartTls,
-            DirectOnly,
-            StartTlsOnly,
-        ]);
-        world.settings.family = chance.one_of(&[Any, Any, Any, Ipv4First, Ipv4Only, Ipv6Only]);
-        if chance.below(25) == 0 {
-            let host =
-                Host::parse(chance.one_of(&["h0.test", "localhost", "192.0.2.1", "abc.onion"])).unwrap();
-            world.route = Route::Explicit(Server { host, port: 5223, tls: TlsMode::Direct });
-        }
-        if chance.below(2) == 0 {
-            return;
-        }
-        let delay = 250 * milli;
-        world.settings.limits.attempt_delay =
-            chance.one_of(&[delay, delay, delay, nano, 10 * milli, 10 * second, Duration::MAX]);
-        world.settings.limits.group_delay =
-            chance.one_of(&[second, second, second, nano, 250 * milli, Duration::MAX]);
-        world.settings.limits.total = chance.one_of(&[30, 30, 30, 5, 2]) * second;
+fn answer(question: &str, delay: u64, reply: &str) -> String {
+    if reply == "never" {
+        return format!("dns {question} never\n");
+    }
+    format!("dns {question} {delay}: {reply}\n")
+}
+
+fn settings(chance: &mut Chance) -> String {
+    let published = "as published";
+    let only = ["only direct TLS", "only STARTTLS"];
+    let policy = [published, published, "prefer direct TLS", "prefer STARTTLS", only[0], only[1]];
+    let mut world = format!("policy {}\n", chance.one_of(&policy));
+    let family = ["any", "any", "any", "IPv4 first", "only IPv4", "only IPv6"];
+    world += &format!("family {}\n", chance.one_of(&family));
+    if chance.below(25) == 0 {
+        let host = chance.one_of(&["h0.test", "localhost", "192.0.2.1", "abc.onion"]);
+        world += &format!("to {host}:5223 direct TLS\n");
+    }
+    let mut limit = |what, limits: &[&str], chance: &mut Chance| {
+        world += &format!("limit {what} {}\n", chance.one_of(limits));
+    };
+    if chance.below(2) == 0 {
+        limit("attempt delay", &["250ms", "250ms", "250ms", "1ns", "10ms", "10s", "none"], chance);
+        limit("group delay", &["1s", "1s", "1s", "1ns", "250ms", "none"], chance);
+        limit("total", &["30s", "30s", "30s", "5s", "2s"], chance);
         if chance.below(30) == 0 {
-            world.settings.limits.total = nano;
+            limit("total", &["1ns"], chance);
         }
         // Without a total limit the others must end it.
         if chance.below(10) == 0 {
-            world.settings.limits.total = Duration::MAX;
+            limit("total", &["none"], chance);
         } else {
-            lookup_limit = chance.one_of(&[5 * second, 5 * second, second, 20 * milli, Duration::MAX]);
-            world.settings.limits.tcp =
-                chance.one_of(&[10 * second, 10 * second, second, nano, Duration::MAX]);
-            world.settings.limits.handshake =
-                chance.one_of(&[10 * second, 10 * second, second, nano, Duration::MAX]);
+            limit("lookup", &["5s", "5s", "1s", "20ms", "none"], chance);
+            limit("tcp", &["10s", "10s", "1s", "1ns", "none"], chance);
+            limit("handshake", &["10s", "10s", "1s", "1ns", "none"], chance);
         }
-    });
-    let world = world.lookup_limit(lookup_limit);
-    if chance.below(12) == 0 { world.cancelled(2 * chance.time()) } else { world }
-}
-
-fn peers(mut world: World, address: &str, gloomy: bool, chance: &mut Chance) -> World {
-    let address: IpAddr = address.parse().unwrap();
-    for (port, tls) in [
-        (5223, TlsMode::Direct),
-        (443, TlsMode::Direct),
-        (5222, TlsMode::StartTls),
-        (5269, TlsMode::StartTls),
-    ] {
-        let steps = chance.steps(tls, gloomy);
-        world = world.peer(&std::net::SocketAddr::new(address, port).to_string(), &steps);
+    }
+    if chance.below(12) == 0 {
+        world += &format!("cancel {}\n", 2 * chance.time());
     }
     world
 }
 
-// spec D5, D12
+fn peers(address: &str, gloomy: bool, chance: &mut Chance) -> String {
+    let address: IpAddr = address.parse().unwrap();
+    let ports = [
+        (5223, TlsMode::Direct),
+        (443, TlsMode::Direct),
+        (5222, TlsMode::StartTls),
+        (5269, TlsMode::StartTls),
+    ];
+    let peers = ports.map(|(port, tls)| {
+        format!("peer {} {}\n", SocketAddr::new(address, port), chance.steps(tls, gloomy))
+    });
+    peers.concat()
+}
+
+// rule D5, D12
 #[test]
 fn random_worlds_come_to_an_end_in_time_and_within_all_bounds() {
     let mut kinds = HashSet::new();
@@ -235,7 +227,7 @@ fn random_worlds_come_to_an_end_in_time_and_within_all_bounds() {
     }
 }
 
-// spec D5
+// rule D5
 #[test]
 fn being_asked_at_other_times_than_wanted_changes_nothing() {
     for seed in 1..=WORLDS / 4 {

@@ -1,6 +1,6 @@
 //! Tests of what we send and when.
 
-use super::{FAILURE, FEATURES, Form, HEADER, PROCEED, negotiation, now, outcome, pipelined};
+use super::{FAILURE, FEATURES, Form, HEADER, PROCEED, negotiation, now, pipelined};
 use crate::starttls::{Fault, Negotiation, Opening, Progress, Step};
 
 const OUR_HEADER: &str = "<?xml version='1.0'?><stream:stream to='example.org' version='1.0' \
@@ -47,16 +47,6 @@ fn the_strict_form_asks_for_what_is_not_offered() {
     negotiation.handle_bytes(format!("{HEADER}<stream:features/>").as_bytes(), now()).unwrap();
     assert_eq!(text(negotiation.output()), Some(OUR_STARTTLS.to_owned()));
     assert_eq!(negotiation.handle_bytes(PROCEED.as_bytes(), now()), Ok(Progress::Proceed));
-}
-
-// spec F1
-#[test]
-fn both_forms_lead_to_tls() {
-    let question = format!("{HEADER}{FEATURES}");
-    let both = format!("{question}{PROCEED}");
-    assert_eq!(outcome(Form::Pipelined, &[both.as_bytes()]), (Ok(Progress::Proceed), Step::Tls));
-    let parts = [question.as_bytes(), PROCEED.as_bytes()];
-    assert_eq!(outcome(Form::Strict, &parts), (Ok(Progress::Proceed), Step::Tls));
 }
 
 // spec F1, F3

@@ -59,7 +59,7 @@ fn the_version_must_be_1_0_or_later() {
     let header = |version: &str| {
         format!("<stream:stream xmlns:stream='http://etherx.jabber.org/streams' {version}>{FEATURES}")
     };
-    for version in ["1.0", "1.1", "2.0", "01.0", "10.0", "1.00", "99999999999999999999.1"] {
+    for version in ["1.0", "1.1", "1.10", "2.0", "01.0", "10.0", "1.00", "99999999999999999999.1"] {
         let script = header(&format!("version='{version}'"));
         assert_eq!(pipelined(&script), (Ok(Progress::More), Step::Answer), "{version}");
     }

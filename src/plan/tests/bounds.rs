@@ -1,0 +1,167 @@
+//! Bounds on work, and that the report says what was left out.
+
+use super::{World, many};
+use crate::plan::simulation::{Outcome, Played};
+
+fn has_note(played: &Played, note: &str) -> bool {
+    played.report().notes.iter().any(|known| known == note)
+}
+
+/// `count` hosts, `h0.test` and on, in one group, with so many addresses each that all refuse.
+fn refusing(hosts: u8, addresses: u8) -> World {
+    let mut world = format!("dns xmpps 10: 5 1 5223 h{{0..{}}}.test\n", hosts - 1);
+    for host in 0..hosts {
+        world += &format!("dns h{host}.test A 10: 192.0.{host}.{{1..{addresses}}}\n");
+        world += &format!("peer 192.0.{host}.{{1..{addresses}}}:5223 refused now\n");
+    }
+    World::read(&world)
+}
+
+// rule D2, D12
+#[test]
+fn up_to_16_black_holes_cost_no_more_than_a_quarter_second_each_whatever_their_families_and_hosts() {
+    let good = "dns good.test A 10: 203.0.113.1\npeer 203.0.113.1:5223 tcp 20, tls 20\n";
+    for count in 1..=16 {
+        let expected = format!("{} connected {count}", 20 + (count - 1) * 250 + 1000 + 40);
+        let one_host = format!(
+            "dns xmpps 10: 5 0 5223 a.test, 10 0 5223 good.test\ndns a.test A 10: 192.0.2.{{1..{count}}}\n{good}"
+        );
+        assert_eq!(*World::read(&one_host).play().log.last().unwrap(), expected);
+
+        // As many addresses on hosts of two addresses each.
+        let hosts: u64 = u64::div_ceil(count, 2);
+        let mut world = format!("dns xmpps 10: 5 0 5223 h{{1..{hosts}}}.test, 10 0 5223 good.test\n{good}");
+        for host in 1..=hosts {
+            world += &format!("dns h{host}.test AAAA 10: 2001:db8::{host}\n");
+            if 2 * host <= count {
+                world += &format!("dns h{host}.test A 10: 192.0.2.{host}\n");
+            }
+        }
+        let log = World::read(&world).play().log;
+        assert_eq!(*log.last().unwrap(), expected, "{log:?}");
+    }
+}
+
+// rule D12
+#[test]
+fn at_most_64_candidates_are_tried_counted_after_ordering() {
+    // The record that is listed last has the best priority.
+    let played = World::read("dns xmpps 10: 5 1 5223 h{0..68}.test, 1 0 443 best.test").play();
+    let report = played.report();
+    assert_eq!(report.candidates.len(), 64);
+    assert_eq!(report.candidates[0].host().to_string(), "best.test");
+    assert!(has_note(&played, "6 candidates were left out: 64 are tried"), "{:?}", report.notes);
+    assert!(!played.log.join(" ").contains("h63.test"));
+}
+
+// rule B3a, D12
+#[test]
+fn a_late_answer_changes_what_the_report_says_was_left_out() {
+    let played =
+        World::read("dns xmpps 10: 5 1 5223 h{0..65}.test\ndns xmpp 2000: 1 0 5222 late.test").play();
+    assert_eq!(played.report().notes, ["3 candidates were left out: 64 are tried"]);
+}
+
+// rule D12
+#[test]
+fn of_many_addresses_16_are_tried_in_their_turn_and_the_rest_when_all_else_has_failed() {
+    let played = World::read(
+        "dns xmpps 10: 5 0 5223 a.test, 10 0 5223 b.test
+         dns a.test A 10: 192.0.2.{1..20}
+         dns b.test A 10: 203.0.113.1
+         peer 192.0.2.{1..20}:5223 refused now
+         peer 203.0.113.1:5223 refused now",
+    )
+    .play();
+    let order = played.report().attempts.iter().map(|attempt| attempt.address.ip().to_string());
+    let mut expected: Vec<String> = (1..=20).map(|last| format!("192.0.2.{last}")).collect();
+    expected.insert(16, "203.0.113.1".to_owned());
+    assert!(order.eq(expected), "{:?}", played.log);
+    assert!(played.report().notes.is_empty(), "{:?}", played.report().notes);
+}
+
+// rule D12
+#[test]
+fn the_last_of_60_addresses_is_reached() {
+    for others in ["silent", "refused now"] {
+        let peers = format!("peer 192.0.2.{{1..59}}:5223 {others}\npeer 192.0.2.60:5223 tcp 20, tls 20");
+        assert!(matches!(many(60, &peers).play().outcome, Outcome::Connected(..)));
+    }
+}
+
+// rule D2, D12
+#[test]
+fn slow_servers_that_made_room_are_tried_again_when_all_else_has_been() {
+    // Each takes longer than it is left alone while others are due, and less than its limit.
+    let played = many(16, "peer 192.0.2.1:5223 tcp 3000, tls 9").play();
+    let starts = played.log.iter().filter(|line| line.ends_with(" 192.0.2.1:5223"));
+    assert_eq!(starts.count(), 2, "{:?}", played.log);
+    assert!(matches!(played.outcome, Outcome::Connected(..)), "{:?}", played.log);
+    assert!(has_note(&played, "8 silent attempts were abandoned to start others: 8 run at once"));
+}
+
+// rule D12
+#[test]
+fn addresses_that_no_connect_could_try_are_left_out() {
+    let played = many(140, "peer 192.0.2.{1..140}:5223 refused now").play();
+    assert_eq!(played.report().attempts.len(), 128);
+    assert!(has_note(&played, "12 addresses of a.test were left out: 128 are tried"));
+}
+
+// rule D12
+#[test]
+fn at_most_128_attempts_are_made() {
+    let played = refusing(20, 10).play();
+    assert_eq!(played.report().attempts.len(), 128);
+    assert_eq!(played.log.last().unwrap(), "1290 failed Attempts");
+    assert!(has_note(&played, "the rest was left out: 128 attempts are made"));
+}
+
+// rule D12
+#[test]
+fn all_of_128_addresses_are_tried_and_nothing_was_left_out() {
+    let played = refusing(8, 16).play();
+    assert_eq!(played.report().attempts.len(), 128);
+    assert!(played.report().notes.is_empty(), "{:?}", played.report().notes);
+}
+
+// rule D12
+#[test]
+fn at_most_16_questions_are_outstanding() {
+    let answers = (0..12).map(|host| format!("dns h{host}.test AAAA 50: none\ndns h{host}.test A 70: none"));
+    let answers = answers.collect::<Vec<_>>().join("\n");
+    let log = World::read(&format!("dns xmpps 10: 5 1 5223 h{{0..11}}.test\n{answers}")).play().log;
+    let questions: Vec<(&str, usize)> = log
+        .iter()
+        .filter_map(|line| line.split_once(" ask "))
+        .map(|(time, questions)| (time, questions.matches(',').count() + 1))
+        .collect();
+    assert_eq!(questions, [("0", 4), ("10", 16), ("60", 8)]);
+    assert_eq!(log.last().unwrap(), "130 failed Attempts");
+}
+
+// rule D5, D12
+#[test]
+fn a_question_that_waits_for_its_turn_has_its_limit_from_when_it_is_asked() {
+    let silent = (0..8).map(|host| format!("dns h{host}.test AAAA never\ndns h{host}.test A never"));
+    let silent = silent.collect::<Vec<_>>().join("\n");
+    let world = "dns xmpps 10: 5 1 5223 h{0..8}.test\ndns h8.test AAAA 4000: 2001:db8::8";
+    let log = World::read(&format!("{world}\n{silent}")).play().log;
+    assert_eq!(log[2..4], ["5010 ask h8.test AAAA, h8.test A", "9010 start 0 [2001:db8::8]:5223"]);
+}
+
+// rule C3, D12
+#[test]
+fn what_is_cut_from_thousands_of_records_is_not_even_kept() {
+    let records: Vec<String> = (1..=3000).map(|port| format!("1 1 {port} h{port}.test")).collect();
+    let mut draws = 0_u64;
+    let world = World::read(&format!("dns xmpps 10: {}", records.join(", "))).random(move |bound| {
+        draws += 1;
+        assert!(draws <= 3000, "one number a record is enough");
+        bound - 1
+    });
+    let played = world.play();
+    assert_eq!(played.report().candidates.len(), 64);
+    let notes = &played.report().notes;
+    assert!(notes.iter().any(|note| note.contains("2936 candidates")), "{notes:?}");
+}
