@@ -47,12 +47,12 @@ pub(crate) struct Stream {
     received: usize,
     /// Open elements, the stream among them.
     depth: usize,
-    state: State,
+    state: ParserState,
 }
 
 /// Where in the stream the reader is.
 #[derive(Debug)]
-enum State {
+enum ParserState {
     Begin(Begin),
     Header,
     /// Between the children of the stream.
@@ -74,7 +74,7 @@ impl Stream {
             parser: Parser::with_options(options),
             received: 0,
             depth: 0,
-            state: State::Begin(Begin::default()),
+            state: ParserState::Begin(Begin::default()),
         }
     }
 
@@ -96,21 +96,23 @@ impl Stream {
     /// What it means when nothing more comes, where more than that can be told.
     pub(crate) fn unfinished(&self) -> Option<Fault> {
         match &self.state {
-            State::Begin(begin) => begin.unfinished(),
-            State::Error(element) if element.condition.is_some() => Some(Fault::Stream(element.finish())),
-            State::Header
-            | State::Children
-            | State::Features { .. }
-            | State::Error(_)
-            | State::Proceed
-            | State::Skipped => None,
+            ParserState::Begin(begin) => begin.unfinished(),
+            ParserState::Error(element) if element.condition.is_some() => {
+                Some(Fault::Stream(element.finish()))
+            }
+            ParserState::Header
+            | ParserState::Children
+            | ParserState::Features { .. }
+            | ParserState::Error(_)
+            | ParserState::Proceed
+            | ParserState::Skipped => None,
         }
     }
 
     fn read(&mut self, bytes: &mut &[u8]) -> Result<Option<Item>, Fault> {
-        if let State::Begin(begin) = &mut self.state {
+        if let ParserState::Begin(begin) = &mut self.state {
             let Some(start) = begin.read(bytes)? else { return Ok(None) };
-            self.state = State::Header;
+            self.state = ParserState::Header;
             if let Some(item) = self.parse(&mut start.as_slice())? {
                 return Ok(Some(item));
             }
@@ -147,18 +149,18 @@ impl Stream {
             return Err(Fault::TooDeep);
         }
         match &mut self.state {
-            State::Begin(_) | State::Header => return self.header(namespace, name, attributes),
-            State::Children => return self.child(namespace, name),
-            State::Features { starttls } => {
+            ParserState::Begin(_) | ParserState::Header => return self.header(namespace, name, attributes),
+            ParserState::Children => return self.child(namespace, name),
+            ParserState::Features { starttls } => {
                 // Only a direct child of the features, which are a child of the stream, is an offer (RFC 6120
                 // section 5.4.1).
                 if self.depth == 3 && (namespace, name) == (TLS_NAMESPACE, "starttls") {
                     *starttls = true;
                 }
             }
-            State::Error(element) => element.start_element(self.depth, namespace, name),
-            State::Proceed => return Err(unexpected_element(name, " inside <proceed/>")),
-            State::Skipped => {}
+            ParserState::Error(element) => element.start_element(self.depth, namespace, name),
+            ParserState::Proceed => return Err(unexpected_element(name, " inside <proceed/>")),
+            ParserState::Skipped => {}
         }
         Ok(None)
     }
@@ -171,7 +173,7 @@ impl Stream {
             });
         }
         let version = attributes.get(&Namespace::NONE, "version").map(String::as_str);
-        self.state = State::Children;
+        self.state = ParserState::Children;
         Ok(Some(match version {
             Some(version) if is_version_1_or_later(version) => Item::Header,
             other => Item::OldHeader(other.map(quoted)),
@@ -180,13 +182,13 @@ impl Stream {
 
     fn child(&mut self, namespace: &str, name: &str) -> Result<Option<Item>, Fault> {
         self.state = match (namespace, name) {
-            (STREAMS_NAMESPACE, "features") => State::Features { starttls: false },
-            (STREAMS_NAMESPACE, "error") => State::Error(ErrorElement::default()),
-            (TLS_NAMESPACE, "proceed") => State::Proceed,
+            (STREAMS_NAMESPACE, "features") => ParserState::Features { starttls: false },
+            (STREAMS_NAMESPACE, "error") => ParserState::Error(ErrorElement::default()),
+            (TLS_NAMESPACE, "proceed") => ParserState::Proceed,
             (TLS_NAMESPACE, "failure") => return Ok(Some(Item::Failure)),
             (STREAMS_NAMESPACE | TLS_NAMESPACE, other) => return Err(unexpected_element(other, "")),
             (_, _) => {
-                self.state = State::Skipped;
+                self.state = ParserState::Skipped;
                 return Ok(Some(Item::Other));
             }
         };
@@ -196,30 +198,35 @@ impl Stream {
     fn end_element(&mut self) -> Result<Option<Item>, Fault> {
         self.depth = self.depth.saturating_sub(1);
         let item = match &mut self.state {
-            State::Children => return Err(Fault::Ended(Ending::Stream)),
-            State::Error(element) if self.depth == 1 => return Err(Fault::Stream(element.finish())),
-            State::Features { starttls } if self.depth == 1 => Some(Item::Features { starttls: *starttls }),
-            State::Proceed if self.depth == 1 => Some(Item::Proceed),
-            State::Skipped if self.depth == 1 => None,
-            State::Begin(_)
-            | State::Header
-            | State::Error(_)
-            | State::Features { .. }
-            | State::Proceed
-            | State::Skipped => return Ok(None),
+            ParserState::Children => return Err(Fault::Ended(Ending::Stream)),
+            ParserState::Error(element) if self.depth == 1 => return Err(Fault::Stream(element.finish())),
+            ParserState::Features { starttls } if self.depth == 1 => {
+                Some(Item::Features { starttls: *starttls })
+            }
+            ParserState::Proceed if self.depth == 1 => Some(Item::Proceed),
+            ParserState::Skipped if self.depth == 1 => None,
+            ParserState::Begin(_)
+            | ParserState::Header
+            | ParserState::Error(_)
+            | ParserState::Features { .. }
+            | ParserState::Proceed
+            | ParserState::Skipped => return Ok(None),
         };
-        self.state = State::Children;
+        self.state = ParserState::Children;
         Ok(item)
     }
 
     fn text(&mut self, text: &str) -> Result<Option<Item>, Fault> {
         match &mut self.state {
-            State::Children if text.bytes().all(is_white_space) => {}
+            ParserState::Children if text.bytes().all(is_white_space) => {}
             // Between first-level elements only white space may stand (RFC 6120 section 11.7).
-            State::Children => return Err(Fault::Unexpected("text between elements".to_owned())),
-            State::Proceed => return Err(Fault::Unexpected("text inside <proceed/>".to_owned())),
-            State::Error(element) => element.text(self.depth, text),
-            State::Begin(_) | State::Header | State::Features { .. } | State::Skipped => {}
+            ParserState::Children => return Err(Fault::Unexpected("text between elements".to_owned())),
+            ParserState::Proceed => return Err(Fault::Unexpected("text inside <proceed/>".to_owned())),
+            ParserState::Error(element) => element.text(self.depth, text),
+            ParserState::Begin(_)
+            | ParserState::Header
+            | ParserState::Features { .. }
+            | ParserState::Skipped => {}
         }
         Ok(None)
     }
