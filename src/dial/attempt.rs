@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustls::ClientConnection;
 
@@ -11,21 +11,13 @@ use super::{AttemptError, AttemptEvent, AttemptId, Stage};
 use crate::deadline::Deadline;
 use crate::discovery::Candidate;
 use crate::domain::Domain;
+use crate::limits::{MAX_NEGOTIATED_A_TURN, MAX_TLS_READS_A_TURN, TURN_LIMIT};
 use crate::service::TlsMode;
 use crate::settings::{Settings, SocketOptions};
 use crate::socket::{self, NoSignal};
 use crate::starttls::{Negotiation, Opening, Progress, Step};
 use crate::tls::{Agreed, Endpoint, Evidence, Handshake, Resume, Session, Tls};
 use crate::wait::{self, Interest, Ready, Token, Wait};
-
-/// How many reads of TLS one attempt may make before others have their turn.
-const READS_A_TURN: usize = 16;
-/// How many bytes of a negotiation one attempt may read before others have their turn. Real servers send about one
-/// thousand. So much of the most expensive XML takes a quarter of a millisecond on a desktop machine, and small devices
-/// are twenty times slower: eight hostile peers at once do not keep the connect from its limit.
-const NEGOTIATED_A_TURN: usize = 1024;
-/// How long attempts are advanced before the time limits are looked at again: TLS takes milliseconds at each server.
-const SLICE: Duration = Duration::from_millis(10);
 
 /// What all attempts of one connect have in common.
 #[derive(Debug)]
@@ -160,7 +152,7 @@ impl<'a> Attempts<'a> {
     pub(crate) fn advance(&mut self, ready: &Ready, now: Instant) -> Vec<(AttemptId, AttemptEvent)> {
         let mut events = Vec::new();
         let mut unmoved = Vec::new();
-        let slice = Deadline::after(wait::now(), SLICE);
+        let slice = Deadline::after(wait::now(), TURN_LIMIT);
         for mut attempt in std::mem::take(&mut self.list) {
             // Windows does not always tell of a connect that has failed: it is looked for at every turn.
             let is_looked_for = cfg!(windows) && matches!(attempt.state, AttemptState::Connecting);
@@ -345,7 +337,7 @@ fn negotiate(
     now: Instant,
 ) -> Result<Progress, AttemptError> {
     let not_sent = send(tcp, unsent).err();
-    let mut buffer = [0; NEGOTIATED_A_TURN];
+    let mut buffer = [0; MAX_NEGOTIATED_A_TURN];
     let read = match tcp.read(&mut buffer) {
         Ok(0) => return Err(AttemptError::negotiation(negotiation.handle_end())),
         Ok(read) => buffer.get(..read).unwrap_or_default(),
@@ -401,7 +393,7 @@ fn nothing_behind_proceed(
 /// Brings the handshake as far as it comes without waiting. True when it is complete, our last flight included.
 fn handshake(tcp: &TcpStream, tls: &mut ClientConnection) -> Result<bool, AttemptError> {
     let mut tcp = NoSignal(tcp);
-    for _ in 0..READS_A_TURN {
+    for _ in 0..MAX_TLS_READS_A_TURN {
         let mut unsent = None;
         while tls.wants_write() {
             match tls.write_tls(&mut tcp) {

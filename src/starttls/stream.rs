@@ -7,12 +7,8 @@ use rxml::{AttrMap, Event, Namespace, Options, Parse, Parser, WithOptions};
 use super::begin::{Begin, is_white_space};
 use super::error::{Ending, Fault, LooksLike, StreamError, quoted};
 use super::{STREAMS_NAMESPACE, TLS_NAMESPACE};
+use crate::limits::{MAX_NEGOTIATION, MAX_XML_DEPTH};
 
-/// The most that is read before TLS, in bytes. Real servers send about one thousand.
-const LONGEST: usize = 64 * 1024;
-/// The most elements inside one another. Real features nest 3 to 5 deep; the parser looks for a prefix in the
-/// declarations of each open element, so that its time grows with this.
-const DEEPEST: usize = 32;
 /// The namespace of the conditions of a stream error (RFC 6120 section 4.9.2).
 const CONDITIONS_NAMESPACE: &str = "urn:ietf:params:xml:ns:xmpp-streams";
 /// A name of 253 characters in brackets and a port; what is longer is no host.
@@ -68,8 +64,9 @@ enum ParserState {
 
 impl Stream {
     pub(crate) fn new() -> Self {
-        // No token can reach this limit, so that LONGEST is the only bound on length.
-        let options = Options { max_token_length: LONGEST, context: None, comments: CommentMode::Reject };
+        // No token can reach this limit, so that MAX_NEGOTIATION is the only bound on length.
+        let options =
+            Options { max_token_length: MAX_NEGOTIATION, context: None, comments: CommentMode::Reject };
         Self {
             parser: Parser::with_options(options),
             received: 0,
@@ -83,7 +80,7 @@ impl Stream {
     /// # Errors
     /// What makes this no XMPP stream, or one that has ended.
     pub(crate) fn next(&mut self, bytes: &mut &[u8]) -> Result<Option<Item>, Fault> {
-        let room = LONGEST.saturating_sub(self.received);
+        let room = MAX_NEGOTIATION.saturating_sub(self.received);
         let (mut allowed, excess) = bytes.split_at(room.min(bytes.len()));
         let before = allowed.len();
         let item = self.read(&mut allowed)?;
@@ -145,7 +142,7 @@ impl Stream {
         attributes: &AttrMap,
     ) -> Result<Option<Item>, Fault> {
         self.depth = self.depth.saturating_add(1);
-        if self.depth > DEEPEST {
+        if self.depth > MAX_XML_DEPTH {
             return Err(Fault::TooDeep);
         }
         match &mut self.state {
