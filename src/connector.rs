@@ -215,6 +215,16 @@ impl Discovery {
     }
 }
 
+/// The candidates, in order.
+impl<'a> IntoIterator for &'a Discovery {
+    type Item = &'a Candidate;
+    type IntoIter = std::slice::Iter<'a, Candidate>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.candidates().iter()
+    }
+}
+
 impl std::fmt::Display for Discovery {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(formatter, "{:<10}  {:>8}  {:>6}  {:>5}  target", "TLS", "priority", "weight", "port")?;
