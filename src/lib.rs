@@ -56,6 +56,7 @@ mod hickory;
 mod limits;
 mod logging;
 mod plan;
+mod quoted;
 mod random;
 pub mod report;
 mod run;
