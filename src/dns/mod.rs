@@ -1,27 +1,12 @@
 //! Questions to the DNS and their answers, and the trait for a caller's own resolver.
 
 pub(crate) mod cache;
-pub(crate) mod config;
-mod files;
-pub(crate) mod health;
-mod hosts;
-pub(crate) mod hosts_file;
-mod lookup;
 pub(crate) mod lookups;
 pub(crate) mod message;
-mod network;
 pub(crate) mod resolver;
-mod schedule;
-pub(crate) mod shared;
-mod sleep;
 pub(crate) mod stub;
-pub(crate) mod system;
-mod tcp;
 #[cfg(test)]
 pub(crate) mod testing;
-mod udp;
-#[cfg(windows)]
-pub(crate) mod windows;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};

@@ -18,10 +18,10 @@ use rustls::pki_types::ServerName;
 
 use self::worker::Worker;
 use crate::dns::cache::{Cache, Caching};
-use crate::dns::config::ResolverConfig;
 use crate::dns::resolver::{Answers, Resolver};
-use crate::dns::shared::Shared;
-use crate::dns::system::SystemConfig;
+use crate::dns::stub::resolv_conf::ResolverConfig;
+use crate::dns::stub::shared::Shared;
+use crate::dns::stub::system::SystemConfig;
 use crate::dns::{LookupError, Question};
 use crate::error::{Error, ErrorKind};
 use crate::settings::SocketOptions;

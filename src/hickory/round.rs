@@ -9,7 +9,7 @@ use tokio::time::timeout_at;
 use super::lookup;
 use super::servers::Server;
 use crate::deadline::Deadline;
-use crate::dns::shared::Shared;
+use crate::dns::stub::shared::Shared;
 use crate::dns::{Answer, LookupError, Question};
 use crate::wait;
 

@@ -20,9 +20,9 @@ use rustls::ClientConfig;
 use super::Dnssec;
 use super::{Path, Settings};
 use crate::dns::LookupError;
-use crate::dns::config::{DEFAULT_TIMEOUT, ResolverConfig, Transport};
-use crate::dns::shared::Shared;
-use crate::dns::system::Change;
+use crate::dns::stub::resolv_conf::{DEFAULT_TIMEOUT, ResolverConfig, Transport};
+use crate::dns::stub::shared::Shared;
+use crate::dns::stub::system::Change;
 use crate::wait;
 
 type Pool = NameServerPool<TokioRuntimeProvider>;
@@ -201,7 +201,7 @@ mod tests {
 
     use super::*;
     use crate::dns::cache::Caching;
-    use crate::dns::system::SystemConfig;
+    use crate::dns::stub::system::SystemConfig;
     use crate::dns::testing::TemporaryDirectory;
     use crate::hickory::HickoryResolver;
     use crate::settings::SocketOptions;

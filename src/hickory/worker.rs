@@ -13,9 +13,9 @@ use tokio::time::timeout;
 
 use super::servers::{Servers, View};
 use super::{Settings, round};
-use crate::dns::hosts_file::{HostsFile, Said};
 use crate::dns::resolver::Answers;
-use crate::dns::shared::Shared;
+use crate::dns::stub::hosts_file::{HostsFile, Said};
+use crate::dns::stub::shared::Shared;
 use crate::dns::{Answer, LookupError, Question, RecordKind};
 use crate::wait;
 

@@ -11,7 +11,7 @@ use super::tests::{
 use super::{Stub, SystemConfig};
 use crate::deadline::Deadline;
 use crate::dns::cache::Caching;
-use crate::dns::config::ResolverConfig;
+use crate::dns::stub::resolv_conf::ResolverConfig;
 use crate::dns::testing::{NXDOMAIN, Response, SRV, TemporaryDirectory, address, asked, soa, srv};
 use crate::dns::{Answer, AnswerSource, LookupFacts, Question, RecordKind};
 use crate::settings::SocketOptions;

@@ -3,7 +3,7 @@
 use super::AnswerSource;
 use super::tests::{Played, SECOND, next, numbers, over_tcp, question, set_clock, stub, stub_of, turn};
 use crate::deadline::Deadline;
-use crate::dns::config::ResolverConfig;
+use crate::dns::stub::resolv_conf::ResolverConfig;
 use crate::dns::testing::{Response, address, alias, asked};
 use crate::wait;
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::peers::{refusing, sockets, udp, udp_answering};
 use super::*;
-use crate::dns::config::{ResolverConfig, ServerOrder};
+use crate::dns::stub::resolv_conf::{ResolverConfig, ServerOrder};
 use crate::dns::testing::{NXDOMAIN, REFUSED, Response, SERVFAIL, address, alias, asked};
 use crate::dns::{Record, RecordKind};
 use crate::wait;

@@ -1,5 +1,20 @@
 //! The blocking stub resolver: the hosts file, the cache, and the name servers, on the caller's one wait (spec H).
 
+mod files;
+pub(crate) mod health;
+pub(crate) mod hosts_file;
+mod lookup;
+mod network;
+pub(crate) mod resolv_conf;
+pub(crate) mod schedule;
+pub(crate) mod shared;
+mod sleep;
+pub(crate) mod system;
+mod tcp;
+mod udp;
+#[cfg(windows)]
+mod windows;
+
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::io;
@@ -9,14 +24,14 @@ use std::time::{Duration, Instant};
 
 use crate::deadline::Deadline;
 use crate::dns::cache::{Cache, Caching};
-use crate::dns::config::Transport;
-use crate::dns::hosts_file::{HostsFile, Said};
-use crate::dns::lookup::{Event, Lookup};
 use crate::dns::message::Reply;
-use crate::dns::network::Network;
-use crate::dns::schedule::Found;
-use crate::dns::shared::Shared;
-use crate::dns::system::{Change, Settings, SystemConfig};
+use crate::dns::stub::hosts_file::{HostsFile, Said};
+use crate::dns::stub::lookup::{Event, Lookup};
+use crate::dns::stub::network::Network;
+use crate::dns::stub::resolv_conf::Transport;
+use crate::dns::stub::schedule::Found;
+use crate::dns::stub::shared::Shared;
+use crate::dns::stub::system::{Change, Settings, SystemConfig};
 use crate::dns::{
     Answer, AnswerSource, Finished, LOOKUP_LIMIT, LookupError, LookupFacts, Question, Random, RecordKind,
 };

@@ -5,9 +5,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::dns::cache::{Cache, Caching};
-use crate::dns::health::Health;
-use crate::dns::sleep::Clocks;
-use crate::dns::system::SystemConfig;
+use crate::dns::stub::health::Health;
+use crate::dns::stub::sleep::Clocks;
+use crate::dns::stub::system::SystemConfig;
 use crate::settings::SocketOptions;
 
 /// What the connects of a connector share.

@@ -4,8 +4,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::dns::config::ResolverConfig;
-use crate::dns::files::{self, Stamp};
+use crate::dns::stub::files::{self, Stamp};
+use crate::dns::stub::resolv_conf::ResolverConfig;
 use crate::socket;
 
 /// Where the system keeps its resolver's settings (resolv.conf(5)).
@@ -163,7 +163,7 @@ impl Settings {
 
     #[cfg(windows)]
     fn of_adapters() -> Self {
-        match super::windows::read_config() {
+        match crate::dns::stub::windows::read_config() {
             Ok(config) => Self::of(Arc::new(config)),
             Err(error) => Self::without_servers(error.message().to_owned()),
         }

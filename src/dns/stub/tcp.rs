@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use crate::dns::message::Query;
-use crate::dns::schedule::Try;
+use crate::dns::stub::schedule::Try;
 use crate::settings::SocketOptions;
 use crate::socket;
 use crate::wait::{Interest, Token, Wait};

@@ -1,13 +1,16 @@
 //! What one connect knows of the hosts file, which is read a piece a turn, for the names that are asked for (spec H3b).
 
+mod scan;
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use crate::dns::hosts::{self, Scan};
-use crate::dns::{Answer, Question, RecordKind, files};
+use self::scan::Scan;
+use crate::dns::stub::files;
+use crate::dns::{Answer, Question, RecordKind};
 use crate::socket;
 
 /// How often the file is read from before others have their turn: a small file is read, and its end seen, in one.
@@ -59,7 +62,7 @@ impl HostsFile {
             self.want(question.name());
             return Said::NotYet;
         };
-        hosts::answer(addresses, question.kind()).map_or(Said::Nothing, Said::Answer)
+        scan::answer(addresses, question.kind()).map_or(Said::Nothing, Said::Answer)
     }
 
     /// Looks for `name` as well.

@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::deadline::Deadline;
-use crate::dns::config::Transport;
-use crate::dns::health::EdnsFailure;
 use crate::dns::message::{Chain, Edns, Reply};
-use crate::dns::network::Network;
-use crate::dns::schedule::{Found, Order, Schedule, Try};
-use crate::dns::udp::{Departure, UdpTry};
+use crate::dns::stub::health::EdnsFailure;
+use crate::dns::stub::network::Network;
+use crate::dns::stub::resolv_conf::Transport;
+use crate::dns::stub::schedule::{Found, Order, Schedule, Try};
+use crate::dns::stub::udp::{Departure, UdpTry};
 use crate::dns::{AnswerSource, LookupError, Question};
 use crate::wait::{Ready, Token, Wait};
 
