@@ -41,10 +41,24 @@ pub struct ConnectorBuilder {
     caching: Caching,
 }
 
+impl Default for ConnectorBuilder {
+    fn default() -> Self {
+        Self {
+            settings: Settings::default(),
+            tls: TlsOptions::default(),
+            servers: None,
+            validation: Validation::Untrusted,
+            transport: Transport::Udp,
+            resolver: None,
+            caching: Caching::On,
+        }
+    }
+}
+
 impl Connector {
-    /// A connector with other options than the defaults.
+    /// Starts building a connector.
     pub fn builder() -> ConnectorBuilder {
-        ConnectorBuilder::new()
+        ConnectorBuilder::default()
     }
 }
 
@@ -63,18 +77,6 @@ where
 }
 
 impl ConnectorBuilder {
-    fn new() -> Self {
-        Self {
-            settings: Settings::default(),
-            tls: TlsOptions::default(),
-            servers: None,
-            validation: Validation::Untrusted,
-            transport: Transport::Udp,
-            resolver: None,
-            caching: Caching::On,
-        }
-    }
-
     /// Which service to connect to. Default: [`Service::Client`].
     pub fn service(mut self, service: Service) -> Self {
         self.settings.service = service;

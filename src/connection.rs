@@ -12,6 +12,7 @@ use rustls::{ClientConnection, HandshakeKind, StreamOwned};
 use crate::deadline::Deadline;
 use crate::dial::attempt::Verified;
 use crate::discovery::Candidate;
+use crate::limits::CLOSE_LIMIT;
 use crate::report::Report;
 use crate::service::TlsMode;
 use crate::tls::{Agreed, CipherSuite, ProtocolVersion, Session};
@@ -20,9 +21,6 @@ use crate::wait::{self, Interest};
 use transfer::Failure;
 
 mod transfer;
-
-/// How long a close waits for its last bytes to leave, and then for that of the far end.
-const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A secured connection to an XMPP server of the domain that was asked for. Nothing has been sent over TLS yet: the
 /// caller's stream header comes first (RFC 6120 section 4.2).
@@ -225,7 +223,7 @@ impl Connection {
     /// # Errors
     /// What a write gives. The connection is closed all the same.
     pub fn close(mut self) -> io::Result<()> {
-        let farewell = Deadline::after(wait::now(), FAREWELL);
+        let farewell = Deadline::after(wait::now(), CLOSE_LIMIT);
         self.shut_down(self.deadline(self.write_timeout).min(farewell))?;
         self.drop_what_comes();
         Ok(())
@@ -259,7 +257,7 @@ impl Connection {
     /// Reads what still comes, for nobody. A socket that is closed with something unread, be it a session ticket, is reset
     /// (RFC 2525 section 2.17), and with the reset is lost what has not reached the far end yet.
     fn drop_what_comes(&mut self) {
-        let deadline = Deadline::after(wait::now(), FAREWELL);
+        let deadline = Deadline::after(wait::now(), CLOSE_LIMIT);
         let mut buffer = [0; 4096];
         while !deadline.is_over(wait::now()) {
             match self.stream.sock.read(&mut buffer) {

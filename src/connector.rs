@@ -38,11 +38,11 @@ use crate::wait;
 /// # Ok::<(), xmpp_connect::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Connector(Arc<Shared>);
+pub struct Connector(Arc<ConnectorInner>);
 
 /// What clones share.
 #[derive(Debug)]
-struct Shared {
+struct ConnectorInner {
     settings: Arc<Settings>,
     tls: Tls,
     names: Names,
@@ -57,7 +57,7 @@ pub(crate) enum Names {
 
 impl Connector {
     pub(crate) fn new(settings: Settings, tls: Tls, names: Names) -> Self {
-        Self(Arc::new(Shared { settings: Arc::new(settings), tls, names }))
+        Self(Arc::new(ConnectorInner { settings: Arc::new(settings), tls, names }))
     }
 
     /// Finds the servers of `domain`, connects to one, and hands over the secured connection.
@@ -154,7 +154,7 @@ impl Connector {
     }
 
     fn dial(&self, domain: Domain, route: Route, given: Option<TcpStream>) -> Result<Connection, Error> {
-        let Shared { settings, tls, .. } = &*self.0;
+        let ConnectorInner { settings, tls, .. } = &*self.0;
         let dialer = Dialer { domain: &domain, settings, tls };
         let (verified, report) = self.run(&domain, route, |run| run.connect(dialer, given))?;
         Ok(Connection::new(verified, report))
@@ -168,7 +168,7 @@ impl Connector {
         go: impl FnOnce(Run<'_>) -> Result<R, Error>,
     ) -> Result<R, Error> {
         let now = wait::now();
-        let Shared { settings, tls, names } = &*self.0;
+        let ConnectorInner { settings, tls, names } = &*self.0;
         let random = Random::new(tls.provider());
         // Tried before anything is sent: a question with a number that can be guessed must not leave.
         random.bits();
@@ -212,6 +212,16 @@ impl Discovery {
     #[must_use]
     pub fn report(&self) -> &Report {
         &self.0
+    }
+}
+
+/// The candidates, in order.
+impl<'a> IntoIterator for &'a Discovery {
+    type Item = &'a Candidate;
+    type IntoIter = std::slice::Iter<'a, Candidate>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.candidates().iter()
     }
 }
 

@@ -38,7 +38,7 @@ const A_LABEL_PREFIX: &str = "xn--";
 /// assert_eq!(Domain::of_jid("juliet@example.org/balcony")?, Domain::new("example.org")?);
 /// # Ok::<(), xmpp_connect::InvalidDomain>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Domain {
     host: Host,
     /// As in the `to` of the stream header, before XML escaping: U-labels, an IPv6 address in brackets.
@@ -197,7 +197,7 @@ impl TryFrom<&String> for Domain {
 }
 
 /// A host: a DNS name or an IP address.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(
     clippy::exhaustive_enums,
     reason = "an SRV record or a caller names a host in one of these two ways"

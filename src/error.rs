@@ -56,6 +56,8 @@ pub enum ErrorKind {
     /// The total time limit was over. Try again later, or with a longer one.
     TimedOut,
     /// The caller cancelled. Nothing is to be done.
+    // Hidden as long as callers cannot cancel.
+    #[doc(hidden)]
     Cancelled,
     /// The options contradict each other, or something that they need is missing. Correct the program.
     Configuration,

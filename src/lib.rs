@@ -57,7 +57,7 @@ mod limits;
 mod logging;
 mod plan;
 mod random;
-mod report;
+pub mod report;
 mod run;
 mod service;
 mod settings;
@@ -72,7 +72,6 @@ pub use rustls;
 pub use builder::{ConnectorBuilder, connect};
 pub use connection::{Connection, Parts};
 pub use connector::{Connector, Discovery};
-pub use dial::{AttemptError, AttemptErrorKind, Stage};
 pub use discovery::{Candidate, Origin};
 pub use dns::resolver::{Answers, Resolver};
 pub use dns::{Answer, AnswerSource, LookupError, LookupFacts, Question, Record, RecordKind, SrvRecord};
@@ -80,11 +79,10 @@ pub use domain::{Domain, Host, InvalidDomain};
 pub use error::{Error, ErrorKind};
 #[cfg(feature = "hickory")]
 pub use hickory::HickoryResolver;
-pub use report::{AttemptOutcome, AttemptReport, LookupReport, LookupResult, Report};
 pub use service::{Service, TlsMode};
 pub use settings::{AddressFamily, Policy};
 pub use target::Target;
-pub use tls::{CipherSuite, ProtocolVersion, UntrustedReason};
+pub use tls::{CipherSuite, ProtocolVersion};
 
 /// The examples of the README are tests too.
 #[cfg(doctest)]

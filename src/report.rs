@@ -1,14 +1,16 @@
-//! Report: the time line of one connect, with every question, candidate and attempt. No IO.
+//! What happened in one connect, and when: every lookup, candidate and attempt. No IO.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::dial::{AttemptError, Stage};
 use crate::discovery::Candidate;
 use crate::dns::{AnswerSource, LookupFacts, Question};
 use crate::domain::Domain;
 use crate::service::Service;
+
+pub use crate::dial::{AttemptError, AttemptErrorKind, Stage};
+pub use crate::tls::UntrustedReason;
 
 /// What happened in one connect, and when. All times count from the call of connect.
 ///
@@ -53,6 +55,12 @@ impl Report {
     #[must_use]
     pub fn attempts(&self) -> &[AttemptReport] {
         &self.attempts
+    }
+
+    /// Returns the candidate of an attempt of this report.
+    #[must_use]
+    pub fn candidate(&self, attempt: &AttemptReport) -> Option<&Candidate> {
+        self.candidates.get(attempt.candidate)
     }
 
     /// What else is worth knowing: what was left out and why, one sentence each.

@@ -5,10 +5,11 @@ use std::fmt;
 use crate::domain::Domain;
 
 /// Which XMPP service of a domain to connect to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Service {
     /// The service for clients, `_xmpps-client` and `_xmpp-client` (RFC 6120 section 3.2.1, XEP-0368).
+    #[default]
     Client,
     /// The service for other servers, `_xmpps-server` and `_xmpp-server`. Made by [`server`](Self::server).
     #[non_exhaustive]

@@ -8,9 +8,10 @@ mod tests;
 
 use std::fmt;
 use std::mem;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::deadline::Deadline;
+use crate::limits::{STARTTLS_ANSWER_LIMIT, STREAM_ERROR_LIMIT};
 
 pub(crate) use error::{Ending, Fault, NegotiationError, StreamError};
 pub(crate) use stream::{Item, Stream};
@@ -21,10 +22,6 @@ const STREAMS_NAMESPACE: &str = "http://etherx.jabber.org/streams";
 const TLS_NAMESPACE: &str = "urn:ietf:params:xml:ns:xmpp-tls";
 /// RFC 6120 section 5.4.2.1.
 const STARTTLS: &str = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
-/// How long a stream header without `version` is given for the stream error that usually follows it and says why.
-const STREAM_ERROR_LIMIT: Duration = Duration::from_secs(1);
-/// How long features that do not offer STARTTLS are given for an answer to `<starttls/>` all the same.
-const ANSWER_LIMIT: Duration = Duration::from_secs(3);
 
 /// What our stream header says.
 #[derive(Clone, Copy, Debug)]
@@ -204,7 +201,8 @@ impl Negotiation {
                 // The offer may have been removed on the way, which must not deter us from attempting TLS (RFC 7590
                 // section 3.1).
                 if !starttls {
-                    self.pending = Some((Fault::NotOffered(None), Deadline::after(now, ANSWER_LIMIT)));
+                    self.pending =
+                        Some((Fault::NotOffered(None), Deadline::after(now, STARTTLS_ANSWER_LIMIT)));
                 }
                 self.output.append(&mut self.after_features);
                 Ok(Step::Answer)

@@ -120,10 +120,10 @@ impl Ready {
 
 /// Wakes a wait from another thread, and tells it whether the caller has cancelled.
 #[derive(Clone, Debug)]
-pub(crate) struct Waker(Arc<Shared>);
+pub(crate) struct Waker(Arc<WakerState>);
 
 #[derive(Debug)]
-struct Shared {
+struct WakerState {
     cancelled: AtomicBool,
     sender: Datagram,
 }
@@ -131,7 +131,7 @@ struct Shared {
 /// The waiting end of a [`Waker`].
 #[derive(Debug)]
 pub(crate) struct Wakeups {
-    shared: Arc<Shared>,
+    shared: Arc<WakerState>,
     receiver: Datagram,
 }
 
@@ -150,7 +150,7 @@ pub(crate) fn waker() -> io::Result<(Waker, Wakeups)> {
     let (sender, receiver) = pair()?;
     sender.set_nonblocking(true)?;
     receiver.set_nonblocking(true)?;
-    let shared = Arc::new(Shared { cancelled: AtomicBool::new(false), sender });
+    let shared = Arc::new(WakerState { cancelled: AtomicBool::new(false), sender });
     Ok((Waker(Arc::clone(&shared)), Wakeups { shared, receiver }))
 }
 

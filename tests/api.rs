@@ -4,9 +4,10 @@
 
 use std::io;
 
+use xmpp_connect::report::Report;
 use xmpp_connect::{
     Answers, Connection, Connector, ConnectorBuilder, Discovery, Domain, Error, ErrorKind, InvalidDomain,
-    LookupError, Parts, Policy, Report, Resolver, Service, TlsMode,
+    LookupError, Parts, Policy, Resolver, Service, TlsMode,
 };
 
 const fn crosses_threads<T: Send + Sync + 'static>() {}

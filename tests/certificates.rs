@@ -16,10 +16,9 @@ use rcgen::{
     BasicConstraints, CustomExtension, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
     NameConstraints, date_time_ymd,
 };
+use xmpp_connect::report::{AttemptErrorKind, Stage, UntrustedReason};
 use xmpp_connect::rustls::pki_types::CertificateDer;
-use xmpp_connect::{
-    AttemptErrorKind, Connection, Connector, Error, ErrorKind, Stage, Target, TlsMode, UntrustedReason,
-};
+use xmpp_connect::{Connection, Connector, Error, ErrorKind, Target, TlsMode};
 
 use given::{DOMAIN, XMPP, XMPPS, builder, chain, failures, one_by_one, owner, talk, zone};
 use support::{Authority, DnsServer, End, Identity, Refused, Script, ServerTls, XmppServer, Zone};

@@ -16,7 +16,8 @@ mod support;
 
 use std::time::Duration;
 
-use xmpp_connect::{AttemptErrorKind, AttemptReport, Connection, Connector, Report, Stage, TlsMode};
+use xmpp_connect::report::{AttemptErrorKind, AttemptReport, Report, Stage};
+use xmpp_connect::{Connection, Connector, TlsMode};
 
 use given::{DOMAIN, XMPP, XMPPS, builder, one_by_one, outcomes, owner, zone};
 use support::{Authority, DelayProxy, DnsServer, Refused, Script, Step, XmppServer, Zone};

@@ -18,9 +18,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ServerConfig;
-use xmpp_connect::{
-    Connection, Connector, ConnectorBuilder, ErrorKind, Report, Stage as ReportStage, Target, TlsMode,
-};
+use xmpp_connect::report::Report;
+use xmpp_connect::report::Stage as ReportStage;
+use xmpp_connect::{Connection, Connector, ConnectorBuilder, ErrorKind, Target, TlsMode};
 
 use given::{DOMAIN, talk};
 use support::{Authority, PATIENCE, Script, ServerTls, Stage, Step, XmppServer};

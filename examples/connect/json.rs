@@ -4,10 +4,8 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use xmpp_connect::{
-    AnswerSource, AttemptOutcome, AttemptReport, Candidate, Connection, Error, ErrorKind, LookupReport,
-    Report, Service, Stage, TlsMode,
-};
+use xmpp_connect::report::{AttemptOutcome, AttemptReport, LookupReport, Report, Stage};
+use xmpp_connect::{AnswerSource, Candidate, Connection, Error, ErrorKind, Service, TlsMode};
 
 use crate::Outcome;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use xmpp_connect::{AttemptOutcome, AttemptReport, LookupReport, Report, Stage};
+use xmpp_connect::report::{AttemptOutcome, AttemptReport, LookupReport, Report, Stage};
 
 use crate::Outcome;
 use crate::json::message;

@@ -5,13 +5,11 @@ use std::time::Duration;
 
 use super::{Connection, Mode};
 use crate::deadline::Deadline;
+use crate::limits::MAX_READS_BEYOND_LIMIT;
 use crate::socket::{self, NoSignal};
 use crate::tls::Explained;
 use crate::wait::{self, Interest, Token, Wait};
 
-/// How often a read still takes bytes from the socket when its limit is over. More than the largest record of TLS needs; a
-/// peer that sends records with nothing in them does not hold the caller any longer.
-const READS_BEYOND_LIMIT: usize = 64;
 /// Some servers end without close_notify, ejabberd for one; what a library of TLS says of it helps nobody.
 const CUT: &str =
     "the server closed the connection without ending TLS (close_notify); what it sent last may be missing";
@@ -63,7 +61,7 @@ impl Read for Connection {
             match self.receive_some() {
                 Ok(()) if deadline.is_over(wait::now()) => {
                     beyond_limit += 1;
-                    if beyond_limit > READS_BEYOND_LIMIT {
+                    if beyond_limit > MAX_READS_BEYOND_LIMIT {
                         return Err(timed_out());
                     }
                 }

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustls::ClientConnection;
 
@@ -11,21 +11,13 @@ use super::{AttemptError, AttemptEvent, AttemptId, Stage};
 use crate::deadline::Deadline;
 use crate::discovery::Candidate;
 use crate::domain::Domain;
+use crate::limits::{MAX_NEGOTIATED_A_TURN, MAX_TLS_READS_A_TURN, TURN_LIMIT};
 use crate::service::TlsMode;
 use crate::settings::{Settings, SocketOptions};
 use crate::socket::{self, NoSignal};
 use crate::starttls::{Negotiation, Opening, Progress, Step};
 use crate::tls::{Agreed, Endpoint, Evidence, Handshake, Resume, Session, Tls};
 use crate::wait::{self, Interest, Ready, Token, Wait};
-
-/// How many reads of TLS one attempt may make before others have their turn.
-const READS_A_TURN: usize = 16;
-/// How many bytes of a negotiation one attempt may read before others have their turn. Real servers send about one
-/// thousand. So much of the most expensive XML takes a quarter of a millisecond on a desktop machine, and small devices
-/// are twenty times slower: eight hostile peers at once do not keep the connect from its limit.
-const NEGOTIATED_A_TURN: usize = 1024;
-/// How long attempts are advanced before the time limits are looked at again: TLS takes milliseconds at each server.
-const SLICE: Duration = Duration::from_millis(10);
 
 /// What all attempts of one connect have in common.
 #[derive(Debug)]
@@ -63,7 +55,7 @@ struct Attempt {
     candidate: Candidate,
     address: SocketAddr,
     tcp: TcpStream,
-    state: State,
+    state: AttemptState,
     /// The step of the negotiation that the plan knows of.
     step: Option<Step>,
     repeat: Repeat,
@@ -71,7 +63,7 @@ struct Attempt {
 
 /// Where an attempt stands.
 #[derive(Debug)]
-enum State {
+enum AttemptState {
     Connecting,
     Negotiating { negotiation: Box<Negotiation>, unsent: Vec<u8> },
     Handshaking(Box<Handshake>),
@@ -88,7 +80,7 @@ enum Repeat {
 }
 
 /// What one turn of an attempt has led to.
-enum Turn {
+enum Advance {
     /// It waits for its socket.
     Waits,
     /// A stage is complete; the next one has begun. What the report has to say about it.
@@ -120,7 +112,7 @@ impl<'a> Attempts<'a> {
         };
         match opened {
             Ok(tcp) => {
-                let state = State::Connecting;
+                let state = AttemptState::Connecting;
                 self.list.push(Attempt { id, candidate, address, tcp, state, step: None, repeat });
                 None
             }
@@ -160,10 +152,10 @@ impl<'a> Attempts<'a> {
     pub(crate) fn advance(&mut self, ready: &Ready, now: Instant) -> Vec<(AttemptId, AttemptEvent)> {
         let mut events = Vec::new();
         let mut unmoved = Vec::new();
-        let slice = Deadline::after(wait::now(), SLICE);
+        let slice = Deadline::after(wait::now(), TURN_LIMIT);
         for mut attempt in std::mem::take(&mut self.list) {
             // Windows does not always tell of a connect that has failed: it is looked for at every turn.
-            let is_looked_for = cfg!(windows) && matches!(attempt.state, State::Connecting);
+            let is_looked_for = cfg!(windows) && matches!(attempt.state, AttemptState::Connecting);
             let is_due = is_looked_for || attempt.wake_at().is_over(now);
             let is_due = is_due || ready.contains(Token::Attempt(attempt.id.0));
             if !is_due || slice.is_over(wait::now()) {
@@ -174,8 +166,8 @@ impl<'a> Attempts<'a> {
                 let turn = attempt.turn(&self.dialer, now);
                 events.extend(attempt.new_step().map(|step| (attempt.id, AttemptEvent::Reached(step))));
                 match turn {
-                    Ok(Turn::Waits) => self.list.push(attempt),
-                    Ok(Turn::Completed(stage, note)) => {
+                    Ok(Advance::Waits) => self.list.push(attempt),
+                    Ok(Advance::Completed(stage, note)) => {
                         // A repeat is a part of the TLS stage, whose limit goes on.
                         if attempt.repeat != Repeat::Done {
                             events.push((attempt.id, AttemptEvent::Completed(stage)));
@@ -183,10 +175,10 @@ impl<'a> Attempts<'a> {
                         }
                         continue;
                     }
-                    Ok(Turn::Verified(agreed)) => {
+                    Ok(Advance::Verified(agreed)) => {
                         events.push((attempt.id, AttemptEvent::Verified));
                         let Attempt { id, candidate, address: peer, tcp, state, .. } = attempt;
-                        if let State::Handshaking(handshake) = state {
+                        if let AttemptState::Handshaking(handshake) = state {
                             let Handshake { client: tls, session } = *handshake;
                             self.verified.push((id, Verified { tcp, tls, agreed, session, candidate, peer }));
                         }
@@ -222,19 +214,19 @@ impl<'a> Attempts<'a> {
 impl Attempt {
     fn interest(&self) -> Interest {
         match &self.state {
-            State::Connecting => Interest::Write,
-            State::Negotiating { unsent, .. } if unsent.is_empty() => Interest::Read,
-            State::Negotiating { .. } => Interest::Both,
+            AttemptState::Connecting => Interest::Write,
+            AttemptState::Negotiating { unsent, .. } if unsent.is_empty() => Interest::Read,
+            AttemptState::Negotiating { .. } => Interest::Both,
             // Only our last flight is left, and nothing is read before it has gone.
-            State::Handshaking(handshake) if !handshake.client.is_handshaking() => Interest::Write,
-            State::Handshaking(handshake) if handshake.client.wants_write() => Interest::Both,
-            State::Handshaking(_) => Interest::Read,
+            AttemptState::Handshaking(handshake) if !handshake.client.is_handshaking() => Interest::Write,
+            AttemptState::Handshaking(handshake) if handshake.client.wants_write() => Interest::Both,
+            AttemptState::Handshaking(_) => Interest::Read,
         }
     }
 
     /// How far the negotiation has come, where that is news.
     fn new_step(&mut self) -> Option<Step> {
-        let State::Negotiating { negotiation, .. } = &self.state else { return None };
+        let AttemptState::Negotiating { negotiation, .. } = &self.state else { return None };
         let step = Some(negotiation.step());
         if self.step == step {
             return None;
@@ -245,14 +237,14 @@ impl Attempt {
 
     fn wake_at(&self) -> Deadline {
         match &self.state {
-            State::Negotiating { negotiation, .. } => negotiation.wake_at(),
-            State::Connecting | State::Handshaking(_) => Deadline::NEVER,
+            AttemptState::Negotiating { negotiation, .. } => negotiation.wake_at(),
+            AttemptState::Connecting | AttemptState::Handshaking(_) => Deadline::NEVER,
         }
     }
 
     /// The session that the handshake has offered.
     fn offered(&self) -> Option<&Session> {
-        let State::Handshaking(handshake) = &self.state else { return None };
+        let AttemptState::Handshaking(handshake) = &self.state else { return None };
         handshake.session.as_deref().filter(|session| session.is_offered())
     }
 
@@ -271,48 +263,48 @@ impl Attempt {
     fn again(self, dialer: &Dialer<'_>) -> Result<Self, AttemptError> {
         self.forget_session();
         let tcp = socket::connect(self.address, &dialer.settings.socket).map_err(AttemptError::io)?;
-        Ok(Self { tcp, state: State::Connecting, repeat: Repeat::Done, ..self })
+        Ok(Self { tcp, state: AttemptState::Connecting, repeat: Repeat::Done, ..self })
     }
 
-    fn begin_handshake(&self, dialer: &Dialer<'_>) -> Result<State, AttemptError> {
+    fn begin_handshake(&self, dialer: &Dialer<'_>) -> Result<AttemptState, AttemptError> {
         let resume = if self.repeat == Repeat::Done { Resume::Never } else { Resume::Offer };
         let candidate = &self.candidate;
         let endpoint =
             Endpoint { host: candidate.host().clone(), port: candidate.port(), tls: candidate.tls() };
         let handshake = dialer.tls.client(dialer.domain, endpoint, resume);
-        Ok(State::Handshaking(Box::new(
+        Ok(AttemptState::Handshaking(Box::new(
             handshake.map_err(|error| AttemptError::tls(error, &Evidence::NONE))?,
         )))
     }
 
-    fn turn(&mut self, dialer: &Dialer<'_>, now: Instant) -> Result<Turn, AttemptError> {
+    fn turn(&mut self, dialer: &Dialer<'_>, now: Instant) -> Result<Advance, AttemptError> {
         match &mut self.state {
-            State::Connecting => {
+            AttemptState::Connecting => {
                 if !socket::connected(&self.tcp).map_err(AttemptError::io)? {
-                    return Ok(Turn::Waits);
+                    return Ok(Advance::Waits);
                 }
                 self.state = match self.candidate.tls() {
                     TlsMode::Direct => self.begin_handshake(dialer)?,
                     TlsMode::StartTls => begin_negotiation(dialer),
                 };
-                Ok(Turn::Completed(Stage::Tcp, None))
+                Ok(Advance::Completed(Stage::Tcp, None))
             }
-            State::Negotiating { negotiation, unsent } => {
+            AttemptState::Negotiating { negotiation, unsent } => {
                 match negotiate(&self.tcp, negotiation, unsent, now)? {
-                    Progress::More => Ok(Turn::Waits),
+                    Progress::More => Ok(Advance::Waits),
                     Progress::Proceed => {
                         let note = negotiation.note();
                         self.state = self.begin_handshake(dialer)?;
-                        Ok(Turn::Completed(Stage::StartTls, note))
+                        Ok(Advance::Completed(Stage::StartTls, note))
                     }
                 }
             }
-            State::Handshaking(pending) => {
+            AttemptState::Handshaking(pending) => {
                 if !handshake(&self.tcp, &mut pending.client)? {
-                    return Ok(Turn::Waits);
+                    return Ok(Advance::Waits);
                 }
                 let agreed = Agreed::of(&pending.client);
-                agreed.map(Turn::Verified).map_err(|error| AttemptError::tls(error, &Evidence::NONE))
+                agreed.map(Advance::Verified).map_err(|error| AttemptError::tls(error, &Evidence::NONE))
             }
         }
     }
@@ -326,7 +318,7 @@ fn adopt(tcp: TcpStream, options: &SocketOptions) -> io::Result<TcpStream> {
     Ok(socket.into())
 }
 
-fn begin_negotiation(dialer: &Dialer<'_>) -> State {
+fn begin_negotiation(dialer: &Dialer<'_>) -> AttemptState {
     let opening = Opening {
         to: dialer.domain.as_unicode(),
         from: dialer.settings.service.own_domain().map(Domain::as_unicode),
@@ -334,7 +326,7 @@ fn begin_negotiation(dialer: &Dialer<'_>) -> State {
     };
     let mut negotiation = Box::new(Negotiation::new(&opening, dialer.settings.pipelining));
     let unsent = negotiation.output().unwrap_or_default();
-    State::Negotiating { negotiation, unsent }
+    AttemptState::Negotiating { negotiation, unsent }
 }
 
 /// Sends what the negotiation wants to send, and reads once.
@@ -345,7 +337,7 @@ fn negotiate(
     now: Instant,
 ) -> Result<Progress, AttemptError> {
     let not_sent = send(tcp, unsent).err();
-    let mut buffer = [0; NEGOTIATED_A_TURN];
+    let mut buffer = [0; MAX_NEGOTIATED_A_TURN];
     let read = match tcp.read(&mut buffer) {
         Ok(0) => return Err(AttemptError::negotiation(negotiation.handle_end())),
         Ok(read) => buffer.get(..read).unwrap_or_default(),
@@ -401,7 +393,7 @@ fn nothing_behind_proceed(
 /// Brings the handshake as far as it comes without waiting. True when it is complete, our last flight included.
 fn handshake(tcp: &TcpStream, tls: &mut ClientConnection) -> Result<bool, AttemptError> {
     let mut tcp = NoSignal(tcp);
-    for _ in 0..READS_A_TURN {
+    for _ in 0..MAX_TLS_READS_A_TURN {
         let mut unsent = None;
         while tls.wants_write() {
             match tls.write_tls(&mut tcp) {

@@ -49,7 +49,7 @@ struct Contender {
 
 /// One attempt.
 #[derive(Debug)]
-struct Attempt {
+struct Runner {
     report: AttemptReport,
     /// The group that it was started in.
     group: Group,
@@ -63,7 +63,7 @@ struct Attempt {
     is_displaced: bool,
 }
 
-impl Attempt {
+impl Runner {
     fn is_in_flight(&self) -> bool {
         matches!(self.report.outcome, AttemptOutcome::InFlight)
     }
@@ -89,7 +89,7 @@ pub(crate) struct Race {
     contenders: Vec<Contender>,
     /// How many candidates stand behind the last one that is tried.
     left_out: usize,
-    attempts: Vec<Attempt>,
+    attempts: Vec<Runner>,
     group: Group,
     group_opened: Instant,
     /// How many attempts may start without waiting: one for each failure, and one for a group that has just opened.
@@ -379,7 +379,7 @@ impl Race {
         self.free_starts = self.free_starts.min(1);
     }
 
-    fn in_flight(&self) -> impl Iterator<Item = &Attempt> {
+    fn in_flight(&self) -> impl Iterator<Item = &Runner> {
         self.attempts.iter().filter(|attempt| attempt.is_in_flight())
     }
 
@@ -391,7 +391,7 @@ impl Race {
 
     /// Fails one attempt that has run into the limit of its stage.
     fn expire(&mut self, now: Instant) -> Option<AttemptId> {
-        let expired = |attempt: &Attempt| attempt.is_in_flight() && self.limit_of(attempt).is_over(now);
+        let expired = |attempt: &Runner| attempt.is_in_flight() && self.limit_of(attempt).is_over(now);
         let id = AttemptId(self.attempts.iter().position(expired)?);
         let attempt = self.attempts.get(id.0)?;
         let stage = attempt.report.stage;
@@ -400,7 +400,7 @@ impl Race {
         Some(id)
     }
 
-    fn limit_of(&self, attempt: &Attempt) -> Deadline {
+    fn limit_of(&self, attempt: &Runner) -> Deadline {
         self.after_progress(attempt, self.stage_limit(attempt.report.stage))
     }
 
@@ -411,7 +411,7 @@ impl Race {
         }
     }
 
-    fn after_progress(&self, attempt: &Attempt, delay: Duration) -> Deadline {
+    fn after_progress(&self, attempt: &Runner, delay: Duration) -> Deadline {
         Deadline::after(self.began, attempt.progress().saturating_add(delay))
     }
 
@@ -428,7 +428,7 @@ impl Race {
         self.free_starts = self.free_starts.saturating_sub(1);
         let id = AttemptId(self.attempts.len());
         let address = SocketAddr::new(address, contender.candidate.port());
-        self.attempts.push(Attempt {
+        self.attempts.push(Runner {
             report: AttemptReport {
                 candidate: place,
                 address,
@@ -537,7 +537,7 @@ impl Race {
         if !awaited && !self.in_flight().any(|attempt| attempt.group == self.group) {
             return Deadline::from(self.group_opened);
         }
-        let progress = self.in_flight().map(Attempt::progress).max().map(|at| self.began + at);
+        let progress = self.in_flight().map(Runner::progress).max().map(|at| self.began + at);
         let looked_up = if awaited { self.latest_lookup() } else { None };
         let since = progress.max(looked_up).unwrap_or(self.group_opened);
         let quiet = Deadline::after(since, self.settings.limits.group_delay);

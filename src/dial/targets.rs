@@ -13,12 +13,12 @@ use crate::settings::{AddressFamily, Family};
 #[derive(Debug)]
 pub(super) struct Targets {
     preference: AddressFamily,
-    list: Vec<Target>,
+    list: Vec<HostAddresses>,
 }
 
 /// One host and its addresses.
 #[derive(Debug)]
-struct Target {
+struct HostAddresses {
     host: Host,
     /// Whether its addresses have been asked for.
     is_asked: bool,
@@ -70,7 +70,7 @@ impl Targets {
             Host::Name(_) if self.preference.uses(family) => Known::Pending,
             Host::Address(_) | Host::Name(_) => Known::Answered(Vec::new(), now),
         };
-        self.list.push(Target {
+        self.list.push(HostAddresses {
             host: host.clone(),
             is_asked: matches!(host, Host::Address(_)),
             ipv6: known(Family::Ipv6),
@@ -153,7 +153,7 @@ impl Known {
     }
 }
 
-impl Target {
+impl HostAddresses {
     /// Families take turns, the preferred one first (RFC 8305 section 4); addresses without a route come behind all
     /// others.
     fn next(&self, preference: AddressFamily, started: &[IpAddr]) -> Next {

@@ -18,7 +18,7 @@ use crate::service::TlsMode;
 use crate::settings::Settings;
 use crate::wait;
 
-use self::script::{Reply, Step};
+use self::script::{ScriptedAnswer, ScriptedStep};
 
 mod script;
 
@@ -33,8 +33,8 @@ pub(super) struct World {
     /// The addresses of this machine, one of a family at the most: which it has a route for.
     sources: Vec<IpAddr>,
     /// What each question is answered, and how long after it was asked.
-    answers: HashMap<String, (Duration, Reply)>,
-    peers: HashMap<SocketAddr, Vec<Step>>,
+    answers: HashMap<String, (Duration, ScriptedAnswer)>,
+    peers: HashMap<SocketAddr, Vec<ScriptedStep>>,
     cancelled: Option<Duration>,
     lookup_limit: Duration,
     /// Whether the plan is also asked at times at which it has said that it will have nothing to say.
@@ -206,7 +206,7 @@ impl From<DiscoveryOrder> for Ordered {
 
 #[derive(Debug)]
 enum Event {
-    Answer(Question, Reply),
+    Answer(Question, ScriptedAnswer),
     Attempt(AttemptId, AttemptEvent),
     Cancel,
 }
@@ -218,8 +218,8 @@ struct Play {
     start: Instant,
     now: Instant,
     lookup_limit: Duration,
-    answers: HashMap<String, (Duration, Reply)>,
-    peers: HashMap<SocketAddr, Vec<Step>>,
+    answers: HashMap<String, (Duration, ScriptedAnswer)>,
+    peers: HashMap<SocketAddr, Vec<ScriptedStep>>,
     events: Vec<(Instant, Event)>,
     log: Vec<String>,
     asked: Vec<Question>,
@@ -295,12 +295,14 @@ impl Play {
         }
     }
 
-    fn answer(&mut self, question: &Question, reply: Reply) {
+    fn answer(&mut self, question: &Question, reply: ScriptedAnswer) {
         self.outstanding.retain(|outstanding| outstanding != question);
         let result = match reply {
-            Reply::Answer(answer) => Ok(answer),
-            Reply::Failed => Err(LookupError::new("SERVFAIL")),
-            Reply::Never => Err(LookupError::new(format!("no answer within {:?}", self.lookup_limit))),
+            ScriptedAnswer::Answer(answer) => Ok(answer),
+            ScriptedAnswer::Failed => Err(LookupError::new("SERVFAIL")),
+            ScriptedAnswer::Never => {
+                Err(LookupError::new(format!("no answer within {:?}", self.lookup_limit)))
+            }
         };
         if let Ok(answer) = &result {
             let host = Host::Name(question.name().to_owned());
@@ -352,12 +354,13 @@ impl Play {
         for question in questions {
             assert!(!self.asked.contains(&question), "{question} was asked twice");
             let scripted = self.answers.get(&question.to_string()).cloned();
-            let (delay, reply) =
-                scripted.unwrap_or_else(|| (Duration::from_millis(10), Reply::Answer(Answer::default())));
+            let (delay, reply) = scripted
+                .unwrap_or_else(|| (Duration::from_millis(10), ScriptedAnswer::Answer(Answer::default())));
             self.asked.push(question.clone());
             self.outstanding.push(question.clone());
-            let is_in_time = !matches!(reply, Reply::Never) && delay <= self.lookup_limit;
-            let (delay, reply) = if is_in_time { (delay, reply) } else { (self.lookup_limit, Reply::Never) };
+            let is_in_time = !matches!(reply, ScriptedAnswer::Never) && delay <= self.lookup_limit;
+            let (delay, reply) =
+                if is_in_time { (delay, reply) } else { (self.lookup_limit, ScriptedAnswer::Never) };
             if let Some(at) = Deadline::after(self.now, delay).at() {
                 self.events.push((at, Event::Answer(question, reply)));
             }
@@ -392,7 +395,7 @@ impl Play {
         self.in_flight.push(id);
         assert!(self.in_flight.len() <= MAX_IN_FLIGHT && self.started.len() <= MAX_ATTEMPTS);
         let mut at = self.now;
-        for Step { delay, event } in scripted.unwrap_or_default() {
+        for ScriptedStep { delay, event } in scripted.unwrap_or_default() {
             let is_starttls = matches!(event, AttemptEvent::Completed(Stage::StartTls));
             assert!(!is_starttls || candidate.tls() == TlsMode::StartTls, "STARTTLS with {candidate}");
             match delay {

@@ -7,12 +7,8 @@ use rxml::{AttrMap, Event, Namespace, Options, Parse, Parser, WithOptions};
 use super::begin::{Begin, is_white_space};
 use super::error::{Ending, Fault, LooksLike, StreamError, quoted};
 use super::{STREAMS_NAMESPACE, TLS_NAMESPACE};
+use crate::limits::{MAX_NEGOTIATION, MAX_XML_DEPTH};
 
-/// The most that is read before TLS, in bytes. Real servers send about one thousand.
-const LONGEST: usize = 64 * 1024;
-/// The most elements inside one another. Real features nest 3 to 5 deep; the parser looks for a prefix in the
-/// declarations of each open element, so that its time grows with this.
-const DEEPEST: usize = 32;
 /// The namespace of the conditions of a stream error (RFC 6120 section 4.9.2).
 const CONDITIONS_NAMESPACE: &str = "urn:ietf:params:xml:ns:xmpp-streams";
 /// A name of 253 characters in brackets and a port; what is longer is no host.
@@ -47,12 +43,12 @@ pub(crate) struct Stream {
     received: usize,
     /// Open elements, the stream among them.
     depth: usize,
-    state: State,
+    state: ParserState,
 }
 
 /// Where in the stream the reader is.
 #[derive(Debug)]
-enum State {
+enum ParserState {
     Begin(Begin),
     Header,
     /// Between the children of the stream.
@@ -68,13 +64,14 @@ enum State {
 
 impl Stream {
     pub(crate) fn new() -> Self {
-        // No token can reach this limit, so that LONGEST is the only bound on length.
-        let options = Options { max_token_length: LONGEST, context: None, comments: CommentMode::Reject };
+        // No token can reach this limit, so that MAX_NEGOTIATION is the only bound on length.
+        let options =
+            Options { max_token_length: MAX_NEGOTIATION, context: None, comments: CommentMode::Reject };
         Self {
             parser: Parser::with_options(options),
             received: 0,
             depth: 0,
-            state: State::Begin(Begin::default()),
+            state: ParserState::Begin(Begin::default()),
         }
     }
 
@@ -83,7 +80,7 @@ impl Stream {
     /// # Errors
     /// What makes this no XMPP stream, or one that has ended.
     pub(crate) fn next(&mut self, bytes: &mut &[u8]) -> Result<Option<Item>, Fault> {
-        let room = LONGEST.saturating_sub(self.received);
+        let room = MAX_NEGOTIATION.saturating_sub(self.received);
         let (mut allowed, excess) = bytes.split_at(room.min(bytes.len()));
         let before = allowed.len();
         let item = self.read(&mut allowed)?;
@@ -96,21 +93,23 @@ impl Stream {
     /// What it means when nothing more comes, where more than that can be told.
     pub(crate) fn unfinished(&self) -> Option<Fault> {
         match &self.state {
-            State::Begin(begin) => begin.unfinished(),
-            State::Error(element) if element.condition.is_some() => Some(Fault::Stream(element.finish())),
-            State::Header
-            | State::Children
-            | State::Features { .. }
-            | State::Error(_)
-            | State::Proceed
-            | State::Skipped => None,
+            ParserState::Begin(begin) => begin.unfinished(),
+            ParserState::Error(element) if element.condition.is_some() => {
+                Some(Fault::Stream(element.finish()))
+            }
+            ParserState::Header
+            | ParserState::Children
+            | ParserState::Features { .. }
+            | ParserState::Error(_)
+            | ParserState::Proceed
+            | ParserState::Skipped => None,
         }
     }
 
     fn read(&mut self, bytes: &mut &[u8]) -> Result<Option<Item>, Fault> {
-        if let State::Begin(begin) = &mut self.state {
+        if let ParserState::Begin(begin) = &mut self.state {
             let Some(start) = begin.read(bytes)? else { return Ok(None) };
-            self.state = State::Header;
+            self.state = ParserState::Header;
             if let Some(item) = self.parse(&mut start.as_slice())? {
                 return Ok(Some(item));
             }
@@ -143,22 +142,22 @@ impl Stream {
         attributes: &AttrMap,
     ) -> Result<Option<Item>, Fault> {
         self.depth = self.depth.saturating_add(1);
-        if self.depth > DEEPEST {
+        if self.depth > MAX_XML_DEPTH {
             return Err(Fault::TooDeep);
         }
         match &mut self.state {
-            State::Begin(_) | State::Header => return self.header(namespace, name, attributes),
-            State::Children => return self.child(namespace, name),
-            State::Features { starttls } => {
+            ParserState::Begin(_) | ParserState::Header => return self.header(namespace, name, attributes),
+            ParserState::Children => return self.child(namespace, name),
+            ParserState::Features { starttls } => {
                 // Only a direct child of the features, which are a child of the stream, is an offer (RFC 6120
                 // section 5.4.1).
                 if self.depth == 3 && (namespace, name) == (TLS_NAMESPACE, "starttls") {
                     *starttls = true;
                 }
             }
-            State::Error(element) => element.start_element(self.depth, namespace, name),
-            State::Proceed => return Err(unexpected_element(name, " inside <proceed/>")),
-            State::Skipped => {}
+            ParserState::Error(element) => element.start_element(self.depth, namespace, name),
+            ParserState::Proceed => return Err(unexpected_element(name, " inside <proceed/>")),
+            ParserState::Skipped => {}
         }
         Ok(None)
     }
@@ -171,7 +170,7 @@ impl Stream {
             });
         }
         let version = attributes.get(&Namespace::NONE, "version").map(String::as_str);
-        self.state = State::Children;
+        self.state = ParserState::Children;
         Ok(Some(match version {
             Some(version) if is_version_1_or_later(version) => Item::Header,
             other => Item::OldHeader(other.map(quoted)),
@@ -180,13 +179,13 @@ impl Stream {
 
     fn child(&mut self, namespace: &str, name: &str) -> Result<Option<Item>, Fault> {
         self.state = match (namespace, name) {
-            (STREAMS_NAMESPACE, "features") => State::Features { starttls: false },
-            (STREAMS_NAMESPACE, "error") => State::Error(ErrorElement::default()),
-            (TLS_NAMESPACE, "proceed") => State::Proceed,
+            (STREAMS_NAMESPACE, "features") => ParserState::Features { starttls: false },
+            (STREAMS_NAMESPACE, "error") => ParserState::Error(ErrorElement::default()),
+            (TLS_NAMESPACE, "proceed") => ParserState::Proceed,
             (TLS_NAMESPACE, "failure") => return Ok(Some(Item::Failure)),
             (STREAMS_NAMESPACE | TLS_NAMESPACE, other) => return Err(unexpected_element(other, "")),
             (_, _) => {
-                self.state = State::Skipped;
+                self.state = ParserState::Skipped;
                 return Ok(Some(Item::Other));
             }
         };
@@ -196,30 +195,35 @@ impl Stream {
     fn end_element(&mut self) -> Result<Option<Item>, Fault> {
         self.depth = self.depth.saturating_sub(1);
         let item = match &mut self.state {
-            State::Children => return Err(Fault::Ended(Ending::Stream)),
-            State::Error(element) if self.depth == 1 => return Err(Fault::Stream(element.finish())),
-            State::Features { starttls } if self.depth == 1 => Some(Item::Features { starttls: *starttls }),
-            State::Proceed if self.depth == 1 => Some(Item::Proceed),
-            State::Skipped if self.depth == 1 => None,
-            State::Begin(_)
-            | State::Header
-            | State::Error(_)
-            | State::Features { .. }
-            | State::Proceed
-            | State::Skipped => return Ok(None),
+            ParserState::Children => return Err(Fault::Ended(Ending::Stream)),
+            ParserState::Error(element) if self.depth == 1 => return Err(Fault::Stream(element.finish())),
+            ParserState::Features { starttls } if self.depth == 1 => {
+                Some(Item::Features { starttls: *starttls })
+            }
+            ParserState::Proceed if self.depth == 1 => Some(Item::Proceed),
+            ParserState::Skipped if self.depth == 1 => None,
+            ParserState::Begin(_)
+            | ParserState::Header
+            | ParserState::Error(_)
+            | ParserState::Features { .. }
+            | ParserState::Proceed
+            | ParserState::Skipped => return Ok(None),
         };
-        self.state = State::Children;
+        self.state = ParserState::Children;
         Ok(item)
     }
 
     fn text(&mut self, text: &str) -> Result<Option<Item>, Fault> {
         match &mut self.state {
-            State::Children if text.bytes().all(is_white_space) => {}
+            ParserState::Children if text.bytes().all(is_white_space) => {}
             // Between first-level elements only white space may stand (RFC 6120 section 11.7).
-            State::Children => return Err(Fault::Unexpected("text between elements".to_owned())),
-            State::Proceed => return Err(Fault::Unexpected("text inside <proceed/>".to_owned())),
-            State::Error(element) => element.text(self.depth, text),
-            State::Begin(_) | State::Header | State::Features { .. } | State::Skipped => {}
+            ParserState::Children => return Err(Fault::Unexpected("text between elements".to_owned())),
+            ParserState::Proceed => return Err(Fault::Unexpected("text inside <proceed/>".to_owned())),
+            ParserState::Error(element) => element.text(self.depth, text),
+            ParserState::Begin(_)
+            | ParserState::Header
+            | ParserState::Features { .. }
+            | ParserState::Skipped => {}
         }
         Ok(None)
     }

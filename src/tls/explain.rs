@@ -7,7 +7,7 @@ use rustls::{
     PeerMisbehaved,
 };
 
-use super::chain::Evidence;
+use super::verifier::Evidence;
 use super::{alert, refusal};
 
 /// An error of rustls with the text of [`explain`], for what happens behind the handshake.

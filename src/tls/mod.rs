@@ -14,27 +14,25 @@ use crate::service::{Service, TlsMode};
 mod alert;
 mod algorithm;
 mod certificate;
-mod chain;
 mod date;
 mod der;
 mod explain;
 mod facts;
-mod paths;
 mod refusal;
 mod sessions;
+mod verifier;
 
 pub(crate) use facts::Agreed;
 pub use facts::{CipherSuite, ProtocolVersion};
 
 pub use refusal::UntrustedReason;
 
-pub(crate) use chain::Evidence;
 pub(crate) use explain::{Explained, explain};
 pub(crate) use sessions::{Endpoint, Session};
+pub(crate) use verifier::Evidence;
 
-use chain::Witness;
-use paths::FewPaths;
 use sessions::Sessions;
+use verifier::Verifier;
 
 /// Which certificates are trusted as roots.
 #[derive(Clone, Debug, Default)]
@@ -192,7 +190,7 @@ pub(crate) fn verifying_config(trust: Trust) -> Result<ClientConfig, TlsSetupErr
         .with_safe_default_protocol_versions()
         .map_err(|error| TlsSetupError::Rustls(error.to_string()))?;
     // Called dangerous because a verifier could do anything; this one does what webpki's does.
-    let verifier = Witness::new(Arc::new(FewPaths(verifier)));
+    let verifier = Verifier::new(verifier);
     Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
 }
 

@@ -4,9 +4,9 @@ use rustls::{CertificateError, ExtendedKeyPurpose};
 
 use super::algorithm;
 use super::certificate::{Certificate, MAX_NAMES, shown};
-use super::chain::{Evidence, Part};
 use super::date::Date;
 use super::explain::{identifier, other, words};
+use super::verifier::{Evidence, Part};
 
 /// Why a server's certificate was refused.
 ///

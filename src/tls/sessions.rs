@@ -11,17 +11,13 @@ use rustls::client::{
 use rustls::pki_types::ServerName;
 
 use crate::domain::{Domain, Host};
+use crate::limits::{MAX_SESSION_FAILURES, MAX_SESSION_SERVERS};
 use crate::service::TlsMode;
 
 use super::Resume;
 
-/// How many servers a connector keeps sessions of; the one that was not used for longest makes room.
-const MAX_SERVERS: usize = 64;
 /// rustls keeps up to 8 tickets for each server that it has room for: the number that makes room for one.
 const ONE_SERVER: usize = 8;
-/// A server that fails so often when it is offered a session gets none any more, so that it does not cost every second
-/// connect a repeat.
-const MAX_FAILURES: usize = 2;
 
 /// Where a server listens, and how TLS begins there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +59,7 @@ impl Sessions {
         let known = list.iter().position(|kept| kept.key == *key).map(|index| list.remove(index));
         let mut kept = known.unwrap_or_else(|| Kept::new(key.clone()));
         let result = edit(&mut kept);
-        if list.len() >= MAX_SERVERS {
+        if list.len() >= MAX_SESSION_SERVERS {
             list.remove(0);
         }
         list.push(kept);
@@ -118,7 +114,8 @@ impl Session {
 
     /// The sessions to take from and to add to; none of a server that fails with them.
     fn cache(&self) -> Option<Arc<ClientSessionMemoryCache>> {
-        self.sessions.edit(&self.key, |kept| (kept.failures < MAX_FAILURES).then(|| Arc::clone(&kept.cache)))
+        self.sessions
+            .edit(&self.key, |kept| (kept.failures < MAX_SESSION_FAILURES).then(|| Arc::clone(&kept.cache)))
     }
 
     /// What `take` finds to offer to the server.
@@ -194,7 +191,7 @@ mod tests {
             of(port).set_kx_hint(name(), NamedGroup::X25519);
             assert_eq!(of(1).kx_hint(&name()), Some(NamedGroup::X25519));
         }
-        assert_eq!(sessions.lock().len(), MAX_SERVERS);
+        assert_eq!(sessions.lock().len(), MAX_SESSION_SERVERS);
         assert_eq!(of(100).kx_hint(&name()), Some(NamedGroup::X25519));
         assert_eq!(of(2).kx_hint(&name()), None);
     }

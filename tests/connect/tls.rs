@@ -66,7 +66,7 @@ fn no_application_protocol_fails_the_candidate_and_the_next_one_is_tried() {
     let connection = one_by_one(builder(&authority, &dns)).build().unwrap().connect(DOMAIN).unwrap();
     assert_eq!(connection.peer_addr(), good.addr());
     let [(stage, why)] = &*failures(connection.report()) else { panic!("{}", connection.report()) };
-    assert_eq!(*stage, xmpp_connect::Stage::Tls);
+    assert_eq!(*stage, xmpp_connect::report::Stage::Tls);
     assert!(why.contains("no_application_protocol"), "{why}");
 }
 

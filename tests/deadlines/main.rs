@@ -17,9 +17,8 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use xmpp_connect::{
-    Connection, Connector, ConnectorBuilder, Error, ErrorKind, LookupResult, Report, Stage, Target, TlsMode,
-};
+use xmpp_connect::report::{LookupResult, Report, Stage};
+use xmpp_connect::{Connection, Connector, ConnectorBuilder, Error, ErrorKind, Target, TlsMode};
 
 use given::{DOMAIN, XMPP, XMPPS, builder, chain, failures, one_by_one, outcomes, owner, talk, zone};
 use support::{
@@ -340,7 +339,8 @@ fn ipv4_addresses_wait_50_ms_for_those_of_ipv6_and_no_longer() {
     let connector = builder(&authority, &dns).lookup_timeout(Duration::MAX).build().unwrap();
     let connection = connector.connect(DOMAIN).unwrap();
     let report = connection.report();
-    let of_target = |lookup: &&xmpp_connect::LookupReport| lookup.question.name() == "host0.example.org";
+    let of_target =
+        |lookup: &&xmpp_connect::report::LookupReport| lookup.question.name() == "host0.example.org";
     let answered: Vec<_> =
         report.lookups().iter().filter(of_target).filter_map(|lookup| lookup.answered).collect();
     let [ipv4] = *answered else { panic!("{report}") };

@@ -3,7 +3,8 @@
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use xmpp_connect::{AddressFamily, LookupResult};
+use xmpp_connect::AddressFamily;
+use xmpp_connect::report::LookupResult;
 
 use crate::given::{DOMAIN, XMPPS, has_ipv6, outcomes, zone};
 use crate::setup::{HOST, Service, TRY_DELAY, lookup, sorted_questions};

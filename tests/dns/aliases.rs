@@ -1,6 +1,7 @@
 //! CNAME records at the SRV owner name and at targets: chains, loops, inside one answer and by further queries.
 
-use xmpp_connect::{ErrorKind, LookupResult, Target, TlsMode};
+use xmpp_connect::report::LookupResult;
+use xmpp_connect::{ErrorKind, Target, TlsMode};
 
 use crate::given::{DOMAIN, XMPPS};
 use crate::setup::{Service, TRY_DELAY, asking, look_up, lookup, took, tries, why};

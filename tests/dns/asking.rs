@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use xmpp_connect::{LookupResult, Policy};
+use xmpp_connect::Policy;
+use xmpp_connect::report::LookupResult;
 
 use crate::given::{DOMAIN, XMPP, XMPPS};
 use crate::setup::{HOST, Service, asking, dead, look_up, lookup, sorted_questions, tries};

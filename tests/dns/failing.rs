@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use xmpp_connect::{ErrorKind, LookupResult, Origin, Policy, TlsMode};
+use xmpp_connect::report::LookupResult;
+use xmpp_connect::{ErrorKind, Origin, Policy, TlsMode};
 
 use crate::given::{self, DOMAIN, XMPP, XMPPS};
 use crate::setup::{

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use xmpp_connect::{Connection, LookupResult, TlsMode};
+use xmpp_connect::report::LookupResult;
+use xmpp_connect::{Connection, TlsMode};
 
 use crate::given::{self, DOMAIN, XMPP, XMPPS, outcomes};
 use crate::setup::{HOST, LOOKUP_LIMIT, Service, TRY_DELAY, lookup, took, tries};

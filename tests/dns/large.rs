@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use xmpp_connect::{AnswerSource, Discovery, ErrorKind, LookupResult, Target, TlsMode};
+use xmpp_connect::report::LookupResult;
+use xmpp_connect::{AnswerSource, Discovery, ErrorKind, Target, TlsMode};
 
 #[cfg(target_os = "linux")]
 use crate::given::own_loopback;

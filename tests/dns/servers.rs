@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use xmpp_connect::{AnswerSource, LookupReport, LookupResult, Policy};
+use xmpp_connect::report::{LookupReport, LookupResult};
+use xmpp_connect::{AnswerSource, Policy};
 
 use crate::given::{DOMAIN, XMPPS};
 use crate::setup::{

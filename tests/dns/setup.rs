@@ -3,9 +3,8 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use xmpp_connect::{
-    AnswerSource, Connection, Connector, ConnectorBuilder, Error, LookupReport, LookupResult, Policy, Report,
-};
+use xmpp_connect::report::{LookupReport, LookupResult, Report};
+use xmpp_connect::{AnswerSource, Connection, Connector, ConnectorBuilder, Error, Policy};
 
 use crate::given::{self, DOMAIN, XMPPS};
 use crate::support::{Authority, Behaviour, DnsServer, Script, Workers, XmppServer, Zone};

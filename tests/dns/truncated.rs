@@ -3,7 +3,8 @@
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use xmpp_connect::{AnswerSource, LookupResult, Policy};
+use xmpp_connect::report::LookupResult;
+use xmpp_connect::{AnswerSource, Policy};
 
 use crate::given::{DOMAIN, XMPP, XMPPS};
 use crate::setup::{

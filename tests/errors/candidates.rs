@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use xmpp_connect::{ErrorKind, LookupResult};
+use xmpp_connect::ErrorKind;
+use xmpp_connect::report::LookupResult;
 
 use crate::given::{DOMAIN, XMPP, XMPPS, builder, chain, connector, failures, one_by_one, outcomes, zone};
 use crate::support::{Authority, Behaviour, DnsServer, Rcode, Refused, Rtype, Script, XmppServer, Zone};

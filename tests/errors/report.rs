@@ -3,7 +3,8 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use xmpp_connect::{AttemptError, AttemptErrorKind, ErrorKind, Stage, UntrustedReason};
+use xmpp_connect::ErrorKind;
+use xmpp_connect::report::{AttemptError, AttemptErrorKind, Stage, UntrustedReason};
 
 use crate::assert_in_style;
 use crate::given::{DOMAIN, XMPP, XMPPS, builder, one_by_one, zone};

@@ -12,9 +12,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use xmpp_connect::{
-    AttemptOutcome, AttemptReport, Connection, Connector, ConnectorBuilder, Error, Report, Stage, TlsMode,
-};
+use xmpp_connect::report::{AttemptOutcome, AttemptReport, Report, Stage};
+use xmpp_connect::{Connection, Connector, ConnectorBuilder, Error, TlsMode};
 
 use crate::support::xmpp::SASL_FEATURES;
 use crate::support::{Authority, DnsServer, PATIENCE, Zone};

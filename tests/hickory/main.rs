@@ -19,7 +19,8 @@ mod thread;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use xmpp_connect::{Connector, ConnectorBuilder, Error, HickoryResolver, Report};
+use xmpp_connect::report::Report;
+use xmpp_connect::{Connector, ConnectorBuilder, Error, HickoryResolver};
 
 use support::{DnsServer, Zone};
 

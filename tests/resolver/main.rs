@@ -10,8 +10,9 @@ mod support;
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use xmpp_connect::report::Report;
 use xmpp_connect::{
-    Answer, Answers, Connector, ConnectorBuilder, Question, Record, RecordKind, Report, Resolver, SrvRecord,
+    Answer, Answers, Connector, ConnectorBuilder, Question, Record, RecordKind, Resolver, SrvRecord,
 };
 
 use support::{Authority, Script, ServerTls, Watched, XmppServer};

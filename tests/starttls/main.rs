@@ -13,7 +13,8 @@ mod support;
 mod forms;
 mod refusals;
 
-use xmpp_connect::{Connection, Stage as Reached};
+use xmpp_connect::Connection;
+use xmpp_connect::report::Stage as Reached;
 
 use given::{DOMAIN, XMPP, builder, failures, one_by_one, talk, zone};
 use support::{Authority, DnsServer, Record, Script, Stage, Step, XmppServer};

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use xmpp_connect::{ErrorKind, Stage as Reached};
+use xmpp_connect::ErrorKind;
+use xmpp_connect::report::Stage as Reached;
 
 use crate::given::{self, DOMAIN, XMPP, builder, failures, zone};
 use crate::support::xmpp::{

@@ -52,7 +52,7 @@ impl World {
             "peer" => {
                 let (address, steps) = rest.split_once(' ').unwrap();
                 for address in expanded(address) {
-                    self.peers.insert(address.parse().unwrap(), Step::read(steps.trim()));
+                    self.peers.insert(address.parse().unwrap(), ScriptedStep::read(steps.trim()));
                 }
             }
             _ => panic!("no world has: {line}"),
@@ -90,14 +90,14 @@ impl World {
         match question.trim() {
             prefix @ ("xmpps" | "xmpp") => {
                 let domain = self.domain.as_ascii();
-                answer(format!("_{prefix}-client._tcp.{domain} SRV"), Reply::read(reply));
+                answer(format!("_{prefix}-client._tcp.{domain} SRV"), ScriptedAnswer::read(reply));
             }
             question if question.contains(' ') => {
-                answer(question.to_owned(), Reply::read(reply));
+                answer(question.to_owned(), ScriptedAnswer::read(reply));
             }
             host => {
-                answer(format!("{host} AAAA"), Reply::read(reply).of_family(IpAddr::is_ipv6));
-                answer(format!("{host} A"), Reply::read(reply).of_family(IpAddr::is_ipv4));
+                answer(format!("{host} AAAA"), ScriptedAnswer::read(reply).of_family(IpAddr::is_ipv6));
+                answer(format!("{host} A"), ScriptedAnswer::read(reply).of_family(IpAddr::is_ipv4));
             }
         }
     }
@@ -146,13 +146,13 @@ fn expanded(text: &str) -> Vec<String> {
 
 /// How a question is answered.
 #[derive(Clone, Debug)]
-pub(super) enum Reply {
+pub(super) enum ScriptedAnswer {
     Answer(Answer),
     Failed,
     Never,
 }
 
-impl Reply {
+impl ScriptedAnswer {
     fn read(text: &str) -> Self {
         match text {
             "none" => return Self::Answer(Answer::default()),
@@ -192,12 +192,12 @@ fn record(text: &str) -> Record {
 
 /// What a peer does next, so long after the step before. `None`: while the attempt is being started.
 #[derive(Clone, Debug)]
-pub(super) struct Step {
+pub(super) struct ScriptedStep {
     pub(super) delay: Option<Duration>,
     pub(super) event: AttemptEvent,
 }
 
-impl Step {
+impl ScriptedStep {
     fn read(text: &str) -> Vec<Self> {
         text.split(", ").filter(|step| *step != "silent").map(Self::read_one).collect()
     }

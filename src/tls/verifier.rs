@@ -1,13 +1,16 @@
-//! Keeps the certificates that a verification refused, so that the error can say what they were.
+//! The verifier: webpki's, with a bound on its work, and with the certificates that it refused kept for the error.
 
 use std::cell::Cell;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConnection, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+use rustls::{
+    ClientConnection, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme,
+};
 
 use super::certificate::Certificate;
+use crate::limits::{MAX_CERTIFICATES, MAX_OF_A_SUBJECT};
 
 thread_local! {
     /// What the latest failed verification on this thread had before it.
@@ -62,14 +65,32 @@ impl Evidence {
     }
 }
 
-/// Verifies as another verifier does, and keeps what that refuses.
+/// Verifies as another verifier does. Intermediate certificates that only multiply the paths to a root are left out before, and
+/// what was refused is kept.
 #[derive(Debug)]
-pub(super) struct Witness(Arc<dyn ServerCertVerifier>);
+pub(super) struct Verifier(Arc<dyn ServerCertVerifier>);
 
-impl Witness {
+impl Verifier {
     pub(super) fn new(verifier: Arc<dyn ServerCertVerifier>) -> Arc<Self> {
         Arc::new(Self(verifier))
     }
+}
+
+/// The intermediate certificates without the third and later ones of a subject.
+fn few_of_each_subject<'a>(intermediates: &[CertificateDer<'a>]) -> Vec<CertificateDer<'a>> {
+    let mut kept = Vec::new();
+    let mut subjects = Vec::new();
+    for certificate in intermediates {
+        let mut store = RootCertStore::empty();
+        // One that cannot be read is on no path.
+        let Ok(()) = store.add(certificate.clone().into_owned()) else { continue };
+        let Some(read) = store.roots.pop() else { continue };
+        if subjects.iter().filter(|subject| **subject == read.subject).count() < MAX_OF_A_SUBJECT {
+            subjects.push(read.subject);
+            kept.push(certificate.clone());
+        }
+    }
+    kept
 }
 
 fn keep<T>(
@@ -86,10 +107,7 @@ fn keep<T>(
     verified
 }
 
-/// How many certificates of a chain are kept. webpki follows six intermediate ones.
-const MAX_CERTIFICATES: usize = 8;
-
-impl ServerCertVerifier for Witness {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -98,7 +116,8 @@ impl ServerCertVerifier for Witness {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verified = self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        let few = few_of_each_subject(intermediates);
+        let verified = self.0.verify_server_cert(end_entity, &few, server_name, ocsp_response, now);
         keep(verified, Part::Chain, end_entity, intermediates)
     }
 
@@ -130,5 +149,29 @@ impl ServerCertVerifier for Witness {
 
     fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
         self.0.root_hint_subjects()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
+
+    use super::*;
+
+    fn authority(subject: &str) -> CertificateDer<'static> {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, subject);
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().clone()
+    }
+
+    // spec D5
+    #[test]
+    fn two_of_a_subject_are_kept_in_order() {
+        let [one, two, three] = [authority("X"), authority("X"), authority("X")];
+        let [other, unreadable] = [authority("Y"), CertificateDer::from(&b"x"[..])];
+        let sent = [one.clone(), unreadable, two.clone(), other.clone(), three];
+        assert_eq!(few_of_each_subject(&sent), [one, two, other]);
+        assert_eq!(few_of_each_subject(&[]), []);
     }
 }
