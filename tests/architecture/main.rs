@@ -26,7 +26,7 @@ const LAYERS: &[&[&str]] = &[
     &["target"],
     &["plan"],
     &["run"],
-    &["connection", "hickory"],
+    &["connection"],
     &["builder", "connector"],
     &["lib"],
 ];

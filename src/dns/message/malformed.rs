@@ -94,13 +94,13 @@ fn a_message_of_64_kib_with_5000_records_is_read() {
     };
     let octets = other.octets().len();
     assert!((65_000..=65_535).contains(&octets), "{octets}");
-    assert_eq!(answer(&query, &other).records.len(), 4000);
+    assert_eq!(answer(&query, &other).records().len(), 4000);
 
     // 4,000 addresses of a name of the greatest length.
     let long_name = ["a".repeat(63), "b".repeat(63), "c".repeat(63), "d".repeat(61)].join(".");
     let long_query = self::query(&long_name, RecordKind::Ipv4);
     let long = Response { answer: other.answer[..4000].to_vec(), ..Response::to(long_query.octets()) };
-    assert_eq!(answer(&long_query, &long).records.len(), 4000);
+    assert_eq!(answer(&long_query, &long).records().len(), 4000);
 
     // 5,000 CNAME records that all have the same owner, and as many that lead nowhere.
     let small = vec![0xc0, 12, 0, 5, 0, 1, 0, 0, 0, 60, 0, 1, 0];

@@ -202,15 +202,12 @@ impl Query {
                 let (records, time_to_live) = found.records.remove(chain.name()).unwrap_or_default();
                 let additional =
                     authority.ok().flatten().and_then(|section| section.next_section().ok().flatten());
-                return Ok(Reply::Answer(Answer {
-                    additional: additional
-                        .map(|section| addresses_of_targets(section, &records))
-                        .unwrap_or_default(),
-                    records,
-                    time_to_live: Some(chain.capped(time_to_live)),
-                    authenticated: chain.validation == Validation::Trusted,
-                    no_such_name: false,
-                }));
+                let additional = additional.map(|section| addresses_of_targets(section, &records));
+                let answer = Answer::new(records)
+                    .with_time_to_live(chain.capped(time_to_live))
+                    .with_authenticated(chain.validation == Validation::Trusted)
+                    .with_additional(additional.unwrap_or_default());
+                return Ok(Reply::Answer(answer));
             }
             let Some((target, time_to_live)) = found.aliases.remove(chain.name()) else { break };
             chain.follow(target, time_to_live)?;
@@ -230,12 +227,13 @@ impl Query {
                 return Ok(Reply::ServerFailure(why.to_owned()));
             }
         }
-        Ok(Reply::Answer(Answer {
-            time_to_live: authority.negative_time_to_live.map(|time_to_live| chain.capped(time_to_live)),
-            authenticated: chain.validation == Validation::Trusted,
-            // Of a name that is an alias, RFC 6604 section 2: the code says something of the alias' end only.
-            no_such_name: code == OptRcode::NXDOMAIN && chain.passed.is_empty(),
-            ..Answer::default()
+        // Of a name that is an alias, RFC 6604 section 2: the code says something of the alias' end only.
+        let is_no_such_name = code == OptRcode::NXDOMAIN && chain.passed.is_empty();
+        let none = if is_no_such_name { Answer::no_such_name() } else { Answer::new(Vec::new()) };
+        let none = none.with_authenticated(chain.validation == Validation::Trusted);
+        Ok(Reply::Answer(match authority.negative_time_to_live {
+            Some(time_to_live) => none.with_time_to_live(chain.capped(time_to_live)),
+            None => none,
         }))
     }
 }

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
+use crate::dns::ConfigurationError;
 use crate::dns::message::Validation;
 
 /// The port of DNS (RFC 1035 section 4.2).
@@ -67,6 +68,24 @@ impl ResolverConfig {
             order: ServerOrder::AsListed,
             validation: Validation::Untrusted,
             transport: Transport::Udp,
+        }
+    }
+
+    /// The name servers that the caller gives, and the defaults of resolv.conf.
+    ///
+    /// # Errors
+    /// The list is empty, or a port is 0.
+    pub(crate) fn given(servers: impl IntoIterator<Item = SocketAddr>) -> Result<Self, ConfigurationError> {
+        let servers: Vec<SocketAddr> = servers.into_iter().collect();
+        if servers.is_empty() {
+            return Err(ConfigurationError::new("the list of name servers is empty"));
+        }
+        match servers.iter().find(|server| server.port() == 0) {
+            Some(server) => {
+                let message = format!("no name server can be at port 0 of {}", server.ip());
+                Err(ConfigurationError::new(message))
+            }
+            None => Ok(Self::new(servers)),
         }
     }
 

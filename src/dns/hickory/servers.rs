@@ -201,9 +201,9 @@ mod tests {
 
     use super::*;
     use crate::dns::cache::Caching;
+    use crate::dns::hickory::HickoryResolver;
     use crate::dns::stub::system::SystemConfig;
     use crate::dns::testing::TemporaryDirectory;
-    use crate::hickory::HickoryResolver;
     use crate::settings::SocketOptions;
 
     fn addresses(view: &View) -> Vec<String> {
