@@ -189,7 +189,8 @@ impl Connector {
                 let (waker, wakeups) =
                     wait::waker().map_err(|error| Error::system("cannot open sockets", error))?;
                 let limit = settings.limits.lookup.unwrap_or(LOOKUP_LIMIT);
-                let lookups = resolver::Lookups::new(Arc::clone(resolver), waker, plan.total(), limit);
+                let lookups =
+                    resolver::ResolverLookups::new(Arc::clone(resolver), waker, plan.total(), limit);
                 (Lookups::Resolver(lookups), Some(wakeups))
             }
         };

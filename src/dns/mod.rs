@@ -29,4 +29,4 @@ pub(crate) const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
 pub(crate) type Finished = (Question, Result<Answer, LookupError>, LookupFacts);
 
 /// Where random numbers come from.
-pub(crate) type Random = Arc<dyn Fn() -> u64 + Send + Sync>;
+pub(crate) type RandomBits = Arc<dyn Fn() -> u64 + Send + Sync>;

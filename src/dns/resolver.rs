@@ -164,7 +164,7 @@ fn lock(batch: &Mutex<Batch>) -> MutexGuard<'_, Batch> {
 
 /// The questions of one connect to a caller's resolver.
 #[derive(Debug)]
-pub(crate) struct Lookups {
+pub(crate) struct ResolverLookups {
     resolver: Arc<dyn Resolver>,
     waker: Waker,
     deadline: Deadline,
@@ -174,7 +174,7 @@ pub(crate) struct Lookups {
     used: Vec<Question>,
 }
 
-impl Lookups {
+impl ResolverLookups {
     /// No questions yet. `waker` ends the wait of the connect; `deadline` is the end of the connect.
     pub(crate) fn new(
         resolver: Arc<dyn Resolver>,
@@ -235,7 +235,7 @@ impl Lookups {
 }
 
 /// The resolver learns from its `answers` that nobody waits any more.
-impl Drop for Lookups {
+impl Drop for ResolverLookups {
     fn drop(&mut self) {
         self.batches.iter().for_each(|batch| lock(batch).close());
     }

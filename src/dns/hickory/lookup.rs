@@ -10,7 +10,7 @@ use hickory_resolver::proto::rr::{Name, RData, Record as Resource, RecordType};
 #[cfg(feature = "hickory-dnssec")]
 use hickory_resolver::proto::dnssec::{DnssecSummary, Proof};
 
-use super::servers::Server;
+use super::servers::NameServer;
 use crate::dns::{Answer, LookupError, Question, Record, RecordKind, SrvRecord};
 
 /// "At most 8 deep" (spec B8).
@@ -36,7 +36,7 @@ struct Reply {
 ///
 /// # Errors
 /// A loop of CNAMEs, and whatever is no answer.
-pub(super) async fn look_up(server: &Server, question: &Question) -> Result<Answer, LookupError> {
+pub(super) async fn look_up(server: &NameServer, question: &Question) -> Result<Answer, LookupError> {
     let kind = match question.kind() {
         RecordKind::Srv => RecordType::SRV,
         RecordKind::Ipv6 => RecordType::AAAA,
@@ -151,7 +151,7 @@ fn address(data: &RData) -> Option<IpAddr> {
 }
 
 /// Sends one query, and again without EDNS to a server that does not know it (RFC 6891 section 6.2.2).
-async fn send(server: &Server, name: &Name, kind: RecordType) -> Result<Reply, LookupError> {
+async fn send(server: &NameServer, name: &Name, kind: RecordType) -> Result<Reply, LookupError> {
     let query = Query::query(name.clone(), kind);
     let mut options = DnsRequestOptions::default();
     options.edns_set_dnssec_ok = server.is_validating();
@@ -167,7 +167,7 @@ async fn send(server: &Server, name: &Name, kind: RecordType) -> Result<Reply, L
     reply(server, result)
 }
 
-fn reply(server: &Server, result: Result<DnsResponse, NetError>) -> Result<Reply, LookupError> {
+fn reply(server: &NameServer, result: Result<DnsResponse, NetError>) -> Result<Reply, LookupError> {
     match result {
         Ok(response) => Ok(response.into()),
         Err(NetError::Dns(DnsError::NoRecordsFound(none)))

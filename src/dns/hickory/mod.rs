@@ -20,7 +20,7 @@ use self::worker::Worker;
 use crate::dns::cache::{Cache, Caching};
 use crate::dns::resolver::{Answers, Resolver};
 use crate::dns::stub::resolv_conf::ResolverConfig;
-use crate::dns::stub::shared::Shared;
+use crate::dns::stub::state::ResolverState;
 use crate::dns::stub::system::SystemConfig;
 use crate::dns::{ConfigurationError, LookupError, Question};
 use crate::settings::SocketOptions;
@@ -45,14 +45,14 @@ use crate::tls::{Trust, verifying_config};
 /// ```
 #[derive(Debug)]
 pub struct HickoryResolver {
-    settings: Settings,
-    shared: Arc<Shared>,
+    options: HickoryOptions,
+    state: Arc<ResolverState>,
     worker: Mutex<Option<Worker>>,
 }
 
 /// What the caller wants.
 #[derive(Clone, Debug)]
-struct Settings {
+struct HickoryOptions {
     path: Path,
     #[cfg(feature = "hickory-dnssec")]
     dnssec: Dnssec,
@@ -142,13 +142,13 @@ impl HickoryResolver {
     }
 
     fn with(system: SystemConfig, path: Path) -> Self {
-        let settings = Settings {
+        let options = HickoryOptions {
             path,
             #[cfg(feature = "hickory-dnssec")]
             dnssec: Dnssec::Ignored,
         };
-        let shared = Arc::new(Shared::new(system, Caching::On, SocketOptions::default()));
-        Self { settings, shared, worker: Mutex::new(None) }
+        let state = Arc::new(ResolverState::new(system, Caching::On, SocketOptions::default()));
+        Self { options, state, worker: Mutex::new(None) }
     }
 
     /// Whether answers are validated by DNSSEC (RFC 4035) here, not by the server. A bogus answer is then a failed lookup,
@@ -157,7 +157,7 @@ impl HickoryResolver {
     #[cfg(feature = "hickory-dnssec")]
     #[must_use]
     pub fn validate(mut self, validate: bool) -> Self {
-        self.settings.dnssec = match (validate, self.settings.dnssec) {
+        self.options.dnssec = match (validate, self.options.dnssec) {
             (false, _) => Dnssec::Ignored,
             (true, Dnssec::Ignored) => Dnssec::Validated(Arc::default()),
             (true, validated @ Dnssec::Validated(_)) => validated,
@@ -180,7 +180,7 @@ impl HickoryResolver {
         if keys.is_empty() && !anchors.contains("DNSKEY") {
             return Err(ConfigurationError::new("the given DNSSEC keys are none: there is no DNSKEY record"));
         }
-        self.settings.dnssec = Dnssec::Validated(Arc::new(keys));
+        self.options.dnssec = Dnssec::Validated(Arc::new(keys));
         Ok(self)
     }
 }
@@ -196,7 +196,7 @@ impl Resolver for HickoryResolver {
         let mut worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner);
         // One that has ended, by a panic in it, is replaced.
         if !worker.as_ref().is_some_and(Worker::is_running) {
-            match Worker::start(&self.settings, &self.shared) {
+            match Worker::start(&self.options, &self.state) {
                 Ok(started) => *worker = Some(started),
                 Err(error) => return fail(questions, answers, &error),
             }
@@ -207,11 +207,11 @@ impl Resolver for HickoryResolver {
     }
 
     fn forget(&self, questions: &[Question]) {
-        self.shared.with_cache(|cache| questions.iter().for_each(|question| cache.remove(question)));
+        self.state.with_cache(|cache| questions.iter().for_each(|question| cache.remove(question)));
     }
 
     fn clear_cache(&self) {
-        self.shared.with_cache(Cache::clear);
+        self.state.with_cache(Cache::clear);
     }
 }
 

@@ -7,9 +7,9 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::timeout_at;
 
 use super::lookup;
-use super::servers::Server;
+use super::servers::NameServer;
 use crate::deadline::Deadline;
-use crate::dns::stub::shared::Shared;
+use crate::dns::stub::state::ResolverState;
 use crate::dns::{Answer, LookupError, Question};
 use crate::wait;
 
@@ -25,11 +25,11 @@ const SILENT_SERVER_DELAY: Duration = Duration::from_secs(2);
 /// When every server has failed.
 pub(super) async fn look_up(
     question: &Question,
-    servers: &[Server],
-    shared: &Shared,
+    servers: &[NameServer],
+    state: &ResolverState,
 ) -> Result<Answer, LookupError> {
     let order =
-        shared.with_health(|health| health.order(servers.iter().map(|server| server.address), wait::now()));
+        state.with_health(|health| health.order(servers.iter().map(|server| server.address), wait::now()));
     let ordered = order.iter().filter_map(|address| servers.iter().find(|server| server.address == *address));
     let mut round = Round::new(question, ordered.cloned().collect());
     round.ask_next();
@@ -39,13 +39,13 @@ pub(super) async fn look_up(
             None => Ok(round.running.join_next_with_id().await),
         };
         match result {
-            Ok(Some(joined)) => round.handle(joined, shared),
+            Ok(Some(joined)) => round.handle(joined, state),
             // It cannot be that nobody is asked and nothing counts; it would be a loop without an end.
             Ok(None) => return Err(LookupError::new("no name server is left to ask")),
             Err(_) => round.handle_time(),
         }
         if let Some(result) = round.result() {
-            round.note_silence(shared);
+            round.note_silence(state);
             return result;
         }
     }
@@ -60,7 +60,7 @@ struct Round {
 
 /// What became of one server.
 struct Try {
-    server: Server,
+    server: NameServer,
     state: State,
 }
 
@@ -72,7 +72,7 @@ enum State {
 }
 
 impl Round {
-    fn new(question: &Question, servers: Vec<Server>) -> Self {
+    fn new(question: &Question, servers: Vec<NameServer>) -> Self {
         let tries = servers.into_iter().map(|server| Try { server, state: State::Waiting });
         Self { question: Arc::new(question.clone()), tries: tries.collect(), running: JoinSet::new() }
     }
@@ -86,7 +86,11 @@ impl Round {
     }
 
     /// A server is done.
-    fn handle(&mut self, joined: Result<(Id, Result<Answer, LookupError>), JoinError>, shared: &Shared) {
+    fn handle(
+        &mut self,
+        joined: Result<(Id, Result<Answer, LookupError>), JoinError>,
+        state: &ResolverState,
+    ) {
         let (id, result) = match joined {
             Ok((id, result)) => (id, result),
             Err(error) => {
@@ -98,7 +102,7 @@ impl Round {
         let Some(one) = asked else { return };
         match result {
             Ok(answer) => {
-                shared.with_health(|health| health.handle_answer(one.server.address, wait::now()));
+                state.with_health(|health| health.handle_answer(one.server.address, wait::now()));
                 one.state = State::Answered(answer);
             }
             Err(error) => {
@@ -168,12 +172,12 @@ impl Round {
     }
 
     /// "A server that timed out goes last for 30 s" (spec H3).
-    fn note_silence(&self, shared: &Shared) {
+    fn note_silence(&self, state: &ResolverState) {
         let now = wait::now();
         for one in &self.tries {
             match one.state {
                 State::Asked { at, .. } if Deadline::after(at, NEXT_SERVER_DELAY).is_over(now) => {
-                    shared.with_health(|health| health.handle_silence(one.server.address, at, now));
+                    state.with_health(|health| health.handle_silence(one.server.address, at, now));
                 }
                 State::Asked { .. } | State::Waiting | State::Answered(_) | State::Failed(_) => {}
             }

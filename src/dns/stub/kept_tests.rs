@@ -77,9 +77,9 @@ fn a_changed_resolv_conf_empties_the_cache_and_the_record_of_silence() {
     assert_eq!(before.network.servers(now)[1], first);
     let store = |generation| {
         let answer = Answer::no_such_name().with_time_to_live(SECOND);
-        stub.shared.with_cache(|cache| cache.store(generation, &question("example.org"), &answer, now));
+        stub.state.with_cache(|cache| cache.store(generation, &question("example.org"), &answer, now));
     };
-    let is_kept = || stub.shared.with_cache(|cache| cache.answer(&question("example.org"), now)).is_some();
+    let is_kept = || stub.state.with_cache(|cache| cache.answer(&question("example.org"), now)).is_some();
     store(before.generation);
     stub.lookups(numbers(), None);
     assert!(is_kept());
@@ -227,9 +227,9 @@ fn a_night_empties_the_cache_and_the_record_of_silence() {
     let (stub, now) = (stub(&[server]), wait::now());
     let source = || look_up(&stub, "example.org").2.source;
     assert_eq!((source(), source()), (AnswerSource::Udp(server), AnswerSource::Cache));
-    stub.shared.with_health(|health| health.handle_silence(server, now, now));
+    stub.state.with_health(|health| health.handle_silence(server, now, now));
     let (now, wall) = wait::clocks();
-    stub.shared.notice_sleep((now, wall + 8 * 3600 * SECOND));
+    stub.state.notice_sleep((now, wall + 8 * 3600 * SECOND));
     assert_eq!(source(), AnswerSource::Udp(server));
 }
 

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::deadline::Deadline;
-use crate::dns::message::{Chain, Edns, Reply};
+use crate::dns::message::{Chain, Edns, QueryOutcome};
 use crate::dns::stub::health::EdnsFailure;
 use crate::dns::stub::network::Network;
 use crate::dns::stub::resolv_conf::Transport;
-use crate::dns::stub::schedule::{Found, Order, Schedule, Try};
+use crate::dns::stub::schedule::{LookupOrder, Resolved, Schedule, Try};
 use crate::dns::stub::udp::{Departure, UdpTry};
 use crate::dns::{AnswerSource, LookupError, Question};
 use crate::wait::{Ready, Token, Wait};
@@ -52,7 +52,7 @@ enum WithOpt {
 
 /// A message or a failure that concerns one try.
 #[derive(Debug)]
-pub(crate) struct Event {
+pub(crate) struct TryOutcome {
     /// The try.
     pub(crate) attempt: Try,
     /// How the query travelled.
@@ -60,12 +60,12 @@ pub(crate) struct Event {
     /// Whether the query had an OPT record.
     pub(crate) edns: Edns,
     /// What came of it.
-    pub(crate) reply: Reply,
+    pub(crate) reply: QueryOutcome,
 }
 
-impl Event {
+impl TryOutcome {
     fn failure(udp: &UdpTry, why: String) -> Self {
-        let reply = Reply::Failure(why);
+        let reply = QueryOutcome::Failure(why);
         Self { attempt: udp.attempt, transport: Transport::Udp, edns: udp.query.edns(), reply }
     }
 }
@@ -114,13 +114,13 @@ impl Lookup {
         &mut self,
         network: &mut Network,
         now: Instant,
-    ) -> Option<Result<Found, LookupError>> {
+    ) -> Option<Result<Resolved, LookupError>> {
         loop {
             self.note_silence(self.schedule.silent(now), network, now);
             match self.schedule.poll(now)? {
-                Order::Ask(attempt) => self.ask(attempt, network.config.transport, network, now),
-                Order::Finished(result) => return Some(result),
-                Order::TimedOut => {
+                LookupOrder::Ask(attempt) => self.ask(attempt, network.config.transport, network, now),
+                LookupOrder::Finished(result) => return Some(result),
+                LookupOrder::TimedOut => {
                     // However short the limit was: the next lookup had better begin with another one.
                     self.note_silence(self.schedule.unanswered(), network, now);
                     return Some(Err(self.timed_out()));
@@ -165,7 +165,7 @@ impl Lookup {
                 else {
                     break;
                 };
-                if event.reply != Reply::Ignored {
+                if event.reply != QueryOutcome::Ignored {
                     self.tries.swap_remove(index);
                     self.handle(event, network, now);
                 }
@@ -173,14 +173,16 @@ impl Lookup {
         }
     }
 
-    fn event(&self, udp: &UdpTry, network: &mut Network, now: Instant) -> Option<Event> {
+    fn event(&self, udp: &UdpTry, network: &mut Network, now: Instant) -> Option<TryOutcome> {
         let buffer = network.buffer.get_mut(..=LONGEST_DATAGRAM).unwrap_or_default();
         let reply = match udp.receive(buffer) {
             Ok(length) => {
                 let datagram = buffer.get(..length?).unwrap_or_default();
                 match (datagram.len() > LONGEST_DATAGRAM, udp.query.decode(datagram, &self.chain)) {
                     // It goes on behind what was read.
-                    (true, Reply::Malformed(_) | Reply::Answer(_) | Reply::Alias(_)) => Reply::Truncated,
+                    (true, QueryOutcome::Malformed(_) | QueryOutcome::Answer(_) | QueryOutcome::Alias(_)) => {
+                        QueryOutcome::Truncated
+                    }
                     (_, reply) => reply,
                 }
             }
@@ -188,17 +190,17 @@ impl Lookup {
                 if let Some(server) = self.servers.get(udp.attempt.server) {
                     network.note_unreachable(*server, &error, now);
                 }
-                return Some(Event::failure(udp, error.to_string()));
+                return Some(TryOutcome::failure(udp, error.to_string()));
             }
         };
-        Some(Event { attempt: udp.attempt, transport: Transport::Udp, edns: udp.query.edns(), reply })
+        Some(TryOutcome { attempt: udp.attempt, transport: Transport::Udp, edns: udp.query.edns(), reply })
     }
 
     /// Takes in what came of a try.
-    pub(crate) fn handle(&mut self, event: Event, network: &mut Network, now: Instant) {
-        let Event { attempt, transport, edns, reply } = event;
+    pub(crate) fn handle(&mut self, event: TryOutcome, network: &mut Network, now: Instant) {
+        let TryOutcome { attempt, transport, edns, reply } = event;
         let Some(server) = self.servers.get(attempt.server).copied() else { return };
-        if !matches!(reply, Reply::Ignored | Reply::Failure(_)) {
+        if !matches!(reply, QueryOutcome::Ignored | QueryOutcome::Failure(_)) {
             network.note_answer(server, now);
         }
         if edns == Edns::With {
@@ -208,26 +210,26 @@ impl Lookup {
         }
         self.note_edns(attempt.server, edns, &reply, network, now);
         match reply {
-            Reply::Ignored => {}
-            Reply::Truncated => match transport {
+            QueryOutcome::Ignored => {}
+            QueryOutcome::Truncated => match transport {
                 Transport::Udp => self.ask(attempt, Transport::Tcp, network, now),
                 Transport::Tcp => self.fail(attempt, "sent a truncated answer over TCP", now),
             },
-            Reply::NoEdns(code) | Reply::ServerFailure(code) => {
+            QueryOutcome::NoEdns(code) | QueryOutcome::ServerFailure(code) => {
                 self.fail(attempt, &format!("answered {code}"), now);
             }
-            Reply::Malformed(why) => {
+            QueryOutcome::Malformed(why) => {
                 self.fail(attempt, &format!("sent an answer that cannot be used: {why}"), now);
             }
-            Reply::Failure(why) => self.fail(attempt, &why, now),
-            Reply::Answer(answer) => {
+            QueryOutcome::Failure(why) => self.fail(attempt, &why, now),
+            QueryOutcome::Answer(answer) => {
                 let source = match transport {
                     Transport::Udp => AnswerSource::Udp(server),
                     Transport::Tcp => AnswerSource::Tcp(server),
                 };
-                self.schedule.handle_answer(attempt.server, Found { answer, source });
+                self.schedule.handle_answer(attempt.server, Resolved { answer, source });
             }
-            Reply::Alias(chain) => self.follow(chain, network, now),
+            QueryOutcome::Alias(chain) => self.follow(chain, network, now),
         }
     }
 
@@ -251,8 +253,9 @@ impl Lookup {
     }
 
     /// Notes what a reply that is no failure of EDNS says of the server's EDNS.
-    fn note_edns(&mut self, index: usize, edns: Edns, reply: &Reply, network: &Network, now: Instant) {
-        let is_good = matches!(reply, Reply::Answer(_) | Reply::Alias(_) | Reply::Truncated);
+    fn note_edns(&mut self, index: usize, edns: Edns, reply: &QueryOutcome, network: &Network, now: Instant) {
+        let is_good =
+            matches!(reply, QueryOutcome::Answer(_) | QueryOutcome::Alias(_) | QueryOutcome::Truncated);
         let (Some(server), Some(with_opt)) = (self.servers.get(index), self.with_opt.get_mut(index)) else {
             return;
         };
@@ -265,7 +268,7 @@ impl Lookup {
                 network.note_edns_failure(*server, failure, now);
             }
             // Nobody has read the query.
-            (Edns::With, WithOpt::Asked) if matches!(reply, Reply::Failure(_)) => {
+            (Edns::With, WithOpt::Asked) if matches!(reply, QueryOutcome::Failure(_)) => {
                 self.forget_asking(index, edns);
             }
             (Edns::With | Edns::Without, _) => {}
@@ -284,8 +287,8 @@ impl Lookup {
     pub(crate) fn fail_unreachable(&mut self, network: &mut Network, now: Instant) {
         let Self { servers, tries, .. } = self;
         let why_of = |udp: &UdpTry| network.unreachable(*servers.get(udp.attempt.server)?, now);
-        let events: Vec<Event> =
-            tries.iter().filter_map(|udp| Some(Event::failure(udp, why_of(udp)?.to_owned()))).collect();
+        let events: Vec<TryOutcome> =
+            tries.iter().filter_map(|udp| Some(TryOutcome::failure(udp, why_of(udp)?.to_owned()))).collect();
         tries.retain(|udp| why_of(udp).is_none());
         for event in events {
             self.handle(event, network, now);
@@ -355,11 +358,15 @@ impl Lookup {
 }
 
 /// Whether a reply to a query with an OPT record may be owed to that record.
-fn edns_failure(reply: &Reply) -> Option<EdnsFailure> {
+fn edns_failure(reply: &QueryOutcome) -> Option<EdnsFailure> {
     match reply {
-        Reply::NoEdns(_) => Some(EdnsFailure::Certain),
-        Reply::ServerFailure(_) | Reply::Malformed(_) => Some(EdnsFailure::Possible),
-        Reply::Ignored | Reply::Truncated | Reply::Failure(_) | Reply::Answer(_) | Reply::Alias(_) => None,
+        QueryOutcome::NoEdns(_) => Some(EdnsFailure::Certain),
+        QueryOutcome::ServerFailure(_) | QueryOutcome::Malformed(_) => Some(EdnsFailure::Possible),
+        QueryOutcome::Ignored
+        | QueryOutcome::Truncated
+        | QueryOutcome::Failure(_)
+        | QueryOutcome::Answer(_)
+        | QueryOutcome::Alias(_) => None,
     }
 }
 

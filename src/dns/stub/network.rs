@@ -12,10 +12,10 @@ use crate::dns::message::{Edns, Query};
 use crate::dns::stub::health::EdnsFailure;
 use crate::dns::stub::resolv_conf::{ResolverConfig, ServerOrder};
 use crate::dns::stub::schedule::{Rounds, Try};
-use crate::dns::stub::shared::Shared;
-use crate::dns::stub::tcp::{Connection, Pending};
+use crate::dns::stub::state::ResolverState;
+use crate::dns::stub::tcp::{DnsConnection, Pending};
 use crate::dns::stub::udp::UdpTry;
-use crate::dns::{LookupError, Question, Random};
+use crate::dns::{LookupError, Question, RandomBits};
 use crate::socket;
 use crate::wait::Wait;
 
@@ -31,21 +31,21 @@ pub(crate) struct Network {
     pub(crate) config: Arc<ResolverConfig>,
     /// Where sockets read to.
     pub(crate) buffer: Vec<u8>,
-    shared: Arc<Shared>,
-    random: Random,
+    state: Arc<ResolverState>,
+    random: RandomBits,
     exhaustion: Option<io::Error>,
     last_number: usize,
     unreachable: HashMap<SocketAddr, (Instant, String)>,
-    connections: Vec<Connection>,
+    connections: Vec<DnsConnection>,
 }
 
 impl Network {
     /// No connection yet.
-    pub(crate) fn new(config: Arc<ResolverConfig>, shared: Arc<Shared>, random: Random) -> Self {
+    pub(crate) fn new(config: Arc<ResolverConfig>, state: Arc<ResolverState>, random: RandomBits) -> Self {
         Self {
             config,
             buffer: vec![0; LONGEST_MESSAGE],
-            shared,
+            state,
             random,
             exhaustion: None,
             last_number: 0,
@@ -65,30 +65,30 @@ impl Network {
         let servers = &self.config.servers;
         let first = match self.config.order {
             ServerOrder::AsListed => 0,
-            ServerOrder::Rotating => self.shared.next_rotation().checked_rem(servers.len()).unwrap_or(0),
+            ServerOrder::Rotating => self.state.next_rotation().checked_rem(servers.len()).unwrap_or(0),
         };
         let rotated = servers.iter().cycle().skip(first).take(servers.len()).copied();
-        self.shared.with_health(|health| health.order(rotated, now))
+        self.state.with_health(|health| health.order(rotated, now))
     }
 
     /// `server` has answered something.
     pub(crate) fn note_answer(&self, server: SocketAddr, now: Instant) {
-        self.shared.with_health(|health| health.handle_answer(server, now));
+        self.state.with_health(|health| health.handle_answer(server, now));
     }
 
     /// `server` has let the question of `asked` go by.
     pub(crate) fn note_silence(&self, server: SocketAddr, asked: Instant, now: Instant) {
-        self.shared.with_health(|health| health.handle_silence(server, asked, now));
+        self.state.with_health(|health| health.handle_silence(server, asked, now));
     }
 
     /// `server` has answered a query with an OPT record well.
     pub(crate) fn note_edns_answer(&self, server: SocketAddr) {
-        self.shared.with_health(|health| health.handle_edns_answer(server));
+        self.state.with_health(|health| health.handle_edns_answer(server));
     }
 
     /// `server` has answered well without an OPT record what it did not answer with one.
     pub(crate) fn note_edns_failure(&self, server: SocketAddr, failure: EdnsFailure, now: Instant) {
-        self.shared.with_health(|health| health.handle_edns_failure(server, failure, now));
+        self.state.with_health(|health| health.handle_edns_failure(server, failure, now));
     }
 
     /// Whether a question to `server` begins with an OPT record.
@@ -97,7 +97,7 @@ impl Network {
         if self.config.attempts <= 1 {
             return Edns::Without;
         }
-        self.shared.with_health(|health| health.edns(server, now))
+        self.state.with_health(|health| health.edns(server, now))
     }
 
     /// A socket was told that no question reaches `server` over UDP (ICMP), which the system does not tell every socket:
@@ -141,7 +141,7 @@ impl Network {
         }
         let query = Query::new(question, self.random_id(), edns, self.config.validation)?;
         let token = self.fresh_number();
-        let sent = UdpTry::send(token, attempt, server, &self.shared.socket, query);
+        let sent = UdpTry::send(token, attempt, server, &self.state.socket, query);
         sent.map_err(|error| self.note_failure(error))
     }
 
@@ -193,12 +193,12 @@ impl Network {
     }
 
     /// The connection of this number.
-    pub(crate) fn connection(&mut self, token: usize) -> Option<&mut Connection> {
+    pub(crate) fn connection(&mut self, token: usize) -> Option<&mut DnsConnection> {
         self.connections.iter_mut().find(|connection| connection.token == token)
     }
 
     /// The connection of this number and the buffer to read to.
-    pub(crate) fn connection_and_buffer(&mut self, token: usize) -> Option<(&mut Connection, &mut [u8])> {
+    pub(crate) fn connection_and_buffer(&mut self, token: usize) -> Option<(&mut DnsConnection, &mut [u8])> {
         let connection = self.connections.iter_mut().find(|connection| connection.token == token)?;
         Some((connection, &mut self.buffer))
     }
@@ -235,7 +235,7 @@ impl Network {
 
     fn open(&mut self, server: SocketAddr) -> Result<usize, LookupError> {
         let token = self.fresh_number();
-        let connection = Connection::open(token, server, &self.shared.socket);
+        let connection = DnsConnection::open(token, server, &self.state.socket);
         let connection = connection.map_err(|error| self.note_failure(error))?;
         self.connections.push(connection);
         Ok(self.connections.len() - 1)

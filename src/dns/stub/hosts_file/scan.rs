@@ -124,7 +124,7 @@ pub(crate) fn answer(addresses: &[IpAddr], kind: RecordKind) -> Option<Answer> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dns::testing::Numbers;
+    use crate::dns::testing::SplitMix64;
 
     const NAMES: [&str; 5] = ["chat.example.org", "chat", "six.example.org", "server", "last"];
 
@@ -233,7 +233,7 @@ mod tests {
     // spec H6
     #[test]
     fn mutated_text_never_panics_and_cuts_never_matter() {
-        let mut numbers = Numbers(11);
+        let mut numbers = SplitMix64(11);
         for _ in 0..2000 {
             let mut text = TEXT.to_vec();
             for _ in 0..1 + numbers.below(6) {

@@ -12,7 +12,7 @@ use crate::settings::SocketOptions;
 
 /// What the connects of a connector share.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct ResolverState {
     pub(crate) system: SystemConfig,
     /// The options of the connector's sockets.
     pub(crate) socket: SocketOptions,
@@ -22,7 +22,7 @@ pub(crate) struct Shared {
     rotation: AtomicUsize,
 }
 
-impl Shared {
+impl ResolverState {
     pub(crate) fn new(system: SystemConfig, caching: Caching, socket: SocketOptions) -> Self {
         let cache = Mutex::new(Cache::new(caching));
         let clocks = Mutex::default();
