@@ -14,16 +14,12 @@ pub(crate) mod stub;
 pub(crate) mod testing;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 pub use self::answer::{Answer, AnswerSource, LookupFacts, Record, SrvRecord};
 pub use self::error::{ConfigurationError, LookupError};
 #[cfg(feature = "hickory")]
 pub use self::hickory::HickoryResolver;
 pub use self::question::{Question, RecordKind};
-
-/// The limit of one lookup, where the caller sets none (spec D5).
-pub(crate) const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
 
 /// The result of one question.
 pub(crate) type Finished = (Question, Result<Answer, LookupError>, LookupFacts);

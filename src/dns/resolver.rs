@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{Answer, AnswerSource, Finished, LookupError, LookupFacts, Question};
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, Seconds};
 use crate::wait::Waker;
 
 /// A resolver that replaces the built-in one: another protocol, another cache, fixed answers.
@@ -205,7 +205,7 @@ impl ResolverLookups {
         for batch in &self.batches {
             let mut batch = lock(batch);
             if batch.deadline.is_over(now) {
-                batch.fail(&format!("no answer within {:?}", self.lookup_limit));
+                batch.fail(&format!("no answer within {}", Seconds(self.lookup_limit)));
             }
         }
     }

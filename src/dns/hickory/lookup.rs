@@ -12,9 +12,7 @@ use hickory_resolver::proto::dnssec::{DnssecSummary, Proof};
 
 use super::servers::NameServer;
 use crate::dns::{Answer, LookupError, Question, Record, RecordKind, SrvRecord};
-
-/// "At most 8 deep" (spec B8).
-const MOST_ALIASES: usize = 8;
+use crate::limits::MAX_ALIASES;
 
 /// How many records of one answer are taken.
 const MOST_RECORDS: usize = 1000;
@@ -91,9 +89,9 @@ impl Chain {
             if self.names.contains(&target.0) {
                 return Err(LookupError::new(format!("the CNAMEs of {end} lead in a circle")));
             }
-            if self.names.len() > MOST_ALIASES {
+            if self.names.len() > MAX_ALIASES {
                 return Err(LookupError::new(format!(
-                    "more than {MOST_ALIASES} CNAMEs, one behind the other"
+                    "more than {MAX_ALIASES} CNAMEs, one behind the other"
                 )));
             }
             self.take(record)?;

@@ -1,7 +1,7 @@
 //! One question to several name servers: who is asked when, and whose answer counts (spec H3).
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::timeout_at;
@@ -11,13 +11,8 @@ use super::servers::NameServer;
 use crate::deadline::Deadline;
 use crate::dns::stub::state::ResolverState;
 use crate::dns::{Answer, LookupError, Question};
+use crate::limits::{EARLIER_SERVER_DELAY, TRY_DELAY};
 use crate::wait;
-
-/// "The next one goes out 1 s later" (spec H3).
-const NEXT_SERVER_DELAY: Duration = Duration::from_secs(1);
-
-/// "NXDOMAIN and no-data from a later server count only when the earlier ones have failed or been silent for 2 s" (spec H3).
-const SILENT_SERVER_DELAY: Duration = Duration::from_secs(2);
 
 /// Asks the servers until one has an answer that counts.
 ///
@@ -125,7 +120,7 @@ impl Round {
         if !self.tries.iter().any(|one| matches!(one.state, State::Waiting)) {
             return Deadline::NEVER;
         }
-        self.asked().max().map_or(Deadline::NEVER, |last| Deadline::after(last, NEXT_SERVER_DELAY))
+        self.asked().max().map_or(Deadline::NEVER, |last| Deadline::after(last, TRY_DELAY))
     }
 
     fn asked(&self) -> impl Iterator<Item = Instant> {
@@ -144,7 +139,7 @@ impl Round {
     /// Until when a negative answer of the server at `index` waits for those before it; `None` when it need not.
     fn held_until(&self, index: usize) -> Option<Deadline> {
         let earlier = self.tries.iter().take(index).filter_map(|one| match one.state {
-            State::Asked { at, .. } => Some(Deadline::after(at, SILENT_SERVER_DELAY)),
+            State::Asked { at, .. } => Some(Deadline::after(at, EARLIER_SERVER_DELAY)),
             State::Waiting | State::Answered(_) | State::Failed(_) => None,
         });
         earlier.max()
@@ -176,7 +171,7 @@ impl Round {
         let now = wait::now();
         for one in &self.tries {
             match one.state {
-                State::Asked { at, .. } if Deadline::after(at, NEXT_SERVER_DELAY).is_over(now) => {
+                State::Asked { at, .. } if Deadline::after(at, TRY_DELAY).is_over(now) => {
                     state.with_health(|health| health.handle_silence(one.server.address, at, now));
                 }
                 State::Asked { .. } | State::Waiting | State::Answered(_) | State::Failed(_) => {}

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::yield_now;
@@ -17,10 +16,8 @@ use crate::dns::resolver::Answers;
 use crate::dns::stub::hosts_file::{HostsFile, Said};
 use crate::dns::stub::state::ResolverState;
 use crate::dns::{Answer, LookupError, Question, RecordKind};
+use crate::limits::WANTED_INTERVAL;
 use crate::wait;
-
-/// How often a lookup looks whether it is still wanted.
-const WANTED_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How much of the hosts file is read before others have their turn.
 const PIECE: usize = 64 * 1024;

@@ -8,14 +8,9 @@ use domain::base::{Message, MessageBuilder, Name};
 
 use crate::dns::message::sections::{AnswerSection, Authority, addresses_of_targets, malformed, record_type};
 use crate::dns::{Answer, LookupError, Question, RecordKind};
+use crate::limits::{EDNS_PAYLOAD_SIZE, MAX_ALIASES};
 
 mod sections;
-
-/// "EDNS0 with 1,232 octets" (spec H2): fits any path without fragments, as the DNS flag day of 2020 chose.
-const UDP_PAYLOAD_SIZE: u16 = 1232;
-
-/// "CNAMEs […] are followed […], at most 8 deep" (spec B8).
-const MOST_ALIASES: usize = 8;
 
 /// Whether a query says that it knows EDNS (RFC 6891).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +62,7 @@ impl Chain {
         if self.passed.contains(&self.name) {
             return Err(QueryOutcome::Malformed("the CNAME records form a loop"));
         }
-        if self.passed.len() > MOST_ALIASES {
+        if self.passed.len() > MAX_ALIASES {
             return Err(QueryOutcome::Malformed("more than 8 CNAME records in a row"));
         }
         self.time_to_live = Some(self.capped(time_to_live));
@@ -260,7 +255,7 @@ fn encode(
     let mut builder = builder.additional();
     if edns == Edns::With {
         builder.opt(|opt| {
-            opt.set_udp_payload_size(UDP_PAYLOAD_SIZE);
+            opt.set_udp_payload_size(EDNS_PAYLOAD_SIZE);
             Ok(())
         })?;
     }

@@ -13,6 +13,7 @@ use domain::rdata::{A, Aaaa, Cname, Soa, Srv};
 
 use crate::dns::message::QueryOutcome;
 use crate::dns::{Record, RecordKind, SrvRecord};
+use crate::limits::MAX_LABELS;
 
 /// The number of the type of record.
 pub(super) fn record_type(kind: RecordKind) -> Rtype {
@@ -94,10 +95,6 @@ fn record_data(
     })
 }
 
-/// How many labels the names of one answer may have, compression undone. One that is made of names as long as names may
-/// be, by pointers, has ten times as many; an honest one has a few for each record, of which 64 KiB hold 5,000.
-const MOST_LABELS: usize = 65_536;
-
 /// How many labels have been read of one section.
 #[derive(Default)]
 struct Labels(usize);
@@ -106,7 +103,7 @@ impl Labels {
     /// The text of a name, as [`name_text`] gives it, unless the answer has too many labels.
     fn text(&mut self, name: &ParsedName<&[u8]>) -> Result<String, QueryOutcome> {
         self.0 += name.label_count();
-        if self.0 > MOST_LABELS {
+        if self.0 > MAX_LABELS {
             return Err(QueryOutcome::Malformed("its names are longer than any answer needs"));
         }
         Ok(name_text(name))

@@ -2,16 +2,11 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::deadline::Deadline;
 use crate::dns::message::Edns;
-
-/// "A server that timed out goes last for 30 s" (spec H3).
-const LAST_FOR: Duration = Duration::from_secs(30);
-
-/// How long the first sign that may have another cause is believed: one lost datagram looks the same.
-const FIRST_SIGN_FOR: Duration = Duration::from_secs(600);
+use crate::limits::{DOUBTED_EDNS_TIME, SILENT_SERVER_TIME};
 
 /// What is known of each name server.
 #[derive(Debug, Default)]
@@ -61,7 +56,7 @@ impl Health {
         let is_known = observed.silent.is_some_and(|(known, _)| known >= asked);
         let is_well = observed.answered.is_some_and(|answered| answered >= asked);
         if !is_known && !is_well {
-            observed.silent = Some((asked, Deadline::after(now, LAST_FOR)));
+            observed.silent = Some((asked, Deadline::after(now, SILENT_SERVER_TIME)));
         }
     }
 
@@ -80,7 +75,7 @@ impl Health {
             // The queries that left together with the one that was the first sign say nothing more.
             (EdnsSupport::Fails(until), EdnsFailure::Possible) if !until.is_over(now) => {}
             (EdnsSupport::Unknown, EdnsFailure::Possible) => {
-                *edns = EdnsSupport::Fails(Deadline::after(now, FIRST_SIGN_FOR));
+                *edns = EdnsSupport::Fails(Deadline::after(now, DOUBTED_EDNS_TIME));
             }
             (EdnsSupport::Fails(_), EdnsFailure::Possible) | (_, EdnsFailure::Certain) => {
                 *edns = EdnsSupport::Fails(Deadline::NEVER);
@@ -116,6 +111,7 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
+    use std::time::Duration;
 
     use super::*;
     use crate::wait;
@@ -144,8 +140,8 @@ mod tests {
         assert_eq!(order(&health, noticed), [2, 3, 1]);
         // Noticed again while the same question is still open: no longer for that.
         health.handle_silence(server(1), start, noticed + 5 * SECOND);
-        assert_eq!(order(&health, noticed + LAST_FOR - Duration::from_nanos(1)), [2, 3, 1]);
-        assert_eq!(order(&health, noticed + LAST_FOR), [1, 2, 3]);
+        assert_eq!(order(&health, noticed + SILENT_SERVER_TIME - Duration::from_nanos(1)), [2, 3, 1]);
+        assert_eq!(order(&health, noticed + SILENT_SERVER_TIME), [1, 2, 3]);
     }
 
     // spec H3

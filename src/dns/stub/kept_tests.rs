@@ -119,7 +119,7 @@ fn without_a_resolv_conf_a_failed_lookup_says_so_and_the_hosts_file_answers() {
 fn a_lookup_that_fails_by_settings_that_are_not_the_systems_says_so() {
     let (_silent, silent) = Played::new();
     let now = wait::now();
-    for (server, expected) in [(refusing(), "127.0.0.1: "), (silent, "no answer within 3s (")] {
+    for (server, expected) in [(refusing(), "127.0.0.1: "), (silent, "no answer within 3 s (")] {
         let mut lookups = stub(&[server]).lookups(numbers(), Some(3 * SECOND));
         lookups.problem = Some("cannot read the file".to_owned());
         lookups.ask(&[question("example.org")], now);
@@ -186,7 +186,7 @@ fn the_limit_of_a_lookup_holds_while_the_hosts_file_is_read() {
     set_clock(&mut lookups, now + 3 * SECOND);
     let (_, result, facts) = lookups.take().unwrap();
     let message = result.unwrap_err().to_string();
-    assert_eq!(message, "no answer within 3s (reading the hosts file takes longer)");
+    assert_eq!(message, "no answer within 3 s (reading the hosts file takes longer)");
     assert_eq!(facts, LookupFacts { source: AnswerSource::Nobody, tries: 0 });
 
     // Its end comes with the limit: nothing is asked any more.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, Seconds};
 use crate::dns::message::{Chain, Edns, QueryOutcome};
 use crate::dns::stub::health::EdnsFailure;
 use crate::dns::stub::network::Network;
@@ -11,14 +11,8 @@ use crate::dns::stub::resolv_conf::Transport;
 use crate::dns::stub::schedule::{LookupOrder, Resolved, Schedule, Try};
 use crate::dns::stub::udp::{Departure, UdpTry};
 use crate::dns::{AnswerSource, LookupError, Question};
+use crate::limits::{MAX_DATAGRAMS_A_TURN, MAX_DNS_DATAGRAM};
 use crate::wait::{Ready, Token, Wait};
-
-/// How many datagrams are read from a socket before the others have their turn.
-const DATAGRAMS_PER_TURN: usize = 4;
-
-/// How much of a datagram is read: more than was asked for, since some servers send more. A longer one is taken for
-/// truncated, so that 16 questions answered at once with as much as a datagram holds are no more than one turn can bear.
-const LONGEST_DATAGRAM: usize = 4096;
 
 /// One question on its way.
 #[derive(Debug)]
@@ -150,7 +144,7 @@ impl Lookup {
             })
         });
         let servers = told.collect::<Vec<_>>().join("; ");
-        LookupError::new(format!("no answer within {:?} ({servers})", self.limit))
+        LookupError::new(format!("no answer within {} ({servers})", Seconds(self.limit)))
     }
 
     /// Reads what has come over UDP.
@@ -158,7 +152,7 @@ impl Lookup {
         let is_ready = |attempt: &&UdpTry| ready.contains(Token::Lookup(attempt.token));
         let tokens: Vec<usize> = self.tries.iter().filter(is_ready).map(|attempt| attempt.token).collect();
         for token in tokens {
-            for _ in 0..DATAGRAMS_PER_TURN {
+            for _ in 0..MAX_DATAGRAMS_A_TURN {
                 // An alias or an answer may have closed it.
                 let Some(index) = self.tries.iter().position(|attempt| attempt.token == token) else { break };
                 let Some(event) = self.tries.get(index).and_then(|attempt| self.event(attempt, network, now))
@@ -174,11 +168,11 @@ impl Lookup {
     }
 
     fn event(&self, udp: &UdpTry, network: &mut Network, now: Instant) -> Option<TryOutcome> {
-        let buffer = network.buffer.get_mut(..=LONGEST_DATAGRAM).unwrap_or_default();
+        let buffer = network.buffer.get_mut(..=MAX_DNS_DATAGRAM).unwrap_or_default();
         let reply = match udp.receive(buffer) {
             Ok(length) => {
                 let datagram = buffer.get(..length?).unwrap_or_default();
-                match (datagram.len() > LONGEST_DATAGRAM, udp.query.decode(datagram, &self.chain)) {
+                match (datagram.len() > MAX_DNS_DATAGRAM, udp.query.decode(datagram, &self.chain)) {
                     // It goes on behind what was read.
                     (true, QueryOutcome::Malformed(_) | QueryOutcome::Answer(_) | QueryOutcome::Alias(_)) => {
                         QueryOutcome::Truncated

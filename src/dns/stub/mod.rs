@@ -22,7 +22,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, Seconds};
 use crate::dns::cache::{Cache, Caching};
 use crate::dns::message::QueryOutcome;
 use crate::dns::stub::hosts_file::{HostsFile, Said};
@@ -33,8 +33,9 @@ use crate::dns::stub::schedule::Resolved;
 use crate::dns::stub::state::ResolverState;
 use crate::dns::stub::system::{Change, SystemConfig, SystemSettings};
 use crate::dns::{
-    Answer, AnswerSource, Finished, LOOKUP_LIMIT, LookupError, LookupFacts, Question, RandomBits, RecordKind,
+    Answer, AnswerSource, Finished, LookupError, LookupFacts, Question, RandomBits, RecordKind,
 };
+use crate::limits::LOOKUP_LIMIT;
 use crate::settings::SocketOptions;
 use crate::wait::{self, Ready, Token, Wait};
 
@@ -231,7 +232,7 @@ impl StubLookups {
 
     /// `question` has waited for the hosts file up to its limit.
     fn finish_late(&mut self, question: &Question) {
-        let why = format!("no answer within {:?} (reading the hosts file takes longer)", self.limit);
+        let why = format!("no answer within {} (reading the hosts file takes longer)", Seconds(self.limit));
         self.finish_at_once(question, Err(LookupError::new(why)), AnswerSource::Nobody);
     }
 

@@ -16,14 +16,9 @@ use crate::dns::stub::state::ResolverState;
 use crate::dns::stub::tcp::{DnsConnection, Pending};
 use crate::dns::stub::udp::UdpTry;
 use crate::dns::{LookupError, Question, RandomBits};
+use crate::limits::{MAX_DNS_MESSAGE, UNREACHABLE_SERVER_TIME};
 use crate::socket;
 use crate::wait::Wait;
-
-/// The longest DNS message, over UDP and TCP (RFC 1035 section 4.2.2).
-const LONGEST_MESSAGE: usize = 65_535;
-
-/// How long a server counts as unreachable that a socket was told to be so.
-const UNREACHABLE_FOR: Duration = Duration::from_secs(1);
 
 /// What the lookups of one connect share.
 pub(crate) struct Network {
@@ -44,7 +39,7 @@ impl Network {
     pub(crate) fn new(config: Arc<ResolverConfig>, state: Arc<ResolverState>, random: RandomBits) -> Self {
         Self {
             config,
-            buffer: vec![0; LONGEST_MESSAGE],
+            buffer: vec![0; MAX_DNS_MESSAGE],
             state,
             random,
             exhaustion: None,
@@ -111,7 +106,7 @@ impl Network {
     /// Why no question reaches `server` over UDP, where a socket was told so within the last second.
     pub(crate) fn unreachable(&self, server: SocketAddr, now: Instant) -> Option<&str> {
         let (noted, why) = self.unreachable.get(&server)?;
-        (!Deadline::after(*noted, UNREACHABLE_FOR).is_over(now)).then_some(why)
+        (!Deadline::after(*noted, UNREACHABLE_SERVER_TIME).is_over(now)).then_some(why)
     }
 
     /// How often the servers are asked.

@@ -4,12 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::deadline::Deadline;
 use crate::dns::{Answer, AnswerSource, LookupError};
-
-/// "Try k goes out min(1 s, `timeout`) after try k-1" (spec H3); `timeout` is never below 1 s.
-const TRY_DELAY: Duration = Duration::from_secs(1);
-
-/// "From a later one only when the earlier ones have failed or been silent for 2 s" (spec H3).
-const SILENCE: Duration = Duration::from_secs(2);
+use crate::limits::{EARLIER_SERVER_DELAY, TRY_DELAY};
 
 /// How often each server is asked, and when again.
 #[derive(Clone, Copy, Debug)]
@@ -79,7 +74,7 @@ impl ServerProgress {
     }
 
     fn silent_at(&self) -> Deadline {
-        self.first_asked.map_or(Deadline::NEVER, |asked| Deadline::after(asked, SILENCE))
+        self.first_asked.map_or(Deadline::NEVER, |asked| Deadline::after(asked, EARLIER_SERVER_DELAY))
     }
 
     /// Whether the last try has failed, so that no answer is on its way.

@@ -6,14 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::dns::stub::files::{self, Stamp};
 use crate::dns::stub::resolv_conf::ResolverConfig;
+use crate::limits::MAX_RESOLV_CONF;
 use crate::socket;
 
 /// Where the system keeps its resolver's settings (resolv.conf(5)).
 #[cfg(not(windows))]
 const RESOLV_CONF: &str = "/etc/resolv.conf";
-
-/// What is behind this is not read. A resolv.conf has some hundred octets.
-const LONGEST_RESOLV_CONF: u64 = 64 * 1024;
 
 /// The settings of the stub resolver, kept over connects.
 #[derive(Debug)]
@@ -176,8 +174,8 @@ impl SystemSettings {
 fn read(path: &Path) -> io::Result<(Vec<u8>, Stamp)> {
     let (file, stamp) = files::open(path)?;
     let mut text = Vec::new();
-    let length = file.take(LONGEST_RESOLV_CONF).read_to_end(&mut text)?;
-    if u64::try_from(length).is_ok_and(|length| length >= LONGEST_RESOLV_CONF) {
+    let length = file.take(MAX_RESOLV_CONF).read_to_end(&mut text)?;
+    if u64::try_from(length).is_ok_and(|length| length >= MAX_RESOLV_CONF) {
         text.truncate(text.iter().rposition(|byte| *byte == b'\n').unwrap_or_default());
     }
     Ok((text, stamp))
@@ -282,7 +280,7 @@ mod tests {
         let directory = TemporaryDirectory::new();
         let path = directory.path("resolv.conf");
         let servers = || servers(&SystemConfig::at(&path, &directory.path("hosts")).current().unwrap().0);
-        let limit = usize::try_from(LONGEST_RESOLV_CONF).unwrap();
+        let limit = usize::try_from(MAX_RESOLV_CONF).unwrap();
         // The limit cuts 192.0.2.22 behind the first 2.
         let filling = format!("nameserver 192.0.2.1\n{}", "#".repeat(limit));
         let last = "\nnameserver 192.0.2.22\n";
