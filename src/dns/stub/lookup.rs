@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::deadline::{Deadline, Seconds};
 use crate::dns::message::{Chain, Edns, QueryOutcome};
-use crate::dns::stub::health::EdnsFailure;
+use crate::dns::stub::edns::{EdnsFailure, EdnsTry};
 use crate::dns::stub::network::Network;
 use crate::dns::stub::resolv_conf::Transport;
 use crate::dns::stub::schedule::{LookupOrder, Resolved, Schedule, Try};
@@ -28,20 +28,9 @@ pub(crate) struct Lookup {
     chain: Chain,
     servers: Vec<SocketAddr>,
     /// For each server, what has come of asking it with an OPT record.
-    with_opt: Vec<WithOpt>,
+    edns: Vec<EdnsTry>,
     schedule: Schedule,
     tries: Vec<UdpTry>,
-}
-
-/// What has come of asking one server this question with an OPT record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum WithOpt {
-    NotAsked,
-    /// Nothing yet.
-    Asked,
-    Answered,
-    /// It is asked without from now on.
-    Failed(EdnsFailure),
 }
 
 /// A message or a failure that concerns one try.
@@ -81,7 +70,7 @@ impl Lookup {
             schedule: schedule(servers.len(), network, deadline, now),
             limit,
             deadline,
-            with_opt: vec![WithOpt::NotAsked; servers.len()],
+            edns: vec![EdnsTry::NotAsked; servers.len()],
             servers,
             question,
             tries: Vec::new(),
@@ -197,12 +186,18 @@ impl Lookup {
         if !matches!(reply, QueryOutcome::Ignored | QueryOutcome::Failure(_)) {
             network.note_answer(server, now);
         }
-        if edns == Edns::With {
-            if let Some(failure) = edns_failure(&reply) {
-                return self.ask_without_opt(attempt, transport, failure, network, now);
+        let Some(edns_try) = self.edns.get_mut(attempt.server) else { return };
+        if let (Edns::With, Some(failure)) = (edns, EdnsFailure::of(&reply)) {
+            // "A query with EDNS that fails in any way [...] is sent again without it" (rule H2): at once, before the failure
+            // counts as the server's.
+            if edns_try.handle_failure(failure) {
+                self.ask(attempt, transport, network, now);
             }
+            return;
         }
-        self.note_edns(attempt.server, edns, &reply, network, now);
+        if let Some(sign) = edns_try.handle_outcome(edns, &reply) {
+            network.note_edns(server, sign, now);
+        }
         match reply {
             QueryOutcome::Ignored => {}
             QueryOutcome::Truncated => match transport {
@@ -227,55 +222,6 @@ impl Lookup {
         }
     }
 
-    /// "EDNS that fails in any way […] is asked again without" (spec H2): at once, before the failure counts as the
-    /// server's.
-    fn ask_without_opt(
-        &mut self,
-        attempt: Try,
-        transport: Transport,
-        failure: EdnsFailure,
-        network: &mut Network,
-        now: Instant,
-    ) {
-        let Some(with_opt) = self.with_opt.get_mut(attempt.server) else { return };
-        let is_asked_without = matches!(with_opt, WithOpt::Failed(_));
-        *with_opt = WithOpt::Failed(failure);
-        // A late failure of a query that was silent before: the one without OPT is on its way, or has failed.
-        if !is_asked_without {
-            self.ask(attempt, transport, network, now);
-        }
-    }
-
-    /// Notes what a reply that is no failure of EDNS says of the server's EDNS.
-    fn note_edns(&mut self, index: usize, edns: Edns, reply: &QueryOutcome, network: &Network, now: Instant) {
-        let is_good =
-            matches!(reply, QueryOutcome::Answer(_) | QueryOutcome::Alias(_) | QueryOutcome::Truncated);
-        let (Some(server), Some(with_opt)) = (self.servers.get(index), self.with_opt.get_mut(index)) else {
-            return;
-        };
-        match (edns, *with_opt) {
-            (Edns::With, _) if is_good => {
-                *with_opt = WithOpt::Answered;
-                network.note_edns_answer(*server);
-            }
-            (Edns::Without, WithOpt::Failed(failure)) if is_good => {
-                network.note_edns_failure(*server, failure, now);
-            }
-            // Nobody has read the query.
-            (Edns::With, WithOpt::Asked) if matches!(reply, QueryOutcome::Failure(_)) => {
-                self.forget_asking(index, edns);
-            }
-            (Edns::With | Edns::Without, _) => {}
-        }
-    }
-
-    /// The query has reached nobody, so its OPT record has nothing to do with it.
-    fn forget_asking(&mut self, index: usize, edns: Edns) {
-        if let (Edns::With, Some(with_opt)) = (edns, self.with_opt.get_mut(index)) {
-            *with_opt = WithOpt::NotAsked;
-        }
-    }
-
     /// Ends the tries to servers that another socket has found to be unreachable: "what one socket learns of a server
     /// holds for all questions in flight to it".
     pub(crate) fn fail_unreachable(&mut self, network: &mut Network, now: Instant) {
@@ -295,13 +241,14 @@ impl Lookup {
         self.tries.clear();
         network.forget(self.number);
         self.servers = network.servers(now);
-        self.with_opt = vec![WithOpt::NotAsked; self.servers.len()];
+        self.edns = vec![EdnsTry::NotAsked; self.servers.len()];
         self.schedule = schedule(self.servers.len(), network, self.deadline, now);
     }
 
     fn ask(&mut self, attempt: Try, transport: Transport, network: &mut Network, now: Instant) {
         let Some(server) = self.servers.get(attempt.server).copied() else { return };
-        let edns = self.edns(attempt.server, network, now);
+        let Some(edns_try) = self.edns.get_mut(attempt.server) else { return };
+        let edns = edns_try.next(network.edns(server, now));
         let question = Question::new(self.chain.name(), self.question.kind());
         let result = match transport {
             Transport::Udp => network.ask_udp(server, attempt, &question, edns, now).map(|udp| {
@@ -310,7 +257,7 @@ impl Lookup {
                 match departure {
                     Departure::Sent => 1,
                     Departure::Lost => {
-                        self.forget_asking(attempt.server, edns);
+                        edns_try.forget(edns);
                         0
                     }
                 }
@@ -323,44 +270,10 @@ impl Lookup {
         }
     }
 
-    /// Whether the next query to a server has an OPT record.
-    fn edns(&mut self, index: usize, network: &Network, now: Instant) -> Edns {
-        let (Some(server), Some(with_opt)) = (self.servers.get(index), self.with_opt.get_mut(index)) else {
-            return Edns::With;
-        };
-        match *with_opt {
-            WithOpt::NotAsked if network.edns(*server, now) == Edns::Without => Edns::Without,
-            WithOpt::NotAsked => {
-                *with_opt = WithOpt::Asked;
-                Edns::With
-            }
-            // "Or silence until the next try to that server is due" (spec H2).
-            WithOpt::Asked => {
-                *with_opt = WithOpt::Failed(EdnsFailure::Possible);
-                Edns::Without
-            }
-            WithOpt::Answered => Edns::With,
-            WithOpt::Failed(_) => Edns::Without,
-        }
-    }
-
     fn fail(&mut self, attempt: Try, why: &str, now: Instant) {
         if let Some(server) = self.servers.get(attempt.server) {
             self.schedule.handle_failure(attempt, format!("{}: {why}", server.ip()), now);
         }
-    }
-}
-
-/// Whether a reply to a query with an OPT record may be owed to that record.
-fn edns_failure(reply: &QueryOutcome) -> Option<EdnsFailure> {
-    match reply {
-        QueryOutcome::NoEdns(_) => Some(EdnsFailure::Certain),
-        QueryOutcome::ServerFailure(_) | QueryOutcome::Malformed(_) => Some(EdnsFailure::Possible),
-        QueryOutcome::Ignored
-        | QueryOutcome::Truncated
-        | QueryOutcome::Failure(_)
-        | QueryOutcome::Answer(_)
-        | QueryOutcome::Alias(_) => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The blocking stub resolver: the hosts file, the cache, and the name servers, on the caller's one wait (spec H).
 
+mod edns;
 mod files;
 pub(crate) mod health;
 pub(crate) mod hosts_file;

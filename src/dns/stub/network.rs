@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::deadline::Deadline;
 use crate::dns::message::{Edns, Query};
-use crate::dns::stub::health::EdnsFailure;
+use crate::dns::stub::edns::EdnsSign;
 use crate::dns::stub::resolv_conf::{ResolverConfig, ServerOrder};
 use crate::dns::stub::schedule::{Rounds, Try};
 use crate::dns::stub::state::ResolverState;
@@ -76,14 +76,9 @@ impl Network {
         self.state.with_health(|health| health.handle_silence(server, asked, now));
     }
 
-    /// `server` has answered a query with an OPT record well.
-    pub(crate) fn note_edns_answer(&self, server: SocketAddr) {
-        self.state.with_health(|health| health.handle_edns_answer(server));
-    }
-
-    /// `server` has answered well without an OPT record what it did not answer with one.
-    pub(crate) fn note_edns_failure(&self, server: SocketAddr, failure: EdnsFailure, now: Instant) {
-        self.state.with_health(|health| health.handle_edns_failure(server, failure, now));
+    /// An answer of `server` is a sign of its EDNS.
+    pub(crate) fn note_edns(&self, server: SocketAddr, sign: EdnsSign, now: Instant) {
+        self.state.with_health(|health| health.handle_edns(server, sign, now));
     }
 
     /// Whether a question to `server` begins with an OPT record.
