@@ -11,11 +11,11 @@ use rustls::pki_types::CertificateDer;
 use crate::connection::Connection;
 use crate::connector::{Connector, Names};
 use crate::dns::cache::Caching;
-use crate::dns::config::{ResolverConfig, Transport};
 use crate::dns::message::Validation;
 use crate::dns::resolver::Resolver;
 use crate::dns::stub::Stub;
-use crate::dns::system::SystemConfig;
+use crate::dns::stub::resolv_conf::{ResolverConfig, Transport};
+use crate::dns::stub::system::SystemConfig;
 use crate::domain::Domain;
 use crate::error::{Error, ErrorKind};
 use crate::service::Service;
@@ -246,7 +246,7 @@ impl ConnectorBuilder {
     /// Builds the connector: reads no file and sends nothing.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`]: a limit or delay of zero, an empty list of name servers, name servers and a resolver
+    /// [`ErrorKind::Configuration`]: a limit or delay of zero, an empty list of name servers, one at port 0, name servers and a resolver
     /// both, options for given name servers without any, an interface where none can be chosen, a source address of a
     /// family that is not used, roots beside a `ClientConfig`, no roots, no cryptography, or a root certificate that
     /// cannot be read.
@@ -316,11 +316,8 @@ impl ConnectorBuilder {
                 Err(configuration("name servers and a resolver are given; one of them can be asked"))
             }
             (Some(resolver), None) => Ok(Names::Resolver(Arc::clone(resolver))),
-            (None, Some(servers)) if servers.is_empty() => {
-                Err(configuration("the list of name servers is empty"))
-            }
             (None, Some(servers)) => {
-                let mut config = ResolverConfig::new(servers.clone());
+                let mut config = ResolverConfig::given(servers.iter().copied())?;
                 config.validation = self.validation;
                 config.transport = self.transport;
                 Ok(Names::Stub(Stub::new(

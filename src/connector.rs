@@ -6,12 +6,12 @@ use std::sync::Arc;
 use crate::connection::Connection;
 use crate::dial::attempt::Dialer;
 use crate::discovery::Candidate;
-use crate::dns::LOOKUP_LIMIT;
 use crate::dns::lookups::Lookups;
 use crate::dns::resolver::{self, Resolver};
 use crate::dns::stub::Stub;
 use crate::domain::Domain;
 use crate::error::{Error, ErrorKind};
+use crate::limits::LOOKUP_LIMIT;
 use crate::plan::{Plan, Route};
 use crate::random::Random;
 use crate::report::Report;
@@ -189,7 +189,8 @@ impl Connector {
                 let (waker, wakeups) =
                     wait::waker().map_err(|error| Error::system("cannot open sockets", error))?;
                 let limit = settings.limits.lookup.unwrap_or(LOOKUP_LIMIT);
-                let lookups = resolver::Lookups::new(Arc::clone(resolver), waker, plan.total(), limit);
+                let lookups =
+                    resolver::ResolverLookups::new(Arc::clone(resolver), waker, plan.total(), limit);
                 (Lookups::Resolver(lookups), Some(wakeups))
             }
         };

@@ -6,6 +6,7 @@ use std::fmt;
 use std::io;
 
 use crate::dial::{AttemptError, AttemptErrorKind};
+use crate::dns::ConfigurationError;
 use crate::domain::InvalidDomain;
 use crate::report::Report;
 
@@ -172,6 +173,12 @@ impl error::Error for Error {
 impl From<InvalidDomain> for Error {
     fn from(error: InvalidDomain) -> Self {
         Self::new(ErrorKind::InvalidDomain, error.to_string())
+    }
+}
+
+impl From<ConfigurationError> for Error {
+    fn from(error: ConfigurationError) -> Self {
+        Self::new(ErrorKind::Configuration, error.to_string())
     }
 }
 

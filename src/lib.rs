@@ -51,8 +51,6 @@ mod discovery;
 mod dns;
 mod domain;
 mod error;
-#[cfg(feature = "hickory")]
-mod hickory;
 mod limits;
 mod logging;
 mod plan;
@@ -74,12 +72,15 @@ pub use builder::{ConnectorBuilder, connect};
 pub use connection::{Connection, Parts};
 pub use connector::{Connector, Discovery};
 pub use discovery::{Candidate, Origin};
+#[cfg(feature = "hickory")]
+pub use dns::HickoryResolver;
 pub use dns::resolver::{Answers, Resolver};
-pub use dns::{Answer, AnswerSource, LookupError, LookupFacts, Question, Record, RecordKind, SrvRecord};
+pub use dns::{
+    Answer, AnswerSource, ConfigurationError, LookupError, LookupFacts, Question, Record, RecordKind,
+    SrvRecord,
+};
 pub use domain::{Domain, Host, InvalidDomain};
 pub use error::{Error, ErrorKind};
-#[cfg(feature = "hickory")]
-pub use hickory::HickoryResolver;
 pub use service::{Service, TlsMode};
 pub use settings::{AddressFamily, Policy};
 pub use target::Target;

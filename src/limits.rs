@@ -48,6 +48,91 @@ pub(crate) const MAX_IN_FLIGHT: usize = 8;
 /// How many questions to the DNS are out at once.
 pub(crate) const MAX_QUESTIONS: usize = 16;
 
+// DNS
+
+/// The limit of one lookup (rule D5), where neither the caller nor `timeout:n` of resolv.conf says otherwise.
+pub(crate) const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
+
+/// "Try k is sent min(1 s, `timeout`) after try k-1" (rule H3); `timeout` is never below 1 s.
+pub(crate) const TRY_DELAY: Duration = Duration::from_secs(1);
+
+/// "From a later server they count only when the earlier ones have failed or have been silent for 2 s" (rule H3).
+pub(crate) const EARLIER_SERVER_DELAY: Duration = Duration::from_secs(2);
+
+/// "A server that timed out goes last for 30 s" (rule H3).
+pub(crate) const SILENT_SERVER_TIME: Duration = Duration::from_secs(30);
+
+/// How long a server over UDP counts as unreachable once an ICMP message has said so on one socket.
+pub(crate) const UNREACHABLE_SERVER_TIME: Duration = Duration::from_secs(1);
+
+/// How long a server is asked without EDNS after the first failure that may have another cause: a lost datagram looks the
+/// same.
+pub(crate) const DOUBTED_EDNS_TIME: Duration = Duration::from_secs(600);
+
+/// "When wall clock and monotonic clock part by more than 5 s" (rule H4).
+pub(crate) const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(5);
+
+/// How often the thread of a `HickoryResolver` looks whether a lookup is still wanted.
+#[cfg(feature = "hickory")]
+pub(crate) const WANTED_INTERVAL: Duration = Duration::from_millis(250);
+
+/// "Positive ones for at most 1 h" (rule H4).
+pub(crate) const MAX_POSITIVE_TTL: Duration = Duration::from_secs(60 * 60);
+
+/// "Negative ones for at most 5 min" (rule H4).
+pub(crate) const MAX_NEGATIVE_TTL: Duration = Duration::from_secs(5 * 60);
+
+/// "The cache holds at most 1,000 entries" (rule H4).
+pub(crate) const MAX_CACHE_ENTRIES: usize = 1000;
+
+/// "And 1 MiB in all" (rule H4), in bytes.
+pub(crate) const MAX_CACHE: usize = 1 << 20;
+
+/// "An answer that is too large to keep is used and not kept" (rule H4): some hundred records, more than a connect can use.
+pub(crate) const MAX_CACHE_ENTRY: usize = MAX_CACHE / 16;
+
+/// "CNAMEs [...] are followed [...], at most 8 deep" (rule B8).
+pub(crate) const MAX_ALIASES: usize = 8;
+
+/// "EDNS0 with 1,232 octets" (rule H2): fits any path without fragments, as the DNS flag day of 2020 chose.
+pub(crate) const EDNS_PAYLOAD_SIZE: u16 = 1232;
+
+/// The longest DNS message, over UDP and TCP (RFC 1035 section 4.2.2).
+pub(crate) const MAX_DNS_MESSAGE: usize = 65_535;
+
+/// How much of a datagram is read: more than was asked for, since some servers send more. A longer one is taken for
+/// truncated, so that 16 questions answered at once with as much as a datagram holds are no more than one turn can bear.
+pub(crate) const MAX_DNS_DATAGRAM: usize = 4096;
+
+/// How many datagrams are read from one socket before others have their turn.
+pub(crate) const MAX_DATAGRAMS_A_TURN: usize = 4;
+
+/// How many labels the names of one answer may have, compression undone (rule H6). One that is made of names as long as
+/// names may be, by pointers, has ten times as many; an honest one has a few for each record, of which 64 KiB hold 5,000.
+pub(crate) const MAX_LABELS: usize = 65_536;
+
+/// glibc's `MAXNS`: further `nameserver` lines of resolv.conf are ignored.
+pub(crate) const MAX_NAME_SERVERS: usize = 3;
+
+/// glibc's `RES_MAXRETRANS`, the cap of `timeout:n`, in seconds.
+pub(crate) const MAX_SERVER_TIMEOUT: u32 = 30;
+
+/// glibc's `RES_DFLRETRY`: how many times each server is asked.
+pub(crate) const SERVER_ATTEMPTS: u32 = 2;
+
+/// glibc's `RES_MAXRETRY`, the cap of `attempts:n`.
+pub(crate) const MAX_SERVER_ATTEMPTS: u32 = 5;
+
+/// How much of resolv.conf is read, in bytes. A usual one has some hundred.
+pub(crate) const MAX_RESOLV_CONF: u64 = 64 * 1024;
+
+/// How many reads of the hosts file are made before others have their turn: a small file is read, and its end seen, in one
+/// turn.
+pub(crate) const MAX_FILE_READS_A_TURN: usize = 2;
+
+/// Longer words of the hosts file are cut here: no address and no name is as long (RFC 1035 section 2.3.4).
+pub(crate) const MAX_HOSTS_WORD: usize = 255;
+
 // An attempt
 
 /// How many reads of TLS one attempt may make before others have their turn.

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::dns::cache::Caching;
-use crate::dns::config::ResolverConfig;
-use crate::dns::system::SystemConfig;
+use crate::dns::stub::resolv_conf::ResolverConfig;
+use crate::dns::stub::system::SystemConfig;
 use crate::dns::testing::{TemporaryDirectory, make_fifo};
 use crate::settings::SocketOptions;
 

@@ -1,25 +1,11 @@
 //! The cache of answers, positive and negative, by their time to live (RFC 2308; spec H4). No IO.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::deadline::Deadline;
 use crate::dns::{Answer, Question, Record};
-
-/// "At most 1 h positive" (spec H4).
-const LONGEST_POSITIVE: Duration = Duration::from_secs(60 * 60);
-
-/// "5 min negative" (spec H4).
-const LONGEST_NEGATIVE: Duration = Duration::from_secs(5 * 60);
-
-/// "At most 1,000 entries" (spec H4).
-const MOST_ENTRIES: usize = 1000;
-
-/// "And 1 MiB in all" (spec H4), in octets.
-const MOST_OCTETS: usize = 1 << 20;
-
-/// "What is too large to keep is used and not kept" (spec H4): some hundred records, more than a connect can use.
-const LARGEST_ENTRY: usize = MOST_OCTETS / 16;
+use crate::limits::{MAX_CACHE, MAX_CACHE_ENTRIES, MAX_CACHE_ENTRY, MAX_NEGATIVE_TTL, MAX_POSITIVE_TTL};
 
 /// What an entry takes in the table, which is up to half empty and has a control octet for each place.
 const PLACE: usize = 2 * (size_of::<(Question, Entry)>() + 1);
@@ -76,7 +62,7 @@ impl Cache {
 
     /// Keeps `answer` where it may be kept, without the addresses of its additional section (spec B9).
     pub(crate) fn store(&mut self, generation: u64, question: &Question, answer: &Answer, now: Instant) {
-        let longest = if answer.records().is_empty() { LONGEST_NEGATIVE } else { LONGEST_POSITIVE };
+        let longest = if answer.records().is_empty() { MAX_NEGATIVE_TTL } else { MAX_POSITIVE_TTL };
         let time_to_live = answer.time_to_live().unwrap_or_default().min(longest);
         let Some(expires) = Deadline::after(now, time_to_live).at() else { return };
         if self.caching == Caching::Off || generation != self.generation || time_to_live.is_zero() {
@@ -84,7 +70,7 @@ impl Cache {
         }
         let octets = octets(question, answer);
         self.remove(question);
-        if octets > LARGEST_ENTRY {
+        if octets > MAX_CACHE_ENTRY {
             return;
         }
         self.make_room(octets, now);
@@ -111,7 +97,8 @@ impl Cache {
 
     /// Removes what has expired, and then the entries that would expire first, until another one of `octets` fits.
     fn make_room(&mut self, octets: usize, now: Instant) {
-        let fits = |cache: &Self| cache.entries.len() < MOST_ENTRIES && cache.octets + octets <= MOST_OCTETS;
+        let fits =
+            |cache: &Self| cache.entries.len() < MAX_CACHE_ENTRIES && cache.octets + octets <= MAX_CACHE;
         if fits(self) {
             return;
         }
@@ -143,6 +130,7 @@ fn allocated(octets: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
+    use std::time::Duration;
 
     use super::*;
     use crate::dns::{RecordKind, SrvRecord};
@@ -278,11 +266,11 @@ mod tests {
         for number in 0..1000 {
             let time_to_live = SECOND * u32::try_from(number + 1).unwrap();
             cache.store(0, &owner(number), &large.clone().with_time_to_live(time_to_live), now);
-            assert!(cache.octets <= MOST_OCTETS);
+            assert!(cache.octets <= MAX_CACHE);
         }
         let sum: usize = cache.entries.iter().map(|(question, entry)| octets(question, &entry.answer)).sum();
         assert_eq!(sum, cache.octets);
-        assert!(cache.octets > MOST_OCTETS - 2 * LARGEST_ENTRY && cache.entries.len() > 16);
+        assert!(cache.octets > MAX_CACHE - 2 * MAX_CACHE_ENTRY && cache.entries.len() > 16);
         assert!(cache.answer(&owner(999), now).is_some(), "those that live longest stay");
         for number in 0..1000 {
             cache.remove(&owner(number));

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::resolver;
 use super::stub::{self, Stub};
-use super::{Finished, Question, Random};
+use super::{Finished, Question, RandomBits};
 use crate::deadline::Deadline;
 use crate::wait::{Ready, Wait};
 
@@ -14,13 +14,13 @@ pub(crate) enum Lookups<'a> {
     /// The stub resolver, which reads its configuration when the first question is asked.
     Stub {
         stub: &'a Stub,
-        random: Random,
+        random: RandomBits,
         /// The limit of one lookup, where the caller has set it.
         limit: Option<Duration>,
-        lookups: Option<Box<stub::Lookups>>,
+        lookups: Option<Box<stub::StubLookups>>,
     },
     /// The caller's. It is not behind the trait that the stub could implement too: the stub shares the connect's one wait.
-    Resolver(resolver::Lookups),
+    Resolver(resolver::ResolverLookups),
 }
 
 impl Lookups<'_> {
@@ -28,7 +28,7 @@ impl Lookups<'_> {
     pub(crate) fn ask(&mut self, questions: &[Question], now: Instant) {
         match self {
             Self::Stub { stub, random, limit, lookups } => {
-                let start = || Box::new(stub.lookups(Random::clone(random), *limit));
+                let start = || Box::new(stub.lookups(RandomBits::clone(random), *limit));
                 lookups.get_or_insert_with(start).ask(questions, now);
             }
             Self::Resolver(lookups) => lookups.ask(questions, now),

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{Answer, AnswerSource, Finished, LookupError, LookupFacts, Question};
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, Seconds};
 use crate::wait::Waker;
 
 /// A resolver that replaces the built-in one: another protocol, another cache, fixed answers.
@@ -164,7 +164,7 @@ fn lock(batch: &Mutex<Batch>) -> MutexGuard<'_, Batch> {
 
 /// The questions of one connect to a caller's resolver.
 #[derive(Debug)]
-pub(crate) struct Lookups {
+pub(crate) struct ResolverLookups {
     resolver: Arc<dyn Resolver>,
     waker: Waker,
     deadline: Deadline,
@@ -174,7 +174,7 @@ pub(crate) struct Lookups {
     used: Vec<Question>,
 }
 
-impl Lookups {
+impl ResolverLookups {
     /// No questions yet. `waker` ends the wait of the connect; `deadline` is the end of the connect.
     pub(crate) fn new(
         resolver: Arc<dyn Resolver>,
@@ -205,7 +205,7 @@ impl Lookups {
         for batch in &self.batches {
             let mut batch = lock(batch);
             if batch.deadline.is_over(now) {
-                batch.fail(&format!("no answer within {:?}", self.lookup_limit));
+                batch.fail(&format!("no answer within {}", Seconds(self.lookup_limit)));
             }
         }
     }
@@ -235,7 +235,7 @@ impl Lookups {
 }
 
 /// The resolver learns from its `answers` that nobody waits any more.
-impl Drop for Lookups {
+impl Drop for ResolverLookups {
     fn drop(&mut self) {
         self.batches.iter().for_each(|batch| lock(batch).close());
     }

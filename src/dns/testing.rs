@@ -137,9 +137,9 @@ pub(crate) fn soa(owner: &str, seconds: u32, minimum: u32) -> Vec<u8> {
 }
 
 /// Random numbers with a fixed seed (`SplitMix64`).
-pub(crate) struct Numbers(pub(crate) u64);
+pub(crate) struct SplitMix64(pub(crate) u64);
 
-impl Numbers {
+impl SplitMix64 {
     pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut number = self.0;

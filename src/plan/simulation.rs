@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Chance, DiscoveryOrder, Order, Plan, Route};
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, Seconds};
 use crate::dial::{AttemptEvent, AttemptId, Stage};
 use crate::discovery::Candidate;
-use crate::dns::{Answer, AnswerSource, LOOKUP_LIMIT, LookupError, LookupFacts, Question, RecordKind};
+use crate::dns::{Answer, AnswerSource, LookupError, LookupFacts, Question, RecordKind};
 use crate::domain::{Domain, Host, SpecialUse};
 use crate::error::Error;
-use crate::limits::{MAX_ATTEMPTS, MAX_IN_FLIGHT, MAX_QUESTIONS};
+use crate::limits::{LOOKUP_LIMIT, MAX_ATTEMPTS, MAX_IN_FLIGHT, MAX_QUESTIONS};
 use crate::report::Report;
 use crate::service::TlsMode;
 use crate::settings::Settings;
@@ -301,7 +301,7 @@ impl Play {
             ScriptedAnswer::Answer(answer) => Ok(answer),
             ScriptedAnswer::Failed => Err(LookupError::new("SERVFAIL")),
             ScriptedAnswer::Never => {
-                Err(LookupError::new(format!("no answer within {:?}", self.lookup_limit)))
+                Err(LookupError::new(format!("no answer within {}", Seconds(self.lookup_limit))))
             }
         };
         if let Ok(answer) = &result {

@@ -122,7 +122,7 @@ fn servers_are_asked_in_turn_a_second_apart_and_around_again() {
     let lookup = look_up(asking(&[first.addr(), second.addr()]).lookup_timeout(limit));
     // Each server is named with what it did.
     let both = format!(
-        "no answer within 3.5s ({0}: no usable answer; {1}: no usable answer)",
+        "no answer within 3.5 s ({0}: no usable answer; {1}: no usable answer)",
         first.addr().ip(),
         second.addr().ip()
     );

@@ -9,7 +9,7 @@ use domain::rdata::dnssec::{ProtoRrsig, RtypeBitmap, Timestamp};
 use domain::rdata::{Dnskey, Ns, Nsec, Soa, Srv, ZoneRecordData};
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
-use xmpp_connect::{Connector, ErrorKind, HickoryResolver, Policy};
+use xmpp_connect::{Connector, Error, ErrorKind, HickoryResolver, Policy};
 
 use super::support::{Behaviour, DnsServer, Zone};
 use super::{DIRECT, LONG, candidates, lookups};
@@ -245,7 +245,7 @@ fn without_validation_nobody_says_authenticated_whatever_the_server_says() {
 fn keys_that_cannot_be_used_are_an_error_at_once() {
     let resolver = || HickoryResolver::new(["192.0.2.1:53".parse().unwrap()]).unwrap();
     for keys in ["no key", "", "; a comment\n", ". 60 IN DNSKEY 257 3 8 %%%"] {
-        let error = resolver().validate_from(keys).unwrap_err();
+        let error = Error::from(resolver().validate_from(keys).unwrap_err());
         assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
         assert!(error.to_string().contains("the given DNSSEC keys"), "{error}");
         assert!(!error.to_string().contains('\n'), "{error}");

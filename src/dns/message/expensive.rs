@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::tests::query;
-use super::{Chain, Reply};
+use super::{Chain, QueryOutcome};
 use crate::dns::RecordKind;
 use crate::dns::testing::{A, CNAME, Response, SRV};
 use crate::wait;
@@ -86,7 +86,7 @@ fn messages() -> Vec<(&'static str, (RecordKind, Vec<u8>))> {
 fn an_answer_of_names_that_pointers_make_endless_cannot_be_used() {
     for (what, (kind, octets)) in messages() {
         let reply = query("d.example", kind).decode(&octets, &Chain::new("d.example"));
-        let too_long = Reply::Malformed("its names are longer than any answer needs");
+        let too_long = QueryOutcome::Malformed("its names are longer than any answer needs");
         let is_endless = ["long targets", "escaped targets", "long chains", "aliases"].contains(&what);
         assert_eq!(reply == too_long, is_endless, "{what}");
     }

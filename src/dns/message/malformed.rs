@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::tests::{answer, chain_of, decode, plain, query};
-use super::{Chain, Reply};
+use super::{Chain, QueryOutcome};
 use crate::dns::RecordKind;
 use crate::dns::testing::{
-    A, CNAME, NS, NXDOMAIN, Numbers, Response, SOA, SRV, address, alias, name, record, soa, srv,
+    A, CNAME, NS, NXDOMAIN, Response, SOA, SRV, SplitMix64, address, alias, name, record, soa, srv,
 };
 use crate::wait;
 
@@ -33,16 +33,16 @@ fn a_malformed_record_in_the_answer_fails_it() {
     ];
     for record in bad {
         let response = response.clone().answer(record.clone());
-        assert_eq!(decode(&query, &response), Reply::Malformed("malformed answer"), "{record:?}");
+        assert_eq!(decode(&query, &response), QueryOutcome::Malformed("malformed answer"), "{record:?}");
     }
     let srv_query = self::query("d.example", RecordKind::Srv);
     let short = Response::to(srv_query.octets()).answer(record("d.example", SRV, 60, &[0, 1, 0, 1, 0, 1]));
-    assert_eq!(decode(&srv_query, &short), Reply::Malformed("malformed answer"));
+    assert_eq!(decode(&srv_query, &short), QueryOutcome::Malformed("malformed answer"));
     // "None" is believed only of a message that can be read.
     let none = Response { answer: Vec::new(), ..response };
     assert_eq!(
         decode(&query, &none.authority(record("", SOA, 60, &[0, 0]))),
-        Reply::Malformed("malformed answer")
+        QueryOutcome::Malformed("malformed answer")
     );
 }
 
@@ -56,7 +56,7 @@ fn a_message_cut_at_any_octet_is_no_answer() {
         .octets();
     for length in 0..octets.len() {
         let reply = query.decode(&octets[..length], &Chain::new("d.example"));
-        assert!(matches!(reply, Reply::Ignored | Reply::Malformed(_)), "{length}: {reply:?}");
+        assert!(matches!(reply, QueryOutcome::Ignored | QueryOutcome::Malformed(_)), "{length}: {reply:?}");
     }
 }
 
@@ -75,7 +75,7 @@ fn compression_loops_end() {
     ];
     for record in cases {
         let response = response.clone().answer(record.clone());
-        assert_eq!(decode(&query, &response), Reply::Malformed("malformed answer"), "{record:?}");
+        assert_eq!(decode(&query, &response), QueryOutcome::Malformed("malformed answer"), "{record:?}");
     }
 }
 
@@ -94,18 +94,18 @@ fn a_message_of_64_kib_with_5000_records_is_read() {
     };
     let octets = other.octets().len();
     assert!((65_000..=65_535).contains(&octets), "{octets}");
-    assert_eq!(answer(&query, &other).records.len(), 4000);
+    assert_eq!(answer(&query, &other).records().len(), 4000);
 
     // 4,000 addresses of a name of the greatest length.
     let long_name = ["a".repeat(63), "b".repeat(63), "c".repeat(63), "d".repeat(61)].join(".");
     let long_query = self::query(&long_name, RecordKind::Ipv4);
     let long = Response { answer: other.answer[..4000].to_vec(), ..Response::to(long_query.octets()) };
-    assert_eq!(answer(&long_query, &long).records.len(), 4000);
+    assert_eq!(answer(&long_query, &long).records().len(), 4000);
 
     // 5,000 CNAME records that all have the same owner, and as many that lead nowhere.
     let small = vec![0xc0, 12, 0, 5, 0, 1, 0, 0, 0, 60, 0, 1, 0];
     let aliases = Response { answer: vec![small; 5000], ..response };
-    assert!(matches!(decode(&query, &aliases), Reply::Alias(_)));
+    assert!(matches!(decode(&query, &aliases), QueryOutcome::Alias(_)));
 }
 
 /// The longest that reading one message may take.
@@ -133,7 +133,7 @@ fn mutants(count: usize) {
         ),
     ];
     let seeds: Vec<_> = seeds.iter().map(|(query, response)| (*query, response.octets())).collect();
-    let mut numbers = Numbers(1);
+    let mut numbers = SplitMix64(1);
     let mut answers = 0;
     let mut slowest = Duration::ZERO;
     for round in 0..count {
@@ -150,7 +150,7 @@ fn mutants(count: usize) {
                 _ => mutant.extend_from_within(at..),
             }
         }
-        let decode = || matches!(query.decode(&mutant, &Chain::new("d.example")), Reply::Answer(_));
+        let decode = || matches!(query.decode(&mutant, &Chain::new("d.example")), QueryOutcome::Answer(_));
         let (is_answer, mut took) = timed(decode);
         for _ in 0..3 {
             // The machine may have been busy elsewhere: only what is slow every time is slow.

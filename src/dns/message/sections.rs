@@ -11,8 +11,9 @@ use domain::base::record::{ParsedRecord, Ttl};
 use domain::base::wire::ParseError;
 use domain::rdata::{A, Aaaa, Cname, Soa, Srv};
 
-use crate::dns::message::Reply;
+use crate::dns::message::QueryOutcome;
 use crate::dns::{Record, RecordKind, SrvRecord};
+use crate::limits::MAX_LABELS;
 
 /// The number of the type of record.
 pub(super) fn record_type(kind: RecordKind) -> Rtype {
@@ -25,13 +26,16 @@ pub(super) fn record_type(kind: RecordKind) -> Rtype {
 
 /// What the answer section holds, by owner name; so a CNAME chain is followed whatever the order of the records.
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct AnswerSection {
     pub(super) records: HashMap<String, (Vec<Record>, Duration)>,
     pub(super) aliases: HashMap<String, (String, Duration)>,
 }
 
-impl Found {
-    pub(super) fn read(section: &mut RecordSection<'_, [u8]>, kind: RecordKind) -> Result<Self, Reply> {
+impl AnswerSection {
+    pub(super) fn read(
+        section: &mut RecordSection<'_, [u8]>,
+        kind: RecordKind,
+    ) -> Result<Self, QueryOutcome> {
         let (mut found, mut labels) = (Self::default(), Labels::default());
         for record in section {
             let record = record.map_err(malformed)?;
@@ -66,7 +70,7 @@ fn record_data(
     record: ParsedRecord<'_, [u8]>,
     kind: RecordKind,
     labels: &mut Labels,
-) -> Result<Option<Record>, Reply> {
+) -> Result<Option<Record>, QueryOutcome> {
     Ok(match kind {
         RecordKind::Srv => match record.into_record::<Srv<_>>().map_err(malformed)? {
             Some(record) => {
@@ -91,20 +95,16 @@ fn record_data(
     })
 }
 
-/// How many labels the names of one answer may have, compression undone. One that is made of names as long as names may
-/// be, by pointers, has ten times as many; an honest one has a few for each record, of which 64 KiB hold 5,000.
-const MOST_LABELS: usize = 65_536;
-
 /// How many labels have been read of one section.
 #[derive(Default)]
 struct Labels(usize);
 
 impl Labels {
     /// The text of a name, as [`name_text`] gives it, unless the answer has too many labels.
-    fn text(&mut self, name: &ParsedName<&[u8]>) -> Result<String, Reply> {
+    fn text(&mut self, name: &ParsedName<&[u8]>) -> Result<String, QueryOutcome> {
         self.0 += name.label_count();
-        if self.0 > MOST_LABELS {
-            return Err(Reply::Malformed("its names are longer than any answer needs"));
+        if self.0 > MAX_LABELS {
+            return Err(QueryOutcome::Malformed("its names are longer than any answer needs"));
         }
         Ok(name_text(name))
     }
@@ -120,7 +120,7 @@ pub(super) struct Authority {
 impl Authority {
     /// Reads the SOA of a zone that `name` is in: "the minimum of the SOA.MINIMUM field and SOA's TTL" (RFC 2308
     /// section 5).
-    pub(super) fn read(section: Option<RecordSection<'_, [u8]>>, name: &str) -> Result<Self, Reply> {
+    pub(super) fn read(section: Option<RecordSection<'_, [u8]>>, name: &str) -> Result<Self, QueryOutcome> {
         let mut authority = Self::default();
         for record in section.into_iter().flatten() {
             let record = record.map_err(malformed)?;
@@ -172,8 +172,8 @@ pub(super) fn addresses_of_targets(
     addresses
 }
 
-pub(super) fn malformed(_: ParseError) -> Reply {
-    Reply::Malformed("malformed answer")
+pub(super) fn malformed(_: ParseError) -> QueryOutcome {
+    QueryOutcome::Malformed("malformed answer")
 }
 
 /// The name in lower case without trailing dot, `.` for the root. What a host name cannot have is escaped, so that

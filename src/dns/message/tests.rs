@@ -24,13 +24,13 @@ pub(super) fn plain() -> (Query, Response) {
     (query, response)
 }
 
-pub(super) fn decode(query: &Query, response: &Response) -> Reply {
+pub(super) fn decode(query: &Query, response: &Response) -> QueryOutcome {
     query.decode(&response.octets(), &Chain::new(&asked(query.octets()).0))
 }
 
 pub(super) fn answer(query: &Query, response: &Response) -> Answer {
     match decode(query, response) {
-        Reply::Answer(answer) => answer,
+        QueryOutcome::Answer(answer) => answer,
         other => panic!("no answer but {other:?}"),
     }
 }
@@ -78,7 +78,7 @@ fn a_name_with_escapes_or_odd_characters_is_not_asked_for() {
 fn an_answer_to_another_query_is_ignored() {
     let (query, good) = plain();
     let good = good.answer(address("d.example", 60, "192.0.2.1"));
-    assert_eq!(answer(&query, &good).records, addresses(&["192.0.2.1"]));
+    assert_eq!(answer(&query, &good).records(), addresses(&["192.0.2.1"]));
     let question = |owner: &str, kind: u16, class: u16| {
         vec![[name(owner), kind.to_be_bytes().to_vec(), class.to_be_bytes().to_vec()].concat()]
     };
@@ -97,10 +97,10 @@ fn an_answer_to_another_query_is_ignored() {
         },
     ];
     for (index, stray) in strays.iter().enumerate() {
-        assert_eq!(decode(&query, stray), Reply::Ignored, "stray {index}");
+        assert_eq!(decode(&query, stray), QueryOutcome::Ignored, "stray {index}");
     }
     for length in 0..12 {
-        assert_eq!(query.decode(&good.octets()[..length], &Chain::new("d.example")), Reply::Ignored);
+        assert_eq!(query.decode(&good.octets()[..length], &Chain::new("d.example")), QueryOutcome::Ignored);
     }
 }
 
@@ -114,15 +114,15 @@ fn case_makes_no_difference() {
         60,
         "192.0.2.1",
     ));
-    assert_eq!(answer(&query, &response).records, addresses(&["192.0.2.1"]));
+    assert_eq!(answer(&query, &response).records(), addresses(&["192.0.2.1"]));
 }
 
 // spec H2, H3
 #[test]
 fn codes_say_whether_the_server_failed_or_knows_no_edns() {
     let (_, response) = plain();
-    let failed = |code: &str| Reply::ServerFailure(code.to_owned());
-    let no_edns = |code: &str| Reply::NoEdns(code.to_owned());
+    let failed = |code: &str| QueryOutcome::ServerFailure(code.to_owned());
+    let no_edns = |code: &str| QueryOutcome::NoEdns(code.to_owned());
     let bad_version = [vec![0], OPT.to_be_bytes().to_vec(), vec![4, 208, 1, 0, 0, 0, 0, 0]].concat();
     let cases = [
         (response.clone().flags(FORMERR), no_edns("FORMERR"), failed("FORMERR")),
@@ -131,14 +131,18 @@ fn codes_say_whether_the_server_failed_or_knows_no_edns() {
         (response.clone().flags(REFUSED), failed("REFUSED"), failed("REFUSED")),
         (response.clone().flags(SERVFAIL | TRUNCATED), failed("SERVFAIL"), failed("SERVFAIL")),
         (response.clone().additional(bad_version), no_edns("BADVERS"), failed("BADVERS")),
-        (response.clone().flags(TRUNCATED), Reply::Truncated, Reply::Truncated),
+        (response.clone().flags(TRUNCATED), QueryOutcome::Truncated, QueryOutcome::Truncated),
         // A server that cannot read the query has no question to repeat.
         (
             Response { questions: Vec::new(), ..response.clone() }.flags(FORMERR),
             no_edns("FORMERR"),
-            Reply::Ignored,
+            QueryOutcome::Ignored,
         ),
-        (Response { questions: Vec::new(), ..response }.flags(SERVFAIL), failed("SERVFAIL"), Reply::Ignored),
+        (
+            Response { questions: Vec::new(), ..response }.flags(SERVFAIL),
+            failed("SERVFAIL"),
+            QueryOutcome::Ignored,
+        ),
     ];
     for (response, with_edns, without_edns) in cases {
         assert_eq!(decode(&query("d.example", RecordKind::Ipv4), &response), with_edns);
@@ -165,10 +169,11 @@ fn only_the_records_at_the_end_of_the_chain_count_and_the_shortest_time_to_live(
     for _ in 0..records.len() {
         records.rotate_left(1);
         let response = Response { answer: records.clone(), ..response.clone() };
-        let mut answer = answer(&query, &response);
-        answer.records.sort_by_key(|record| format!("{record:?}"));
-        assert_eq!(answer.records, addresses(&["192.0.2.1", "192.0.2.2"]));
-        assert_eq!(answer.time_to_live, seconds(100));
+        let answer = answer(&query, &response);
+        let mut records = answer.records().to_vec();
+        records.sort_by_key(|record| format!("{record:?}"));
+        assert_eq!(records, addresses(&["192.0.2.1", "192.0.2.2"]));
+        assert_eq!(answer.time_to_live(), seconds(100));
     }
 }
 
@@ -178,7 +183,7 @@ fn a_time_to_live_with_its_highest_bit_set_is_zero() {
     let (query, response) = plain();
     for (given, read) in [(0x7fff_ffff, 0x7fff_ffff), (0x8000_0000, 0), (0xffff_ffff, 0)] {
         let response = response.clone().answer(address("d.example", given, "192.0.2.1"));
-        assert_eq!(answer(&query, &response).time_to_live, seconds(read));
+        assert_eq!(answer(&query, &response).time_to_live(), seconds(read));
     }
 }
 
@@ -195,9 +200,9 @@ pub(super) fn chain_of(length: usize) -> Vec<Vec<u8>> {
 fn eight_aliases_are_followed_and_nine_are_an_error() {
     let (query, response) = plain();
     let eight = Response { answer: chain_of(8), ..response.clone() };
-    assert_eq!(answer(&query, &eight).records, addresses(&["192.0.2.1"]));
+    assert_eq!(answer(&query, &eight).records(), addresses(&["192.0.2.1"]));
     let nine = Response { answer: chain_of(9), ..response };
-    assert_eq!(decode(&query, &nine), Reply::Malformed("more than 8 CNAME records in a row"));
+    assert_eq!(decode(&query, &nine), QueryOutcome::Malformed("more than 8 CNAME records in a row"));
 }
 
 // spec B8
@@ -206,7 +211,7 @@ fn eight_aliases_are_counted_over_all_queries() {
     let (query, response) = plain();
     let mut open = chain_of(5);
     open.pop();
-    let Reply::Alias(chain) = decode(&query, &Response { answer: open, ..response }) else {
+    let QueryOutcome::Alias(chain) = decode(&query, &Response { answer: open, ..response }) else {
         panic!("an alias")
     };
     assert_eq!(chain.name(), "n5.example");
@@ -216,16 +221,16 @@ fn eight_aliases_are_counted_over_all_queries() {
         response.answer = chain_of(length)[..length - 5].to_vec();
         response.answer(address(&format!("n{length}.example"), 600, "192.0.2.1")).octets()
     };
-    let Reply::Answer(answer) = next.decode(&rest(8), &chain) else { panic!("an answer") };
-    assert_eq!((answer.records, answer.time_to_live), (addresses(&["192.0.2.1"]), seconds(60)));
-    assert_eq!(next.decode(&rest(9), &chain), Reply::Malformed("more than 8 CNAME records in a row"));
+    let QueryOutcome::Answer(answer) = next.decode(&rest(8), &chain) else { panic!("an answer") };
+    assert_eq!((answer.records(), answer.time_to_live()), (&*addresses(&["192.0.2.1"]), seconds(60)));
+    assert_eq!(next.decode(&rest(9), &chain), QueryOutcome::Malformed("more than 8 CNAME records in a row"));
 }
 
 // spec B8
 #[test]
 fn a_loop_of_aliases_is_an_error() {
     let (query, response) = plain();
-    let looping = Reply::Malformed("the CNAME records form a loop");
+    let looping = QueryOutcome::Malformed("the CNAME records form a loop");
     for links in [vec!["d"], vec!["d", "e"], vec!["d", "e", "f"]] {
         let mut response = response.clone();
         for (index, link) in links.iter().enumerate() {
@@ -236,7 +241,8 @@ fn a_loop_of_aliases_is_an_error() {
         assert_eq!(decode(&query, &response.flags(NXDOMAIN)), looping, "{links:?}");
     }
     // Over two queries.
-    let Reply::Alias(chain) = decode(&query, &response.answer(alias("d.example", 60, "e.example"))) else {
+    let QueryOutcome::Alias(chain) = decode(&query, &response.answer(alias("d.example", 60, "e.example")))
+    else {
         panic!("an alias")
     };
     let next = self::query("e.example", RecordKind::Ipv4);
@@ -249,11 +255,11 @@ fn a_loop_of_aliases_is_an_error() {
 fn an_alias_without_records_is_asked_further_unless_the_zone_says_that_there_are_none() {
     let (query, response) = plain();
     let response = response.answer(alias("d.example", 60, "host.example.org"));
-    let Reply::Alias(chain) = decode(&query, &response) else { panic!("an alias") };
+    let QueryOutcome::Alias(chain) = decode(&query, &response) else { panic!("an alias") };
     assert_eq!(chain.name(), "host.example.org");
 
     let of_the_alias = response.clone().authority(soa("d.example", 60, 60));
-    assert!(matches!(decode(&query, &of_the_alias), Reply::Alias(_)));
+    assert!(matches!(decode(&query, &of_the_alias), QueryOutcome::Alias(_)));
 
     let none = answer(&query, &response.clone().authority(soa("example.org", 600, 300)));
     assert_eq!(none, Answer::new(Vec::new()).with_time_to_live(Duration::from_secs(60)));
@@ -278,9 +284,9 @@ fn none_lives_as_long_as_the_zone_says_and_not_at_all_without_it() {
     for (authority, time_to_live) in cases {
         let response = Response { authority: authority.into_iter().collect(), ..response.clone() };
         let none = answer(&query, &response);
-        assert_eq!((none.no_such_name, none.time_to_live), (false, time_to_live));
+        assert_eq!((none.is_no_such_name(), none.time_to_live()), (false, time_to_live));
         let no_such_name = answer(&query, &response.flags(NXDOMAIN));
-        assert_eq!(no_such_name, Answer { no_such_name: true, ..none });
+        assert_eq!((no_such_name.is_no_such_name(), no_such_name.time_to_live()), (true, time_to_live));
     }
 }
 
@@ -290,18 +296,18 @@ fn a_server_that_knows_nothing_and_asks_nobody_has_failed() {
     let (query, response) = plain();
     // Not with RA, AA, a SOA record, or another code.
     let lame = Response { flags: 0x8100, ..response.clone() };
-    assert!(matches!(decode(&query, &lame), Reply::ServerFailure(_)));
+    assert!(matches!(decode(&query, &lame), QueryOutcome::ServerFailure(_)));
     for good in [response.clone(), lame.clone().flags(0x0400), lame.clone().authority(soa("example", 60, 60))]
     {
-        assert_eq!(answer(&query, &good).records, []);
+        assert_eq!(answer(&query, &good).records(), []);
     }
-    assert!(answer(&query, &lame.flags(NXDOMAIN)).no_such_name);
+    assert!(answer(&query, &lame.flags(NXDOMAIN)).is_no_such_name());
     let referral = response.authority(record("example", NS, 60, &name("ns.example")));
-    assert_eq!(answer(&query, &referral).records, []);
+    assert_eq!(answer(&query, &referral).records(), []);
     let referral = Response { flags: 0x8100, ..referral };
-    assert!(matches!(decode(&query, &referral), Reply::ServerFailure(_)));
+    assert!(matches!(decode(&query, &referral), QueryOutcome::ServerFailure(_)));
     let authoritative = referral.flags(0x0400);
-    assert_eq!(answer(&query, &authoritative).records, []);
+    assert_eq!(answer(&query, &authoritative).records(), []);
 }
 
 // spec H3
@@ -311,16 +317,18 @@ fn an_answer_is_authenticated_when_a_trusted_server_says_so_of_every_part() {
     let response = response.answer(address("d.example", 60, "192.0.2.1"));
     let trusting = query_of("d.example", RecordKind::Ipv4, Edns::With, Validation::Trusted);
     let said = response.clone().flags(AUTHENTICATED);
-    assert!(answer(&trusting, &said).authenticated);
-    assert!(!answer(&trusting, &response).authenticated);
-    assert!(!answer(&query("d.example", RecordKind::Ipv4), &said).authenticated);
+    assert!(answer(&trusting, &said).is_authenticated());
+    assert!(!answer(&trusting, &response).is_authenticated());
+    assert!(!answer(&query("d.example", RecordKind::Ipv4), &said).is_authenticated());
 
     let start = query_of("a.example", RecordKind::Ipv4, Edns::With, Validation::Trusted);
     let unproved = Response::to(start.octets()).answer(alias("a.example", 60, "d.example"));
     for (first, expected) in [(unproved.clone(), false), (unproved.flags(AUTHENTICATED), true)] {
-        let Reply::Alias(chain) = decode(&start, &first) else { panic!("an alias") };
-        let Reply::Answer(answer) = trusting.decode(&said.octets(), &chain) else { panic!("an answer") };
-        assert_eq!(answer.authenticated, expected);
+        let QueryOutcome::Alias(chain) = decode(&start, &first) else { panic!("an alias") };
+        let QueryOutcome::Answer(answer) = trusting.decode(&said.octets(), &chain) else {
+            panic!("an answer")
+        };
+        assert_eq!(answer.is_authenticated(), expected);
     }
 }
 
@@ -337,7 +345,7 @@ fn srv_records_are_read_and_odd_targets_stay_apart_from_host_names() {
         Record::Srv(SrvRecord { priority: 5, weight: 7, port, target: target.to_owned() })
     };
     let expected = vec![target("host.example", 5222), target(".", 0), target("a\\ b.example\\010", 1)];
-    assert_eq!(answer(&query, &response).records, expected);
+    assert_eq!(answer(&query, &response).records(), expected);
 }
 
 // spec B9
@@ -355,6 +363,6 @@ fn additional_addresses_of_targets_are_collected_and_what_is_wrong_there_is_igno
         .additional(vec![0xc0, 0xff, 0, 1]);
     let host = |address: &str| ("host.example".to_owned(), address.parse().unwrap());
     let found = answer(&query, &response);
-    assert_eq!(found.records.len(), 1);
-    assert_eq!(found.additional, [host("192.0.2.1"), host("2001:db8::1")]);
+    assert_eq!(found.records().len(), 1);
+    assert_eq!(found.additional(), [host("192.0.2.1"), host("2001:db8::1")]);
 }

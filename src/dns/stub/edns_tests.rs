@@ -10,7 +10,7 @@ use super::tests::{
     Played, SECOND, answer_with, code, look_up, next, numbers, only_address, over_tcp, question, set_clock,
     stub, turn,
 };
-use crate::dns::config::ResolverConfig;
+use crate::dns::stub::resolv_conf::ResolverConfig;
 use crate::dns::testing::{FORMERR, OPT, REFUSED, Response, SERVFAIL, address, asked};
 use crate::dns::{AnswerSource, LookupFacts};
 use crate::wait;

@@ -11,7 +11,7 @@ use super::tests::{
 use super::{Stub, SystemConfig};
 use crate::deadline::Deadline;
 use crate::dns::cache::Caching;
-use crate::dns::config::ResolverConfig;
+use crate::dns::stub::resolv_conf::ResolverConfig;
 use crate::dns::testing::{NXDOMAIN, Response, SRV, TemporaryDirectory, address, asked, soa, srv};
 use crate::dns::{Answer, AnswerSource, LookupFacts, Question, RecordKind};
 use crate::settings::SocketOptions;
@@ -77,9 +77,9 @@ fn a_changed_resolv_conf_empties_the_cache_and_the_record_of_silence() {
     assert_eq!(before.network.servers(now)[1], first);
     let store = |generation| {
         let answer = Answer::no_such_name().with_time_to_live(SECOND);
-        stub.shared.with_cache(|cache| cache.store(generation, &question("example.org"), &answer, now));
+        stub.state.with_cache(|cache| cache.store(generation, &question("example.org"), &answer, now));
     };
-    let is_kept = || stub.shared.with_cache(|cache| cache.answer(&question("example.org"), now)).is_some();
+    let is_kept = || stub.state.with_cache(|cache| cache.answer(&question("example.org"), now)).is_some();
     store(before.generation);
     stub.lookups(numbers(), None);
     assert!(is_kept());
@@ -119,7 +119,7 @@ fn without_a_resolv_conf_a_failed_lookup_says_so_and_the_hosts_file_answers() {
 fn a_lookup_that_fails_by_settings_that_are_not_the_systems_says_so() {
     let (_silent, silent) = Played::new();
     let now = wait::now();
-    for (server, expected) in [(refusing(), "127.0.0.1: "), (silent, "no answer within 3s (")] {
+    for (server, expected) in [(refusing(), "127.0.0.1: "), (silent, "no answer within 3 s (")] {
         let mut lookups = stub(&[server]).lookups(numbers(), Some(3 * SECOND));
         lookups.problem = Some("cannot read the file".to_owned());
         lookups.ask(&[question("example.org")], now);
@@ -186,7 +186,7 @@ fn the_limit_of_a_lookup_holds_while_the_hosts_file_is_read() {
     set_clock(&mut lookups, now + 3 * SECOND);
     let (_, result, facts) = lookups.take().unwrap();
     let message = result.unwrap_err().to_string();
-    assert_eq!(message, "no answer within 3s (reading the hosts file takes longer)");
+    assert_eq!(message, "no answer within 3 s (reading the hosts file takes longer)");
     assert_eq!(facts, LookupFacts { source: AnswerSource::Nobody, tries: 0 });
 
     // Its end comes with the limit: nothing is asked any more.
@@ -227,9 +227,9 @@ fn a_night_empties_the_cache_and_the_record_of_silence() {
     let (stub, now) = (stub(&[server]), wait::now());
     let source = || look_up(&stub, "example.org").2.source;
     assert_eq!((source(), source()), (AnswerSource::Udp(server), AnswerSource::Cache));
-    stub.shared.with_health(|health| health.handle_silence(server, now, now));
+    stub.state.with_health(|health| health.handle_silence(server, now, now));
     let (now, wall) = wait::clocks();
-    stub.shared.notice_sleep((now, wall + 8 * 3600 * SECOND));
+    stub.state.notice_sleep((now, wall + 8 * 3600 * SECOND));
     assert_eq!(source(), AnswerSource::Udp(server));
 }
 

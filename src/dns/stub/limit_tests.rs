@@ -3,7 +3,7 @@
 use super::AnswerSource;
 use super::tests::{Played, SECOND, next, numbers, over_tcp, question, set_clock, stub, stub_of, turn};
 use crate::deadline::Deadline;
-use crate::dns::config::ResolverConfig;
+use crate::dns::stub::resolv_conf::ResolverConfig;
 use crate::dns::testing::{Response, address, alias, asked};
 use crate::wait;
 
@@ -22,7 +22,7 @@ fn a_lookup_that_reaches_its_limit_has_failed_and_has_no_socket() {
         assert_eq!(lookups.take(), None);
         set_clock(&mut lookups, start + 3 * SECOND);
         let (_, result, facts) = lookups.take().unwrap();
-        assert_eq!(result.unwrap_err().to_string(), "no answer within 3s (127.0.0.1: no usable answer)");
+        assert_eq!(result.unwrap_err().to_string(), "no answer within 3 s (127.0.0.1: no usable answer)");
         assert_eq!(facts.source, AnswerSource::Nobody);
         assert!(lookups.open.is_empty() && lookups.network.connection_tokens().is_empty());
         assert_eq!((lookups.take(), lookups.wake_at()), (None, Deadline::NEVER));

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::peers::{refusing, sockets, udp, udp_answering};
 use super::*;
-use crate::dns::config::{ResolverConfig, ServerOrder};
+use crate::dns::stub::resolv_conf::{ResolverConfig, ServerOrder};
 use crate::dns::testing::{NXDOMAIN, REFUSED, Response, SERVFAIL, address, alias, asked};
 use crate::dns::{Record, RecordKind};
 use crate::wait;
@@ -20,8 +20,8 @@ pub(super) const SECOND: Duration = Duration::from_secs(1);
 /// No test takes this long; it turns a hang into a failure.
 pub(super) const LIMIT: Duration = Duration::from_secs(30);
 
-pub(super) fn numbers() -> Random {
-    let numbers = Mutex::new(crate::dns::testing::Numbers(7));
+pub(super) fn numbers() -> RandomBits {
+    let numbers = Mutex::new(crate::dns::testing::SplitMix64(7));
     Arc::new(move || numbers.lock().unwrap().next())
 }
 
@@ -46,7 +46,7 @@ pub(super) fn question(name: &str) -> Question {
 }
 
 /// Waits once, up to the limit of a test.
-pub(super) fn turn(lookups: &mut Lookups, now: Instant) {
+pub(super) fn turn(lookups: &mut StubLookups, now: Instant) {
     let limit = if lookups.wake_at().is_over(now) { Duration::ZERO } else { LIMIT };
     let mut wait = Wait::until(Deadline::after(wait::now(), limit));
     lookups.register(&mut wait);
@@ -55,7 +55,7 @@ pub(super) fn turn(lookups: &mut Lookups, now: Instant) {
 }
 
 /// The next result, while the clock stands still at `now`.
-pub(super) fn next(lookups: &mut Lookups, now: Instant) -> Finished {
+pub(super) fn next(lookups: &mut StubLookups, now: Instant) -> Finished {
     let limit = Deadline::after(wait::now(), LIMIT);
     loop {
         if let Some(finished) = lookups.take() {
@@ -67,7 +67,7 @@ pub(super) fn next(lookups: &mut Lookups, now: Instant) -> Finished {
 }
 
 /// Reads what is there already.
-pub(super) fn glance(lookups: &mut Lookups, now: Instant) {
+pub(super) fn glance(lookups: &mut StubLookups, now: Instant) {
     let mut wait = Wait::until(wait::now().into());
     lookups.register(&mut wait);
     let ready = wait.wait().unwrap();
@@ -75,7 +75,7 @@ pub(super) fn glance(lookups: &mut Lookups, now: Instant) {
 }
 
 /// Sets the clock to `now`, with no socket ready.
-pub(super) fn set_clock(lookups: &mut Lookups, now: Instant) {
+pub(super) fn set_clock(lookups: &mut StubLookups, now: Instant) {
     let nothing = Wait::until(wait::now().into()).wait().unwrap();
     lookups.advance(&nothing, now);
 }

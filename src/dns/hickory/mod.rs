@@ -18,12 +18,11 @@ use rustls::pki_types::ServerName;
 
 use self::worker::Worker;
 use crate::dns::cache::{Cache, Caching};
-use crate::dns::config::ResolverConfig;
 use crate::dns::resolver::{Answers, Resolver};
-use crate::dns::shared::Shared;
-use crate::dns::system::SystemConfig;
-use crate::dns::{LookupError, Question};
-use crate::error::{Error, ErrorKind};
+use crate::dns::stub::resolv_conf::ResolverConfig;
+use crate::dns::stub::state::ResolverState;
+use crate::dns::stub::system::SystemConfig;
+use crate::dns::{ConfigurationError, LookupError, Question};
 use crate::settings::SocketOptions;
 #[cfg(feature = "hickory-tls")]
 use crate::tls::{Trust, verifying_config};
@@ -46,14 +45,14 @@ use crate::tls::{Trust, verifying_config};
 /// ```
 #[derive(Debug)]
 pub struct HickoryResolver {
-    settings: Settings,
-    shared: Arc<Shared>,
+    options: HickoryOptions,
+    state: Arc<ResolverState>,
     worker: Mutex<Option<Worker>>,
 }
 
 /// What the caller wants.
 #[derive(Clone, Debug)]
-struct Settings {
+struct HickoryOptions {
     path: Path,
     #[cfg(feature = "hickory-dnssec")]
     dnssec: Dnssec,
@@ -101,24 +100,27 @@ impl HickoryResolver {
     /// Asks these name servers, over UDP, and over TCP what does not fit.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`]: the list is empty, or a port is 0.
-    pub fn new(servers: impl IntoIterator<Item = SocketAddr>) -> Result<Self, Error> {
-        Ok(Self::with(given(servers)?, Path::Plain))
+    /// The list is empty, or a port is 0.
+    pub fn new(servers: impl IntoIterator<Item = SocketAddr>) -> Result<Self, ConfigurationError> {
+        Ok(Self::with(SystemConfig::given(ResolverConfig::given(servers)?), Path::Plain))
     }
 
     /// Asks these name servers over TLS (RFC 7858; the usual port is 853). Their certificates are for `name`; `config` says
     /// how they are verified. Without it that is as in a connector, with the roots of feature `webpki-roots`.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`]: the list is empty, a port is 0, or there is no `config` and no roots or no
+    /// The list is empty, a port is 0, or there is no `config` and no roots or no
     /// cryptography to make one of.
     #[cfg(feature = "hickory-tls")]
     pub fn over_tls(
         servers: impl IntoIterator<Item = SocketAddr>,
         name: ServerName<'static>,
         config: Option<ClientConfig>,
-    ) -> Result<Self, Error> {
-        Ok(Self::with(given(servers)?, Path::Tls { name, config: verifying(config)? }))
+    ) -> Result<Self, ConfigurationError> {
+        Ok(Self::with(
+            SystemConfig::given(ResolverConfig::given(servers)?),
+            Path::Tls { name, config: verifying(config)? },
+        ))
     }
 
     /// Asks these name servers over HTTPS at `/dns-query` (RFC 8484; the usual port is 443). Their certificates are for
@@ -132,18 +134,21 @@ impl HickoryResolver {
         servers: impl IntoIterator<Item = SocketAddr>,
         name: ServerName<'static>,
         config: Option<ClientConfig>,
-    ) -> Result<Self, Error> {
-        Ok(Self::with(given(servers)?, Path::Https { name, config: verifying(config)? }))
+    ) -> Result<Self, ConfigurationError> {
+        Ok(Self::with(
+            SystemConfig::given(ResolverConfig::given(servers)?),
+            Path::Https { name, config: verifying(config)? },
+        ))
     }
 
     fn with(system: SystemConfig, path: Path) -> Self {
-        let settings = Settings {
+        let options = HickoryOptions {
             path,
             #[cfg(feature = "hickory-dnssec")]
             dnssec: Dnssec::Ignored,
         };
-        let shared = Arc::new(Shared::new(system, Caching::On, SocketOptions::default()));
-        Self { settings, shared, worker: Mutex::new(None) }
+        let state = Arc::new(ResolverState::new(system, Caching::On, SocketOptions::default()));
+        Self { options, state, worker: Mutex::new(None) }
     }
 
     /// Whether answers are validated by DNSSEC (RFC 4035) here, not by the server. A bogus answer is then a failed lookup,
@@ -152,7 +157,7 @@ impl HickoryResolver {
     #[cfg(feature = "hickory-dnssec")]
     #[must_use]
     pub fn validate(mut self, validate: bool) -> Self {
-        self.settings.dnssec = match (validate, self.settings.dnssec) {
+        self.options.dnssec = match (validate, self.options.dnssec) {
             (false, _) => Dnssec::Ignored,
             (true, Dnssec::Ignored) => Dnssec::Validated(Arc::default()),
             (true, validated @ Dnssec::Validated(_)) => validated,
@@ -163,43 +168,27 @@ impl HickoryResolver {
     /// Validates from these keys on: DNSKEY records, in the form of a zone file. Default: the keys of the root.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`]: the keys cannot be read, or there are none.
+    /// The keys cannot be read, or there are none.
     #[cfg(feature = "hickory-dnssec")]
-    pub fn validate_from(mut self, anchors: &str) -> Result<Self, Error> {
+    pub fn validate_from(mut self, anchors: &str) -> Result<Self, ConfigurationError> {
         let keys = anchors.parse::<TrustAnchors>().map_err(|error| {
-            configuration(format!(
+            ConfigurationError::new(format!(
                 "the given DNSSEC keys cannot be read: {}",
                 lookup::one_line(&error.to_string())
             ))
         })?;
         if keys.is_empty() && !anchors.contains("DNSKEY") {
-            return Err(configuration("the given DNSSEC keys are none: there is no DNSKEY record"));
+            return Err(ConfigurationError::new("the given DNSSEC keys are none: there is no DNSKEY record"));
         }
-        self.settings.dnssec = Dnssec::Validated(Arc::new(keys));
+        self.options.dnssec = Dnssec::Validated(Arc::new(keys));
         Ok(self)
     }
 }
 
-/// The servers that the caller gives.
-fn given(servers: impl IntoIterator<Item = SocketAddr>) -> Result<SystemConfig, Error> {
-    let servers: Vec<SocketAddr> = servers.into_iter().collect();
-    if servers.is_empty() {
-        return Err(configuration("the list of name servers is empty"));
-    }
-    if let Some(server) = servers.iter().find(|server| server.port() == 0) {
-        return Err(configuration(format!("no name server can be at port 0 of {}", server.ip())));
-    }
-    Ok(SystemConfig::given(ResolverConfig::new(servers)))
-}
-
 #[cfg(feature = "hickory-tls")]
-fn verifying(config: Option<ClientConfig>) -> Result<Box<ClientConfig>, Error> {
+fn verifying(config: Option<ClientConfig>) -> Result<Box<ClientConfig>, ConfigurationError> {
     let config = config.map_or_else(|| verifying_config(Trust::default()), Ok);
-    config.map(Box::new).map_err(|error| configuration(error.to_string()))
-}
-
-fn configuration(message: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Configuration, message)
+    config.map(Box::new).map_err(|error| ConfigurationError::new(error.to_string()))
 }
 
 impl Resolver for HickoryResolver {
@@ -207,7 +196,7 @@ impl Resolver for HickoryResolver {
         let mut worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner);
         // One that has ended, by a panic in it, is replaced.
         if !worker.as_ref().is_some_and(Worker::is_running) {
-            match Worker::start(&self.settings, &self.shared) {
+            match Worker::start(&self.options, &self.state) {
                 Ok(started) => *worker = Some(started),
                 Err(error) => return fail(questions, answers, &error),
             }
@@ -218,11 +207,11 @@ impl Resolver for HickoryResolver {
     }
 
     fn forget(&self, questions: &[Question]) {
-        self.shared.with_cache(|cache| questions.iter().for_each(|question| cache.remove(question)));
+        self.state.with_cache(|cache| questions.iter().for_each(|question| cache.remove(question)));
     }
 
     fn clear_cache(&self) {
-        self.shared.with_cache(Cache::clear);
+        self.state.with_cache(Cache::clear);
     }
 }
 

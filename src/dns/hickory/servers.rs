@@ -18,11 +18,11 @@ use rustls::ClientConfig;
 
 #[cfg(feature = "hickory-dnssec")]
 use super::Dnssec;
-use super::{Path, Settings};
+use super::{HickoryOptions, Path};
 use crate::dns::LookupError;
-use crate::dns::config::{DEFAULT_TIMEOUT, ResolverConfig, Transport};
-use crate::dns::shared::Shared;
-use crate::dns::system::Change;
+use crate::dns::stub::resolv_conf::{DEFAULT_TIMEOUT, ResolverConfig, Transport};
+use crate::dns::stub::state::ResolverState;
+use crate::dns::stub::system::Change;
 use crate::wait;
 
 type Pool = NameServerPool<TokioRuntimeProvider>;
@@ -37,14 +37,14 @@ enum Handle {
 
 /// One name server.
 #[derive(Clone)]
-pub(super) struct Server {
+pub(super) struct NameServer {
     pub(super) address: SocketAddr,
     handle: Handle,
     /// What it means that hickory has "no connections": it does not say more.
     pub(super) unreachable: &'static str,
 }
 
-impl Server {
+impl NameServer {
     /// Asks one query.
     pub(super) async fn send(
         &self,
@@ -72,27 +72,27 @@ impl Server {
 #[derive(Clone)]
 pub(super) struct View {
     /// In the order of the configuration, or why there are none.
-    pub(super) servers: Result<Arc<Vec<Server>>, LookupError>,
+    pub(super) servers: Result<Arc<Vec<NameServer>>, LookupError>,
     /// Why the servers are not those of the system.
     pub(super) problem: Option<String>,
 }
 
 /// The servers, kept over lookups.
 pub(super) struct Servers {
-    settings: Settings,
-    shared: Arc<Shared>,
-    known: Option<Arc<Vec<Server>>>,
+    options: HickoryOptions,
+    state: Arc<ResolverState>,
+    known: Option<Arc<Vec<NameServer>>>,
 }
 
 impl Servers {
-    pub(super) fn new(settings: Settings, shared: Arc<Shared>) -> Self {
-        Self { settings, shared, known: None }
+    pub(super) fn new(options: HickoryOptions, state: Arc<ResolverState>) -> Self {
+        Self { options, state, known: None }
     }
 
     /// As they are now. When resolv.conf has changed, what was learnt with the old one is forgotten.
     pub(super) fn current(&mut self) -> View {
-        self.shared.notice_sleep(wait::clocks());
-        let (system, change) = match self.shared.system.current() {
+        self.state.notice_sleep(wait::clocks());
+        let (system, change) = match self.state.system.current() {
             Ok(current) => current,
             Err(error) => {
                 let why = format!("cannot read the settings of the resolver ({error})");
@@ -100,7 +100,7 @@ impl Servers {
             }
         };
         if change == Change::Changed {
-            self.shared.clear();
+            self.state.clear();
             self.known = None;
         }
         let servers = match &self.known {
@@ -111,7 +111,7 @@ impl Servers {
         View { servers, problem: system.problem }
     }
 
-    fn connect(&self, config: &ResolverConfig) -> Result<Vec<Server>, LookupError> {
+    fn connect(&self, config: &ResolverConfig) -> Result<Vec<NameServer>, LookupError> {
         if config.servers.is_empty() {
             return Err(LookupError::new("no name server to ask"));
         }
@@ -121,13 +121,13 @@ impl Servers {
             let name_server = self.name_server(*address, config.transport);
             let pool =
                 NameServerPool::from_config([name_server], Arc::clone(&context), TokioRuntimeProvider::new());
-            Server { address: *address, handle: self.handle(pool), unreachable: self.unreachable() }
+            NameServer { address: *address, handle: self.handle(pool), unreachable: self.unreachable() }
         });
         Ok(servers.collect())
     }
 
     fn name_server(&self, address: SocketAddr, transport: Transport) -> NameServerConfig {
-        let protocols = match (&self.settings.path, transport) {
+        let protocols = match (&self.options.path, transport) {
             (Path::Plain, Transport::Udp) => vec![ProtocolConfig::Udp, ProtocolConfig::Tcp],
             (Path::Plain, Transport::Tcp) => vec![ProtocolConfig::Tcp],
             #[cfg(feature = "hickory-tls")]
@@ -147,7 +147,7 @@ impl Servers {
     }
 
     fn unreachable(&self) -> &'static str {
-        match self.settings.path {
+        match self.options.path {
             Path::Plain => "it cannot be reached",
             #[cfg(feature = "hickory-tls")]
             Path::Tls { .. } => {
@@ -168,7 +168,7 @@ impl Servers {
 
     #[cfg(feature = "hickory-dnssec")]
     fn handle(&self, pool: Pool) -> Handle {
-        match &self.settings.dnssec {
+        match &self.options.dnssec {
             Dnssec::Ignored => Handle::Plain(pool),
             Dnssec::Validated(anchors) => {
                 Handle::Validating(DnssecDnsHandle::with_trust_anchor(pool, Arc::clone(anchors)))
@@ -177,7 +177,7 @@ impl Servers {
     }
 
     fn tls(&self) -> Result<TlsConfig, LookupError> {
-        match &self.settings.path {
+        match &self.options.path {
             // It is not used.
             Path::Plain => TlsConfig::new().map_err(|error| LookupError::new(error.to_string())),
             #[cfg(feature = "hickory-tls")]
@@ -201,9 +201,9 @@ mod tests {
 
     use super::*;
     use crate::dns::cache::Caching;
-    use crate::dns::system::SystemConfig;
+    use crate::dns::hickory::HickoryResolver;
+    use crate::dns::stub::system::SystemConfig;
     use crate::dns::testing::TemporaryDirectory;
-    use crate::hickory::HickoryResolver;
     use crate::settings::SocketOptions;
 
     fn addresses(view: &View) -> Vec<String> {
@@ -216,8 +216,8 @@ mod tests {
         let directory = TemporaryDirectory::new();
         let resolv_conf = directory.path("resolv.conf");
         let system = SystemConfig::at(&resolv_conf, &directory.path("hosts"));
-        let shared = Arc::new(Shared::new(system, Caching::On, SocketOptions::default()));
-        let mut servers = Servers::new(HickoryResolver::from_system().settings, Arc::clone(&shared));
+        let state = Arc::new(ResolverState::new(system, Caching::On, SocketOptions::default()));
+        let mut servers = Servers::new(HickoryResolver::from_system().options, Arc::clone(&state));
         let view = servers.current();
         assert_eq!(addresses(&view), ["127.0.0.1:53"]);
         assert!(view.problem.is_some_and(|problem| problem.contains("resolv.conf")));
@@ -228,7 +228,7 @@ mod tests {
         let second = servers.current();
         assert!(Arc::ptr_eq(&first.servers.unwrap(), &second.servers.unwrap()));
 
-        let generation = || shared.with_cache(|cache| cache.generation());
+        let generation = || state.with_cache(|cache| cache.generation());
         let before = generation();
         fs::write(directory.path("new"), "nameserver 192.0.2.2\nnameserver 2001:db8::1\n").unwrap();
         fs::rename(directory.path("new"), &resolv_conf).unwrap();
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn each_transport_becomes_its_connections() {
         let resolver = HickoryResolver::from_system();
-        let servers = Servers::new(resolver.settings, resolver.shared);
+        let servers = Servers::new(resolver.options, resolver.state);
         let address = SocketAddr::from(([192, 0, 2, 1], 5353));
         let protocols = |transport| {
             let connections = servers.name_server(address, transport).connections;

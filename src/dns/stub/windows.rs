@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use ipconfig::{Adapter, IfType, OperStatus};
 
 use crate::dns::LookupError;
-use crate::dns::config::{DNS_PORT, ResolverConfig};
+use crate::dns::stub::resolv_conf::{DNS_PORT, ResolverConfig};
 
 /// Reads the settings of the adapters: their servers, those of the adapter with the lowest metric first.
 ///

@@ -3,22 +3,16 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::deadline::Deadline;
-use crate::dns::config::Transport;
-use crate::dns::health::EdnsFailure;
-use crate::dns::message::{Chain, Edns, Reply};
-use crate::dns::network::Network;
-use crate::dns::schedule::{Found, Order, Schedule, Try};
-use crate::dns::udp::{Departure, UdpTry};
+use crate::deadline::{Deadline, Seconds};
+use crate::dns::message::{Chain, Edns, QueryOutcome};
+use crate::dns::stub::edns::{EdnsFailure, EdnsTry};
+use crate::dns::stub::network::Network;
+use crate::dns::stub::resolv_conf::Transport;
+use crate::dns::stub::schedule::{LookupOrder, Resolved, Schedule, Try};
+use crate::dns::stub::udp::{Departure, UdpTry};
 use crate::dns::{AnswerSource, LookupError, Question};
+use crate::limits::{MAX_DATAGRAMS_A_TURN, MAX_DNS_DATAGRAM};
 use crate::wait::{Ready, Token, Wait};
-
-/// How many datagrams are read from a socket before the others have their turn.
-const DATAGRAMS_PER_TURN: usize = 4;
-
-/// How much of a datagram is read: more than was asked for, since some servers send more. A longer one is taken for
-/// truncated, so that 16 questions answered at once with as much as a datagram holds are no more than one turn can bear.
-const LONGEST_DATAGRAM: usize = 4096;
 
 /// One question on its way.
 #[derive(Debug)]
@@ -34,25 +28,14 @@ pub(crate) struct Lookup {
     chain: Chain,
     servers: Vec<SocketAddr>,
     /// For each server, what has come of asking it with an OPT record.
-    with_opt: Vec<WithOpt>,
+    edns: Vec<EdnsTry>,
     schedule: Schedule,
     tries: Vec<UdpTry>,
 }
 
-/// What has come of asking one server this question with an OPT record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum WithOpt {
-    NotAsked,
-    /// Nothing yet.
-    Asked,
-    Answered,
-    /// It is asked without from now on.
-    Failed(EdnsFailure),
-}
-
 /// A message or a failure that concerns one try.
 #[derive(Debug)]
-pub(crate) struct Event {
+pub(crate) struct TryOutcome {
     /// The try.
     pub(crate) attempt: Try,
     /// How the query travelled.
@@ -60,12 +43,12 @@ pub(crate) struct Event {
     /// Whether the query had an OPT record.
     pub(crate) edns: Edns,
     /// What came of it.
-    pub(crate) reply: Reply,
+    pub(crate) reply: QueryOutcome,
 }
 
-impl Event {
+impl TryOutcome {
     fn failure(udp: &UdpTry, why: String) -> Self {
-        let reply = Reply::Failure(why);
+        let reply = QueryOutcome::Failure(why);
         Self { attempt: udp.attempt, transport: Transport::Udp, edns: udp.query.edns(), reply }
     }
 }
@@ -87,7 +70,7 @@ impl Lookup {
             schedule: schedule(servers.len(), network, deadline, now),
             limit,
             deadline,
-            with_opt: vec![WithOpt::NotAsked; servers.len()],
+            edns: vec![EdnsTry::NotAsked; servers.len()],
             servers,
             question,
             tries: Vec::new(),
@@ -114,13 +97,13 @@ impl Lookup {
         &mut self,
         network: &mut Network,
         now: Instant,
-    ) -> Option<Result<Found, LookupError>> {
+    ) -> Option<Result<Resolved, LookupError>> {
         loop {
             self.note_silence(self.schedule.silent(now), network, now);
             match self.schedule.poll(now)? {
-                Order::Ask(attempt) => self.ask(attempt, network.config.transport, network, now),
-                Order::Finished(result) => return Some(result),
-                Order::TimedOut => {
+                LookupOrder::Ask(attempt) => self.ask(attempt, network.config.transport, network, now),
+                LookupOrder::Finished(result) => return Some(result),
+                LookupOrder::TimedOut => {
                     // However short the limit was: the next lookup had better begin with another one.
                     self.note_silence(self.schedule.unanswered(), network, now);
                     return Some(Err(self.timed_out()));
@@ -150,7 +133,7 @@ impl Lookup {
             })
         });
         let servers = told.collect::<Vec<_>>().join("; ");
-        LookupError::new(format!("no answer within {:?} ({servers})", self.limit))
+        LookupError::new(format!("no answer within {} ({servers})", Seconds(self.limit)))
     }
 
     /// Reads what has come over UDP.
@@ -158,14 +141,14 @@ impl Lookup {
         let is_ready = |attempt: &&UdpTry| ready.contains(Token::Lookup(attempt.token));
         let tokens: Vec<usize> = self.tries.iter().filter(is_ready).map(|attempt| attempt.token).collect();
         for token in tokens {
-            for _ in 0..DATAGRAMS_PER_TURN {
+            for _ in 0..MAX_DATAGRAMS_A_TURN {
                 // An alias or an answer may have closed it.
                 let Some(index) = self.tries.iter().position(|attempt| attempt.token == token) else { break };
                 let Some(event) = self.tries.get(index).and_then(|attempt| self.event(attempt, network, now))
                 else {
                     break;
                 };
-                if event.reply != Reply::Ignored {
+                if event.reply != QueryOutcome::Ignored {
                     self.tries.swap_remove(index);
                     self.handle(event, network, now);
                 }
@@ -173,14 +156,16 @@ impl Lookup {
         }
     }
 
-    fn event(&self, udp: &UdpTry, network: &mut Network, now: Instant) -> Option<Event> {
-        let buffer = network.buffer.get_mut(..=LONGEST_DATAGRAM).unwrap_or_default();
+    fn event(&self, udp: &UdpTry, network: &mut Network, now: Instant) -> Option<TryOutcome> {
+        let buffer = network.buffer.get_mut(..=MAX_DNS_DATAGRAM).unwrap_or_default();
         let reply = match udp.receive(buffer) {
             Ok(length) => {
                 let datagram = buffer.get(..length?).unwrap_or_default();
-                match (datagram.len() > LONGEST_DATAGRAM, udp.query.decode(datagram, &self.chain)) {
+                match (datagram.len() > MAX_DNS_DATAGRAM, udp.query.decode(datagram, &self.chain)) {
                     // It goes on behind what was read.
-                    (true, Reply::Malformed(_) | Reply::Answer(_) | Reply::Alias(_)) => Reply::Truncated,
+                    (true, QueryOutcome::Malformed(_) | QueryOutcome::Answer(_) | QueryOutcome::Alias(_)) => {
+                        QueryOutcome::Truncated
+                    }
                     (_, reply) => reply,
                 }
             }
@@ -188,94 +173,52 @@ impl Lookup {
                 if let Some(server) = self.servers.get(udp.attempt.server) {
                     network.note_unreachable(*server, &error, now);
                 }
-                return Some(Event::failure(udp, error.to_string()));
+                return Some(TryOutcome::failure(udp, error.to_string()));
             }
         };
-        Some(Event { attempt: udp.attempt, transport: Transport::Udp, edns: udp.query.edns(), reply })
+        Some(TryOutcome { attempt: udp.attempt, transport: Transport::Udp, edns: udp.query.edns(), reply })
     }
 
     /// Takes in what came of a try.
-    pub(crate) fn handle(&mut self, event: Event, network: &mut Network, now: Instant) {
-        let Event { attempt, transport, edns, reply } = event;
+    pub(crate) fn handle(&mut self, event: TryOutcome, network: &mut Network, now: Instant) {
+        let TryOutcome { attempt, transport, edns, reply } = event;
         let Some(server) = self.servers.get(attempt.server).copied() else { return };
-        if !matches!(reply, Reply::Ignored | Reply::Failure(_)) {
+        if !matches!(reply, QueryOutcome::Ignored | QueryOutcome::Failure(_)) {
             network.note_answer(server, now);
         }
-        if edns == Edns::With {
-            if let Some(failure) = edns_failure(&reply) {
-                return self.ask_without_opt(attempt, transport, failure, network, now);
+        let Some(edns_try) = self.edns.get_mut(attempt.server) else { return };
+        if let (Edns::With, Some(failure)) = (edns, EdnsFailure::of(&reply)) {
+            // "A query with EDNS that fails in any way [...] is sent again without it" (rule H2): at once, before the failure
+            // counts as the server's.
+            if edns_try.handle_failure(failure) {
+                self.ask(attempt, transport, network, now);
             }
+            return;
         }
-        self.note_edns(attempt.server, edns, &reply, network, now);
+        if let Some(sign) = edns_try.handle_outcome(edns, &reply) {
+            network.note_edns(server, sign, now);
+        }
         match reply {
-            Reply::Ignored => {}
-            Reply::Truncated => match transport {
+            QueryOutcome::Ignored => {}
+            QueryOutcome::Truncated => match transport {
                 Transport::Udp => self.ask(attempt, Transport::Tcp, network, now),
                 Transport::Tcp => self.fail(attempt, "sent a truncated answer over TCP", now),
             },
-            Reply::NoEdns(code) | Reply::ServerFailure(code) => {
+            QueryOutcome::NoEdns(code) | QueryOutcome::ServerFailure(code) => {
                 self.fail(attempt, &format!("answered {code}"), now);
             }
-            Reply::Malformed(why) => {
+            QueryOutcome::Malformed(why) => {
                 self.fail(attempt, &format!("sent an answer that cannot be used: {why}"), now);
             }
-            Reply::Failure(why) => self.fail(attempt, &why, now),
-            Reply::Answer(answer) => {
+            QueryOutcome::Failure(why) => self.fail(attempt, &why, now),
+            QueryOutcome::Answer(answer) => {
                 let source = match transport {
                     Transport::Udp => AnswerSource::Udp(server),
                     Transport::Tcp => AnswerSource::Tcp(server),
                 };
-                self.schedule.handle_answer(attempt.server, Found { answer, source });
+                self.schedule.handle_answer(attempt.server, Resolved { answer, source });
             }
-            Reply::Alias(chain) => self.follow(chain, network, now),
-        }
-    }
-
-    /// "EDNS that fails in any way […] is asked again without" (spec H2): at once, before the failure counts as the
-    /// server's.
-    fn ask_without_opt(
-        &mut self,
-        attempt: Try,
-        transport: Transport,
-        failure: EdnsFailure,
-        network: &mut Network,
-        now: Instant,
-    ) {
-        let Some(with_opt) = self.with_opt.get_mut(attempt.server) else { return };
-        let is_asked_without = matches!(with_opt, WithOpt::Failed(_));
-        *with_opt = WithOpt::Failed(failure);
-        // A late failure of a query that was silent before: the one without OPT is on its way, or has failed.
-        if !is_asked_without {
-            self.ask(attempt, transport, network, now);
-        }
-    }
-
-    /// Notes what a reply that is no failure of EDNS says of the server's EDNS.
-    fn note_edns(&mut self, index: usize, edns: Edns, reply: &Reply, network: &Network, now: Instant) {
-        let is_good = matches!(reply, Reply::Answer(_) | Reply::Alias(_) | Reply::Truncated);
-        let (Some(server), Some(with_opt)) = (self.servers.get(index), self.with_opt.get_mut(index)) else {
-            return;
-        };
-        match (edns, *with_opt) {
-            (Edns::With, _) if is_good => {
-                *with_opt = WithOpt::Answered;
-                network.note_edns_answer(*server);
-            }
-            (Edns::Without, WithOpt::Failed(failure)) if is_good => {
-                network.note_edns_failure(*server, failure, now);
-            }
-            // Nobody has read the query.
-            (Edns::With, WithOpt::Asked) if matches!(reply, Reply::Failure(_)) => {
-                self.forget_asking(index, edns);
-            }
-            (Edns::With | Edns::Without, _) => {}
-        }
-    }
-
-    /// The query has reached nobody, so its OPT record has nothing to do with it.
-    fn forget_asking(&mut self, index: usize, edns: Edns) {
-        if let (Edns::With, Some(with_opt)) = (edns, self.with_opt.get_mut(index)) {
-            *with_opt = WithOpt::NotAsked;
+            QueryOutcome::Alias(chain) => self.follow(chain, network, now),
         }
     }
 
@@ -284,8 +227,8 @@ impl Lookup {
     pub(crate) fn fail_unreachable(&mut self, network: &mut Network, now: Instant) {
         let Self { servers, tries, .. } = self;
         let why_of = |udp: &UdpTry| network.unreachable(*servers.get(udp.attempt.server)?, now);
-        let events: Vec<Event> =
-            tries.iter().filter_map(|udp| Some(Event::failure(udp, why_of(udp)?.to_owned()))).collect();
+        let events: Vec<TryOutcome> =
+            tries.iter().filter_map(|udp| Some(TryOutcome::failure(udp, why_of(udp)?.to_owned()))).collect();
         tries.retain(|udp| why_of(udp).is_none());
         for event in events {
             self.handle(event, network, now);
@@ -298,13 +241,14 @@ impl Lookup {
         self.tries.clear();
         network.forget(self.number);
         self.servers = network.servers(now);
-        self.with_opt = vec![WithOpt::NotAsked; self.servers.len()];
+        self.edns = vec![EdnsTry::NotAsked; self.servers.len()];
         self.schedule = schedule(self.servers.len(), network, self.deadline, now);
     }
 
     fn ask(&mut self, attempt: Try, transport: Transport, network: &mut Network, now: Instant) {
         let Some(server) = self.servers.get(attempt.server).copied() else { return };
-        let edns = self.edns(attempt.server, network, now);
+        let Some(edns_try) = self.edns.get_mut(attempt.server) else { return };
+        let edns = edns_try.next(network.edns(server, now));
         let question = Question::new(self.chain.name(), self.question.kind());
         let result = match transport {
             Transport::Udp => network.ask_udp(server, attempt, &question, edns, now).map(|udp| {
@@ -313,7 +257,7 @@ impl Lookup {
                 match departure {
                     Departure::Sent => 1,
                     Departure::Lost => {
-                        self.forget_asking(attempt.server, edns);
+                        edns_try.forget(edns);
                         0
                     }
                 }
@@ -326,40 +270,10 @@ impl Lookup {
         }
     }
 
-    /// Whether the next query to a server has an OPT record.
-    fn edns(&mut self, index: usize, network: &Network, now: Instant) -> Edns {
-        let (Some(server), Some(with_opt)) = (self.servers.get(index), self.with_opt.get_mut(index)) else {
-            return Edns::With;
-        };
-        match *with_opt {
-            WithOpt::NotAsked if network.edns(*server, now) == Edns::Without => Edns::Without,
-            WithOpt::NotAsked => {
-                *with_opt = WithOpt::Asked;
-                Edns::With
-            }
-            // "Or silence until the next try to that server is due" (spec H2).
-            WithOpt::Asked => {
-                *with_opt = WithOpt::Failed(EdnsFailure::Possible);
-                Edns::Without
-            }
-            WithOpt::Answered => Edns::With,
-            WithOpt::Failed(_) => Edns::Without,
-        }
-    }
-
     fn fail(&mut self, attempt: Try, why: &str, now: Instant) {
         if let Some(server) = self.servers.get(attempt.server) {
             self.schedule.handle_failure(attempt, format!("{}: {why}", server.ip()), now);
         }
-    }
-}
-
-/// Whether a reply to a query with an OPT record may be owed to that record.
-fn edns_failure(reply: &Reply) -> Option<EdnsFailure> {
-    match reply {
-        Reply::NoEdns(_) => Some(EdnsFailure::Certain),
-        Reply::ServerFailure(_) | Reply::Malformed(_) => Some(EdnsFailure::Possible),
-        Reply::Ignored | Reply::Truncated | Reply::Failure(_) | Reply::Answer(_) | Reply::Alias(_) => None,
     }
 }
 

@@ -1,17 +1,13 @@
-//! Which name servers have been silent or know no EDNS, over all connects of a connector (spec H2, H3). No IO.
+//! Which name servers have been silent, or know no EDNS, over all connects of a connector (spec H2, H3). No IO.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::deadline::Deadline;
 use crate::dns::message::Edns;
-
-/// "A server that timed out goes last for 30 s" (spec H3).
-const LAST_FOR: Duration = Duration::from_secs(30);
-
-/// How long the first sign that may have another cause is believed: one lost datagram looks the same.
-const FIRST_SIGN_FOR: Duration = Duration::from_secs(600);
+use crate::dns::stub::edns::{EdnsSign, EdnsSupport};
+use crate::limits::SILENT_SERVER_TIME;
 
 /// What is known of each name server.
 #[derive(Debug, Default)]
@@ -25,25 +21,6 @@ struct Observed {
     /// When the question went out that was not answered, and until when the server goes last.
     silent: Option<(Instant, Deadline)>,
     edns: EdnsSupport,
-}
-
-/// Whether a server answers queries with an OPT record.
-#[derive(Debug, Default)]
-enum EdnsSupport {
-    #[default]
-    Unknown,
-    Answers,
-    /// It is asked without until then.
-    Fails(Deadline),
-}
-
-/// How a query with an OPT record failed that was answered without.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum EdnsFailure {
-    /// The server says so (RFC 6891 section 7: FORMERR, NOTIMP or BADVERS).
-    Certain,
-    /// By silence, SERVFAIL, REFUSED or a malformed answer, which can have another cause.
-    Possible,
 }
 
 impl Health {
@@ -61,39 +38,22 @@ impl Health {
         let is_known = observed.silent.is_some_and(|(known, _)| known >= asked);
         let is_well = observed.answered.is_some_and(|answered| answered >= asked);
         if !is_known && !is_well {
-            observed.silent = Some((asked, Deadline::after(now, LAST_FOR)));
+            observed.silent = Some((asked, Deadline::after(now, SILENT_SERVER_TIME)));
         }
     }
 
-    /// `server` has answered a query with an OPT record well.
-    pub(crate) fn handle_edns_answer(&mut self, server: SocketAddr) {
-        self.servers.entry(server).or_default().edns = EdnsSupport::Answers;
-    }
-
-    /// `server` has answered well without an OPT record what it did not answer with one. "The connector remembers it for
-    /// that server as long as its configuration stands" (spec H2): at once when it is certain, else when it has been seen
-    /// twice, and never of a server that has shown that it can.
-    pub(crate) fn handle_edns_failure(&mut self, server: SocketAddr, failure: EdnsFailure, now: Instant) {
+    /// An answer of `server` is a sign of its EDNS.
+    pub(crate) fn handle_edns(&mut self, server: SocketAddr, sign: EdnsSign, now: Instant) {
         let edns = &mut self.servers.entry(server).or_default().edns;
-        match (&edns, failure) {
-            (EdnsSupport::Answers, EdnsFailure::Possible) => {}
-            // The queries that left together with the one that was the first sign say nothing more.
-            (EdnsSupport::Fails(until), EdnsFailure::Possible) if !until.is_over(now) => {}
-            (EdnsSupport::Unknown, EdnsFailure::Possible) => {
-                *edns = EdnsSupport::Fails(Deadline::after(now, FIRST_SIGN_FOR));
-            }
-            (EdnsSupport::Fails(_), EdnsFailure::Possible) | (_, EdnsFailure::Certain) => {
-                *edns = EdnsSupport::Fails(Deadline::NEVER);
-            }
+        match sign {
+            EdnsSign::Answers => *edns = EdnsSupport::Answers,
+            EdnsSign::Fails(failure) => edns.handle_failure(failure, now),
         }
     }
 
     /// Whether a question to `server` begins with an OPT record.
     pub(crate) fn edns(&self, server: SocketAddr, now: Instant) -> Edns {
-        match self.servers.get(&server).map(|observed| &observed.edns) {
-            Some(EdnsSupport::Fails(until)) if !until.is_over(now) => Edns::Without,
-            Some(EdnsSupport::Fails(_) | EdnsSupport::Unknown | EdnsSupport::Answers) | None => Edns::With,
-        }
+        self.servers.get(&server).map_or(Edns::With, |observed| observed.edns.first(now))
     }
 
     /// The servers in the order in which they are asked.
@@ -116,6 +76,7 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
+    use std::time::Duration;
 
     use super::*;
     use crate::wait;
@@ -144,8 +105,8 @@ mod tests {
         assert_eq!(order(&health, noticed), [2, 3, 1]);
         // Noticed again while the same question is still open: no longer for that.
         health.handle_silence(server(1), start, noticed + 5 * SECOND);
-        assert_eq!(order(&health, noticed + LAST_FOR - Duration::from_nanos(1)), [2, 3, 1]);
-        assert_eq!(order(&health, noticed + LAST_FOR), [1, 2, 3]);
+        assert_eq!(order(&health, noticed + SILENT_SERVER_TIME - Duration::from_nanos(1)), [2, 3, 1]);
+        assert_eq!(order(&health, noticed + SILENT_SERVER_TIME), [1, 2, 3]);
     }
 
     // spec H3

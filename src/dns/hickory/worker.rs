@@ -5,22 +5,19 @@ use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::servers::{Servers, View};
-use super::{Settings, round};
-use crate::dns::hosts_file::{HostsFile, Said};
+use super::{HickoryOptions, round};
 use crate::dns::resolver::Answers;
-use crate::dns::shared::Shared;
+use crate::dns::stub::hosts_file::{HostsFile, Said};
+use crate::dns::stub::state::ResolverState;
 use crate::dns::{Answer, LookupError, Question, RecordKind};
+use crate::limits::WANTED_INTERVAL;
 use crate::wait;
-
-/// How often a lookup looks whether it is still wanted.
-const WANTED_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How much of the hosts file is read before others have their turn.
 const PIECE: usize = 64 * 1024;
@@ -38,13 +35,13 @@ pub(super) struct Worker {
 impl Worker {
     /// # Errors
     /// What the operating system says.
-    pub(super) fn start(settings: &Settings, shared: &Arc<Shared>) -> io::Result<Self> {
+    pub(super) fn start(options: &HickoryOptions, state: &Arc<ResolverState>) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (jobs, receiver) = unbounded_channel();
-        let shared = Arc::clone(shared);
-        let servers = Servers::new(settings.clone(), Arc::clone(&shared));
+        let state = Arc::clone(state);
+        let servers = Servers::new(options.clone(), Arc::clone(&state));
         let thread = thread::Builder::new().name("xmpp-connect-dns".to_owned()).spawn(move || {
-            runtime.block_on(serve(servers, &shared, receiver));
+            runtime.block_on(serve(servers, &state, receiver));
             // The tasks that still run are dropped with the runtime.
         })?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
@@ -73,19 +70,19 @@ impl Drop for Worker {
     }
 }
 
-async fn serve(mut servers: Servers, shared: &Arc<Shared>, mut jobs: UnboundedReceiver<Job>) {
+async fn serve(mut servers: Servers, state: &Arc<ResolverState>, mut jobs: UnboundedReceiver<Job>) {
     while let Some((questions, answers)) = jobs.recv().await {
         let view = servers.current();
         for question in questions {
-            let (view, shared, answers) = (view.clone(), Arc::clone(shared), answers.clone());
+            let (view, state, answers) = (view.clone(), Arc::clone(state), answers.clone());
             // A panic in a task of tokio ends the task: the question counts as failed.
-            drop(tokio::spawn(answer(question, view, shared, answers)));
+            drop(tokio::spawn(answer(question, view, state, answers)));
         }
     }
 }
 
-async fn answer(question: Question, view: View, shared: Arc<Shared>, answers: Answers) {
-    if let Some(result) = result(&question, &view, &shared, &answers).await {
+async fn answer(question: Question, view: View, state: Arc<ResolverState>, answers: Answers) {
+    if let Some(result) = result(&question, &view, &state, &answers).await {
         let _ = answers.send(question, result);
     }
 }
@@ -94,10 +91,10 @@ async fn answer(question: Question, view: View, shared: Arc<Shared>, answers: An
 async fn result(
     question: &Question,
     view: &View,
-    shared: &Shared,
+    state: &ResolverState,
     answers: &Answers,
 ) -> Option<Result<Answer, LookupError>> {
-    let mut hosts = HostsFile::new(shared.system.hosts().map(Path::to_owned));
+    let mut hosts = HostsFile::new(state.system.hosts().map(Path::to_owned));
     loop {
         match hosts.answer(question) {
             Said::Answer(known) => return Some(Ok(known)),
@@ -111,17 +108,17 @@ async fn result(
         yield_now().await;
     }
     let (known, generation) =
-        shared.with_cache(|cache| (cache.answer(question, wait::now()), cache.generation()));
+        state.with_cache(|cache| (cache.answer(question, wait::now()), cache.generation()));
     if let Some(known) = known {
         return Some(Ok(known));
     }
-    let result = while_wanted(question, view, shared, answers).await?;
+    let result = while_wanted(question, view, state, answers).await?;
     Some(match result {
         Ok(mut found) => {
             if question.kind() == RecordKind::Srv {
                 hosts.check_hints(&mut found, &mut vec![0; PIECE]);
             }
-            shared.with_cache(|cache| cache.store(generation, question, &found, wait::now()));
+            state.with_cache(|cache| cache.store(generation, question, &found, wait::now()));
             Ok(found)
         }
         Err(error) => Err(match &view.problem {
@@ -135,14 +132,14 @@ async fn result(
 async fn while_wanted(
     question: &Question,
     view: &View,
-    shared: &Shared,
+    state: &ResolverState,
     answers: &Answers,
 ) -> Option<Result<Answer, LookupError>> {
     let servers = match &view.servers {
         Ok(servers) => servers,
         Err(error) => return Some(Err(error.clone())),
     };
-    let mut lookup = pin!(round::look_up(question, servers, shared));
+    let mut lookup = pin!(round::look_up(question, servers, state));
     loop {
         match timeout(WANTED_INTERVAL, lookup.as_mut()).await {
             Ok(result) => return Some(result),

@@ -13,32 +13,32 @@ fn schedule(servers: usize, attempts: u32) -> (Schedule, Instant) {
     (Schedule::new(servers, Rounds { attempts, timeout: None }, Deadline::NEVER, start), start)
 }
 
-fn ask(server: usize, number: u32) -> Option<Order> {
-    Some(Order::Ask(Try { server, number }))
+fn ask(server: usize, number: u32) -> Option<LookupOrder> {
+    Some(LookupOrder::Ask(Try { server, number }))
 }
 
-fn found(answer: Answer) -> Found {
-    Found { answer, source: AnswerSource::Nobody }
+fn found(answer: Answer) -> Resolved {
+    Resolved { answer, source: AnswerSource::Nobody }
 }
 
-fn positive() -> Found {
+fn positive() -> Resolved {
     found(Answer::new(vec![Record::Address([192, 0, 2, 1].into())]))
 }
 
-fn none() -> Found {
+fn none() -> Resolved {
     found(Answer::no_such_name())
 }
 
-fn finished(found: Found) -> Option<Order> {
-    Some(Order::Finished(Ok(found)))
+fn finished(found: Resolved) -> Option<LookupOrder> {
+    Some(LookupOrder::Finished(Ok(found)))
 }
 
-fn failed(why: &str) -> Option<Order> {
-    Some(Order::Finished(Err(LookupError::new(why))))
+fn failed(why: &str) -> Option<LookupOrder> {
+    Some(LookupOrder::Finished(Err(LookupError::new(why))))
 }
 
 /// Nothing is due until `at`; then `order` is.
-fn assert_next(schedule: &mut Schedule, at: Instant, order: &Option<Order>) {
+fn assert_next(schedule: &mut Schedule, at: Instant, order: &Option<LookupOrder>) {
     assert_eq!(schedule.wake_at(), at.into());
     assert_eq!(schedule.poll(at - NANOSECOND), None);
     assert_eq!(schedule.poll(at), *order);
@@ -87,7 +87,7 @@ fn at_its_deadline_the_lookup_has_timed_out_and_an_answer_that_is_there_goes_bef
             assert_eq!(schedule.poll(start + 2 * SECOND), finished(positive()));
         } else {
             // No further try leaves at the end, although one is due.
-            assert_eq!(schedule.poll(start + 2 * SECOND), Some(Order::TimedOut));
+            assert_eq!(schedule.poll(start + 2 * SECOND), Some(LookupOrder::TimedOut));
         }
         assert_eq!((schedule.poll(start + 3 * SECOND), schedule.wake_at()), (None, Deadline::NEVER));
     }
@@ -146,7 +146,7 @@ fn the_lookup_fails_at_once_when_every_try_of_every_server_has_failed() {
     let (mut schedule, start) = schedule(2, 2);
     for (number, server) in [0, 1, 0, 1].into_iter().enumerate() {
         let attempt = Try { server, number: number.try_into().unwrap() };
-        assert_eq!(schedule.poll(start), Some(Order::Ask(attempt)));
+        assert_eq!(schedule.poll(start), Some(LookupOrder::Ask(attempt)));
         schedule.handle_failure(attempt, format!("reason {number}"), start);
     }
     assert_eq!(schedule.poll(start), failed("reason 2; reason 3"));
@@ -213,7 +213,7 @@ fn none_from_a_later_server_waits_until_the_earlier_has_been_silent_for_two_seco
 fn none_from_the_third_server_waits_for_both_before_it() {
     let (mut schedule, start) = schedule(3, 1);
     for number in 0..3 {
-        assert!(matches!(schedule.poll(start + number * SECOND), Some(Order::Ask(_))));
+        assert!(matches!(schedule.poll(start + number * SECOND), Some(LookupOrder::Ask(_))));
     }
     schedule.handle_answer(2, none());
     // The second was asked a second after the first.

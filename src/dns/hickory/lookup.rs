@@ -10,11 +10,9 @@ use hickory_resolver::proto::rr::{Name, RData, Record as Resource, RecordType};
 #[cfg(feature = "hickory-dnssec")]
 use hickory_resolver::proto::dnssec::{DnssecSummary, Proof};
 
-use super::servers::Server;
+use super::servers::NameServer;
 use crate::dns::{Answer, LookupError, Question, Record, RecordKind, SrvRecord};
-
-/// "At most 8 deep" (spec B8).
-const MOST_ALIASES: usize = 8;
+use crate::limits::MAX_ALIASES;
 
 /// How many records of one answer are taken.
 const MOST_RECORDS: usize = 1000;
@@ -36,7 +34,7 @@ struct Reply {
 ///
 /// # Errors
 /// A loop of CNAMEs, and whatever is no answer.
-pub(super) async fn look_up(server: &Server, question: &Question) -> Result<Answer, LookupError> {
+pub(super) async fn look_up(server: &NameServer, question: &Question) -> Result<Answer, LookupError> {
     let kind = match question.kind() {
         RecordKind::Srv => RecordType::SRV,
         RecordKind::Ipv6 => RecordType::AAAA,
@@ -91,9 +89,9 @@ impl Chain {
             if self.names.contains(&target.0) {
                 return Err(LookupError::new(format!("the CNAMEs of {end} lead in a circle")));
             }
-            if self.names.len() > MOST_ALIASES {
+            if self.names.len() > MAX_ALIASES {
                 return Err(LookupError::new(format!(
-                    "more than {MOST_ALIASES} CNAMEs, one behind the other"
+                    "more than {MAX_ALIASES} CNAMEs, one behind the other"
                 )));
             }
             self.take(record)?;
@@ -151,7 +149,7 @@ fn address(data: &RData) -> Option<IpAddr> {
 }
 
 /// Sends one query, and again without EDNS to a server that does not know it (RFC 6891 section 6.2.2).
-async fn send(server: &Server, name: &Name, kind: RecordType) -> Result<Reply, LookupError> {
+async fn send(server: &NameServer, name: &Name, kind: RecordType) -> Result<Reply, LookupError> {
     let query = Query::query(name.clone(), kind);
     let mut options = DnsRequestOptions::default();
     options.edns_set_dnssec_ok = server.is_validating();
@@ -167,7 +165,7 @@ async fn send(server: &Server, name: &Name, kind: RecordType) -> Result<Reply, L
     reply(server, result)
 }
 
-fn reply(server: &Server, result: Result<DnsResponse, NetError>) -> Result<Reply, LookupError> {
+fn reply(server: &NameServer, result: Result<DnsResponse, NetError>) -> Result<Reply, LookupError> {
     match result {
         Ok(response) => Ok(response.into()),
         Err(NetError::Dns(DnsError::NoRecordsFound(none)))

@@ -4,12 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::deadline::Deadline;
 use crate::dns::{Answer, AnswerSource, LookupError};
-
-/// "Try k goes out min(1 s, `timeout`) after try k-1" (spec H3); `timeout` is never below 1 s.
-const TRY_DELAY: Duration = Duration::from_secs(1);
-
-/// "From a later one only when the earlier ones have failed or been silent for 2 s" (spec H3).
-const SILENCE: Duration = Duration::from_secs(2);
+use crate::limits::{EARLIER_SERVER_DELAY, TRY_DELAY};
 
 /// How often each server is asked, and when again.
 #[derive(Clone, Copy, Debug)]
@@ -36,11 +31,11 @@ impl Rounds {
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Order {
+pub(crate) enum LookupOrder {
     /// Asks a server.
     Ask(Try),
     /// The lookup has ended. Nothing follows.
-    Finished(Result<Found, LookupError>),
+    Finished(Result<Resolved, LookupError>),
     /// The lookup has ended without a result, at its deadline. Nothing follows.
     TimedOut,
 }
@@ -56,7 +51,7 @@ pub(crate) struct Try {
 
 /// An answer and who gave it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Found {
+pub(crate) struct Resolved {
     /// The answer.
     pub(crate) answer: Answer,
     /// Where it is from.
@@ -65,21 +60,21 @@ pub(crate) struct Found {
 
 /// What one server has said so far.
 #[derive(Debug, Default)]
-struct Server {
+struct ServerProgress {
     first_asked: Option<Instant>,
     last_asked: Option<(u32, Instant)>,
     failure: Option<(u32, String)>,
-    none: Option<Found>,
+    none: Option<Resolved>,
 }
 
-impl Server {
+impl ServerProgress {
     /// Whether nobody needs to wait for this server's "none" any longer.
     fn is_given_up(&self, now: Instant) -> bool {
         self.failure.is_some() || self.silent_at().is_over(now)
     }
 
     fn silent_at(&self) -> Deadline {
-        self.first_asked.map_or(Deadline::NEVER, |asked| Deadline::after(asked, SILENCE))
+        self.first_asked.map_or(Deadline::NEVER, |asked| Deadline::after(asked, EARLIER_SERVER_DELAY))
     }
 
     /// Whether the last try has failed, so that no answer is on its way.
@@ -91,7 +86,7 @@ impl Server {
 /// The tries of one question.
 #[derive(Debug)]
 pub(crate) struct Schedule {
-    servers: Vec<Server>,
+    servers: Vec<ServerProgress>,
     again_after: Duration,
     tries: u32,
     /// The next turn of the rounds over the servers, and how many there are; who has answered loses its turns.
@@ -99,13 +94,13 @@ pub(crate) struct Schedule {
     turns: usize,
     next_at: Deadline,
     deadline: Deadline,
-    state: State,
+    state: ScheduleState,
 }
 
 #[derive(Debug)]
-enum State {
+enum ScheduleState {
     Open,
-    Found(Found),
+    Resolved(Resolved),
     Finished,
 }
 
@@ -114,24 +109,24 @@ impl Schedule {
     pub(crate) fn new(servers: usize, rounds: Rounds, deadline: Deadline, now: Instant) -> Self {
         let attempts = usize::try_from(rounds.attempts).unwrap_or(usize::MAX);
         Self {
-            servers: std::iter::repeat_with(Server::default).take(servers).collect(),
+            servers: std::iter::repeat_with(ServerProgress::default).take(servers).collect(),
             again_after: rounds.timeout.unwrap_or(TRY_DELAY),
             tries: 0,
             turn: 0,
             turns: servers.saturating_mul(attempts),
             next_at: now.into(),
             deadline,
-            state: State::Open,
+            state: ScheduleState::Open,
         }
     }
 
     /// An answer, "none" included, of `server`.
-    pub(crate) fn handle_answer(&mut self, server: usize, found: Found) {
+    pub(crate) fn handle_answer(&mut self, server: usize, found: Resolved) {
         let Some(state) = self.servers.get_mut(server) else { return };
         if found.answer.records().is_empty() {
             state.none.get_or_insert(found);
-        } else if matches!(self.state, State::Open) {
-            self.state = State::Found(found);
+        } else if matches!(self.state, ScheduleState::Open) {
+            self.state = ScheduleState::Resolved(found);
         }
     }
 
@@ -145,27 +140,27 @@ impl Schedule {
     }
 
     /// What is to be done at `now`; to be called until there is nothing.
-    pub(crate) fn poll(&mut self, now: Instant) -> Option<Order> {
-        match std::mem::replace(&mut self.state, State::Finished) {
-            State::Finished => return None,
-            State::Found(found) => return Some(Order::Finished(Ok(found))),
-            State::Open => self.state = State::Open,
+    pub(crate) fn poll(&mut self, now: Instant) -> Option<LookupOrder> {
+        match std::mem::replace(&mut self.state, ScheduleState::Finished) {
+            ScheduleState::Finished => return None,
+            ScheduleState::Resolved(found) => return Some(LookupOrder::Finished(Ok(found))),
+            ScheduleState::Open => self.state = ScheduleState::Open,
         }
         let order = match self.settled_none(now) {
-            Some(found) => Order::Finished(Ok(found)),
-            None if self.next_turn().is_none() && self.servers.iter().all(Server::has_failed) => {
-                Order::Finished(Err(self.failure()))
+            Some(found) => LookupOrder::Finished(Ok(found)),
+            None if self.next_turn().is_none() && self.servers.iter().all(ServerProgress::has_failed) => {
+                LookupOrder::Finished(Err(self.failure()))
             }
-            None if self.deadline.is_over(now) => Order::TimedOut,
-            None => return self.due_try(now).map(Order::Ask),
+            None if self.deadline.is_over(now) => LookupOrder::TimedOut,
+            None => return self.due_try(now).map(LookupOrder::Ask),
         };
-        self.state = State::Finished;
+        self.state = ScheduleState::Finished;
         Some(order)
     }
 
     /// When `poll` has something to do at the latest.
     pub(crate) fn wake_at(&self) -> Deadline {
-        if matches!(self.state, State::Finished) {
+        if matches!(self.state, ScheduleState::Finished) {
             return Deadline::NEVER;
         }
         let next_try = self.next_turn().map_or(Deadline::NEVER, |(_, index)| self.due_at(index));
@@ -175,7 +170,7 @@ impl Schedule {
         }
         // The time at which all servers before the first "none" have been silent for long enough.
         let before = self.servers.iter().take_while(|server| server.none.is_none());
-        let silent_at = before.filter(|server| server.failure.is_none()).map(Server::silent_at).max();
+        let silent_at = before.filter(|server| server.failure.is_none()).map(ServerProgress::silent_at).max();
         silent_at.unwrap_or(self.next_at).min(next_try)
     }
 
@@ -208,7 +203,7 @@ impl Schedule {
 
     /// "NXDOMAIN and no-data from the first server in order are final; from a later one only when the earlier ones
     /// have failed or been silent for 2 s (split horizon, VPN)" (spec H3).
-    fn settled_none(&mut self, now: Instant) -> Option<Found> {
+    fn settled_none(&mut self, now: Instant) -> Option<Resolved> {
         let first =
             self.servers.iter_mut().find(|server| server.none.is_some() || !server.is_given_up(now))?;
         first.none.take()

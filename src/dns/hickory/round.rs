@@ -1,23 +1,18 @@
 //! One question to several name servers: who is asked when, and whose answer counts (spec H3).
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::timeout_at;
 
 use super::lookup;
-use super::servers::Server;
+use super::servers::NameServer;
 use crate::deadline::Deadline;
-use crate::dns::shared::Shared;
+use crate::dns::stub::state::ResolverState;
 use crate::dns::{Answer, LookupError, Question};
+use crate::limits::{EARLIER_SERVER_DELAY, TRY_DELAY};
 use crate::wait;
-
-/// "The next one goes out 1 s later" (spec H3).
-const NEXT_SERVER_DELAY: Duration = Duration::from_secs(1);
-
-/// "NXDOMAIN and no-data from a later server count only when the earlier ones have failed or been silent for 2 s" (spec H3).
-const SILENT_SERVER_DELAY: Duration = Duration::from_secs(2);
 
 /// Asks the servers until one has an answer that counts.
 ///
@@ -25,11 +20,11 @@ const SILENT_SERVER_DELAY: Duration = Duration::from_secs(2);
 /// When every server has failed.
 pub(super) async fn look_up(
     question: &Question,
-    servers: &[Server],
-    shared: &Shared,
+    servers: &[NameServer],
+    state: &ResolverState,
 ) -> Result<Answer, LookupError> {
     let order =
-        shared.with_health(|health| health.order(servers.iter().map(|server| server.address), wait::now()));
+        state.with_health(|health| health.order(servers.iter().map(|server| server.address), wait::now()));
     let ordered = order.iter().filter_map(|address| servers.iter().find(|server| server.address == *address));
     let mut round = Round::new(question, ordered.cloned().collect());
     round.ask_next();
@@ -39,13 +34,13 @@ pub(super) async fn look_up(
             None => Ok(round.running.join_next_with_id().await),
         };
         match result {
-            Ok(Some(joined)) => round.handle(joined, shared),
+            Ok(Some(joined)) => round.handle(joined, state),
             // It cannot be that nobody is asked and nothing counts; it would be a loop without an end.
             Ok(None) => return Err(LookupError::new("no name server is left to ask")),
             Err(_) => round.handle_time(),
         }
         if let Some(result) = round.result() {
-            round.note_silence(shared);
+            round.note_silence(state);
             return result;
         }
     }
@@ -60,7 +55,7 @@ struct Round {
 
 /// What became of one server.
 struct Try {
-    server: Server,
+    server: NameServer,
     state: State,
 }
 
@@ -72,7 +67,7 @@ enum State {
 }
 
 impl Round {
-    fn new(question: &Question, servers: Vec<Server>) -> Self {
+    fn new(question: &Question, servers: Vec<NameServer>) -> Self {
         let tries = servers.into_iter().map(|server| Try { server, state: State::Waiting });
         Self { question: Arc::new(question.clone()), tries: tries.collect(), running: JoinSet::new() }
     }
@@ -86,7 +81,11 @@ impl Round {
     }
 
     /// A server is done.
-    fn handle(&mut self, joined: Result<(Id, Result<Answer, LookupError>), JoinError>, shared: &Shared) {
+    fn handle(
+        &mut self,
+        joined: Result<(Id, Result<Answer, LookupError>), JoinError>,
+        state: &ResolverState,
+    ) {
         let (id, result) = match joined {
             Ok((id, result)) => (id, result),
             Err(error) => {
@@ -98,7 +97,7 @@ impl Round {
         let Some(one) = asked else { return };
         match result {
             Ok(answer) => {
-                shared.with_health(|health| health.handle_answer(one.server.address, wait::now()));
+                state.with_health(|health| health.handle_answer(one.server.address, wait::now()));
                 one.state = State::Answered(answer);
             }
             Err(error) => {
@@ -121,7 +120,7 @@ impl Round {
         if !self.tries.iter().any(|one| matches!(one.state, State::Waiting)) {
             return Deadline::NEVER;
         }
-        self.asked().max().map_or(Deadline::NEVER, |last| Deadline::after(last, NEXT_SERVER_DELAY))
+        self.asked().max().map_or(Deadline::NEVER, |last| Deadline::after(last, TRY_DELAY))
     }
 
     fn asked(&self) -> impl Iterator<Item = Instant> {
@@ -140,7 +139,7 @@ impl Round {
     /// Until when a negative answer of the server at `index` waits for those before it; `None` when it need not.
     fn held_until(&self, index: usize) -> Option<Deadline> {
         let earlier = self.tries.iter().take(index).filter_map(|one| match one.state {
-            State::Asked { at, .. } => Some(Deadline::after(at, SILENT_SERVER_DELAY)),
+            State::Asked { at, .. } => Some(Deadline::after(at, EARLIER_SERVER_DELAY)),
             State::Waiting | State::Answered(_) | State::Failed(_) => None,
         });
         earlier.max()
@@ -168,12 +167,12 @@ impl Round {
     }
 
     /// "A server that timed out goes last for 30 s" (spec H3).
-    fn note_silence(&self, shared: &Shared) {
+    fn note_silence(&self, state: &ResolverState) {
         let now = wait::now();
         for one in &self.tries {
             match one.state {
-                State::Asked { at, .. } if Deadline::after(at, NEXT_SERVER_DELAY).is_over(now) => {
-                    shared.with_health(|health| health.handle_silence(one.server.address, at, now));
+                State::Asked { at, .. } if Deadline::after(at, TRY_DELAY).is_over(now) => {
+                    state.with_health(|health| health.handle_silence(one.server.address, at, now));
                 }
                 State::Asked { .. } | State::Waiting | State::Answered(_) | State::Failed(_) => {}
             }

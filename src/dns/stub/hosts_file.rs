@@ -1,20 +1,18 @@
 //! What one connect knows of the hosts file, which is read a piece a turn, for the names that are asked for (spec H3b).
 
+mod scan;
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use crate::dns::hosts::{self, Scan};
-use crate::dns::{Answer, Question, RecordKind, files};
+use self::scan::Scan;
+use crate::dns::stub::files;
+use crate::dns::{Answer, Question, RecordKind};
+use crate::limits::{MAX_CANDIDATES, MAX_FILE_READS_A_TURN};
 use crate::socket;
-
-/// How often the file is read from before others have their turn: a small file is read, and its end seen, in one.
-const READS_PER_TURN: usize = 2;
-
-/// How many names of one additional section are looked for. No connect uses more targets (spec D12).
-const MOST_HINTED_NAMES: usize = 64;
 
 /// What the hosts file says of the names that a connect has asked for.
 #[derive(Debug)]
@@ -59,7 +57,7 @@ impl HostsFile {
             self.want(question.name());
             return Said::NotYet;
         };
-        hosts::answer(addresses, question.kind()).map_or(Said::Nothing, Said::Answer)
+        scan::answer(addresses, question.kind()).map_or(Said::Nothing, Said::Answer)
     }
 
     /// Looks for `name` as well.
@@ -75,7 +73,7 @@ impl HostsFile {
     /// "The hosts file first for A/AAAA" (spec H3), before what a server adds unasked. That waits for no large file: where
     /// it is not known in this turn that the file lacks a name, what was added for it is left out.
     pub(crate) fn check_hints(&mut self, answer: &mut Answer, buffer: &mut [u8]) {
-        for (name, _) in answer.additional().iter().take(MOST_HINTED_NAMES) {
+        for (name, _) in answer.additional().iter().take(MAX_CANDIDATES) {
             self.want(name);
         }
         // Without descriptors the names stay unknown.
@@ -119,7 +117,7 @@ impl Reading {
     /// Reads a piece. True at the end of the file.
     fn is_over(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
         let Some(file) = &mut self.file else { return Ok(true) };
-        for _ in 0..READS_PER_TURN {
+        for _ in 0..MAX_FILE_READS_A_TURN {
             let result = match file.read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 result => result,

@@ -4,12 +4,7 @@ use std::net::IpAddr;
 use std::str;
 
 use crate::dns::{Answer, Record, RecordKind};
-
-/// Longer words are cut here: no address and no name is as long (RFC 1035 section 2.3.4).
-const LONGEST_WORD: usize = 255;
-
-/// How many addresses of one name count. No connect tries as many (spec D12).
-const MOST_ADDRESSES: usize = 128;
+use crate::limits::{MAX_ATTEMPTS, MAX_HOSTS_WORD};
 
 /// One reading of a hosts file, for a few names. What it keeps does not grow with the file, however long its lines are.
 ///
@@ -62,7 +57,7 @@ impl Scan {
                 }
                 // C's `isspace`.
                 b' ' | b'\t' | b'\x0b' | b'\x0c' | b'\r' => self.end_word(),
-                _ if self.word.len() < LONGEST_WORD => self.word.push(*byte),
+                _ if self.word.len() < MAX_HOSTS_WORD => self.word.push(*byte),
                 _ => {}
             }
         }
@@ -103,7 +98,7 @@ impl Scan {
         };
         // As glibc: an IPv4 address in IPv6 form serves those who ask for IPv4.
         let address = address.to_canonical();
-        if addresses.len() < MOST_ADDRESSES && !addresses.contains(&address) {
+        if addresses.len() < MAX_ATTEMPTS && !addresses.contains(&address) {
             addresses.push(address);
         }
     }
@@ -124,7 +119,7 @@ pub(crate) fn answer(addresses: &[IpAddr], kind: RecordKind) -> Option<Answer> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dns::testing::Numbers;
+    use crate::dns::testing::SplitMix64;
 
     const NAMES: [&str; 5] = ["chat.example.org", "chat", "six.example.org", "server", "last"];
 
@@ -217,7 +212,7 @@ mod tests {
     // spec H3b, H6
     #[test]
     fn long_words_lines_and_lists_take_no_more_memory() {
-        let mut scan = Scan::new(["n".to_owned(), "a".repeat(LONGEST_WORD)]);
+        let mut scan = Scan::new(["n".to_owned(), "a".repeat(MAX_HOSTS_WORD)]);
         for _ in 0..10_000 {
             scan.feed(&[b'a'; 100]);
         }
@@ -225,15 +220,15 @@ mod tests {
         scan.feed(&b"a".repeat(1_000_000));
         (0..=u16::MAX)
             .for_each(|number| scan.feed(format!("\n10.0.{}.{} n", number >> 8, number & 255).as_bytes()));
-        assert!(scan.word.capacity() + scan.address.capacity() < 4 * LONGEST_WORD);
+        assert!(scan.word.capacity() + scan.address.capacity() < 4 * MAX_HOSTS_WORD);
         let found = scan.finish();
-        assert_eq!((found[0].1.len(), found[0].1.capacity()), (MOST_ADDRESSES, MOST_ADDRESSES));
+        assert_eq!((found[0].1.len(), found[0].1.capacity()), (MAX_ATTEMPTS, MAX_ATTEMPTS));
     }
 
     // spec H6
     #[test]
     fn mutated_text_never_panics_and_cuts_never_matter() {
-        let mut numbers = Numbers(11);
+        let mut numbers = SplitMix64(11);
         for _ in 0..2000 {
             let mut text = TEXT.to_vec();
             for _ in 0..1 + numbers.below(6) {

@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use socket2::{Domain, Socket, Type};
 
 use crate::dns::message::Query;
-use crate::dns::schedule::Try;
+use crate::dns::stub::schedule::Try;
 use crate::settings::SocketOptions;
 use crate::socket;
 use crate::wait::{Interest, Token, Wait};

@@ -1,9 +1,7 @@
 //! Notices that the machine has slept, by the clock that stands still then and the one that does not (spec H4). No IO.
 
+use crate::limits::MAX_CLOCK_DIFFERENCE;
 use std::time::{Duration, Instant};
-
-/// "When wall clock and monotonic clock part by more than 5 s" (spec H4).
-const MOST_APART: Duration = Duration::from_secs(5);
 
 /// The two clocks as they were when they were last compared; the wall clock counts from any fixed time.
 #[derive(Debug, Default)]
@@ -14,7 +12,7 @@ impl Clocks {
     pub(crate) fn have_parted(&mut self, now: Instant, wall: Duration) -> bool {
         let Some((then, wall_then)) = self.0.replace((now, wall)) else { return false };
         let expected = wall_then.saturating_add(now.saturating_duration_since(then));
-        wall.abs_diff(expected) > MOST_APART
+        wall.abs_diff(expected) > MAX_CLOCK_DIFFERENCE
     }
 }
 

@@ -3,24 +3,16 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
+use crate::dns::ConfigurationError;
 use crate::dns::message::Validation;
+use crate::limits::{MAX_NAME_SERVERS, MAX_SERVER_ATTEMPTS, MAX_SERVER_TIMEOUT, SERVER_ATTEMPTS};
 
 /// The port of DNS (RFC 1035 section 4.2).
 pub(crate) const DNS_PORT: u16 = 53;
 
-/// glibc's `MAXNS`: further `nameserver` lines are ignored.
-const MOST_SERVERS: usize = 3;
-
 /// glibc's `RES_TIMEOUT`.
 #[cfg(feature = "hickory")]
 pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// glibc's `RES_MAXRETRANS`, in seconds.
-const LONGEST_TIMEOUT: u32 = 30;
-
-/// glibc's `RES_DFLRETRY` and `RES_MAXRETRY`.
-const DEFAULT_ATTEMPTS: u32 = 2;
-const MOST_ATTEMPTS: u32 = 5;
 
 /// In which order the servers are asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,10 +55,28 @@ impl ResolverConfig {
         Self {
             servers,
             timeout: None,
-            attempts: DEFAULT_ATTEMPTS,
+            attempts: SERVER_ATTEMPTS,
             order: ServerOrder::AsListed,
             validation: Validation::Untrusted,
             transport: Transport::Udp,
+        }
+    }
+
+    /// The name servers that the caller gives, and the defaults of resolv.conf.
+    ///
+    /// # Errors
+    /// The list is empty, or a port is 0.
+    pub(crate) fn given(servers: impl IntoIterator<Item = SocketAddr>) -> Result<Self, ConfigurationError> {
+        let servers: Vec<SocketAddr> = servers.into_iter().collect();
+        if servers.is_empty() {
+            return Err(ConfigurationError::new("the list of name servers is empty"));
+        }
+        match servers.iter().find(|server| server.port() == 0) {
+            Some(server) => {
+                let message = format!("no name server can be at port 0 of {}", server.ip());
+                Err(ConfigurationError::new(message))
+            }
+            None => Ok(Self::new(servers)),
         }
     }
 
@@ -81,7 +91,7 @@ impl ResolverConfig {
             let (keyword, rest) = line.split_once([' ', '\t']).unwrap_or((line, ""));
             let mut words = rest.split_whitespace();
             match keyword {
-                "nameserver" if config.servers.len() < MOST_SERVERS => {
+                "nameserver" if config.servers.len() < MAX_NAME_SERVERS => {
                     let server = words.next().and_then(|word| server_address(word, interface_index));
                     config.servers.extend(server);
                 }
@@ -99,12 +109,12 @@ impl ResolverConfig {
         match option.split_once(':') {
             Some(("timeout", number)) => {
                 if let Some(seconds) = leading_number(number) {
-                    self.timeout = Some(Duration::from_secs(seconds.clamp(1, LONGEST_TIMEOUT).into()));
+                    self.timeout = Some(Duration::from_secs(seconds.clamp(1, MAX_SERVER_TIMEOUT).into()));
                 }
             }
             Some(("attempts", number)) => {
                 if let Some(attempts) = leading_number(number) {
-                    self.attempts = attempts.clamp(1, MOST_ATTEMPTS);
+                    self.attempts = attempts.clamp(1, MAX_SERVER_ATTEMPTS);
                 }
             }
             Some(_) => {}

@@ -5,14 +5,14 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::dns::cache::{Cache, Caching};
-use crate::dns::health::Health;
-use crate::dns::sleep::Clocks;
-use crate::dns::system::SystemConfig;
+use crate::dns::stub::health::Health;
+use crate::dns::stub::sleep::Clocks;
+use crate::dns::stub::system::SystemConfig;
 use crate::settings::SocketOptions;
 
 /// What the connects of a connector share.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct ResolverState {
     pub(crate) system: SystemConfig,
     /// The options of the connector's sockets.
     pub(crate) socket: SocketOptions,
@@ -22,7 +22,7 @@ pub(crate) struct Shared {
     rotation: AtomicUsize,
 }
 
-impl Shared {
+impl ResolverState {
     pub(crate) fn new(system: SystemConfig, caching: Caching, socket: SocketOptions) -> Self {
         let cache = Mutex::new(Cache::new(caching));
         let clocks = Mutex::default();

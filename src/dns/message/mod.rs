@@ -6,16 +6,11 @@ use domain::base::iana::{Class, Opcode, OptRcode};
 use domain::base::message_builder::PushError;
 use domain::base::{Message, MessageBuilder, Name};
 
-use crate::dns::message::sections::{Authority, Found, addresses_of_targets, malformed, record_type};
+use crate::dns::message::sections::{AnswerSection, Authority, addresses_of_targets, malformed, record_type};
 use crate::dns::{Answer, LookupError, Question, RecordKind};
+use crate::limits::{EDNS_PAYLOAD_SIZE, MAX_ALIASES};
 
 mod sections;
-
-/// "EDNS0 with 1,232 octets" (spec H2): fits any path without fragments, as the DNS flag day of 2020 chose.
-const UDP_PAYLOAD_SIZE: u16 = 1232;
-
-/// "CNAMEs […] are followed […], at most 8 deep" (spec B8).
-const MOST_ALIASES: usize = 8;
 
 /// Whether a query says that it knows EDNS (RFC 6891).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,14 +56,14 @@ impl Chain {
     }
 
     /// Goes on to `target`. "At most 8 deep; a loop is an error of that lookup, not a hang" (spec B8).
-    fn follow(&mut self, target: String, time_to_live: Duration) -> Result<(), Reply> {
+    fn follow(&mut self, target: String, time_to_live: Duration) -> Result<(), QueryOutcome> {
         let passed = std::mem::replace(&mut self.name, target);
         self.passed.push(passed);
         if self.passed.contains(&self.name) {
-            return Err(Reply::Malformed("the CNAME records form a loop"));
+            return Err(QueryOutcome::Malformed("the CNAME records form a loop"));
         }
-        if self.passed.len() > MOST_ALIASES {
-            return Err(Reply::Malformed("more than 8 CNAME records in a row"));
+        if self.passed.len() > MAX_ALIASES {
+            return Err(QueryOutcome::Malformed("more than 8 CNAME records in a row"));
         }
         self.time_to_live = Some(self.capped(time_to_live));
         Ok(())
@@ -82,7 +77,7 @@ impl Chain {
 
 /// What a message says to a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Reply {
+pub(crate) enum QueryOutcome {
     /// Not the answer to this query: the wait for that goes on.
     Ignored,
     /// The answer did not fit and is asked for again over TCP.
@@ -154,11 +149,11 @@ impl Query {
     }
 
     /// What `octets` say to this query, which was sent at the end of `chain`.
-    pub(crate) fn decode(&self, octets: &[u8], chain: &Chain) -> Reply {
-        let Ok(message) = Message::from_slice(octets) else { return Reply::Ignored };
+    pub(crate) fn decode(&self, octets: &[u8], chain: &Chain) -> QueryOutcome {
+        let Ok(message) = Message::from_slice(octets) else { return QueryOutcome::Ignored };
         let header = message.header();
         if !header.qr() || header.id() != self.id || header.opcode() != Opcode::QUERY {
-            return Reply::Ignored;
+            return QueryOutcome::Ignored;
         }
         let code = message.opt_rcode();
         let refuses_edns = matches!(code, OptRcode::FORMERR | OptRcode::NOTIMP | OptRcode::BADVERS)
@@ -168,15 +163,15 @@ impl Query {
             && self.edns == Edns::With
             && !matches!(code, OptRcode::NOERROR | OptRcode::NXDOMAIN);
         if !is_blank && !self.has_same_question(message) {
-            return Reply::Ignored;
+            return QueryOutcome::Ignored;
         }
         match code {
-            _ if refuses_edns => Reply::NoEdns(code.to_string()),
-            OptRcode::NOERROR | OptRcode::NXDOMAIN if header.tc() => Reply::Truncated,
+            _ if refuses_edns => QueryOutcome::NoEdns(code.to_string()),
+            OptRcode::NOERROR | OptRcode::NXDOMAIN if header.tc() => QueryOutcome::Truncated,
             OptRcode::NOERROR | OptRcode::NXDOMAIN => match self.read(message, chain.clone(), code) {
                 Ok(reply) | Err(reply) => reply,
             },
-            _ => Reply::ServerFailure(code.to_string()),
+            _ => QueryOutcome::ServerFailure(code.to_string()),
         }
     }
 
@@ -189,12 +184,17 @@ impl Query {
         })
     }
 
-    fn read(&self, message: &Message<[u8]>, mut chain: Chain, code: OptRcode) -> Result<Reply, Reply> {
+    fn read(
+        &self,
+        message: &Message<[u8]>,
+        mut chain: Chain,
+        code: OptRcode,
+    ) -> Result<QueryOutcome, QueryOutcome> {
         if self.validation == Validation::Untrusted || !message.header().ad() {
             chain.validation = Validation::Untrusted;
         }
         let mut section = message.answer().map_err(malformed)?;
-        let mut found = Found::read(&mut section, self.kind)?;
+        let mut found = AnswerSection::read(&mut section, self.kind)?;
         let authority = section.next_section();
         let aliases_before = chain.passed.len();
         loop {
@@ -202,15 +202,12 @@ impl Query {
                 let (records, time_to_live) = found.records.remove(chain.name()).unwrap_or_default();
                 let additional =
                     authority.ok().flatten().and_then(|section| section.next_section().ok().flatten());
-                return Ok(Reply::Answer(Answer {
-                    additional: additional
-                        .map(|section| addresses_of_targets(section, &records))
-                        .unwrap_or_default(),
-                    records,
-                    time_to_live: Some(chain.capped(time_to_live)),
-                    authenticated: chain.validation == Validation::Trusted,
-                    no_such_name: false,
-                }));
+                let additional = additional.map(|section| addresses_of_targets(section, &records));
+                let answer = Answer::new(records)
+                    .with_time_to_live(chain.capped(time_to_live))
+                    .with_authenticated(chain.validation == Validation::Trusted)
+                    .with_additional(additional.unwrap_or_default());
+                return Ok(QueryOutcome::Answer(answer));
             }
             let Some((target, time_to_live)) = found.aliases.remove(chain.name()) else { break };
             chain.follow(target, time_to_live)?;
@@ -218,7 +215,7 @@ impl Query {
         let authority = Authority::read(authority.map_err(malformed)?, chain.name())?;
         if code == OptRcode::NOERROR && authority.negative_time_to_live.is_none() {
             if chain.passed.len() > aliases_before {
-                return Ok(Reply::Alias(chain));
+                return Ok(QueryOutcome::Alias(chain));
             }
             // "An answer without records, SOA, AA and RA is a lame server's" (spec H3c), as for glibc.
             if !message.header().aa() && !message.header().ra() {
@@ -227,15 +224,16 @@ impl Query {
                 } else {
                     "without records, and neither knows the name nor asks other name servers"
                 };
-                return Ok(Reply::ServerFailure(why.to_owned()));
+                return Ok(QueryOutcome::ServerFailure(why.to_owned()));
             }
         }
-        Ok(Reply::Answer(Answer {
-            time_to_live: authority.negative_time_to_live.map(|time_to_live| chain.capped(time_to_live)),
-            authenticated: chain.validation == Validation::Trusted,
-            // Of a name that is an alias, RFC 6604 section 2: the code says something of the alias' end only.
-            no_such_name: code == OptRcode::NXDOMAIN && chain.passed.is_empty(),
-            ..Answer::default()
+        // Of a name that is an alias, RFC 6604 section 2: the code says something of the alias' end only.
+        let is_no_such_name = code == OptRcode::NXDOMAIN && chain.passed.is_empty();
+        let none = if is_no_such_name { Answer::no_such_name() } else { Answer::new(Vec::new()) };
+        let none = none.with_authenticated(chain.validation == Validation::Trusted);
+        Ok(QueryOutcome::Answer(match authority.negative_time_to_live {
+            Some(time_to_live) => none.with_time_to_live(chain.capped(time_to_live)),
+            None => none,
         }))
     }
 }
@@ -257,7 +255,7 @@ fn encode(
     let mut builder = builder.additional();
     if edns == Edns::With {
         builder.opt(|opt| {
-            opt.set_udp_payload_size(UDP_PAYLOAD_SIZE);
+            opt.set_udp_payload_size(EDNS_PAYLOAD_SIZE);
             Ok(())
         })?;
     }

@@ -4,27 +4,25 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::dns::config::ResolverConfig;
-use crate::dns::files::{self, Stamp};
+use crate::dns::stub::files::{self, Stamp};
+use crate::dns::stub::resolv_conf::ResolverConfig;
+use crate::limits::MAX_RESOLV_CONF;
 use crate::socket;
 
 /// Where the system keeps its resolver's settings (resolv.conf(5)).
 #[cfg(not(windows))]
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 
-/// What is behind this is not read. A resolv.conf has some hundred octets.
-const LONGEST_RESOLV_CONF: u64 = 64 * 1024;
-
 /// The settings of the stub resolver, kept over connects.
 #[derive(Debug)]
 pub(crate) struct SystemConfig {
-    source: Source,
+    source: ConfigSource,
     hosts: Option<PathBuf>,
-    known: Mutex<Option<Known>>,
+    known: Mutex<Option<Snapshot>>,
 }
 
 #[derive(Debug)]
-enum Source {
+enum ConfigSource {
     #[cfg_attr(windows, cfg_attr(not(test), expect(dead_code, reason = "Windows has no resolv.conf")))]
     File(PathBuf),
     #[cfg(windows)]
@@ -34,14 +32,14 @@ enum Source {
 
 /// What was read, and from which version of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Known {
+struct Snapshot {
     stamp: Option<Stamp>,
-    settings: Settings,
+    settings: SystemSettings,
 }
 
 /// The settings as they are for one connect.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Settings {
+pub(crate) struct SystemSettings {
     /// Whom to ask, and how.
     pub(crate) config: Arc<ResolverConfig>,
     /// Why the settings are not those of the system, for the error of a lookup that fails with them.
@@ -61,30 +59,30 @@ impl SystemConfig {
     /// What the system says: resolv.conf, the network adapters on Windows, and the hosts file.
     pub(crate) fn new() -> Self {
         #[cfg(windows)]
-        let source = Source::Adapters;
+        let source = ConfigSource::Adapters;
         #[cfg(not(windows))]
-        let source = Source::File(RESOLV_CONF.into());
+        let source = ConfigSource::File(RESOLV_CONF.into());
         Self::of(source, system_hosts())
     }
 
     /// The settings that the caller gives, and the system's hosts file.
     pub(crate) fn given(config: ResolverConfig) -> Self {
-        Self::of(Source::Given(Arc::new(config)), system_hosts())
+        Self::of(ConfigSource::Given(Arc::new(config)), system_hosts())
     }
 
     /// What the files at these paths say.
     #[cfg(test)]
     pub(crate) fn at(resolv_conf: &Path, hosts: &Path) -> Self {
-        Self::of(Source::File(resolv_conf.to_owned()), Some(hosts.to_owned()))
+        Self::of(ConfigSource::File(resolv_conf.to_owned()), Some(hosts.to_owned()))
     }
 
     /// The settings that the caller gives, and the hosts file at this path.
     #[cfg(test)]
     pub(crate) fn given_with_hosts(config: ResolverConfig, hosts: &Path) -> Self {
-        Self::of(Source::Given(Arc::new(config)), Some(hosts.to_owned()))
+        Self::of(ConfigSource::Given(Arc::new(config)), Some(hosts.to_owned()))
     }
 
-    fn of(source: Source, hosts: Option<PathBuf>) -> Self {
+    fn of(source: ConfigSource, hosts: Option<PathBuf>) -> Self {
         Self { source, hosts, known: Mutex::default() }
     }
 
@@ -97,16 +95,18 @@ impl SystemConfig {
     ///
     /// # Errors
     /// When this machine has run out of descriptors or memory: what resolv.conf says is not known then.
-    pub(crate) fn current(&self) -> io::Result<(Settings, Change)> {
+    pub(crate) fn current(&self) -> io::Result<(SystemSettings, Change)> {
         let read = match &self.source {
-            Source::Given(config) => return Ok((Settings::of(Arc::clone(config)), Change::Unchanged)),
+            ConfigSource::Given(config) => {
+                return Ok((SystemSettings::of(Arc::clone(config)), Change::Unchanged));
+            }
             #[cfg(windows)]
-            Source::Adapters => Known { stamp: None, settings: Settings::of_adapters() },
-            Source::File(path) => {
+            ConfigSource::Adapters => Snapshot { stamp: None, settings: SystemSettings::of_adapters() },
+            ConfigSource::File(path) => {
                 if let Some(settings) = self.known_version(path) {
                     return Ok((settings, Change::Unchanged));
                 }
-                Known::read(path)?
+                Snapshot::read(path)?
             }
         };
         // Nothing was locked while the file was read: others may have read it too, and the next connect sees that.
@@ -116,26 +116,26 @@ impl SystemConfig {
     }
 
     /// What was read of the file, if it is the same still. What could not be read is tried again.
-    fn known_version(&self, path: &Path) -> Option<Settings> {
+    fn known_version(&self, path: &Path) -> Option<SystemSettings> {
         let stamp = Some(Stamp::of(path)?);
         let known = self.known();
         let known = known.as_ref().filter(|known| known.stamp == stamp && known.settings.problem.is_none());
         known.map(|known| known.settings.clone())
     }
 
-    fn known(&self) -> MutexGuard<'_, Option<Known>> {
+    fn known(&self) -> MutexGuard<'_, Option<Snapshot>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Known {
+impl Snapshot {
     /// Reads resolv.conf. "If this file does not exist, only the name server on the local machine will be queried"
     /// (resolv.conf(5)); glibc does the same when it cannot be read.
     fn read(path: &Path) -> io::Result<Self> {
         match read(path) {
             Ok((text, stamp)) => {
                 let config = ResolverConfig::parse(&String::from_utf8_lossy(&text), &interface_index);
-                Ok(Self { stamp: Some(stamp), settings: Settings::of(Arc::new(config)) })
+                Ok(Self { stamp: Some(stamp), settings: SystemSettings::of(Arc::new(config)) })
             }
             Err(error) if socket::is_exhaustion(&error) => Err(error),
             Err(error) => {
@@ -145,13 +145,13 @@ impl Known {
                     path.display()
                 );
                 let config = Arc::new(ResolverConfig::parse("", &interface_index));
-                Ok(Self { stamp: None, settings: Settings { config, problem: Some(problem) } })
+                Ok(Self { stamp: None, settings: SystemSettings { config, problem: Some(problem) } })
             }
         }
     }
 }
 
-impl Settings {
+impl SystemSettings {
     fn of(config: Arc<ResolverConfig>) -> Self {
         Self { config, problem: None }
     }
@@ -163,7 +163,7 @@ impl Settings {
 
     #[cfg(windows)]
     fn of_adapters() -> Self {
-        match super::windows::read_config() {
+        match crate::dns::stub::windows::read_config() {
             Ok(config) => Self::of(Arc::new(config)),
             Err(error) => Self::without_servers(error.message().to_owned()),
         }
@@ -174,8 +174,8 @@ impl Settings {
 fn read(path: &Path) -> io::Result<(Vec<u8>, Stamp)> {
     let (file, stamp) = files::open(path)?;
     let mut text = Vec::new();
-    let length = file.take(LONGEST_RESOLV_CONF).read_to_end(&mut text)?;
-    if u64::try_from(length).is_ok_and(|length| length >= LONGEST_RESOLV_CONF) {
+    let length = file.take(MAX_RESOLV_CONF).read_to_end(&mut text)?;
+    if u64::try_from(length).is_ok_and(|length| length >= MAX_RESOLV_CONF) {
         text.truncate(text.iter().rposition(|byte| *byte == b'\n').unwrap_or_default());
     }
     Ok((text, stamp))
@@ -219,7 +219,7 @@ mod tests {
     use super::*;
     use crate::dns::testing::TemporaryDirectory;
 
-    fn servers(settings: &Settings) -> Vec<String> {
+    fn servers(settings: &SystemSettings) -> Vec<String> {
         settings.config.servers.iter().map(ToString::to_string).collect()
     }
 
@@ -280,7 +280,7 @@ mod tests {
         let directory = TemporaryDirectory::new();
         let path = directory.path("resolv.conf");
         let servers = || servers(&SystemConfig::at(&path, &directory.path("hosts")).current().unwrap().0);
-        let limit = usize::try_from(LONGEST_RESOLV_CONF).unwrap();
+        let limit = usize::try_from(MAX_RESOLV_CONF).unwrap();
         // The limit cuts 192.0.2.22 behind the first 2.
         let filling = format!("nameserver 192.0.2.1\n{}", "#".repeat(limit));
         let last = "\nnameserver 192.0.2.22\n";

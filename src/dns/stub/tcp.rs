@@ -4,14 +4,14 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use crate::dns::message::Query;
-use crate::dns::schedule::Try;
+use crate::dns::stub::schedule::Try;
 use crate::settings::SocketOptions;
 use crate::socket;
 use crate::wait::{Interest, Token, Wait};
 
 /// A connection to a name server.
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub(crate) struct DnsConnection {
     /// The number under which the socket is waited on.
     pub(crate) token: usize,
     /// The name server.
@@ -19,7 +19,7 @@ pub(crate) struct Connection {
     /// The questions that wait for their answers, which come in any order.
     pub(crate) pending: Vec<Pending>,
     stream: TcpStream,
-    state: State,
+    state: ConnectionPhase,
     output: Vec<u8>,
     input: Vec<u8>,
 }
@@ -37,7 +37,7 @@ pub(crate) struct Pending {
 
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum ConnectionPhase {
     Connecting,
     Silent,
     /// An answer has come over it.
@@ -53,7 +53,7 @@ pub(crate) struct Turn {
     pub(crate) end: Option<String>,
 }
 
-impl Connection {
+impl DnsConnection {
     /// Begins to connect to `server`.
     pub(crate) fn open(token: usize, server: SocketAddr, options: &SocketOptions) -> io::Result<Self> {
         Ok(Self {
@@ -61,7 +61,7 @@ impl Connection {
             server,
             pending: Vec::new(),
             stream: socket::connect(server, &options.for_name_server(server))?,
-            state: State::Connecting,
+            state: ConnectionPhase::Connecting,
             output: Vec::new(),
             input: Vec::new(),
         })
@@ -81,9 +81,9 @@ impl Connection {
     /// Waits for what can be done next.
     pub(crate) fn register<'a>(&'a self, wait: &mut Wait<'a>) {
         let interest = match (self.state, self.output.is_empty()) {
-            (State::Connecting, _) => Interest::Write,
-            (State::Silent | State::Answered, true) => Interest::Read,
-            (State::Silent | State::Answered, false) => Interest::Both,
+            (ConnectionPhase::Connecting, _) => Interest::Write,
+            (ConnectionPhase::Silent | ConnectionPhase::Answered, true) => Interest::Read,
+            (ConnectionPhase::Silent | ConnectionPhase::Answered, false) => Interest::Both,
         };
         wait.add(Token::Lookup(self.token), &self.stream, interest);
     }
@@ -101,14 +101,14 @@ impl Connection {
 
     /// Takes out the question at `index`, which has been answered.
     pub(crate) fn take_answered(&mut self, index: usize) -> Pending {
-        self.state = State::Answered;
+        self.state = ConnectionPhase::Answered;
         self.pending.swap_remove(index)
     }
 
     /// Whether the questions that still wait may be asked again over a new connection: "the client […] SHOULD retry
     /// pending queries" (RFC 7766 section 6.2.4). As each connection has answered one, this ends.
     pub(crate) fn may_be_renewed(&self) -> bool {
-        self.state == State::Answered
+        self.state == ConnectionPhase::Answered
     }
 
     /// Writes what can be written now, and reads once: whatever the server sends, the others have their turn after the
@@ -120,11 +120,11 @@ impl Connection {
     }
 
     fn exchange(&mut self, buffer: &mut [u8], messages: &mut Vec<Vec<u8>>) -> io::Result<()> {
-        if self.state == State::Connecting {
+        if self.state == ConnectionPhase::Connecting {
             if !socket::connected(&self.stream)? {
                 return Ok(());
             }
-            self.state = State::Silent;
+            self.state = ConnectionPhase::Silent;
         }
         let write_result = self.write();
         // A peer that ends may have answered before: what it sent is read first.

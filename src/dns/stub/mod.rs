@@ -1,5 +1,21 @@
 //! The blocking stub resolver: the hosts file, the cache, and the name servers, on the caller's one wait (spec H).
 
+mod edns;
+mod files;
+pub(crate) mod health;
+pub(crate) mod hosts_file;
+mod lookup;
+mod network;
+pub(crate) mod resolv_conf;
+pub(crate) mod schedule;
+mod sleep;
+pub(crate) mod state;
+pub(crate) mod system;
+mod tcp;
+mod udp;
+#[cfg(windows)]
+mod windows;
+
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::io;
@@ -7,60 +23,61 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, Seconds};
 use crate::dns::cache::{Cache, Caching};
-use crate::dns::config::Transport;
-use crate::dns::hosts_file::{HostsFile, Said};
-use crate::dns::lookup::{Event, Lookup};
-use crate::dns::message::Reply;
-use crate::dns::network::Network;
-use crate::dns::schedule::Found;
-use crate::dns::shared::Shared;
-use crate::dns::system::{Change, Settings, SystemConfig};
+use crate::dns::message::QueryOutcome;
+use crate::dns::stub::hosts_file::{HostsFile, Said};
+use crate::dns::stub::lookup::{Lookup, TryOutcome};
+use crate::dns::stub::network::Network;
+use crate::dns::stub::resolv_conf::Transport;
+use crate::dns::stub::schedule::Resolved;
+use crate::dns::stub::state::ResolverState;
+use crate::dns::stub::system::{Change, SystemConfig, SystemSettings};
 use crate::dns::{
-    Answer, AnswerSource, Finished, LOOKUP_LIMIT, LookupError, LookupFacts, Question, Random, RecordKind,
+    Answer, AnswerSource, Finished, LookupError, LookupFacts, Question, RandomBits, RecordKind,
 };
+use crate::limits::LOOKUP_LIMIT;
 use crate::settings::SocketOptions;
 use crate::wait::{self, Ready, Token, Wait};
 
 /// The stub resolver of a connector: what lasts over connects.
 #[derive(Debug)]
 pub(crate) struct Stub {
-    shared: Arc<Shared>,
+    state: Arc<ResolverState>,
 }
 
 impl Stub {
     /// A resolver that asks as `system` says, from sockets with the options `socket`.
     pub(crate) fn new(system: SystemConfig, caching: Caching, socket: SocketOptions) -> Self {
-        Self { shared: Arc::new(Shared::new(system, caching, socket)) }
+        Self { state: Arc::new(ResolverState::new(system, caching, socket)) }
     }
 
     /// The lookups of one connect. resolv.conf is read again here when it has changed. `limit` is that of one lookup, where
     /// the caller has set it.
-    pub(crate) fn lookups(&self, random: Random, limit: Option<Duration>) -> Lookups {
-        self.shared.notice_sleep(wait::clocks());
-        let (settings, exhaustion) = match self.shared.system.current() {
+    pub(crate) fn lookups(&self, random: RandomBits, limit: Option<Duration>) -> StubLookups {
+        self.state.notice_sleep(wait::clocks());
+        let (settings, exhaustion) = match self.state.system.current() {
             Ok((settings, Change::Unchanged)) => (settings, None),
             Ok((settings, Change::Changed)) => {
-                self.shared.clear();
+                self.state.clear();
                 (settings, None)
             }
             Err(error) => {
                 let problem = format!("cannot read the settings of the resolver ({error})");
-                (Settings::without_servers(problem), Some(error))
+                (SystemSettings::without_servers(problem), Some(error))
             }
         };
-        let network = Network::new(settings.config, Arc::clone(&self.shared), random);
+        let network = Network::new(settings.config, Arc::clone(&self.state), random);
         let usual = || network.longest_lookup().map_or(LOOKUP_LIMIT, |longest| longest.max(LOOKUP_LIMIT));
-        Lookups {
+        StubLookups {
             limit: limit.unwrap_or_else(usual),
             network,
             problem: settings.problem,
             exhaustion,
-            hosts: HostsFile::new(self.shared.system.hosts().map(Path::to_owned)),
+            hosts: HostsFile::new(self.state.system.hosts().map(Path::to_owned)),
             held: Vec::new(),
-            generation: self.shared.with_cache(|cache| cache.generation()),
-            shared: Arc::clone(&self.shared),
+            generation: self.state.with_cache(|cache| cache.generation()),
+            state: Arc::clone(&self.state),
             open: Vec::new(),
             done: VecDeque::new(),
             used: HashSet::new(),
@@ -70,13 +87,13 @@ impl Stub {
 
     /// Forgets all answers.
     pub(crate) fn clear_cache(&self) {
-        self.shared.with_cache(Cache::clear);
+        self.state.with_cache(Cache::clear);
     }
 }
 
 /// The lookups of one connect.
-pub(crate) struct Lookups {
-    shared: Arc<Shared>,
+pub(crate) struct StubLookups {
+    state: Arc<ResolverState>,
     network: Network,
     limit: Duration,
     /// Why the settings are not those of the system.
@@ -93,7 +110,7 @@ pub(crate) struct Lookups {
     now: Option<Instant>,
 }
 
-impl Lookups {
+impl StubLookups {
     /// Starts to answer `questions`. All that goes out over UDP leaves before this returns; one that is being asked
     /// already is not asked twice.
     pub(crate) fn ask(&mut self, questions: &[Question], now: Instant) {
@@ -165,7 +182,7 @@ impl Lookups {
     /// "A connect that ends without a connection removes every entry it used" (spec H4).
     pub(crate) fn forget_used(&mut self) {
         let used = std::mem::take(&mut self.used);
-        self.shared.with_cache(|cache| used.iter().for_each(|question| cache.remove(question)));
+        self.state.with_cache(|cache| used.iter().for_each(|question| cache.remove(question)));
     }
 
     /// Starts the lookup of `question`, whose limit ends at `deadline`.
@@ -178,7 +195,7 @@ impl Lookups {
             Said::NotYet => return self.held.push((question.clone(), deadline)),
             Said::Nothing => {}
         }
-        if let Some(answer) = self.shared.with_cache(|cache| cache.answer(question, now)) {
+        if let Some(answer) = self.state.with_cache(|cache| cache.answer(question, now)) {
             self.used.insert(question.clone());
             return self.finish_at_once(question, Ok(answer), AnswerSource::Cache);
         }
@@ -216,7 +233,7 @@ impl Lookups {
 
     /// `question` has waited for the hosts file up to its limit.
     fn finish_late(&mut self, question: &Question) {
-        let why = format!("no answer within {:?} (reading the hosts file takes longer)", self.limit);
+        let why = format!("no answer within {} (reading the hosts file takes longer)", Seconds(self.limit));
         self.finish_at_once(question, Err(LookupError::new(why)), AnswerSource::Nobody);
     }
 
@@ -229,15 +246,15 @@ impl Lookups {
         self.done.push_back((question.clone(), result, LookupFacts { source, tries: 0 }));
     }
 
-    fn finish(&mut self, lookup: Lookup, result: Result<Found, LookupError>, now: Instant) {
+    fn finish(&mut self, lookup: Lookup, result: Result<Resolved, LookupError>, now: Instant) {
         self.network.forget(lookup.number);
         let question = lookup.question;
         let (result, source) = match result {
-            Ok(Found { mut answer, source }) => {
+            Ok(Resolved { mut answer, source }) => {
                 if question.kind() == RecordKind::Srv {
                     self.hosts.check_hints(&mut answer, &mut self.network.buffer);
                 }
-                self.shared.with_cache(|cache| cache.store(self.generation, &question, &answer, now));
+                self.state.with_cache(|cache| cache.store(self.generation, &question, &answer, now));
                 self.used.insert(question.clone());
                 (Ok(answer), source)
             }
@@ -257,11 +274,11 @@ impl Lookups {
         }
         let Some(why) = turn.end else { return };
         for pending in self.network.close(token) {
-            let event = Event {
+            let event = TryOutcome {
                 attempt: pending.attempt,
                 transport: Transport::Tcp,
                 edns: pending.query.edns(),
-                reply: Reply::Failure(format!("TCP: {why}")),
+                reply: QueryOutcome::Failure(format!("TCP: {why}")),
             };
             if let Some(lookup) = self.open.iter_mut().find(|lookup| lookup.number == pending.lookup) {
                 lookup.handle(event, &mut self.network, now);
@@ -278,20 +295,24 @@ impl Lookups {
             return;
         };
         let reply = pending.query.decode(message, lookup.chain());
-        if reply == Reply::Ignored {
+        if reply == QueryOutcome::Ignored {
             return;
         }
         let pending = connection.take_answered(index);
-        let event =
-            Event { attempt: pending.attempt, transport: Transport::Tcp, edns: pending.query.edns(), reply };
+        let event = TryOutcome {
+            attempt: pending.attempt,
+            transport: Transport::Tcp,
+            edns: pending.query.edns(),
+            reply,
+        };
         lookup.handle(event, &mut self.network, now);
     }
 }
 
-impl fmt::Debug for Lookups {
+impl fmt::Debug for StubLookups {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("Lookups")
+            .debug_struct("StubLookups")
             .field("open", &self.open)
             .field("done", &self.done)
             .finish_non_exhaustive()

@@ -8,22 +8,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::deadline::Deadline;
-use crate::dns::config::{ResolverConfig, ServerOrder};
-use crate::dns::health::EdnsFailure;
 use crate::dns::message::{Edns, Query};
-use crate::dns::schedule::{Rounds, Try};
-use crate::dns::shared::Shared;
-use crate::dns::tcp::{Connection, Pending};
-use crate::dns::udp::UdpTry;
-use crate::dns::{LookupError, Question, Random};
+use crate::dns::stub::edns::EdnsSign;
+use crate::dns::stub::resolv_conf::{ResolverConfig, ServerOrder};
+use crate::dns::stub::schedule::{Rounds, Try};
+use crate::dns::stub::state::ResolverState;
+use crate::dns::stub::tcp::{DnsConnection, Pending};
+use crate::dns::stub::udp::UdpTry;
+use crate::dns::{LookupError, Question, RandomBits};
+use crate::limits::{MAX_DNS_MESSAGE, UNREACHABLE_SERVER_TIME};
 use crate::socket;
 use crate::wait::Wait;
-
-/// The longest DNS message, over UDP and TCP (RFC 1035 section 4.2.2).
-const LONGEST_MESSAGE: usize = 65_535;
-
-/// How long a server counts as unreachable that a socket was told to be so.
-const UNREACHABLE_FOR: Duration = Duration::from_secs(1);
 
 /// What the lookups of one connect share.
 pub(crate) struct Network {
@@ -31,21 +26,21 @@ pub(crate) struct Network {
     pub(crate) config: Arc<ResolverConfig>,
     /// Where sockets read to.
     pub(crate) buffer: Vec<u8>,
-    shared: Arc<Shared>,
-    random: Random,
+    state: Arc<ResolverState>,
+    random: RandomBits,
     exhaustion: Option<io::Error>,
     last_number: usize,
     unreachable: HashMap<SocketAddr, (Instant, String)>,
-    connections: Vec<Connection>,
+    connections: Vec<DnsConnection>,
 }
 
 impl Network {
     /// No connection yet.
-    pub(crate) fn new(config: Arc<ResolverConfig>, shared: Arc<Shared>, random: Random) -> Self {
+    pub(crate) fn new(config: Arc<ResolverConfig>, state: Arc<ResolverState>, random: RandomBits) -> Self {
         Self {
             config,
-            buffer: vec![0; LONGEST_MESSAGE],
-            shared,
+            buffer: vec![0; MAX_DNS_MESSAGE],
+            state,
             random,
             exhaustion: None,
             last_number: 0,
@@ -65,30 +60,25 @@ impl Network {
         let servers = &self.config.servers;
         let first = match self.config.order {
             ServerOrder::AsListed => 0,
-            ServerOrder::Rotating => self.shared.next_rotation().checked_rem(servers.len()).unwrap_or(0),
+            ServerOrder::Rotating => self.state.next_rotation().checked_rem(servers.len()).unwrap_or(0),
         };
         let rotated = servers.iter().cycle().skip(first).take(servers.len()).copied();
-        self.shared.with_health(|health| health.order(rotated, now))
+        self.state.with_health(|health| health.order(rotated, now))
     }
 
     /// `server` has answered something.
     pub(crate) fn note_answer(&self, server: SocketAddr, now: Instant) {
-        self.shared.with_health(|health| health.handle_answer(server, now));
+        self.state.with_health(|health| health.handle_answer(server, now));
     }
 
     /// `server` has let the question of `asked` go by.
     pub(crate) fn note_silence(&self, server: SocketAddr, asked: Instant, now: Instant) {
-        self.shared.with_health(|health| health.handle_silence(server, asked, now));
+        self.state.with_health(|health| health.handle_silence(server, asked, now));
     }
 
-    /// `server` has answered a query with an OPT record well.
-    pub(crate) fn note_edns_answer(&self, server: SocketAddr) {
-        self.shared.with_health(|health| health.handle_edns_answer(server));
-    }
-
-    /// `server` has answered well without an OPT record what it did not answer with one.
-    pub(crate) fn note_edns_failure(&self, server: SocketAddr, failure: EdnsFailure, now: Instant) {
-        self.shared.with_health(|health| health.handle_edns_failure(server, failure, now));
+    /// An answer of `server` is a sign of its EDNS.
+    pub(crate) fn note_edns(&self, server: SocketAddr, sign: EdnsSign, now: Instant) {
+        self.state.with_health(|health| health.handle_edns(server, sign, now));
     }
 
     /// Whether a question to `server` begins with an OPT record.
@@ -97,7 +87,7 @@ impl Network {
         if self.config.attempts <= 1 {
             return Edns::Without;
         }
-        self.shared.with_health(|health| health.edns(server, now))
+        self.state.with_health(|health| health.edns(server, now))
     }
 
     /// A socket was told that no question reaches `server` over UDP (ICMP), which the system does not tell every socket:
@@ -111,7 +101,7 @@ impl Network {
     /// Why no question reaches `server` over UDP, where a socket was told so within the last second.
     pub(crate) fn unreachable(&self, server: SocketAddr, now: Instant) -> Option<&str> {
         let (noted, why) = self.unreachable.get(&server)?;
-        (!Deadline::after(*noted, UNREACHABLE_FOR).is_over(now)).then_some(why)
+        (!Deadline::after(*noted, UNREACHABLE_SERVER_TIME).is_over(now)).then_some(why)
     }
 
     /// How often the servers are asked.
@@ -141,7 +131,7 @@ impl Network {
         }
         let query = Query::new(question, self.random_id(), edns, self.config.validation)?;
         let token = self.fresh_number();
-        let sent = UdpTry::send(token, attempt, server, &self.shared.socket, query);
+        let sent = UdpTry::send(token, attempt, server, &self.state.socket, query);
         sent.map_err(|error| self.note_failure(error))
     }
 
@@ -193,12 +183,12 @@ impl Network {
     }
 
     /// The connection of this number.
-    pub(crate) fn connection(&mut self, token: usize) -> Option<&mut Connection> {
+    pub(crate) fn connection(&mut self, token: usize) -> Option<&mut DnsConnection> {
         self.connections.iter_mut().find(|connection| connection.token == token)
     }
 
     /// The connection of this number and the buffer to read to.
-    pub(crate) fn connection_and_buffer(&mut self, token: usize) -> Option<(&mut Connection, &mut [u8])> {
+    pub(crate) fn connection_and_buffer(&mut self, token: usize) -> Option<(&mut DnsConnection, &mut [u8])> {
         let connection = self.connections.iter_mut().find(|connection| connection.token == token)?;
         Some((connection, &mut self.buffer))
     }
@@ -235,7 +225,7 @@ impl Network {
 
     fn open(&mut self, server: SocketAddr) -> Result<usize, LookupError> {
         let token = self.fresh_number();
-        let connection = Connection::open(token, server, &self.shared.socket);
+        let connection = DnsConnection::open(token, server, &self.state.socket);
         let connection = connection.map_err(|error| self.note_failure(error))?;
         self.connections.push(connection);
         Ok(self.connections.len() - 1)
