@@ -1,6 +1,6 @@
 //! STARTTLS negotiation of the initiating entity (RFC 6120 section 5): what is sent, what must come. No IO.
 
-mod begin;
+mod first_bytes;
 mod error;
 mod stream;
 #[cfg(test)]
