@@ -320,7 +320,7 @@ impl Plan {
     }
 
     fn race_order(&mut self, now: Instant) -> Option<Order> {
-        if self.race.candidates().len() == 0 {
+        if self.race.contenders.candidates().len() == 0 {
             return None;
         }
         loop {

@@ -42,7 +42,7 @@ impl Plan {
                 let family = if question.kind() == RecordKind::Ipv6 { Family::Ipv6 } else { Family::Ipv4 };
                 let addresses = result.as_ref().ok().map(|answer| self.ranked(&addresses_of(answer), family));
                 let host = Host::Name(question.name().to_owned());
-                self.race.handle_addresses(&host, family, addresses, now);
+                self.race.contenders.handle_addresses(&host, family, addresses, now);
             }
         }
     }
