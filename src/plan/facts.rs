@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::Plan;
-use super::targets::{addresses_of, hints_of};
+use super::addresses::{addresses_of, hints_of};
 use crate::dial::{AttemptEvent, AttemptId};
 use crate::dns::{Answer, LookupError, LookupFacts, Question, RecordKind};
 use crate::domain::Host;
