@@ -9,7 +9,7 @@ use super::targets::{Next, Targets};
 use super::{AttemptError, AttemptEvent, AttemptId, Stage};
 use crate::deadline::Deadline;
 use crate::discovery::Candidate;
-use crate::discovery::order::{Below, Group, order};
+use crate::discovery::order::{Below, Group, Round, order};
 use crate::domain::Host;
 use crate::limits::{
     MAX_ADDRESSES, MAX_ATTEMPTS, MAX_CANDIDATES, MAX_IN_FLIGHT, MINIMUM_CONNECTION_ATTEMPT_DELAY,
@@ -42,9 +42,9 @@ struct Contender {
     target: usize,
     /// The addresses that were started, in order.
     started: Vec<IpAddr>,
-    /// Those of them that made room for others, and when: they are started once more when all else has been tried, so
-    /// that the bound on what is in flight costs time and never the connect.
-    displaced: Vec<(IpAddr, Instant)>,
+    /// Those of them that made room for others: they are started once more when all else has been tried, so that the
+    /// bound on what is in flight costs time and never the connect.
+    displaced: Vec<IpAddr>,
 }
 
 /// One attempt.
@@ -272,7 +272,7 @@ impl Race {
             }
             match self.startable(now) {
                 Startable::Now(contender, address) => {
-                    if !self.next_start_from(contender, address).is_over(now) {
+                    if !self.next_start_from().is_over(now) {
                         break;
                     }
                     if self.is_full() {
@@ -306,7 +306,7 @@ impl Race {
             return limits;
         }
         limits.min(match self.startable(now) {
-            Startable::Now(contender, address) => self.next_start_from(contender, address),
+            Startable::Now(..) => self.next_start_from(),
             Startable::At(at) => Deadline::from(at),
             Startable::AllStarted { awaited } if self.next_group().is_some() => self.next_group_from(awaited),
             Startable::AllStarted { .. } => Deadline::NEVER,
@@ -342,7 +342,7 @@ impl Race {
         let contender = self.contenders.get_mut(contender)?;
         let is_first_time = contender.started.iter().filter(|started| **started == address).count() == 1;
         if is_first_time {
-            contender.displaced.push((address, now));
+            contender.displaced.push(address);
         }
         Some(AttemptId(index))
     }
@@ -423,7 +423,7 @@ impl Race {
         let group = self.group_of(self.contenders.get(place)?);
         let started = self.since_begin(now);
         let contender = self.contenders.get_mut(place)?;
-        contender.displaced.retain(|(displaced, _)| *displaced != address);
+        contender.displaced.retain(|displaced| *displaced != address);
         contender.started.push(address);
         self.free_starts = self.free_starts.saturating_sub(1);
         let id = AttemptId(self.attempts.len());
@@ -448,13 +448,9 @@ impl Race {
         Some(RaceOrder::Start { id, candidate: contender.candidate.clone(), address })
     }
 
-    /// From when on this attempt may start: when none in flight has completed a stage for its attempt delay, or at once
-    /// after a failure, but never closer to the start before than the minimum. One that was displaced waits for room.
-    fn next_start_from(&self, place: usize, address: IpAddr) -> Deadline {
-        let is_again = self.contenders.get(place).is_some_and(|one| one.started.contains(&address));
-        if is_again && self.is_full() {
-            return Deadline::NEVER;
-        }
+    /// From when on the next attempt may start: when none in flight has completed a stage for its attempt delay, or at once
+    /// after a failure, but never closer to the start before than the minimum.
+    fn next_start_from(&self) -> Deadline {
         let quiet = if self.free_starts > 0 { Deadline::from(self.group_opened) } else { self.quiet_from() };
         let latest = self.attempts.last().map(|attempt| attempt.report.started);
         let apart = latest.map(|at| Deadline::after(self.began, at + MINIMUM_CONNECTION_ATTEMPT_DELAY));
@@ -475,10 +471,10 @@ impl Race {
         let mut awaited = false;
         for (index, contender) in self.contenders.iter().enumerate() {
             let group = self.group_of(contender);
-            if group > self.group {
+            if group > self.group || self.is_again(contender) {
                 continue;
             }
-            match self.next(contender) {
+            match self.targets.next(contender.target, &contender.started) {
                 Next::Address(address, from) => {
                     let from = if held_back == Some(group) { from + RESOLUTION_DELAY } else { from };
                     if from <= now {
@@ -495,14 +491,35 @@ impl Race {
                 Next::Nothing => {}
             }
         }
-        earliest.map_or(Startable::AllStarted { awaited }, Startable::At)
+        if let Some(earliest) = earliest {
+            return Startable::At(earliest);
+        }
+        self.startable_again().unwrap_or(Startable::AllStarted { awaited })
+    }
+
+    /// What was displaced and can start once more: when there is room, and nothing else to start, whose room it would take.
+    fn startable_again(&self) -> Option<Startable> {
+        if self.is_full() {
+            return None;
+        }
+        let mut contenders = self.contenders.iter().enumerate();
+        contenders.find_map(|(index, contender)| {
+            let address = contender.displaced.first()?;
+            let is_due = self.is_again(contender) && self.group_of(contender) <= self.group;
+            is_due.then_some(Startable::Now(index, *address))
+        })
     }
 
     /// The group that a candidate belongs to now: behind all others once it has used up its turn.
     fn group_of(&self, contender: &Contender) -> Group {
-        let group = Group::of(&contender.candidate, self.settings.policy);
-        let is_left_over = contender.started.len() >= MAX_ADDRESSES || self.is_again(contender);
-        if is_left_over { group.left_over() } else { group }
+        let round = if self.is_again(contender) {
+            Round::Again
+        } else if contender.started.len() >= MAX_ADDRESSES {
+            Round::LeftOver
+        } else {
+            Round::First
+        };
+        Group::of(&contender.candidate, self.settings.policy).in_round(round)
     }
 
     /// Whether only what was displaced is left of the candidate.
@@ -511,16 +528,10 @@ impl Race {
             && self.targets.next(contender.target, &contender.started) == Next::Nothing
     }
 
-    fn next(&self, contender: &Contender) -> Next {
-        match (self.targets.next(contender.target, &contender.started), contender.displaced.first()) {
-            (Next::Nothing, Some((address, since))) => Next::Address(*address, *since),
-            (next, _) => next,
-        }
-    }
-
-    /// Whether the candidate has or may get an address that has not started.
+    /// Whether the candidate has or may get an address to start.
     fn has_more(&self, contender: &Contender) -> bool {
-        self.next(contender) != Next::Nothing
+        !contender.displaced.is_empty()
+            || self.targets.next(contender.target, &contender.started) != Next::Nothing
     }
 
     fn next_group(&self) -> Option<Group> {
