@@ -116,7 +116,7 @@ fn a_loop_and_a_chain_of_nine_are_errors_of_that_lookup() {
         let report = discover(zone).0.unwrap();
         let told = lookups(&report);
         assert!(
-            told.iter().any(|lookup| lookup.contains("SRV: failed") && lookup.contains("CNAMEs")),
+            told.iter().any(|lookup| lookup.contains("SRV: failed") && lookup.contains("CNAME records")),
             "{told:?}"
         );
     }
@@ -140,11 +140,11 @@ fn a_truncated_answer_is_asked_for_over_tcp() {
 
 // spec D12, H6
 #[test]
-fn an_answer_with_thousands_of_records_is_taken_in_part() {
+fn an_answer_with_thousands_of_records_is_taken() {
     let big =
         (0..1_500_u16).fold(Zone::new(), |zone, index| zone.srv(DIRECT, 1, index, 5223, "a.example.org"));
     let report = discover(big).0.unwrap();
-    assert!(lookups(&report).contains(&format!("{DIRECT} SRV: 1000 records")), "{:?}", lookups(&report));
+    assert!(lookups(&report).contains(&format!("{DIRECT} SRV: 1500 records")), "{:?}", lookups(&report));
 }
 
 // spec H2

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use xmpp_connect::{Error, ErrorKind, HickoryResolver};
 
-use super::support::{Behaviour, DnsServer, Rcode, Zone, closed_udp_port};
+use super::support::{Behaviour, DnsServer, Rcode, Rtype, Zone, closed_udp_port};
 use super::{DIRECT, SOON, builder, candidates, timed};
 
 const FOUND: [&str; 1] = ["direct TLS one.example.org:5223"];
@@ -67,6 +67,32 @@ fn what_the_first_server_denies_is_denied_and_what_the_second_denies_is_not() {
     let late = good().on_everything(Behaviour::Answer.late(Duration::from_millis(1_200)));
     let late = DnsServer::start(late);
     assert_eq!(ask(&[late.addr(), denies.addr()]).0, FOUND, "it answers within two seconds");
+}
+
+// rule H3c
+#[test]
+fn a_lame_server_sends_the_question_to_the_next() {
+    // No records, and neither AA nor RA.
+    let lame = Zone::new().on_everything(Behaviour::Mangled(|mut message| {
+        message[2] &= !0x04;
+        message[3] = 0;
+        message
+    }));
+    let (lame, second) = (DnsServer::start(lame), DnsServer::start(good()));
+    let (found, time) = ask(&[lame.addr(), second.addr()]);
+    assert_eq!(found, FOUND);
+    assert!(time < Duration::from_secs(1), "{time:?}");
+}
+
+// rule H3
+#[test]
+fn what_was_lost_is_asked_again_after_a_second_and_no_sooner() {
+    let lost = good().script(DIRECT, Rtype::SRV, &[Behaviour::Silence, Behaviour::Answer]);
+    let server = DnsServer::start(lost);
+    let (found, time) = ask(&[server.addr()]);
+    assert_eq!(found, FOUND);
+    assert!(time >= Duration::from_secs(1) && time < SOON, "{time:?}");
+    assert_eq!(server.questions().iter().filter(|question| question.starts_with(DIRECT)).count(), 2);
 }
 
 // spec B5, D5, H3

@@ -1,7 +1,8 @@
 //! `HickoryResolver`: the caller's resolver by hickory-resolver, on a worker thread of its own.
 
+mod connections;
+mod exchange;
 mod lookup;
-mod round;
 mod servers;
 mod worker;
 
@@ -91,7 +92,7 @@ impl fmt::Debug for Dnssec {
 
 impl HickoryResolver {
     /// Asks the name servers of resolv.conf, which is read with the first question, and again when it has changed. Of its
-    /// options `timeout` and `use-vc` apply.
+    /// options `timeout`, `attempts` and `use-vc` apply.
     #[must_use]
     pub fn from_system() -> Self {
         Self::with(SystemConfig::new(), Path::Plain)
@@ -174,7 +175,7 @@ impl HickoryResolver {
         let keys = anchors.parse::<TrustAnchors>().map_err(|error| {
             ConfigurationError::new(format!(
                 "the given DNSSEC keys cannot be read: {}",
-                lookup::one_line(&error.to_string())
+                exchange::one_line(&error.to_string())
             ))
         })?;
         if keys.is_empty() && !anchors.contains("DNSKEY") {

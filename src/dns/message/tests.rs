@@ -1,5 +1,7 @@
 //! Tests of the message codec: each rule, each malformed shape, and mutants of good messages.
 
+use std::time::Duration;
+
 use super::*;
 use crate::dns::testing::{
     A, AAAA, AUTHENTICATED, FORMERR, NS, NXDOMAIN, OPT, REFUSED, Response, SERVFAIL, TRUNCATED, address,

@@ -204,13 +204,12 @@ impl Lookup {
                 Transport::Udp => self.ask(attempt, Transport::Tcp, network, now),
                 Transport::Tcp => self.fail(attempt, "sent a truncated answer over TCP", now),
             },
-            QueryOutcome::NoEdns(code) | QueryOutcome::ServerFailure(code) => {
-                self.fail(attempt, &format!("answered {code}"), now);
+            QueryOutcome::NoEdns(_)
+            | QueryOutcome::ServerFailure(_)
+            | QueryOutcome::Malformed(_)
+            | QueryOutcome::Failure(_) => {
+                self.fail(attempt, &reply.failure().unwrap_or_default(), now);
             }
-            QueryOutcome::Malformed(why) => {
-                self.fail(attempt, &format!("sent an answer that cannot be used: {why}"), now);
-            }
-            QueryOutcome::Failure(why) => self.fail(attempt, &why, now),
             QueryOutcome::Answer(answer) => {
                 let source = match transport {
                     Transport::Udp => AnswerSource::Udp(server),

@@ -106,7 +106,7 @@ impl Network {
 
     /// How often the servers are asked.
     pub(crate) fn rounds(&self) -> Rounds {
-        Rounds { attempts: self.config.attempts, timeout: self.config.timeout }
+        self.config.rounds()
     }
 
     /// The limit that a lookup needs to ask as the settings say, where that is more than usual.

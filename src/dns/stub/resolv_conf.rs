@@ -5,14 +5,11 @@ use std::time::Duration;
 
 use crate::dns::ConfigurationError;
 use crate::dns::message::Validation;
+use crate::dns::stub::schedule::Rounds;
 use crate::limits::{MAX_NAME_SERVERS, MAX_SERVER_ATTEMPTS, MAX_SERVER_TIMEOUT, SERVER_ATTEMPTS};
 
 /// The port of DNS (RFC 1035 section 4.2).
 pub(crate) const DNS_PORT: u16 = 53;
-
-/// glibc's `RES_TIMEOUT`.
-#[cfg(feature = "hickory")]
-pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// In which order the servers are asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +100,11 @@ impl ResolverConfig {
             config.servers.push(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), DNS_PORT));
         }
         config
+    }
+
+    /// How often the servers are asked.
+    pub(crate) fn rounds(&self) -> Rounds {
+        Rounds { attempts: self.attempts, timeout: self.timeout }
     }
 
     fn read_option(&mut self, option: &str) {
