@@ -54,6 +54,7 @@ mod error;
 mod limits;
 mod logging;
 mod plan;
+mod quoted;
 mod random;
 pub mod report;
 mod run;

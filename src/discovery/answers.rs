@@ -6,8 +6,11 @@ use super::{Discovered, SrvAnswer, Unusable, merge};
 use crate::deadline::Deadline;
 use crate::dns::{Answer, LookupError, Question, SrvRecord};
 use crate::limits::OTHER_SRV_DELAY;
+use crate::quoted::Quoted;
 use crate::service::TlsMode;
 
+/// How many characters of a target such a sentence shows.
+const MAX_TARGET: usize = 100;
 /// For how many records of an answer it is said why they were left out. A domain can publish thousands.
 const MAX_SENTENCES: usize = 5;
 
@@ -43,7 +46,7 @@ impl SrvAnswers {
             srv.answer = Some((answer, now));
             let sentence = |(record, why): &(SrvRecord, Unusable)| {
                 let SrvRecord { priority, weight, port, target } = record;
-                let target = target.escape_debug();
+                let target = Quoted(target, MAX_TARGET);
                 format!("the record {priority} {weight} {port} {target}. of {question} was left out: {why}")
             };
             left_out.extend(unusable.iter().take(MAX_SENTENCES).map(sentence));

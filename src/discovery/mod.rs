@@ -176,6 +176,9 @@ impl fmt::Display for Unusable {
                 formatter.write_str("a target of . counts only when it is the only record")
             }
             Self::Port0 => formatter.write_str("no server can be at port 0"),
+            Self::Target(Reason::Character(_)) => formatter.write_str(
+                "the target is not a host name: these have letters, digits, hyphens and underscores only",
+            ),
             Self::Target(reason) => write!(formatter, "the target is not a host name: {reason}"),
         }
     }

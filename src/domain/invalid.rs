@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
+use crate::quoted::Quoted;
+
 /// How many characters of a refused text an error repeats.
 const MAXIMUM_QUOTED: usize = 64;
 
@@ -32,25 +34,21 @@ impl InvalidDomain {
     }
 
     fn quoting(text: &str, reason: Reason, wanted: Wanted) -> Self {
-        let mut quoted: String = text.chars().take(MAXIMUM_QUOTED).collect();
-        if quoted.len() < text.len() {
-            quoted.push('…');
-        }
-        Self { wanted, text: quoted.into(), reason }
+        Self { wanted, text: Quoted(text, MAXIMUM_QUOTED).to_string().into(), reason }
     }
 }
 
 impl fmt::Display for InvalidDomain {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // `Debug` of a text escapes what could break the line or deceive the reader.
-        write!(formatter, "{:?} is not ", self.text)?;
+        write!(formatter, "\"{}\" is not ", self.text)?;
         match (self.wanted, self.reason) {
             (Wanted::Host, Reason::FullJid) => {
                 formatter.write_str("a host: it has an @ sign or a slash, give the name or address alone")
             }
             (Wanted::Host, Reason::Character(character)) => write!(
                 formatter,
-                "a host: {character:?} is not a letter, digit, hyphen or underscore, check the spelling"
+                "a host: '{}' is not a letter, digit, hyphen or underscore, check the spelling",
+                Quoted(character.encode_utf8(&mut [0; 4]), 1)
             ),
             (Wanted::Host, reason) => write!(formatter, "a host: {reason}"),
             (Wanted::Domain, reason) => write!(formatter, "an XMPP domain: {reason}"),
@@ -91,7 +89,8 @@ impl fmt::Display for Reason {
             Self::Character(character) => {
                 return write!(
                     formatter,
-                    "{character:?} is not a letter, digit or hyphen, give a host name such as example.org"
+                    "'{}' is not a letter, digit or hyphen, give a host name such as example.org",
+                    Quoted(character.encode_utf8(&mut [0; 4]), 1)
                 );
             }
             Self::Hyphen => "a label begins or ends with a hyphen, take that out",

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use super::Step;
+use crate::quoted::Quoted;
 
 /// The longest text of the peer that an error shows, in characters.
 const LONGEST_TEXT: usize = 200;
@@ -195,19 +196,7 @@ impl fmt::Display for LooksLike {
     }
 }
 
-/// Text of the peer as an error may show it: cut, and nothing in it that steers a terminal or turns the
-/// direction of writing.
+/// Text of the peer as an error may show it.
 pub(super) fn quoted(text: &str) -> String {
-    let mut quoted = String::new();
-    let mut characters = text.chars();
-    for character in characters.by_ref().take(LONGEST_TEXT) {
-        match character {
-            '\'' | '"' => quoted.push(character),
-            other => quoted.extend(other.escape_debug()),
-        }
-    }
-    if characters.next().is_some() {
-        quoted.push('…');
-    }
-    quoted
+    Quoted(text, LONGEST_TEXT).to_string()
 }
