@@ -4,9 +4,8 @@
 //! cargo run --example resolver
 //! ```
 
-use xmpp_connect::{
-    Answer, Answers, Connector, Error, LookupError, Question, Record, RecordKind, Resolver, SrvRecord,
-};
+use xmpp_connect::dns::{Answer, Answers, LookupError, Question, Record, RecordKind, Resolver, SrvRecord};
+use xmpp_connect::{Connector, Error};
 
 #[derive(Debug)]
 struct Fixed;

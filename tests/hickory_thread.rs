@@ -4,7 +4,8 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use xmpp_connect::{Connector, HickoryResolver};
+use xmpp_connect::Connector;
+use xmpp_connect::dns::HickoryResolver;
 
 use support::{Behaviour, DnsServer, Zone, process::threads};
 

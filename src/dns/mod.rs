@@ -20,6 +20,7 @@ pub use self::error::{ConfigurationError, LookupError};
 #[cfg(feature = "hickory")]
 pub use self::hickory::HickoryResolver;
 pub use self::question::{Question, RecordKind};
+pub use self::resolver::{Answers, Resolver};
 
 /// The result of one question.
 pub(crate) type Finished = (Question, Result<Answer, LookupError>, LookupFacts);

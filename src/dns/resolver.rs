@@ -17,7 +17,7 @@ use crate::wait::Waker;
 ///
 /// ```
 /// use std::net::Ipv4Addr;
-/// use xmpp_connect::{Answer, Answers, LookupError, Question, Record, RecordKind, Resolver};
+/// use xmpp_connect::dns::{Answer, Answers, LookupError, Question, Record, RecordKind, Resolver};
 ///
 /// /// Everything is at one address.
 /// #[derive(Debug)]

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use xmpp_connect::dns::AnswerSource;
 use xmpp_connect::report::LookupResult;
-use xmpp_connect::{AnswerSource, Connector, ErrorKind, Target, TlsMode};
+use xmpp_connect::{Connector, ErrorKind, Target, TlsMode};
 
 use crate::given::{self, DOMAIN, XMPP, XMPPS};
 use crate::setup::{HOST, Service, asking, lookup, sorted_questions, source, tries};

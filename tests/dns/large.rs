@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use xmpp_connect::dns::AnswerSource;
 use xmpp_connect::report::LookupResult;
-use xmpp_connect::{AnswerSource, Discovery, ErrorKind, Target, TlsMode};
+use xmpp_connect::{Discovery, ErrorKind, Target, TlsMode};
 
 #[cfg(target_os = "linux")]
 use crate::given::own_loopback;

@@ -1,7 +1,8 @@
 //! Answers that belong to the question and cannot be read: the lookup fails at once, and the connect does what it can.
 
+use xmpp_connect::TlsMode;
+use xmpp_connect::dns::AnswerSource;
 use xmpp_connect::report::LookupResult;
-use xmpp_connect::{AnswerSource, TlsMode};
 
 use crate::given::{self, DOMAIN, XMPP, XMPPS};
 use crate::setup::{

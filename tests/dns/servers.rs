@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use xmpp_connect::Policy;
+use xmpp_connect::dns::AnswerSource;
 use xmpp_connect::report::{LookupReport, LookupResult};
-use xmpp_connect::{AnswerSource, Policy};
 
 use crate::given::{DOMAIN, XMPPS};
 use crate::setup::{

@@ -3,8 +3,9 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
+use xmpp_connect::dns::AnswerSource;
 use xmpp_connect::report::{LookupReport, LookupResult, Report};
-use xmpp_connect::{AnswerSource, Connection, Connector, ConnectorBuilder, Error, Policy};
+use xmpp_connect::{Connection, Connector, ConnectorBuilder, Error, Policy};
 
 use crate::given::{self, DOMAIN, XMPPS};
 use crate::support::{Authority, Behaviour, DnsServer, Script, Workers, XmppServer, Zone};

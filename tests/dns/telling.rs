@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use xmpp_connect::dns::{AnswerSource, RecordKind};
 use xmpp_connect::report::LookupResult;
-use xmpp_connect::{AnswerSource, RecordKind};
 
 use crate::given::{DOMAIN, XMPP, XMPPS};
 use crate::setup::{HOST, Service, asking, dead, look_up, lookup, source, tries};

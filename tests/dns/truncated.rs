@@ -3,8 +3,9 @@
 use std::net::UdpSocket;
 use std::time::Duration;
 
+use xmpp_connect::Policy;
+use xmpp_connect::dns::AnswerSource;
 use xmpp_connect::report::LookupResult;
-use xmpp_connect::{AnswerSource, Policy};
 
 use crate::given::{DOMAIN, XMPP, XMPPS};
 use crate::setup::{

@@ -1,6 +1,7 @@
 //! Every kind of answer, as the built-in resolver has to take it.
 
-use xmpp_connect::{AnswerSource, ErrorKind, Target};
+use xmpp_connect::dns::AnswerSource;
+use xmpp_connect::{ErrorKind, Target};
 
 use super::support::{
     Authority, Behaviour, DnsServer, OverTcp, Rcode, Rtype, Script, ServerTls, Transport, XmppServer, Zone,

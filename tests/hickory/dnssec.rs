@@ -9,7 +9,8 @@ use domain::rdata::dnssec::{ProtoRrsig, RtypeBitmap, Timestamp};
 use domain::rdata::{Dnskey, Ns, Nsec, Soa, Srv, ZoneRecordData};
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
-use xmpp_connect::{Connector, Error, ErrorKind, HickoryResolver, Policy};
+use xmpp_connect::dns::HickoryResolver;
+use xmpp_connect::{Connector, Error, ErrorKind, Policy};
 
 use super::support::{Behaviour, DnsServer, Zone};
 use super::{DIRECT, LONG, candidates, lookups};

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
-use xmpp_connect::{ErrorKind, HickoryResolver};
+use xmpp_connect::ErrorKind;
+use xmpp_connect::dns::HickoryResolver;
 
 use super::support::{Authority, DnsServer, Latch, ServerTls, Wire, Workers, Zone, server_tls};
 use super::{DIRECT, SOON, candidates, lookups, patient, timed};

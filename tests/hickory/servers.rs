@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use xmpp_connect::{Error, ErrorKind, HickoryResolver};
+use xmpp_connect::dns::HickoryResolver;
+use xmpp_connect::{Error, ErrorKind};
 
 use super::support::{Behaviour, DnsServer, Rcode, Rtype, Zone, closed_udp_port};
 use super::{DIRECT, SOON, builder, candidates, timed};

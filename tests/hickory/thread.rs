@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use xmpp_connect::{Connector, HickoryResolver, Resolver};
+use xmpp_connect::Connector;
+use xmpp_connect::dns::{HickoryResolver, Resolver};
 
 use super::support::{Behaviour, DnsServer, Zone};
 use super::{DIRECT, SOON, builder, candidates, timed};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use xmpp_connect::{Answer, AnswerSource, Question, Record, RecordKind};
+use xmpp_connect::dns::{Answer, AnswerSource, Question, Record, RecordKind};
 
 use super::support::{Latch, Workers};
 use super::{Bench, Kept, SOON, answer_all, lookups, own, srv, timed};

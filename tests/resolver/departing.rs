@@ -4,9 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use xmpp_connect::{
-    Answer, Answers, Connector, ErrorKind, LookupError, Policy, Question, RecordKind, Resolver,
-};
+use xmpp_connect::dns::{Answer, Answers, LookupError, Question, RecordKind, Resolver};
+use xmpp_connect::{Connector, ErrorKind, Policy};
 
 use super::support::{Latch, Workers};
 use super::{Bench, Kept, SOON, answer_all, lookups, own, timed};

@@ -10,10 +10,9 @@ mod support;
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use xmpp_connect::dns::{Answer, Answers, Question, Record, RecordKind, Resolver, SrvRecord};
 use xmpp_connect::report::Report;
-use xmpp_connect::{
-    Answer, Answers, Connector, ConnectorBuilder, Question, Record, RecordKind, Resolver, SrvRecord,
-};
+use xmpp_connect::{Connector, ConnectorBuilder};
 
 use support::{Authority, Script, ServerTls, Watched, XmppServer};
 

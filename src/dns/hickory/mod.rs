@@ -39,7 +39,8 @@ use crate::tls::{Trust, verifying_config};
 /// empties its cache.
 ///
 /// ```no_run
-/// use xmpp_connect::{Connector, HickoryResolver};
+/// use xmpp_connect::dns::HickoryResolver;
+/// use xmpp_connect::Connector;
 ///
 /// let connector = Connector::builder().resolver(HickoryResolver::from_system()).build()?;
 /// # Ok::<(), xmpp_connect::Error>(())
@@ -153,7 +154,7 @@ impl HickoryResolver {
     }
 
     /// Whether answers are validated by DNSSEC (RFC 4035) here, not by the server. A bogus answer is then a failed lookup,
-    /// and a proved one is told as [`is_authenticated`](crate::Answer::is_authenticated). The servers have to pass on
+    /// and a proved one is told as [`is_authenticated`](crate::dns::Answer::is_authenticated). The servers have to pass on
     /// signatures. Default: false.
     #[cfg(feature = "hickory-dnssec")]
     #[must_use]
