@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "test code: what fails fails its test")]
 
 mod answering;
+mod chaining;
 mod departing;
 #[path = "../support/mod.rs"]
 mod support;

@@ -7,6 +7,7 @@ pub(crate) mod hosts_file;
 mod lookup;
 mod network;
 pub(crate) mod resolv_conf;
+mod resolver;
 pub(crate) mod schedule;
 mod sleep;
 pub(crate) mod state;
@@ -15,6 +16,8 @@ mod tcp;
 mod udp;
 #[cfg(windows)]
 mod windows;
+
+pub use self::resolver::StubResolver;
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
@@ -167,6 +170,11 @@ impl StubLookups {
         }
         self.read_hosts(now);
         self.network.close_idle();
+    }
+
+    /// Whether every question has its result, and every result has been taken.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.open.is_empty() && self.held.is_empty() && self.done.is_empty()
     }
 
     /// That this machine has run out of sockets to ask with, told once.
