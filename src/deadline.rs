@@ -73,7 +73,7 @@ mod tests {
     use super::*;
     use crate::wait;
 
-    // spec D5
+    // rule D5
     #[test]
     fn the_arithmetic_neither_overflows_nor_goes_below_zero() {
         let start = wait::now();

@@ -225,7 +225,7 @@ mod tests {
         assert_eq!(size_of::<Error>(), size_of::<usize>());
     }
 
-    // spec D9
+    // rule D9
     #[test]
     fn as_an_io_error_it_never_asks_to_be_retried_at_once() {
         for kind in [ErrorKind::Cancelled, ErrorKind::TimedOut, ErrorKind::Lookup, ErrorKind::Attempts] {

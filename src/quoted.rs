@@ -25,7 +25,7 @@ impl fmt::Display for Quoted<'_> {
 mod tests {
     use super::*;
 
-    // spec F5
+    // rule F5
     #[test]
     fn what_is_printable_stays_and_what_deceives_is_escaped() {
         for (text, shown) in [

@@ -63,7 +63,7 @@ fn below(bound: u64, mut bits: impl FnMut() -> u64) -> u64 {
 mod tests {
     use super::*;
 
-    // spec C4
+    // rule C4
     #[test]
     fn numbers_are_below_the_bound_and_those_in_excess_are_drawn_again() {
         assert_eq!(below(0, || 7), 0);
@@ -77,7 +77,7 @@ mod tests {
         assert_eq!(source.next(), Some(u64::MAX), "one number was drawn again, and no more");
     }
 
-    // spec C4
+    // rule C4
     #[test]
     #[cfg(feature = "ring")]
     fn the_system_gives_numbers_that_differ() {

@@ -103,7 +103,7 @@ impl fmt::Display for TlsMode {
 mod tests {
     use super::*;
 
-    // spec B1, E3
+    // rule B1, E3
     #[test]
     fn the_table_holds_the_names_of_the_xep() {
         let server = Service::server(Domain::new("own.example").unwrap());
@@ -116,7 +116,7 @@ mod tests {
         assert_eq!((Service::Client.namespace(), server.namespace()), ("jabber:client", "jabber:server"));
     }
 
-    // spec F1a
+    // rule F1a
     #[test]
     fn only_servers_say_who_they_are_before_tls() {
         let own = Domain::new("own.example").unwrap();

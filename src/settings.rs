@@ -43,7 +43,7 @@ pub(crate) struct SocketOptions {
 }
 
 impl SocketOptions {
-    /// Those that hold for a socket to the name server at `server`: "of their family" (spec D14). A name server on this
+    /// Those that hold for a socket to the name server at `server`: "of their family" (rule D14). A name server on this
     /// machine is behind no interface and at no address of a network.
     pub(crate) fn for_name_server(&self, server: SocketAddr) -> Self {
         let is_local = server.ip().is_loopback();

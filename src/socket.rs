@@ -163,7 +163,7 @@ fn is_in_progress(error: &io::Error) -> bool {
 mod tests {
     use super::*;
 
-    // spec D14
+    // rule D14
     #[test]
     fn a_name_server_is_asked_from_the_source_address_of_its_family() {
         let [v4, v6, loopback]: [IpAddr; 3] =
@@ -186,7 +186,7 @@ mod tests {
         }
     }
 
-    // spec D11, D5
+    // rule D11, D5
     #[test]
     fn every_time_is_one_that_the_system_takes() {
         let seconds = Duration::from_secs;

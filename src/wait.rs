@@ -176,7 +176,7 @@ impl Waker {
     }
 
     /// Cancels the connect that waits.
-    #[cfg_attr(not(test), expect(dead_code, reason = "a canceller, spec D9, will call it"))]
+    #[cfg_attr(not(test), expect(dead_code, reason = "a canceller, rule D9, will call it"))]
     pub(crate) fn cancel(&self) {
         self.0.cancelled.store(true, Ordering::Release);
         self.wake();
@@ -209,7 +209,7 @@ mod tests {
         std::thread::spawn(move || act(&waker))
     }
 
-    // spec D5
+    // rule D5
     #[test]
     fn a_wait_with_nothing_to_wait_for_ends_at_its_deadline() {
         let deadline = Deadline::after(now(), Duration::from_millis(20));
@@ -220,7 +220,7 @@ mod tests {
         assert!(!Wait::until(deadline).wait().unwrap().contains(Token::Waker));
     }
 
-    // spec D9
+    // rule D9
     #[test]
     fn a_waker_ends_the_wait_of_another_thread_and_cancelling_is_told_apart() {
         for (act, cancelled) in [(Waker::wake as fn(&Waker), false), (Waker::cancel as fn(&Waker), true)] {
@@ -239,7 +239,7 @@ mod tests {
         }
     }
 
-    // spec D9
+    // rule D9
     #[test]
     fn a_thousand_wake_ups_that_nobody_takes_block_nobody() {
         let (waker, wakeups) = waker().unwrap();

@@ -46,7 +46,7 @@ where
     connector.connect(domain).unwrap_err()
 }
 
-// spec A1, A7
+// rule A1, A7
 #[test]
 fn every_form_of_a_domain_is_taken() {
     let connector = Connector::builder().build().unwrap();
@@ -76,7 +76,7 @@ fn an_error_goes_into_an_io_error_and_can_be_found_there() {
     assert_eq!(inside.kind(), ErrorKind::InvalidDomain);
 }
 
-// spec E5, E6
+// rule E5, E6
 #[test]
 fn roots_beside_a_client_config_are_refused_since_only_one_of_them_can_say_what_is_trusted() {
     let config = || {

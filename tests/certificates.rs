@@ -74,7 +74,7 @@ fn assert_untrusted(identity: impl Fn(&Authority) -> Identity, why: &str) {
     }
 }
 
-// spec E1, E4
+// rule E1, E4
 #[test]
 fn a_certificate_for_another_name_is_refused_and_its_names_are_told() {
     assert_untrusted(
@@ -96,13 +96,13 @@ fn a_certificate_for_another_name_is_refused_and_its_names_are_told() {
     );
 }
 
-// spec E4
+// rule E4
 #[test]
 fn the_name_of_the_srv_target_is_worth_nothing() {
     assert_untrusted(|authority| authority.issue(&["host0.example.org"]), "it names host0.example.org");
 }
 
-// spec E4
+// rule E4
 #[test]
 fn only_dns_names_count() {
     assert_untrusted(
@@ -115,7 +115,7 @@ fn only_dns_names_count() {
     );
 }
 
-// spec E1, E8b
+// rule E1, E8b
 #[test]
 fn expired_and_not_yet_valid_are_told_with_their_dates() {
     assert_untrusted(|authority| authority.expired(&[DOMAIN]), "the certificate expired on 2020-12-31, ");
@@ -138,7 +138,7 @@ fn expired_and_not_yet_valid_are_told_with_their_dates() {
     );
 }
 
-// spec E1, E8b
+// rule E1, E8b
 #[test]
 fn whom_a_certificate_comes_from_is_told() {
     assert_untrusted(|_| Identity::self_signed(&[DOMAIN]), "the certificate is self-signed: ");
@@ -170,7 +170,7 @@ fn whom_a_certificate_comes_from_is_told() {
     );
 }
 
-// spec E8b
+// rule E8b
 #[test]
 fn what_makes_a_certificate_unusable_is_told_in_words() {
     assert_untrusted(
@@ -219,7 +219,7 @@ fn what_makes_a_certificate_unusable_is_told_in_words() {
     );
 }
 
-// spec E4
+// rule E4
 #[test]
 fn a_wildcard_stands_for_one_left_most_label() {
     let authority = Authority::new();
@@ -241,7 +241,7 @@ fn a_wildcard_stands_for_one_left_most_label() {
     }
 }
 
-// spec E4, A4
+// rule E4, A4
 #[test]
 fn an_address_is_good_only_as_an_address() {
     let authority = Authority::new();
@@ -260,7 +260,7 @@ fn an_address_is_good_only_as_an_address() {
     }
 }
 
-// spec A2, E4
+// rule A2, E4
 #[test]
 #[cfg(feature = "idna")]
 fn an_internationalised_name_is_compared_in_a_labels() {
@@ -275,7 +275,7 @@ fn an_internationalised_name_is_compared_in_a_labels() {
     }
 }
 
-// spec E1
+// rule E1
 #[test]
 fn a_chain_with_an_intermediate_is_good() {
     let authority = Authority::new();
@@ -284,7 +284,7 @@ fn a_chain_with_an_intermediate_is_good() {
     }
 }
 
-// spec E4, D3
+// rule E4, D3
 #[test]
 fn an_untrusted_candidate_is_followed_by_the_next_one() {
     let authority = Authority::new();
@@ -302,7 +302,7 @@ fn an_untrusted_candidate_is_followed_by_the_next_one() {
     }
 }
 
-// spec E4
+// rule E4
 #[test]
 fn no_name_is_carried_from_one_candidate_to_the_next() {
     let authority = Authority::new();
@@ -335,7 +335,7 @@ fn no_name_is_carried_from_one_candidate_to_the_next() {
     }
 }
 
-// spec B7
+// rule B7
 #[test]
 fn untrusted_is_said_when_the_attempt_that_came_furthest_failed_so() {
     let authority = Authority::new();
@@ -364,7 +364,7 @@ fn untrusted_is_said_when_the_attempt_that_came_furthest_failed_so() {
     assert!(matches!(first.kind(), AttemptErrorKind::Untrusted(UntrustedReason::UnknownIssuer)));
 }
 
-// spec E6
+// rule E6
 #[test]
 fn given_roots_add_to_those_compiled_in_or_replace_them() {
     let authority = Authority::new();

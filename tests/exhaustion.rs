@@ -7,7 +7,7 @@ use std::fs::File;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use xmpp_connect::{Connector, ErrorKind, Target, TlsMode};
 
-// spec D12
+// rule D12
 #[test]
 fn without_descriptors_the_connect_ends_with_that_error_and_not_with_the_servers_fault() {
     let connector = Connector::builder().nameservers(["127.0.0.1:9".parse().unwrap()]).build().unwrap();

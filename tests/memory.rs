@@ -76,7 +76,7 @@ impl Resolver for Keeps {
     }
 }
 
-// spec H4, H6
+// rule H4, H6
 #[test]
 fn neither_large_answers_nor_kept_promises_fill_memory_or_descriptors() {
     large_answers_leave_little_behind();

@@ -32,7 +32,7 @@ use support::{
 const NAME_SERVER: &str = "XMPP_CONNECT_TEST_NAME_SERVER";
 const ROOT: &str = "XMPP_CONNECT_TEST_ROOT";
 
-// spec D6, D3, D5
+// rule D6, D3, D5
 #[test]
 fn a_connect_starts_no_thread_and_leaves_no_descriptor() {
     match (std::env::var(NAME_SERVER), std::env::var(ROOT)) {

@@ -62,7 +62,7 @@ mod black_holes {
     use super::*;
     use support::BlackHole;
 
-    // spec D1
+    // rule D1
     #[test]
     fn a_black_hole_of_the_same_priority_costs_the_attempt_delay() {
         let authority = Authority::new();
@@ -80,7 +80,7 @@ mod black_holes {
         }
     }
 
-    // spec D2
+    // rule D2
     #[test]
     fn a_black_hole_of_a_lower_priority_costs_one_second() {
         let authority = Authority::new();
@@ -95,7 +95,7 @@ mod black_holes {
         assert_eq!(hole.connecting(), 0);
     }
 
-    // spec D1
+    // rule D1
     #[test]
     fn broken_ipv6_costs_the_attempt_delay() {
         if !given::has_ipv6() {
@@ -119,7 +119,7 @@ mod black_holes {
     }
 }
 
-// spec D1, D2, D3
+// rule D1, D2, D3
 #[test]
 fn a_refusal_starts_the_next_at_once_in_this_priority_and_the_next() {
     let authority = Authority::new();
@@ -137,7 +137,7 @@ fn a_refusal_starts_the_next_at_once_in_this_priority_and_the_next() {
     }
 }
 
-// spec D3, D1
+// rule D3, D1
 #[test]
 fn a_server_that_accepts_and_says_nothing_costs_that_stage_and_one_delay() {
     let authority = Authority::new();
@@ -155,7 +155,7 @@ fn a_server_that_accepts_and_says_nothing_costs_that_stage_and_one_delay() {
     }
 }
 
-// spec D1, D3
+// rule D1, D3
 #[test]
 fn a_failure_at_any_stage_starts_the_next_at_once() {
     let authority = Authority::new();
@@ -173,7 +173,7 @@ fn a_failure_at_any_stage_starts_the_next_at_once() {
     }
 }
 
-// spec D1
+// rule D1
 #[test]
 fn of_two_healthy_servers_on_a_long_path_one_alone_is_connected_to() {
     // On loopback TCP takes no time, and the proxy makes the next stage longer instead: at 200 ms round trip direct TLS is one
@@ -197,7 +197,7 @@ fn assert_one_is_opened(tls: TlsMode, one_way: Duration, attempt_delay: Duration
     assert_eq!(servers.iter().map(XmppServer::accepted).sum::<usize>(), 1);
 }
 
-// spec D3
+// rule D3
 #[test]
 fn losers_are_closed() {
     let authority = Authority::new();
@@ -224,7 +224,7 @@ fn losers_are_closed() {
     assert_eq!(support::process::sockets_to(server.addr()), 1);
 }
 
-// spec D3, D5
+// rule D3, D5
 #[test]
 fn after_an_error_everything_is_closed() {
     let authority = Authority::new();
@@ -244,7 +244,7 @@ fn after_an_error_everything_is_closed() {
     }
 }
 
-// spec C2, C5, D1
+// rule C2, C5, D1
 #[test]
 fn connects_spread_over_equals_by_weight() {
     let authority = Authority::new();

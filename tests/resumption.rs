@@ -78,7 +78,7 @@ fn repeated(report: &Report) -> Option<String> {
     attempt.repeated.as_ref().map(|(why, _)| why.to_string())
 }
 
-// spec E5a, E8
+// rule E5a, E8
 #[test]
 fn a_handshake_that_fails_with_a_session_is_repeated_without_one() {
     let authority = Authority::new();
@@ -115,7 +115,7 @@ fn a_handshake_that_fails_with_a_session_is_repeated_without_one() {
     }
 }
 
-// spec E5a
+// rule E5a
 #[test]
 fn a_server_that_always_fails_fails_its_candidate_after_one_repeat() {
     let authority = Authority::new();
@@ -138,7 +138,7 @@ fn a_server_that_always_fails_fails_its_candidate_after_one_repeat() {
     }
 }
 
-// spec E5a
+// rule E5a
 #[test]
 fn a_server_that_fails_again_and_again_is_offered_no_session_any_more() {
     let authority = Authority::new();
@@ -156,7 +156,7 @@ fn a_server_that_fails_again_and_again_is_offered_no_session_any_more() {
     }
 }
 
-// spec E5a
+// rule E5a
 #[test]
 fn a_certificate_that_is_to_blame_is_no_reason_to_repeat() {
     let authority = Authority::new();
@@ -178,7 +178,7 @@ fn a_certificate_that_is_to_blame_is_no_reason_to_repeat() {
     }
 }
 
-// spec E5a, B12
+// rule E5a, B12
 #[test]
 fn over_a_stream_of_the_callers_the_next_handshake_is_full() {
     let authority = Authority::new();
@@ -201,7 +201,7 @@ fn over_a_stream_of_the_callers_the_next_handshake_is_full() {
     }
 }
 
-// spec E5a: a repeat does not extend the limit.
+// rule E5a: a repeat does not extend the limit.
 #[test]
 fn a_repeat_runs_into_the_limit_of_its_stage_and_silence_is_a_failure_too() {
     let authority = Authority::new();
@@ -235,7 +235,7 @@ fn a_repeat_runs_into_the_limit_of_its_stage_and_silence_is_a_failure_too() {
     }
 }
 
-// spec E5a
+// rule E5a
 #[test]
 fn silence_until_the_total_limit_is_a_failure_too() {
     let authority = Authority::new();
@@ -250,7 +250,7 @@ fn silence_until_the_total_limit_is_a_failure_too() {
     }
 }
 
-// spec G1a, E5a: under TLS 1.3 the server may say no when our handshake is complete.
+// rule G1a, E5a: under TLS 1.3 the server may say no when our handshake is complete.
 #[test]
 fn a_session_whose_connection_fails_before_the_server_has_said_anything_is_forgotten() {
     let authority = Authority::new();
@@ -281,7 +281,7 @@ fn a_session_whose_connection_fails_before_the_server_has_said_anything_is_forgo
     }
 }
 
-// spec E8
+// rule E8
 #[test]
 fn sessions_do_not_cross_targets_ports_modes_or_domains() {
     const OTHER: &str = "other.example";
@@ -323,7 +323,7 @@ fn sessions_do_not_cross_targets_ports_modes_or_domains() {
     }
 }
 
-// spec E8
+// rule E8
 #[test]
 fn resumption_can_be_switched_off() {
     let authority = Authority::new();

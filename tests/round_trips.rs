@@ -84,7 +84,7 @@ fn sorted(turn: &Turn) -> Vec<&str> {
     questions
 }
 
-// spec B2, D1, E2
+// rule B2, D1, E2
 #[test]
 fn direct_tls_is_up_after_four_round_trips() {
     let _alone = given::alone();
@@ -99,7 +99,7 @@ fn direct_tls_is_up_after_four_round_trips() {
     assert_eq!(connection.protocol_version().to_string(), "TLS 1.3");
 }
 
-// spec B2
+// rule B2
 #[test]
 fn questions_that_do_not_depend_on_each_other_leave_together() {
     let _alone = given::alone();
@@ -116,7 +116,7 @@ fn questions_that_do_not_depend_on_each_other_leave_together() {
     assert_eq!(path.dns.queries().len(), 6, "each question goes out once: {:#?}", path.dns.queries());
 }
 
-// spec D12, B2
+// rule D12, B2
 #[test]
 fn the_targets_of_this_priority_and_of_the_next_are_looked_up_together() {
     let _alone = given::alone();
@@ -137,7 +137,7 @@ fn the_targets_of_this_priority_and_of_the_next_are_looked_up_together() {
     assert!(second.iter().all(|question| !question.starts_with("d.")), "{second:?}");
 }
 
-// spec F1
+// rule F1
 #[test]
 fn starttls_is_up_after_five_round_trips_and_step_by_step_after_six() {
     let _alone = given::alone();
@@ -150,7 +150,7 @@ fn starttls_is_up_after_five_round_trips_and_step_by_step_after_six() {
     }
 }
 
-// spec E5
+// rule E5
 #[test]
 fn tls_1_2_costs_one_round_trip_more() {
     let _alone = given::alone();
@@ -162,7 +162,7 @@ fn tls_1_2_costs_one_round_trip_more() {
     assert_eq!(path.relay.round_trips(), 5, "{:#?}", path.relay.log());
 }
 
-// spec B2
+// rule B2
 #[test]
 fn a_target_that_is_the_domain_itself_costs_no_further_lookup() {
     let _alone = given::alone();
@@ -173,7 +173,7 @@ fn a_target_that_is_the_domain_itself_costs_no_further_lookup() {
     assert_eq!(path.dns.queries().len(), 4);
 }
 
-// spec B2, B5
+// rule B2, B5
 #[test]
 #[cfg(target_os = "linux")]
 fn the_fallback_costs_one_round_trip_to_the_dns() {
@@ -190,7 +190,7 @@ fn the_fallback_costs_one_round_trip_to_the_dns() {
     assert_eq!((path.relay.round_trips(), path.to_dns()), (1, 1), "{:#?}", path.relay.log());
 }
 
-// spec B9
+// rule B9
 #[test]
 fn addresses_in_the_additional_section_save_a_round_trip() {
     let _alone = given::alone();
@@ -201,7 +201,7 @@ fn addresses_in_the_additional_section_save_a_round_trip() {
     assert_eq!((path.relay.round_trips(), path.to_dns()), (3, 2), "{:#?}", path.relay.log());
 }
 
-// spec H4, E8
+// rule H4, E8
 #[test]
 fn the_second_connect_of_a_connector_asks_nothing_and_resumes() {
     let _alone = given::alone();
@@ -225,7 +225,7 @@ fn the_second_connect_of_a_connector_asks_nothing_and_resumes() {
     }
 }
 
-// spec H4
+// rule H4
 #[test]
 fn without_the_cache_or_after_clearing_it_all_is_asked_again() {
     let _alone = given::alone();
@@ -244,7 +244,7 @@ fn without_the_cache_or_after_clearing_it_all_is_asked_again() {
     path.assert_asked(12);
 }
 
-// spec B4
+// rule B4
 #[test]
 fn a_policy_of_one_kind_never_asks_for_the_other() {
     let _alone = given::alone();

@@ -41,7 +41,7 @@ fn open(listener: &TcpListener) -> (TcpStream, TcpStream) {
     (ours, listener.accept().unwrap().0)
 }
 
-// spec G1b. One test: there is one signal for the process.
+// rule G1b. One test: there is one signal for the process.
 #[test]
 fn no_write_raises_sigpipe() {
     let signal = Signal::watch();

@@ -121,7 +121,7 @@ mod tests {
         addresses.into_iter().map(|(_, address)| address.to_string()).collect()
     }
 
-    // spec D1
+    // rule D1
     #[test]
     fn the_examples_of_rfc_6724_section_10_2_come_out_as_there() {
         for (routes, expected) in [
@@ -164,7 +164,7 @@ mod tests {
         }
     }
 
-    // spec D1
+    // rule D1
     #[test]
     fn a_destination_without_a_route_goes_last_and_equals_keep_their_order() {
         let routes = [
@@ -176,14 +176,14 @@ mod tests {
         assert_eq!(sorted(&routes), ["192.0.2.9", "198.51.100.1", "192.0.2.1", "2001:db8::1"]);
     }
 
-    // spec D1
+    // rule D1
     #[test]
     fn a_unique_local_source_does_not_prefer_global_ipv6_to_ipv4() {
         let routes = [("2001:db8::1", Some("fd00::1")), ("192.0.2.1", Some("192.0.2.77"))];
         assert_eq!(sorted(&routes), ["192.0.2.1", "2001:db8::1"]);
     }
 
-    // spec D1
+    // rule D1
     #[test]
     fn the_longer_common_prefix_goes_first_in_ipv6_up_to_64_bits() {
         let source = Some("2001:db8:0:1::7");

@@ -303,7 +303,7 @@ mod tests {
         }
     }
 
-    // spec D1
+    // rule D1
     #[test]
     fn families_take_turns_ipv6_first() {
         let mut bed = Bed::new(AddressFamily::Any);
@@ -312,7 +312,7 @@ mod tests {
         assert_eq!(bed.all(), [ipv6(1), ipv4(1), ipv6(2), ipv4(2), ipv4(3)]);
     }
 
-    // spec D1
+    // rule D1
     #[test]
     fn addresses_without_a_route_come_behind_all_others() {
         let mut bed = Bed::new(AddressFamily::Any);
@@ -323,7 +323,7 @@ mod tests {
         assert_eq!(bed.all(), [ipv6(2), ipv4(1), ipv4(2), ipv6(1)]);
     }
 
-    // spec D1, D4
+    // rule D1, D4
     #[test]
     fn ipv6_without_a_route_waits_for_ipv4_as_the_second_family_does() {
         let mut bed = Bed::new(AddressFamily::Any);
@@ -334,7 +334,7 @@ mod tests {
         assert_eq!(bed.all(), [ipv4(1), ipv6(1)]);
     }
 
-    // spec D11
+    // rule D11
     #[test]
     fn the_family_option_turns_the_order_or_leaves_one_out() {
         for (family, expected) in [
@@ -349,7 +349,7 @@ mod tests {
         }
     }
 
-    // spec D4
+    // rule D4
     #[test]
     fn an_ipv4_answer_waits_50_ms_for_ipv6_and_no_longer() {
         for (answer, expected) in
@@ -370,7 +370,7 @@ mod tests {
         assert_eq!(bed.next(&[]), bed.address(ipv4(1), 20));
     }
 
-    // spec D4
+    // rule D4
     #[test]
     fn an_ipv6_answer_starts_at_once_and_ipv4_joins() {
         let mut bed = Bed::new(AddressFamily::Any);
@@ -380,7 +380,7 @@ mod tests {
         assert_eq!(bed.next(&[ipv6(1)]), bed.address(ipv4(1), 0));
     }
 
-    // spec B10
+    // rule B10
     #[test]
     fn without_addresses_there_is_nothing_and_with_one_answer_missing_more_may_come() {
         let mut bed = Bed::new(AddressFamily::Any);
@@ -393,7 +393,7 @@ mod tests {
         assert_eq!(bed.next(&[ipv6(1)]), Next::MoreToCome);
     }
 
-    // spec B9
+    // rule B9
     #[test]
     fn a_hint_starts_at_once_and_its_answer_replaces_what_has_not_started() {
         let mut bed = Bed::new(AddressFamily::Any);
@@ -409,7 +409,7 @@ mod tests {
         assert_eq!(bed.all(), [ipv6(1)]);
     }
 
-    // spec B9
+    // rule B9
     #[test]
     fn a_negative_answer_takes_a_hint_away_and_a_failed_lookup_does_not() {
         for (answer, left) in [(Some(Vec::new()), vec![]), (None, vec![ipv6(66)])] {
@@ -421,7 +421,7 @@ mod tests {
         }
     }
 
-    // spec D12
+    // rule D12
     #[test]
     fn no_more_addresses_are_kept_than_one_connect_can_try() {
         let mut bed = Bed::new(AddressFamily::Any);

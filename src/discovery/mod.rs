@@ -235,7 +235,7 @@ pub(crate) enum Discovered {
     Failed,
 }
 
-/// The table of spec B5. `None` is a kind that the policy does not ask for.
+/// The table of rule B5. `None` is a kind that the policy does not ask for.
 pub(crate) fn merge(direct: Option<SrvAnswer>, starttls: Option<SrvAnswer>) -> Discovered {
     use SrvAnswer::{Candidates, Failed, None as NoRecords, NotOffered};
     match (direct, starttls) {
@@ -282,7 +282,7 @@ mod tests {
         Candidate::new(TlsMode::StartTls, Host::Name(target.to_owned()), port, 1, 2, Origin::Srv)
     }
 
-    // spec B5
+    // rule B5
     #[test]
     fn a_single_dot_says_not_offered_whatever_its_numbers() {
         assert_eq!(read(vec![srv(0, 0, 0, ".")]), SrvAnswer::NotOffered);
@@ -290,7 +290,7 @@ mod tests {
         assert_eq!(read(vec![srv(5, 7, 5223, "."), srv(5, 7, 5223, ".")]), SrvAnswer::NotOffered);
     }
 
-    // spec B5
+    // rule B5
     #[test]
     fn exact_duplicates_collapse_and_others_stay() {
         let twice = vec![srv(1, 2, 5223, "a.example."), srv(1, 2, 5223, "a.example.")];
@@ -302,14 +302,14 @@ mod tests {
         );
     }
 
-    // spec B5
+    // rule B5
     #[test]
     fn names_are_equal_however_they_are_spelled() {
         let spelled = ["a.example", "a.example.", "A.Example"].map(|target| srv(1, 2, 5223, target));
         assert_eq!(read(spelled.to_vec()), SrvAnswer::Candidates(vec![direct("a.example", 5223)]));
     }
 
-    // spec A3a, B5
+    // rule A3a, B5
     #[test]
     fn a_target_is_any_name_that_dns_serves() {
         for target in ["xmpp_1.example", "_xmpp.example", "-a-.example", "a", "xn--a.example"] {
@@ -320,7 +320,7 @@ mod tests {
         }
     }
 
-    // spec A3a, B5
+    // rule A3a, B5
     #[test]
     fn what_cannot_be_a_server_is_given_with_its_reason() {
         let records = vec![
@@ -343,7 +343,7 @@ mod tests {
         assert_eq!(reasons, expected);
     }
 
-    // spec B5
+    // rule B5
     #[test]
     fn what_cannot_be_a_server_is_left_out() {
         for bad in [
@@ -357,7 +357,7 @@ mod tests {
         }
     }
 
-    // spec B5
+    // rule B5
     #[test]
     fn no_records_no_name_and_no_answer_are_three_things() {
         assert_eq!(read(Vec::new()), SrvAnswer::None);
@@ -366,7 +366,7 @@ mod tests {
         assert_eq!(SrvAnswer::read(&failed, TlsMode::Direct).0, SrvAnswer::Failed);
     }
 
-    // spec B3
+    // rule B3
     #[test]
     fn the_kind_of_a_candidate_is_that_of_its_question() {
         let answer = Ok(Answer::new(vec![srv(1, 2, 5222, "a.example.")]));
@@ -378,7 +378,7 @@ mod tests {
         }
     }
 
-    // spec B3, B5
+    // rule B3, B5
     #[test]
     fn the_table_of_answers_row_by_row() {
         use SrvAnswer::{Failed, None as NoRecords, NotOffered};
@@ -411,7 +411,7 @@ mod tests {
         }
     }
 
-    // spec B4
+    // rule B4
     #[test]
     fn with_one_kind_only_the_other_column_does_not_exist() {
         use SrvAnswer::{Failed, None as NoRecords, NotOffered};

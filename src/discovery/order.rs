@@ -120,7 +120,7 @@ mod tests {
         Candidate::new(tls, Host::Name("xmpp.example.org".into()), port, priority, weight, Origin::Srv)
     }
 
-    // spec C2
+    // rule C2
     #[test]
     fn every_ticket_hits_the_record_that_owns_it() {
         for (ticket, first) in [(0, 0), (1, 2), (2, 2), (3, 2), (4, 3), (5, 3)] {
@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(draw(&[1, 0, 3, 2], usize::MAX, &mut scripted(&[6, 0, 0, 0, 0])), [1, 0, 2, 3]);
     }
 
-    // spec C2
+    // rule C2
     #[test]
     fn without_weight_zero_the_shares_are_exact() {
         for (weights, shares) in [(vec![1, 1], vec![1, 1]), (vec![1, 2, 5], vec![1, 2, 5])] {
@@ -146,7 +146,7 @@ mod tests {
         }
     }
 
-    // spec C2
+    // rule C2
     #[test]
     fn all_weights_zero_draw_evenly_and_without_a_ticket() {
         for which in 0..3 {
@@ -157,14 +157,14 @@ mod tests {
         }
     }
 
-    // spec C2
+    // rule C2
     #[test]
     fn drawing_goes_on_without_replacement() {
         // S = 6: ticket 5 takes index 2; S = 3: ticket 0 takes index 0; S = 2: index 1.
         assert_eq!(draw(&[1, 2, 3], usize::MAX, &mut scripted(&[5, 0, 0])), [2, 0, 1]);
     }
 
-    // spec C2
+    // rule C2
     #[test]
     fn the_distribution_over_many_draws_is_the_weights() {
         let mut source = seeded(0x1234_5678_9ABC_DEF1);
@@ -178,7 +178,7 @@ mod tests {
         }
     }
 
-    // spec C3
+    // rule C3
     #[test]
     fn the_largest_weights_do_not_overflow_and_no_more_is_drawn_than_is_tried() {
         let mut source = seeded(42);
@@ -198,7 +198,7 @@ mod tests {
         assert!(numbers <= 128);
     }
 
-    // spec B3, C1
+    // rule B3, C1
     #[test]
     fn priority_counts_over_both_kinds_together() {
         let candidates = vec![
@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(ordered.iter().map(Candidate::port).collect::<Vec<_>>(), [3, 2, 1, 4]);
     }
 
-    // spec B3, C2
+    // rule B3, C2
     #[test]
     fn weights_count_over_both_kinds_together() {
         let mut first_direct = 0;
@@ -225,7 +225,7 @@ mod tests {
         assert_eq!(first_direct, 1);
     }
 
-    // spec B4, C1
+    // rule B4, C1
     #[test]
     fn a_preferred_kind_goes_first_in_the_order_of_its_own_priorities_and_weights() {
         let candidates = vec![
@@ -243,7 +243,7 @@ mod tests {
         assert_eq!(ports(Policy::PreferStartTls, &[0, 0, 1, 0]), [1, 3, 4, 2]);
     }
 
-    // spec D12
+    // rule D12
     #[test]
     fn what_is_left_out_is_what_stands_behind_in_the_whole_order() {
         let candidates = (1..=6).map(|port| candidate(TlsMode::Direct, 7 - port, 0, port)).collect();
@@ -251,7 +251,7 @@ mod tests {
         assert_eq!(ordered.iter().map(Candidate::port).collect::<Vec<_>>(), [6, 5, 4, 3]);
     }
 
-    // spec C1
+    // rule C1
     #[test]
     fn a_group_is_one_priority_or_one_pair_of_kind_and_priority() {
         let (direct, starttls) =

@@ -17,7 +17,7 @@ fn name(text: &str) -> Host {
     Host::Name(text.to_owned())
 }
 
-// spec A1
+// rule A1
 #[test]
 fn a_name_is_folded_to_lower_case_and_loses_one_trailing_dot() {
     for text in ["example.org", "Example.ORG", "example.org.", "EXAMPLE.org."] {
@@ -29,7 +29,7 @@ fn a_name_is_folded_to_lower_case_and_loses_one_trailing_dot() {
     assert_eq!(domain("9.to.7.example").as_ascii(), "9.to.7.example");
 }
 
-// spec A1, A5
+// rule A1, A5
 #[test]
 fn an_ipv4_literal_is_an_address() {
     for text in ["192.0.2.1", "192.0.2.1."] {
@@ -38,7 +38,7 @@ fn an_ipv4_literal_is_an_address() {
     }
 }
 
-// spec A1, A4, A5
+// rule A1, A4, A5
 #[test]
 fn an_ipv6_literal_is_an_address_and_stands_in_brackets_in_the_stream_header() {
     for text in ["2001:db8::1", "[2001:db8::1]", "[2001:DB8:0::0001]", "[2001:db8::1]."] {
@@ -50,7 +50,7 @@ fn an_ipv6_literal_is_an_address_and_stands_in_brackets_in_the_stream_header() {
     }
 }
 
-// spec A1
+// rule A1
 #[test]
 fn a_jid_is_cut_at_the_first_slash_and_then_at_the_first_at_sign() {
     for jid in [
@@ -67,7 +67,7 @@ fn a_jid_is_cut_at_the_first_slash_and_then_at_the_first_at_sign() {
     assert_eq!(Domain::of_jid("juliet/example.org@").unwrap().as_ascii(), "juliet");
 }
 
-// spec A3
+// rule A3
 #[test]
 fn a_second_at_sign_in_a_jid_does_not_send_the_caller_round_in_circles() {
     let error = Domain::of_jid("a@b@example.org").unwrap_err();
@@ -75,7 +75,7 @@ fn a_second_at_sign_in_a_jid_does_not_send_the_caller_round_in_circles() {
     assert!(!error.to_string().contains("of_jid"), "{error}");
 }
 
-// spec A3
+// rule A3
 #[test]
 fn a_full_jid_is_refused_and_the_message_names_of_jid() {
     for text in ["user@example.org", "example.org/resource", "user@example.org/a b", "xmpp://example.org"] {
@@ -86,7 +86,7 @@ fn a_full_jid_is_refused_and_the_message_names_of_jid() {
     }
 }
 
-// spec A3
+// rule A3
 #[test]
 fn names_that_cannot_be_host_names_are_refused() {
     let label63 = "a".repeat(63);
@@ -117,7 +117,7 @@ fn names_that_cannot_be_host_names_are_refused() {
     }
 }
 
-// spec A3
+// rule A3
 #[test]
 fn a_hyphen_may_stand_anywhere_but_at_the_ends_of_a_label() {
     for text in ["r3---sn-apo3qvuoxuxbt-j5pe.googlevideo.com", "a-b.example", "ab--c.example"] {
@@ -129,7 +129,7 @@ fn a_hyphen_may_stand_anywhere_but_at_the_ends_of_a_label() {
     }
 }
 
-// spec A3
+// rule A3
 #[test]
 fn a_numeric_last_label_is_refused_unless_it_ends_an_ipv4_address() {
     for text in [
@@ -156,7 +156,7 @@ fn a_numeric_last_label_is_refused_unless_it_ends_an_ipv4_address() {
     }
 }
 
-// spec A3
+// rule A3
 #[test]
 fn zone_ids_ports_and_wrong_brackets_are_refused() {
     for text in ["fe80::1%eth0", "[fe80::1%eth0]", "[fe80::1%25eth0]", "fe80::1%"] {
@@ -182,7 +182,7 @@ fn zone_ids_ports_and_wrong_brackets_are_refused() {
     }
 }
 
-// spec A3
+// rule A3
 #[test]
 fn every_message_is_one_line_without_full_stop_and_names_the_text_escaped_and_cut() {
     let long = "a".repeat(300);
@@ -213,7 +213,7 @@ fn every_message_is_one_line_without_full_stop_and_names_the_text_escaped_and_cu
     assert!(Domain::new(&long[..64]).unwrap_err().to_string().starts_with(&format!("\"{}\" ", &long[..64])));
 }
 
-// spec A1
+// rule A1
 #[test]
 fn a_domain_is_made_of_the_usual_kinds_of_text() {
     let expected = domain("example.org");
@@ -224,7 +224,7 @@ fn a_domain_is_made_of_the_usual_kinds_of_text() {
     assert_eq!(format!("{expected:>13}|"), "  example.org|");
 }
 
-// spec A5
+// rule A5
 #[test]
 fn a_stream_name_of_another_domain_is_refused() {
     let domain = domain("xn--bcher-kva.example");
@@ -246,7 +246,7 @@ fn a_stream_name_of_another_domain_is_refused() {
     }
 }
 
-// spec A5
+// rule A5
 #[test]
 fn a_stream_name_goes_beside_the_a_labels_with_or_without_the_feature() {
     let named = domain("xn--bcher-kva.example").with_stream_name("BÜCHER.Example.").unwrap();
@@ -264,7 +264,7 @@ fn a_stream_name_goes_beside_the_a_labels_with_or_without_the_feature() {
     assert_eq!(domain("192.0.2.1").with_stream_name("é.0.2.org").unwrap_err().reason, Reason::OtherDomain);
 }
 
-// spec A3a
+// rule A3a
 #[test]
 fn a_host_that_the_caller_names_is_what_dns_serves_or_an_address_and_errors_say_host() {
     for host in ["xmpp_1.example.org", "_a.b_", "-a-.example", "xn--a.example"] {
@@ -286,14 +286,14 @@ fn a_host_that_the_caller_names_is_what_dns_serves_or_an_address_and_errors_say_
     }
 }
 
-// spec A3a
+// rule A3a
 #[test]
 #[cfg(feature = "idna")]
 fn an_internationalised_host_is_converted() {
     assert_eq!(Host::parse("Bücher.example"), Ok(name("xn--bcher-kva.example")));
 }
 
-// spec A3, A7, B5
+// rule A3, A7, B5
 #[test]
 fn a_target_of_a_srv_record_is_a_host_name_or_nothing() {
     for target in ["xmpp.example.org", "XMPP.Example.Org.", "xmpp.example.org."] {
@@ -338,7 +338,7 @@ fn a_target_of_a_srv_record_is_a_host_name_or_nothing() {
     assert!(Host::of_srv_target(&name254[1..]).is_ok());
 }
 
-// spec A7, B11
+// rule A7, B11
 #[test]
 fn names_of_special_use_are_told_by_their_last_label() {
     for (text, expected) in [
@@ -362,7 +362,7 @@ fn names_of_special_use_are_told_by_their_last_label() {
     assert_eq!(Host::of_srv_target("a.Onion.").unwrap().special_use(), SpecialUse::Onion);
 }
 
-// spec A3, A4, B1
+// rule A3, A4, B1
 #[test]
 fn a_name_has_a_srv_name_unless_it_would_be_too_long() {
     let prefix = "_xmpps-client._tcp";

@@ -87,7 +87,7 @@ impl Plan {
         cuts
     }
 
-    /// Nothing is left to try: the rules of spec B7, the first that holds.
+    /// Nothing is left to try: the rules of rule B7, the first that holds.
     pub(super) fn lost(&self) -> Error {
         let domain = &self.domain;
         let is_fallback = self.fallback().is_some();

@@ -97,7 +97,7 @@ impl NegotiationError {
     /// vain.
     #[cfg_attr(
         not(test),
-        expect(dead_code, reason = "the strict repeat after a pipelined failure, spec F1, will ask")
+        expect(dead_code, reason = "the strict repeat after a pipelined failure, rule F1, will ask")
     )]
     pub(crate) fn is_clear_refusal(&self) -> bool {
         match &self.fault {

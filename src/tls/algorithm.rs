@@ -120,7 +120,7 @@ mod tests {
     const P_521: &[u8] = &[6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 5, 0x2b, 0x81, 4, 0, 35];
     const SHA_1: &[u8] = &[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 13, 1, 1, 5, 5, 0];
 
-    // spec E8b
+    // rule E8b
     #[test]
     fn algorithms_and_curves_have_the_names_that_people_use() {
         assert_eq!(signature(ECDSA_WITH_SHA_256), "ECDSA with SHA-256");
@@ -135,7 +135,7 @@ mod tests {
         }
     }
 
-    // spec E8b
+    // rule E8b
     #[test]
     fn what_aws_lc_rs_knows_is_what_it_verifies() {
         assert!(is_known_to_aws_lc_rs(ECDSA_WITH_SHA_256, Some(P_521)));
@@ -144,7 +144,7 @@ mod tests {
         assert!(!is_known_to_aws_lc_rs(ECDSA_WITH_SHA_256, Some(SHA_1)));
     }
 
-    // spec E8b
+    // rule E8b
     #[test]
     #[cfg(feature = "aws-lc-rs")]
     fn the_provider_has_what_is_said_of_it() {

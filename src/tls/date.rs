@@ -64,7 +64,7 @@ impl fmt::Display for Date {
 mod tests {
     use super::*;
 
-    // spec E8b
+    // rule E8b
     #[test]
     fn dates_are_those_of_the_calendar() {
         // By `date -u -d @…`.
@@ -87,7 +87,7 @@ mod tests {
         assert!(!Date::from_seconds(u64::MAX).to_string().is_empty());
     }
 
-    // spec E8b
+    // rule E8b
     #[test]
     fn every_day_of_an_era_goes_there_and_back() {
         let mut days = 0;
@@ -110,7 +110,7 @@ mod tests {
         assert_eq!(Date::new((2020, 1, 1), (24, 0, 0)), None);
     }
 
-    // spec E8b
+    // rule E8b
     #[test]
     fn days_are_counted_whole_and_never_below_zero() {
         let day = |seconds| Date::from_seconds(seconds);

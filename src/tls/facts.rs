@@ -76,7 +76,7 @@ impl fmt::Display for CipherSuite {
 mod tests {
     use super::*;
 
-    // spec G5
+    // rule G5
     #[test]
     fn versions_and_suites_have_the_names_and_numbers_of_the_registry() {
         let version = ProtocolVersion(rustls::ProtocolVersion::TLSv1_3);

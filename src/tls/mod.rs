@@ -232,7 +232,7 @@ mod tests {
         Tls::new(options, &Service::Client)
     }
 
-    // spec E3
+    // rule E3
     #[test]
     #[cfg(all(feature = "ring", feature = "webpki-roots"))]
     fn alpn_is_offered_in_direct_tls_only_and_can_be_turned_off() {
@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(server.direct.alpn_protocols, [b"xmpp-server".to_vec()]);
     }
 
-    // spec E8
+    // rule E8
     #[test]
     #[cfg(all(feature = "ring", feature = "webpki-roots"))]
     fn no_early_data_is_sent_and_sessions_can_be_switched_off_in_both_ways() {
@@ -263,7 +263,7 @@ mod tests {
         assert!(tls(own).unwrap().sessions.is_none());
     }
 
-    // spec E4, A4
+    // rule E4, A4
     #[test]
     fn the_name_for_tls_is_the_domain_or_its_address() {
         let name = |text: &str| server_name(&Domain::new(text).unwrap()).unwrap();
@@ -272,7 +272,7 @@ mod tests {
         assert!(matches!(name("192.0.2.1"), ServerName::IpAddress(_)));
     }
 
-    // spec E6
+    // rule E6
     #[test]
     #[cfg(feature = "ring")]
     fn no_roots_and_bad_roots_are_errors_when_building() {

@@ -182,7 +182,7 @@ mod tests {
         ServerName::try_from("example.org").unwrap()
     }
 
-    // spec E8
+    // rule E8
     #[test]
     fn no_more_servers_are_kept_than_64_and_those_used_last_stay() {
         let sessions = Arc::new(Sessions::default());
@@ -196,7 +196,7 @@ mod tests {
         assert_eq!(of(2).kx_hint(&name()), None);
     }
 
-    // spec E8
+    // rule E8
     #[test]
     fn what_is_kept_of_one_server_is_not_kept_of_another() {
         let sessions = Arc::new(Sessions::default());
@@ -206,7 +206,7 @@ mod tests {
         assert_eq!(session(&sessions, 443, TlsMode::Direct).kx_hint(&name()), Some(NamedGroup::X25519));
     }
 
-    // spec E5a
+    // rule E5a
     #[test]
     fn nothing_is_forgotten_of_a_server_that_was_offered_nothing() {
         let sessions = Arc::new(Sessions::default());

@@ -165,7 +165,7 @@ mod tests {
         params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().clone()
     }
 
-    // spec D5
+    // rule D5
     #[test]
     fn two_of_a_subject_are_kept_in_order() {
         let [one, two, three] = [authority("X"), authority("X"), authority("X")];

@@ -251,7 +251,7 @@ fn imports_go_one_way() {
     hold(tree("src").iter().flat_map(layer_complaints));
 }
 
-// spec D6
+// rule D6
 #[test]
 fn cores_do_no_io() {
     hold(tree("src").iter().flat_map(core_complaints));

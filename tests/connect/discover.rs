@@ -14,7 +14,7 @@ fn four(port: u16) -> Zone {
         .address("first.example.org", "127.0.0.1")
 }
 
-// spec B3, B4, C1
+// rule B3, B4, C1
 #[test]
 fn the_order_is_that_of_a_connect_under_each_policy() {
     let authority = Authority::new();
@@ -34,7 +34,7 @@ fn the_order_is_that_of_a_connect_under_each_policy() {
     }
 }
 
-// spec B3
+// rule B3
 #[test]
 fn nothing_is_dialled_and_no_address_is_asked_for() {
     let authority = Authority::new();
@@ -52,7 +52,7 @@ fn nothing_is_dialled_and_no_address_is_asked_for() {
     assert_eq!(connector.connect(DOMAIN).unwrap().peer_addr(), server.addr());
 }
 
-// spec B3
+// rule B3
 #[test]
 fn the_table_has_a_line_for_each_candidate() {
     let authority = Authority::new();
@@ -68,7 +68,7 @@ direct TLS     20000       1   5222  last.example.org (srv)
     assert_eq!(table, expected);
 }
 
-// spec B5, A4, A7
+// rule B5, A4, A7
 #[test]
 fn what_has_no_records_is_one_candidate() {
     let authority = Authority::new();
@@ -88,7 +88,7 @@ fn what_has_no_records_is_one_candidate() {
     assert_eq!(dns.queries().len(), 2, "only {DOMAIN} is asked for");
 }
 
-// spec B5, B7
+// rule B5, B7
 #[test]
 fn an_error_is_that_of_a_connect() {
     let authority = Authority::new();
@@ -101,7 +101,7 @@ fn an_error_is_that_of_a_connect() {
     assert_eq!(connector.discover("").unwrap_err().kind(), ErrorKind::InvalidDomain);
 }
 
-// spec C2, C5
+// rule C2, C5
 #[test]
 fn every_call_draws_anew_and_weights_are_shares() {
     const DRAWS: usize = 2_000;
@@ -127,7 +127,7 @@ fn every_call_draws_anew_and_weights_are_shares() {
     assert_eq!(dns.queries().len(), 2, "the cache has the rest");
 }
 
-// spec E8
+// rule E8
 #[test]
 fn threads_share_a_connector() {
     let authority = Authority::new();

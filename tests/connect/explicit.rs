@@ -20,7 +20,7 @@ fn server(authority: &Authority, tls: TlsMode, names: &[&str], address: &str) ->
     )
 }
 
-// spec B11, E2, E4, A5
+// rule B11, E2, E4, A5
 #[test]
 fn an_explicit_server_is_looked_up_by_addresses_only_and_stays_the_domains() {
     let authority = Authority::new();
@@ -50,7 +50,7 @@ fn an_explicit_server_is_looked_up_by_addresses_only_and_stays_the_domains() {
     }
 }
 
-// spec B11
+// rule B11
 #[test]
 fn an_explicit_address_needs_no_dns() {
     let authority = Authority::new();
@@ -70,7 +70,7 @@ fn an_explicit_address_needs_no_dns() {
     }
 }
 
-// spec A4, E4, B11
+// rule A4, E4, B11
 #[test]
 fn a_domain_that_is_an_address_is_verified_against_it_and_sends_no_sni() {
     let authority = Authority::new();
@@ -95,7 +95,7 @@ fn a_domain_that_is_an_address_is_verified_against_it_and_sends_no_sni() {
     }
 }
 
-// spec B11, A3, A7
+// rule B11, A3, A7
 #[test]
 fn a_host_that_is_none_is_refused_without_traffic() {
     for host in ["", "a..b", "127.1", "host:5222", "user@host", "fe80::1%eth0"] {
@@ -115,7 +115,7 @@ fn a_host_that_is_none_is_refused_without_traffic() {
     assert!(dns.queries().is_empty());
 }
 
-// spec B11
+// rule B11
 #[test]
 fn a_preferred_server_is_connected_to_and_one_that_fails_is_no_loss() {
     let authority = Authority::new();
@@ -144,7 +144,7 @@ fn a_preferred_server_is_connected_to_and_one_that_fails_is_no_loss() {
     }
 }
 
-// spec B11
+// rule B11
 #[test]
 fn another_hosts_records_lead_to_servers_of_the_domain() {
     let authority = Authority::new();
@@ -166,7 +166,7 @@ fn another_hosts_records_lead_to_servers_of_the_domain() {
     }
 }
 
-// spec B11, B5
+// rule B11, B5
 #[test]
 #[cfg(target_os = "linux")]
 fn another_host_without_records_is_the_fallback_itself() {
@@ -181,7 +181,7 @@ fn another_host_without_records_is_the_fallback_itself() {
     assert_eq!(connection.candidate().host().to_string(), "hosting.example");
 }
 
-// spec B12, E1, E2, E4
+// rule B12, E1, E2, E4
 #[test]
 fn a_stream_that_the_caller_has_opened_is_secured_without_the_dns() {
     let authority = Authority::new();
@@ -203,7 +203,7 @@ fn a_stream_that_the_caller_has_opened_is_secured_without_the_dns() {
     }
 }
 
-// spec B12, A7
+// rule B12, A7
 #[test]
 fn a_given_stream_serves_names_that_the_dns_must_not_see() {
     let authority = Authority::new();
@@ -216,7 +216,7 @@ fn a_given_stream_serves_names_that_the_dns_must_not_see() {
     }
 }
 
-// spec B12, E4, B7
+// rule B12, E4, B7
 #[test]
 fn a_given_stream_to_the_wrong_server_is_refused() {
     let authority = Authority::new();
@@ -232,7 +232,7 @@ fn a_given_stream_to_the_wrong_server_is_refused() {
     }
 }
 
-// spec B12
+// rule B12
 #[test]
 fn a_given_stream_that_is_not_connected_is_a_mistake_of_the_caller() {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();

@@ -12,7 +12,7 @@ fn both(authority: &Authority) -> (XmppServer, XmppServer) {
     (XmppServer::start(Script::direct(config.clone())), XmppServer::start(Script::starttls(config)))
 }
 
-// spec B1, B3, F1, G1, G5, D7
+// rule B1, B3, F1, G1, G5, D7
 #[test]
 fn a_domain_goes_in_and_a_verified_stream_comes_out_in_both_ways() {
     let authority = Authority::new();
@@ -41,7 +41,7 @@ fn a_domain_goes_in_and_a_verified_stream_comes_out_in_both_ways() {
     }
 }
 
-// spec B3
+// rule B3
 #[test]
 fn both_answers_make_one_list_by_priority() {
     let authority = Authority::new();
@@ -58,7 +58,7 @@ fn both_answers_make_one_list_by_priority() {
     }
 }
 
-// spec B4, C1
+// rule B4, C1
 #[test]
 fn a_policy_that_prefers_one_kind_puts_it_in_front_and_keeps_the_other() {
     let authority = Authority::new();
@@ -80,7 +80,7 @@ fn a_policy_that_prefers_one_kind_puts_it_in_front_and_keeps_the_other() {
     }
 }
 
-// spec B4
+// rule B4
 #[test]
 fn a_policy_of_one_kind_uses_no_other() {
     let authority = Authority::new();
@@ -94,7 +94,7 @@ fn a_policy_of_one_kind_uses_no_other() {
     }
 }
 
-// spec B5, B2
+// rule B5, B2
 #[test]
 #[cfg(target_os = "linux")]
 fn without_srv_records_the_domain_itself_is_tried_at_5222_by_starttls() {
@@ -115,7 +115,7 @@ fn without_srv_records_the_domain_itself_is_tried_at_5222_by_starttls() {
     }
 }
 
-// spec B5, D1
+// rule B5, D1
 #[test]
 #[cfg(target_os = "linux")]
 fn the_fallback_has_all_addresses_of_the_domain_ipv6_first() {
@@ -135,7 +135,7 @@ fn the_fallback_has_all_addresses_of_the_domain_ipv6_first() {
     assert_eq!(addresses, ["[::1]:5222".to_owned(), format!("{address}:5222")]);
 }
 
-// spec B8
+// rule B8
 #[test]
 fn aliases_of_records_and_of_targets_are_followed() {
     let authority = Authority::new();
@@ -152,7 +152,7 @@ fn aliases_of_records_and_of_targets_are_followed() {
     }
 }
 
-// spec A4, E4
+// rule A4, E4
 #[test]
 #[cfg(target_os = "linux")]
 fn an_address_literal_is_connected_to_directly_by_starttls() {
@@ -171,7 +171,7 @@ fn an_address_literal_is_connected_to_directly_by_starttls() {
     assert!(dns.queries().is_empty());
 }
 
-// spec A4, B4
+// rule A4, B4
 #[test]
 fn an_address_literal_has_no_port_for_direct_tls() {
     let authority = Authority::new();
@@ -185,7 +185,7 @@ fn an_address_literal_has_no_port_for_direct_tls() {
     assert!(dns.queries().is_empty());
 }
 
-// spec A7, A4
+// rule A7, A4
 #[test]
 fn localhost_is_this_machine_without_any_question() {
     let authority = Authority::new();
@@ -202,7 +202,7 @@ fn localhost_is_this_machine_without_any_question() {
     assert!(dns.queries().is_empty());
 }
 
-// spec B1, A6
+// rule B1, A6
 #[test]
 fn every_question_is_absolute_and_lower_case() {
     let authority = Authority::new();

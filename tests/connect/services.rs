@@ -15,7 +15,7 @@ fn script(authority: &Authority, tls: TlsMode, name: &str) -> Script {
     }
 }
 
-// spec F1a, B1, E3, E2
+// rule F1a, B1, E3, E2
 #[test]
 fn a_server_asks_for_servers_and_says_who_it_is() {
     let authority = Authority::new();
@@ -41,7 +41,7 @@ fn a_server_asks_for_servers_and_says_who_it_is() {
     }
 }
 
-// spec B5, A4
+// rule B5, A4
 #[test]
 #[cfg(target_os = "linux")]
 fn the_fallback_of_servers_is_port_5269() {
@@ -55,7 +55,7 @@ fn the_fallback_of_servers_is_port_5269() {
     assert_eq!(connector.connect(DOMAIN).unwrap().peer_addr(), server.addr());
 }
 
-// spec F1a, A5
+// rule F1a, A5
 #[test]
 fn a_client_does_not_say_who_it_is_before_tls() {
     let authority = Authority::new();
@@ -79,7 +79,7 @@ fn connected(domain: &str, ascii: &str, tls: TlsMode) -> Record {
     server.wait_end(0)
 }
 
-// spec A2, A5, E2, E4
+// rule A2, A5, E2, E4
 #[test]
 fn the_domain_is_u_labels_in_the_header_and_a_labels_everywhere_else() {
     let idna = cfg!(feature = "idna");
@@ -107,7 +107,7 @@ fn the_domain_is_u_labels_in_the_header_and_a_labels_everywhere_else() {
     }
 }
 
-// spec A5
+// rule A5
 #[test]
 fn a_server_that_knows_the_u_label_form_only_is_reached_by_a_given_stream_name() {
     let authority = Authority::new();
@@ -119,7 +119,7 @@ fn a_server_that_knows_the_u_label_form_only_is_reached_by_a_given_stream_name()
     connector(&authority, &dns).connect(domain).unwrap();
 }
 
-// spec A1
+// rule A1
 #[test]
 fn the_domain_of_a_jid_can_be_connected_to() {
     let authority = Authority::new();

@@ -20,7 +20,7 @@ fn issue(authority: &Authority) -> Identity {
     authority.issue(&[DOMAIN])
 }
 
-// spec E2, E3, E4
+// rule E2, E3, E4
 #[test]
 fn the_hello_names_the_domain_and_alpn_in_direct_tls_only() {
     let authority = Authority::new();
@@ -44,7 +44,7 @@ fn the_hello_names_the_domain_and_alpn_in_direct_tls_only() {
     }
 }
 
-// spec E3
+// rule E3
 #[test]
 fn a_server_that_selects_no_protocol_is_accepted() {
     let authority = Authority::new();
@@ -55,7 +55,7 @@ fn a_server_that_selects_no_protocol_is_accepted() {
     talk(&mut connection);
 }
 
-// spec E3
+// rule E3
 #[test]
 fn no_application_protocol_fails_the_candidate_and_the_next_one_is_tried() {
     let authority = Authority::new();
@@ -70,7 +70,7 @@ fn no_application_protocol_fails_the_candidate_and_the_next_one_is_tried() {
     assert!(why.contains("no_application_protocol"), "{why}");
 }
 
-// spec E3
+// rule E3
 #[test]
 fn a_multiplexer_that_wants_alpn_gets_it_and_its_refusal_is_told() {
     let authority = Authority::new();
@@ -86,7 +86,7 @@ fn a_multiplexer_that_wants_alpn_gets_it_and_its_refusal_is_told() {
     assert!(report.attempts()[0].error().unwrap().to_string().contains("no_application_protocol"));
 }
 
-// spec E5, G5
+// rule E5, G5
 #[test]
 fn tls_1_2_and_1_3_are_spoken_and_told() {
     let authority = Authority::new();
@@ -106,7 +106,7 @@ fn tls_1_2_and_1_3_are_spoken_and_told() {
     }
 }
 
-// spec E8
+// rule E8
 #[test]
 fn the_second_connection_resumes_the_session_of_the_first() {
     let authority = Authority::new();
@@ -133,7 +133,7 @@ fn the_second_connection_resumes_the_session_of_the_first() {
     }
 }
 
-// spec E7, B3
+// rule E7, B3
 #[test]
 fn records_of_one_kind_are_never_tried_in_the_other_way() {
     let authority = Authority::new();
@@ -150,7 +150,7 @@ fn records_of_one_kind_are_never_tried_in_the_other_way() {
     assert!(direct.records().iter().chain(&starttls.records()).all(|record| record.secured.is_none()));
 }
 
-// spec E7, F1
+// rule E7, F1
 #[test]
 fn over_direct_tls_nothing_is_sent_before_the_caller_does() {
     let authority = Authority::new();

@@ -16,7 +16,7 @@ fn assert_timed_out(use_connection: impl FnOnce() -> std::io::Result<usize>) {
     assert!(took >= LIMIT && took < LIMIT + ROOM, "{took:?}");
 }
 
-// spec G1
+// rule G1
 #[test]
 fn a_read_times_out_and_the_connection_lives_on() {
     let speak = Latch::new();
@@ -32,7 +32,7 @@ fn a_read_times_out_and_the_connection_lives_on() {
     assert_eq!(&hello, b"hello");
 }
 
-// spec G1
+// rule G1
 #[test]
 fn a_dripping_peer_does_not_renew_the_limit_of_a_read() {
     let pace = Duration::from_millis(20);
@@ -48,7 +48,7 @@ fn a_dripping_peer_does_not_renew_the_limit_of_a_read() {
     assert_eq!(all, [&*text, "b"].concat().as_bytes());
 }
 
-// spec G1
+// rule G1
 #[test]
 fn a_write_times_out_and_nothing_that_was_taken_is_lost() {
     let read = Latch::new();
@@ -76,7 +76,7 @@ fn a_write_times_out_and_nothing_that_was_taken_is_lost() {
     assert!(record.secure_bytes() == [&source[..taken], b"the end"].concat());
 }
 
-// spec G1, D5
+// rule G1, D5
 #[test]
 fn a_timeout_of_zero_is_refused() {
     let (mut connection, _server) = connect(&[]);
@@ -92,7 +92,7 @@ fn a_timeout_of_zero_is_refused() {
     connection.write_all(b"x").unwrap();
 }
 
-// spec G1
+// rule G1
 #[test]
 #[cfg(unix)]
 fn a_write_ends_at_its_limit_also_when_the_socket_has_room_for_a_little() {
@@ -113,7 +113,7 @@ fn a_write_ends_at_its_limit_also_when_the_socket_has_room_for_a_little() {
     read.open();
 }
 
-// spec G1
+// rule G1
 #[test]
 fn a_read_does_not_wait_for_what_could_not_be_written() {
     let (write, end) = (Latch::new(), Latch::new());
@@ -129,7 +129,7 @@ fn a_read_does_not_wait_for_what_could_not_be_written() {
     end.open();
 }
 
-// spec G4, D5
+// rule G4, D5
 #[test]
 fn close_does_not_wait_for_ever_for_a_peer_that_does_not_read() {
     let read = Latch::new();
@@ -155,7 +155,7 @@ fn wait_for_bytes(connection: &xmpp_connect::Connection) {
     assert_eq!(poll(&mut [PollFd::new(connection, PollFlags::IN)], Some(&timeout)).unwrap(), 1);
 }
 
-// spec G1a
+// rule G1a
 #[test]
 #[cfg(unix)]
 fn bytes_that_are_there_are_given_however_short_the_limit_is() {
@@ -192,7 +192,7 @@ fn bytes_that_are_there_are_given_however_short_the_limit_is() {
     }
 }
 
-// spec G1a
+// rule G1a
 #[test]
 fn a_write_for_which_there_is_room_is_taken_however_short_the_limit_is() {
     let (mut connection, server) = connect(&[]);
@@ -206,7 +206,7 @@ fn a_write_for_which_there_is_room_is_taken_however_short_the_limit_is() {
     assert_eq!(server.wait_end(0).secure_bytes(), b"hello".repeat(20));
 }
 
-// spec G1a
+// rule G1a
 #[test]
 fn limits_have_no_effect_in_non_blocking_mode() {
     let read = Latch::new();

@@ -58,7 +58,7 @@ fn bytes(length: usize) -> Vec<u8> {
     (0..length).map(|index| u8::try_from((index / 251 + index) % 256).unwrap()).collect()
 }
 
-// spec G1, G5
+// rule G1, G5
 #[test]
 fn what_is_written_arrives_and_what_is_sent_is_read() {
     for tls in MODES {
@@ -80,7 +80,7 @@ fn what_is_written_arrives_and_what_is_sent_is_read() {
     }
 }
 
-// spec G1
+// rule G1
 #[test]
 fn large_transfers_are_whole_both_ways() {
     let sent = bytes(3 << 20);
@@ -108,7 +108,7 @@ fn large_transfers_are_whole_both_ways() {
     assert!(received == sent);
 }
 
-// spec G4
+// rule G4
 #[test]
 fn a_cut_is_an_error_and_a_goodbye_is_the_end() {
     for old in [true, false] {
@@ -132,7 +132,7 @@ fn a_cut_is_an_error_and_a_goodbye_is_the_end() {
     }
 }
 
-// spec G4
+// rule G4
 #[test]
 fn a_record_that_is_cut_short_and_a_reset_are_errors() {
     let half = [Step::Allow(10), Step::send("hello"), Step::Close];
@@ -146,7 +146,7 @@ fn a_record_that_is_cut_short_and_a_reset_are_errors() {
     }
 }
 
-// spec G1a: the peer stays silent after it, so a read that waits would wait for ever.
+// rule G1a: the peer stays silent after it, so a read that waits would wait for ever.
 #[test]
 fn a_fatal_error_of_tls_is_given_again_at_once_and_what_came_before_it_is_given_first() {
     for old in [true, false] {
@@ -175,7 +175,7 @@ fn a_fatal_error_of_tls_is_given_again_at_once_and_what_came_before_it_is_given_
     }
 }
 
-// spec G4
+// rule G4
 #[test]
 fn close_says_goodbye_and_drop_does_not() {
     for tls in MODES {
@@ -197,7 +197,7 @@ fn close_says_goodbye_and_drop_does_not() {
     }
 }
 
-// spec G4
+// rule G4
 #[test]
 fn after_a_shutdown_the_server_can_be_read_to_its_end_and_nothing_written() {
     for tls in MODES {
@@ -219,7 +219,7 @@ fn after_a_shutdown_the_server_can_be_read_to_its_end_and_nothing_written() {
     }
 }
 
-// spec G4
+// rule G4
 #[test]
 fn a_shutdown_in_non_blocking_mode_goes_on_when_there_is_room() {
     let reads = Latch::new();
@@ -243,7 +243,7 @@ fn a_shutdown_in_non_blocking_mode_goes_on_when_there_is_room() {
     assert_eq!((record.secure_bytes().len(), record.end), (written, Some(End::CloseNotify)));
 }
 
-// spec G5
+// rule G5
 #[test]
 fn its_facts_are_those_of_the_socket_and_of_the_handshake() {
     let (mut connection, server) = connect(&[]);
@@ -265,7 +265,7 @@ fn its_facts_are_those_of_the_socket_and_of_the_handshake() {
     }
 }
 
-// spec G4
+// rule G4
 #[test]
 fn after_the_goodbye_of_the_far_end_it_can_still_be_written_to() {
     let (mut connection, server) = connect(&[Step::CloseNotify]);
@@ -276,7 +276,7 @@ fn after_the_goodbye_of_the_far_end_it_can_still_be_written_to() {
     assert_eq!((record.secure_bytes(), record.end), (b"one thing more".to_vec(), Some(End::CloseNotify)));
 }
 
-// spec G1
+// rule G1
 #[test]
 fn the_parts_are_a_stream_that_works_and_the_report() {
     for tls in MODES {
@@ -295,7 +295,7 @@ fn the_parts_are_a_stream_that_works_and_the_report() {
     }
 }
 
-// spec G1
+// rule G1
 #[test]
 #[cfg(unix)]
 fn a_loop_of_the_callers_own_gets_would_block_and_a_descriptor_to_wait_for() {
@@ -327,7 +327,7 @@ fn a_loop_of_the_callers_own_gets_would_block_and_a_descriptor_to_wait_for() {
     assert_eq!(received, b"again");
 }
 
-// spec G1
+// rule G1
 #[test]
 fn a_full_buffer_gives_would_block_and_what_was_taken_leaves_with_the_next_flush() {
     let read = Latch::new();
@@ -349,7 +349,7 @@ fn a_full_buffer_gives_would_block_and_what_was_taken_leaves_with_the_next_flush
     assert!(server.wait_end(0).secure_bytes() == source[..taken]);
 }
 
-// spec G2, G1
+// rule G2, G1
 #[test]
 fn new_keys_of_the_far_end_are_taken_and_answered() {
     let steps = [
@@ -373,7 +373,7 @@ fn new_keys_of_the_far_end_are_taken_and_answered() {
     assert_eq!(server.wait_end(0).secure_bytes(), b"four");
 }
 
-// spec G1
+// rule G1
 #[test]
 fn a_connection_goes_to_another_thread() {
     fn crosses<T: Send + Sync>(value: T) -> T {

@@ -6,7 +6,7 @@ use xmpp_connect::{Connector, ConnectorBuilder, ErrorKind, Target, TlsMode};
 
 use super::{connect, connect_with, given};
 
-// spec D11
+// rule D11
 #[test]
 #[cfg(unix)]
 fn the_options_of_the_socket_are_on_it() {
@@ -22,7 +22,7 @@ fn the_options_of_the_socket_are_on_it() {
     assert_eq!(socket.tcp_keepalive_time().unwrap(), idle);
 }
 
-// spec D11
+// rule D11
 #[test]
 #[cfg(target_os = "linux")]
 fn the_source_address_can_be_chosen() {
@@ -32,7 +32,7 @@ fn the_source_address_can_be_chosen() {
     assert_eq!(server.records()[0].peer.ip(), source);
 }
 
-// spec D11, D5
+// rule D11, D5
 #[test]
 fn every_keep_alive_time_is_one_that_the_system_takes() {
     for idle in
@@ -46,7 +46,7 @@ fn every_keep_alive_time_is_one_that_the_system_takes() {
     }
 }
 
-// spec D11
+// rule D11
 #[test]
 #[cfg(target_os = "linux")]
 fn the_interface_can_be_chosen_and_one_that_is_not_there_fails_the_attempts() {

@@ -72,7 +72,7 @@ fn stuck(authority: &Authority) -> Vec<(&'static str, TlsMode, Script, Stage)> {
     ]
 }
 
-// spec D5
+// rule D5
 #[test]
 fn silence_and_dripping_at_any_stage_end_at_the_total_limit() {
     let authority = Authority::new();
@@ -94,7 +94,7 @@ fn silence_and_dripping_at_any_stage_end_at_the_total_limit() {
     });
 }
 
-// spec D5, D1
+// rule D5, D1
 #[test]
 fn silence_and_dripping_at_any_stage_end_at_the_limit_of_the_stage_and_the_next_is_tried() {
     let authority = Authority::new();
@@ -130,7 +130,7 @@ fn silence_and_dripping_at_any_stage_end_at_the_limit_of_the_stage_and_the_next_
     });
 }
 
-// spec D5, D7
+// rule D5, D7
 #[test]
 fn the_total_limit_wins_over_the_list() {
     let authority = Authority::new();
@@ -147,7 +147,7 @@ fn the_total_limit_wins_over_the_list() {
     assert!(report.attempts().len() > 1, "{report}");
 }
 
-// spec D5, B12
+// rule D5, B12
 #[test]
 fn a_given_stream_has_the_same_limits() {
     let authority = Authority::new();
@@ -162,7 +162,7 @@ fn a_given_stream_has_the_same_limits() {
     }
 }
 
-// spec D5
+// rule D5
 #[test]
 #[cfg(target_os = "linux")]
 fn a_black_hole_ends_at_the_total_limit_or_at_that_of_tcp() {
@@ -186,7 +186,7 @@ fn a_black_hole_ends_at_the_total_limit_or_at_that_of_tcp() {
     assert_eq!(hole.connecting(), 0);
 }
 
-// spec D5, B7
+// rule D5, B7
 #[test]
 fn a_silent_or_dripping_dns_ends_at_the_total_limit_or_at_that_of_a_lookup() {
     let authority = Authority::new();
@@ -209,7 +209,7 @@ fn a_silent_or_dripping_dns_ends_at_the_total_limit_or_at_that_of_a_lookup() {
     }
 }
 
-// spec D5
+// rule D5
 #[test]
 fn a_nanosecond_is_a_limit_and_so_is_none() {
     let authority = Authority::new();
@@ -247,7 +247,7 @@ fn a_nanosecond_is_a_limit_and_so_is_none() {
     talk(&mut connection);
 }
 
-// spec D5
+// rule D5
 #[test]
 fn zero_is_refused_when_building() {
     let options: [(&str, TimeOption); 7] = [
@@ -273,7 +273,7 @@ fn lookup_of<'a>(report: &'a Report, name: &str) -> &'a LookupResult {
     &report.lookups().iter().find(|lookup| lookup.question.name() == name).unwrap().result
 }
 
-// spec B3a
+// rule B3a
 #[test]
 fn records_of_one_kind_wait_a_second_and_a_half_for_the_other() {
     let authority = Authority::new();
@@ -287,7 +287,7 @@ fn records_of_one_kind_wait_a_second_and_a_half_for_the_other() {
     assert_eq!(lookup_of(report, XMPPS), &LookupResult::Abandoned);
 }
 
-// spec B3a, C1
+// rule B3a, C1
 #[test]
 fn an_answer_that_comes_after_that_joins_at_its_place() {
     let authority = Authority::new();
@@ -311,7 +311,7 @@ fn an_answer_that_comes_after_that_joins_at_its_place() {
     assert_eq!(connection.report().candidates().len(), 3);
 }
 
-// spec B3a
+// rule B3a
 #[test]
 fn an_answer_without_records_waits_for_the_other_to_its_limit() {
     let authority = Authority::new();
@@ -329,7 +329,7 @@ fn an_answer_without_records_waits_for_the_other_to_its_limit() {
     }
 }
 
-// spec D4
+// rule D4
 #[test]
 fn ipv4_addresses_wait_50_ms_for_those_of_ipv6_and_no_longer() {
     let authority = Authority::new();

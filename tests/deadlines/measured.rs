@@ -14,7 +14,7 @@ use crate::support::{
     XmppServer,
 };
 
-/// "`connect` returns at most 100 ms after the total limit" (spec D5).
+/// "`connect` returns at most 100 ms after the total limit" (rule D5).
 const LATE: Duration = Duration::from_millis(100);
 /// All that a negotiation reads.
 const LONGEST: usize = 64 * 1024;
@@ -22,7 +22,7 @@ const LONGEST: usize = 64 * 1024;
 const BEGINNING: &str = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' \
     version='1.0'><stream:features>";
 
-// spec D5
+// rule D5
 #[test]
 #[ignore = "prints figures, and needs a release build"]
 fn connect_returns_within_100_ms_after_its_limit() {
@@ -72,7 +72,7 @@ fn measure(case: &str, authority: &Authority, dns: &DnsServer) {
     assert!(latest <= LATE, "{case}: {latest:?}");
 }
 
-// spec D5, F4
+// rule D5, F4
 #[test]
 #[ignore = "prints figures, and needs a release build"]
 fn eight_hostile_peers_at_once_do_not_hold_a_connect_beyond_its_limit() {

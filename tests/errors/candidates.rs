@@ -12,7 +12,7 @@ fn direct(authority: &Authority) -> XmppServer {
     XmppServer::start(Script::direct(authority.server(&[DOMAIN])))
 }
 
-// spec B5
+// rule B5
 #[test]
 fn records_that_cannot_be_used_are_left_out_and_duplicates_collapse() {
     let authority = Authority::new();
@@ -34,7 +34,7 @@ fn records_that_cannot_be_used_are_left_out_and_duplicates_collapse() {
     );
 }
 
-// spec B10
+// rule B10
 #[test]
 fn a_target_that_cannot_be_found_is_a_failed_candidate() {
     let authority = Authority::new();
@@ -63,7 +63,7 @@ fn a_target_that_cannot_be_found_is_a_failed_candidate() {
     }
 }
 
-// spec B8
+// rule B8
 #[test]
 fn aliases_end_after_eight_and_a_loop_is_an_error_of_its_lookup() {
     let authority = Authority::new();
@@ -93,7 +93,7 @@ fn aliases_end_after_eight_and_a_loop_is_an_error_of_its_lookup() {
     }
 }
 
-// spec D1, D7
+// rule D1, D7
 #[test]
 fn all_addresses_of_all_candidates_are_tried_and_told() {
     let authority = Authority::new();

@@ -8,7 +8,7 @@ use crate::assert_in_style;
 use crate::given::{builder, connector};
 use crate::support::{Authority, DnsServer, Zone};
 
-// spec A3
+// rule A3
 #[test]
 fn what_is_no_domain_is_refused_without_a_question() {
     let authority = Authority::new();
@@ -50,7 +50,7 @@ fn what_is_no_domain_is_refused_without_a_question() {
     assert!(dns.queries().is_empty(), "{:?}", dns.questions());
 }
 
-// spec A2
+// rule A2
 #[test]
 #[cfg(not(feature = "idna"))]
 fn a_name_outside_ascii_names_the_feature_that_it_needs() {
@@ -61,7 +61,7 @@ fn a_name_outside_ascii_names_the_feature_that_it_needs() {
     assert!(error.to_string().contains("feature `idna`"), "{error}");
 }
 
-// spec A3
+// rule A3
 #[test]
 fn a_name_too_long_for_the_prefix_has_no_srv_records() {
     let authority = Authority::new();
@@ -75,7 +75,7 @@ fn a_name_too_long_for_the_prefix_has_no_srv_records() {
     assert_eq!(questions, [format!("{long} A"), format!("{long} AAAA")]);
 }
 
-// spec A7
+// rule A7
 #[test]
 fn onion_and_invalid_never_reach_the_dns() {
     let authority = Authority::new();
@@ -102,7 +102,7 @@ fn onion_and_invalid_never_reach_the_dns() {
     assert!(dns.queries().is_empty(), "{:?}", dns.questions());
 }
 
-// spec E6, D11, H3
+// rule E6, D11, H3
 #[test]
 fn options_that_cannot_be_are_refused_when_building() {
     let authority = Authority::new();
@@ -125,7 +125,7 @@ fn options_that_cannot_be_are_refused_when_building() {
     }
 }
 
-// spec D5, F1a
+// rule D5, F1a
 #[test]
 fn the_service_and_the_policy_are_in_the_error() {
     let authority = Authority::new();

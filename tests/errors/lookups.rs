@@ -10,7 +10,7 @@ use crate::support::{
     Authority, Behaviour, DnsServer, Junk, OverTcp, Rcode, Rtype, Script, XmppServer, Zone, closed_udp_port,
 };
 
-// spec B7
+// rule B7
 #[test]
 fn a_domain_that_does_not_exist_is_told_as_such() {
     let authority = Authority::new();
@@ -23,7 +23,7 @@ fn a_domain_that_does_not_exist_is_told_as_such() {
     assert_in_style(&error);
 }
 
-// spec B7
+// rule B7
 #[test]
 fn when_every_lookup_fails_it_is_the_lookup() {
     let authority = Authority::new();
@@ -42,7 +42,7 @@ fn when_every_lookup_fails_it_is_the_lookup() {
     assert_eq!(connector.connect(DOMAIN).unwrap_err().kind(), ErrorKind::Lookup);
 }
 
-// spec H1, H2, H3, H6
+// rule H1, H2, H3, H6
 #[test]
 fn what_a_bad_name_server_does_is_borne() {
     let authority = Authority::new();
@@ -65,7 +65,7 @@ fn what_a_bad_name_server_does_is_borne() {
     }
 }
 
-// spec H4
+// rule H4
 #[test]
 fn a_connect_that_fails_forgets_what_it_was_told() {
     let authority = Authority::new();

@@ -10,7 +10,7 @@ use crate::assert_in_style;
 use crate::given::{DOMAIN, XMPP, XMPPS, builder, one_by_one, zone};
 use crate::support::{Authority, DnsServer, Refused, Script, XmppServer};
 
-// spec D7, G5
+// rule D7, G5
 #[test]
 fn the_times_of_a_connect_are_in_order() {
     let authority = Authority::new();
@@ -38,7 +38,7 @@ fn the_times_of_a_connect_are_in_order() {
     assert!(report.notes().is_empty());
 }
 
-// spec D7
+// rule D7
 #[test]
 fn the_source_of_an_error_is_the_cause_of_the_attempt_that_came_furthest() {
     let authority = Authority::new();

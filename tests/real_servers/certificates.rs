@@ -132,14 +132,14 @@ fn assert_case(name: &str, case: &Case) -> TestResult {
 const NOTHING_IN_COMMON: &[&str] = &["handshake_failure (40)", "in common", "P-521"];
 const OLD_CIPHERS: [&str; 2] = ["-cipher", "DEFAULT@SECLEVEL=0"];
 
-// spec E8b
+// rule E8b
 #[test]
 #[ignore = "needs openssl"]
 fn the_bed_of_these_tests_is_sound() -> TestResult {
     assert_case("sound", &Case { kind: None, ..Case::refused(ErrorKind::Untrusted, &[]) })
 }
 
-// spec E8b
+// rule E8b
 #[test]
 #[ignore = "needs openssl"]
 fn keys_and_algorithms_that_are_not_known_are_named() -> TestResult {
@@ -166,7 +166,7 @@ fn keys_and_algorithms_that_are_not_known_are_named() -> TestResult {
     assert_case("root-ed448", &Case { root_key: ED_448, ..case(&["Ed448", "cannot be verified"]) })
 }
 
-// spec E8b
+// rule E8b
 #[test]
 #[ignore = "needs openssl"]
 fn a_handshake_with_nothing_in_common_is_told_as_such() -> TestResult {
@@ -181,7 +181,7 @@ fn a_handshake_with_nothing_in_common_is_told_as_such() -> TestResult {
     assert_case("tls11", &Case { serve, ..Case::refused(ErrorKind::Attempts, old) })
 }
 
-// spec E8b
+// rule E8b
 #[test]
 #[ignore = "needs openssl"]
 fn forms_of_a_certificate_that_cannot_be_used_are_told() -> TestResult {
@@ -196,7 +196,7 @@ fn forms_of_a_certificate_that_cannot_be_used_are_told() -> TestResult {
     assert_case("authority", &authority)
 }
 
-// spec E8b
+// rule E8b
 #[test]
 #[ignore = "needs openssl"]
 fn a_certificate_of_2600_names_is_too_large_and_speaks_tls() -> TestResult {

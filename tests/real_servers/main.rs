@@ -98,7 +98,7 @@ fn failure(connector: &Connector, domain: &str) -> Result<xmpp_connect::Error, B
     }
 }
 
-// spec B1, B3, E1
+// rule B1, B3, E1
 #[test]
 #[ignore = "needs the bench: .ci/servers/bench"]
 fn prosody_is_reached_in_the_published_order_and_by_either_kind() -> TestResult {
@@ -116,7 +116,7 @@ fn prosody_is_reached_in_the_published_order_and_by_either_kind() -> TestResult 
     Ok(())
 }
 
-// spec B1, E1
+// rule B1, E1
 #[test]
 #[ignore = "needs the bench: .ci/servers/bench"]
 fn ejabberd_is_reached_by_either_kind() -> TestResult {
@@ -127,7 +127,7 @@ fn ejabberd_is_reached_by_either_kind() -> TestResult {
     Ok(())
 }
 
-// spec B5, E4
+// rule B5, E4
 #[test]
 #[ignore = "needs the bench: .ci/servers/bench"]
 fn a_domain_that_publishes_one_kind_is_reached_by_it() -> TestResult {
@@ -142,7 +142,7 @@ fn a_domain_that_publishes_one_kind_is_reached_by_it() -> TestResult {
     Ok(())
 }
 
-// spec A2, A5, E2: the servers know their domains as U-labels, DNS and TLS as A-labels.
+// rule A2, A5, E2: the servers know their domains as U-labels, DNS and TLS as A-labels.
 #[test]
 #[ignore = "needs the bench: .ci/servers/bench"]
 fn internationalised_domains_are_reached() -> TestResult {
@@ -158,7 +158,7 @@ fn internationalised_domains_are_reached() -> TestResult {
     Ok(())
 }
 
-// spec A2: looked up and certified as xn--strae-oqa, though Prosody's own mapping (IDNA 2003) makes it strasse.
+// rule A2: looked up and certified as xn--strae-oqa, though Prosody's own mapping (IDNA 2003) makes it strasse.
 #[test]
 #[ignore = "needs the bench: .ci/servers/bench"]
 fn a_sharp_s_is_kept() -> TestResult {
@@ -167,7 +167,7 @@ fn a_sharp_s_is_kept() -> TestResult {
     Ok(())
 }
 
-// spec E3: haproxy hands on to Prosody only what offers xmpp-client, all else to a web server.
+// rule E3: haproxy hands on to Prosody only what offers xmpp-client, all else to a web server.
 #[test]
 #[ignore = "needs the bench: .ci/servers/bench"]
 fn a_multiplexer_finds_prosody_by_alpn() -> TestResult {
@@ -176,7 +176,7 @@ fn a_multiplexer_finds_prosody_by_alpn() -> TestResult {
     Ok(())
 }
 
-// spec E3
+// rule E3
 #[test]
 #[ignore = "needs the bench: .ci/servers/bench"]
 fn without_alpn_the_multiplexer_takes_us_for_a_browser() -> TestResult {
@@ -189,7 +189,7 @@ fn without_alpn_the_multiplexer_takes_us_for_a_browser() -> TestResult {
     Ok(())
 }
 
-// spec E3, G5
+// rule E3, G5
 #[test]
 #[ignore = "needs the bench: .ci/servers/bench"]
 fn the_selected_alpn_protocol_is_told() -> TestResult {
@@ -198,7 +198,7 @@ fn the_selected_alpn_protocol_is_told() -> TestResult {
     Ok(())
 }
 
-// spec B1, E3, F1a
+// rule B1, E3, F1a
 #[test]
 #[ignore = "needs the bench: .ci/servers/bench"]
 fn the_service_for_servers_is_reached_at_both() -> TestResult {
@@ -216,7 +216,7 @@ fn the_service_for_servers_is_reached_at_both() -> TestResult {
     Ok(())
 }
 
-// spec F1
+// rule F1
 #[test]
 #[ignore = "needs the bench: .ci/servers/bench"]
 fn both_servers_take_starttls_in_one_write_and_step_by_step() -> TestResult {
@@ -231,7 +231,7 @@ fn both_servers_take_starttls_in_one_write_and_step_by_step() -> TestResult {
     Ok(())
 }
 
-// spec E8: haproxy's web server takes its tickets back.
+// rule E8: haproxy's web server takes its tickets back.
 #[test]
 #[ignore = "needs the bench: .ci/servers/bench"]
 fn a_second_connection_resumes_the_session() -> TestResult {
@@ -247,7 +247,7 @@ fn a_second_connection_resumes_the_session() -> TestResult {
     Ok(())
 }
 
-// spec E8: Prosody and ejabberd give tickets and do not take them back.
+// rule E8: Prosody and ejabberd give tickets and do not take them back.
 #[test]
 #[ignore = "needs the bench: .ci/servers/bench"]
 fn a_ticket_that_is_refused_does_no_harm() -> TestResult {
@@ -261,7 +261,7 @@ fn a_ticket_that_is_refused_does_no_harm() -> TestResult {
     Ok(())
 }
 
-// spec B10, D3, D7: a port that refuses, then a target without addresses.
+// rule B10, D3, D7: a port that refuses, then a target without addresses.
 #[test]
 #[ignore = "needs the bench: .ci/servers/bench"]
 fn dead_candidates_are_passed_over_and_reported() -> TestResult {
@@ -272,7 +272,7 @@ fn dead_candidates_are_passed_over_and_reported() -> TestResult {
     Ok(())
 }
 
-// spec D1, D4
+// rule D1, D4
 #[test]
 #[ignore = "needs the bench: .ci/servers/bench"]
 fn the_other_address_family_is_tried() -> TestResult {
@@ -281,7 +281,7 @@ fn the_other_address_family_is_tried() -> TestResult {
     Ok(())
 }
 
-// spec E4, B7: the certificate of another domain, and one of an authority that nobody trusts.
+// rule E4, B7: the certificate of another domain, and one of an authority that nobody trusts.
 #[test]
 #[ignore = "needs the bench: .ci/servers/bench"]
 fn certificates_that_prove_nothing_are_refused() -> TestResult {

@@ -5,7 +5,7 @@ use xmpp_connect::{ErrorKind, Policy, Service, TlsMode};
 
 use super::{DNSMASQ, KNOT, TestResult, UNBOUND, client, connect, connector, failure, options, server};
 
-// spec B8
+// rule B8
 #[test]
 #[ignore = "needs the bench: .ci/servers/bench"]
 fn aliases_at_the_records_and_at_the_target_are_followed() -> TestResult {
@@ -16,7 +16,7 @@ fn aliases_at_the_records_and_at_the_target_are_followed() -> TestResult {
     Ok(())
 }
 
-// spec B8, H6
+// rule B8, H6
 #[test]
 #[ignore = "needs the bench: .ci/servers/bench"]
 fn a_loop_of_aliases_is_a_failed_lookup() -> TestResult {
@@ -27,7 +27,7 @@ fn a_loop_of_aliases_is_a_failed_lookup() -> TestResult {
     Ok(())
 }
 
-// spec H2: 70 records are about 3 kB, so the answer over UDP is truncated.
+// rule H2: 70 records are about 3 kB, so the answer over UDP is truncated.
 #[test]
 #[ignore = "needs the bench: .ci/servers/bench"]
 fn an_answer_too_big_for_udp_arrives_over_tcp() -> TestResult {
@@ -42,7 +42,7 @@ fn an_answer_too_big_for_udp_arrives_over_tcp() -> TestResult {
     Ok(())
 }
 
-// spec B3, C1
+// rule B3, C1
 #[test]
 #[ignore = "needs the bench: .ci/servers/bench"]
 fn both_kinds_are_discovered_as_one_list() -> TestResult {
@@ -53,7 +53,7 @@ fn both_kinds_are_discovered_as_one_list() -> TestResult {
     Ok(())
 }
 
-// spec B5
+// rule B5
 #[test]
 #[ignore = "needs the bench: .ci/servers/bench"]
 fn a_service_that_is_not_offered_is_no_reason_for_the_fallback() -> TestResult {
@@ -67,7 +67,7 @@ fn a_service_that_is_not_offered_is_no_reason_for_the_fallback() -> TestResult {
     Ok(())
 }
 
-// spec B5: after NXDOMAIN, and after NODATA.
+// rule B5: after NXDOMAIN, and after NODATA.
 #[test]
 #[ignore = "needs the bench: .ci/servers/bench"]
 fn without_srv_records_the_fallback_port_is_used() -> TestResult {
@@ -83,7 +83,7 @@ fn without_srv_records_the_fallback_port_is_used() -> TestResult {
     Ok(())
 }
 
-// spec B7
+// rule B7
 #[test]
 #[ignore = "needs the bench: .ci/servers/bench"]
 fn a_domain_that_does_not_exist_is_told_from_one_without_an_address() -> TestResult {
@@ -97,7 +97,7 @@ fn a_domain_that_does_not_exist_is_told_from_one_without_an_address() -> TestRes
     Ok(())
 }
 
-// spec B5, H3: Unbound answers SERVFAIL for bogus.test, whose signatures do not lead to its trust anchor.
+// rule B5, H3: Unbound answers SERVFAIL for bogus.test, whose signatures do not lead to its trust anchor.
 #[test]
 #[ignore = "needs the bench: .ci/servers/bench"]
 fn a_validating_resolver_decides_about_signed_domains() -> TestResult {
@@ -109,7 +109,7 @@ fn a_validating_resolver_decides_about_signed_domains() -> TestResult {
     Ok(())
 }
 
-// spec H1: dnsmasq's own records, and Knot's through it.
+// rule H1: dnsmasq's own records, and Knot's through it.
 #[test]
 #[ignore = "needs the bench: .ci/servers/bench"]
 fn dnsmasq_is_a_resolver_like_others() -> TestResult {
@@ -121,7 +121,7 @@ fn dnsmasq_is_a_resolver_like_others() -> TestResult {
     Ok(())
 }
 
-// spec H3: AD counts only where the server is trusted, and for what is signed.
+// rule H3: AD counts only where the server is trusted, and for what is signed.
 #[test]
 #[ignore = "needs the bench: .ci/servers/bench"]
 fn the_ad_bit_counts_from_a_trusted_server_only() -> TestResult {
@@ -137,7 +137,7 @@ fn the_ad_bit_counts_from_a_trusted_server_only() -> TestResult {
     Ok(())
 }
 
-// spec H2, H3: as `use-vc` has it.
+// rule H2, H3: as `use-vc` has it.
 #[test]
 #[ignore = "needs the bench: .ci/servers/bench"]
 fn every_name_server_answers_over_tcp_alone() -> TestResult {

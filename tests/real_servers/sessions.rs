@@ -17,7 +17,7 @@ impl Drop for Server {
     }
 }
 
-// spec E5a, E8
+// rule E5a, E8
 #[test]
 #[ignore = "needs python3 with OpenSSL 3"]
 fn a_server_that_cannot_resume_is_connected_to_each_time() -> TestResult {

@@ -6,7 +6,7 @@ use super::*;
 mod with_idna {
     use super::*;
 
-    // spec A2, A5
+    // rule A2, A5
     #[test]
     fn an_internationalised_name_has_a_labels_and_u_labels() {
         for (text, ascii, unicode) in [
@@ -26,7 +26,7 @@ mod with_idna {
         }
     }
 
-    // spec A2, A3
+    // rule A2, A3
     #[test]
     fn what_idna_forbids_is_refused() {
         for text in [
@@ -57,14 +57,14 @@ mod with_idna {
         assert_eq!(reason("é.１２７.１"), Reason::NumericLastLabel);
     }
 
-    // spec A1, A3
+    // rule A1, A3
     #[test]
     fn digits_that_map_to_an_ipv4_literal_are_that_address() {
         assert_eq!(domain("１９２。０．2.１"), domain("192.0.2.1"));
         assert_eq!(reason("１２７.１"), Reason::NumericLastLabel);
     }
 
-    // spec A5
+    // rule A5
     #[test]
     fn a_stream_name_must_convert_to_the_same_a_labels() {
         let error = domain("xn--bcher-kva.example").with_stream_name("büchér.example").unwrap_err();
@@ -76,7 +76,7 @@ mod with_idna {
 mod without_idna {
     use super::*;
 
-    // spec A2
+    // rule A2
     #[test]
     fn a_name_outside_ascii_is_an_error_that_names_the_feature() {
         for text in ["bücher.example", "１２７.０.０.１", "例え。テスト"] {
@@ -86,14 +86,14 @@ mod without_idna {
         }
     }
 
-    // spec A2, A5
+    // rule A2, A5
     #[test]
     fn a_labels_are_taken_as_they_are() {
         assert_eq!(domain("XN--Bcher-KVA.example").as_ascii(), "xn--bcher-kva.example");
         assert_eq!(domain("XN--Bcher-KVA.example").as_unicode(), "xn--bcher-kva.example");
     }
 
-    // spec A5
+    // rule A5
     #[test]
     fn a_stream_name_has_an_ascii_label_only_where_the_domain_has_the_same() {
         let domain = domain("xn--bcher-kva.example");

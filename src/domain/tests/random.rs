@@ -40,7 +40,7 @@ impl Random {
     }
 }
 
-// spec A2
+// rule A2
 #[test]
 fn random_a_labels_survive_the_way_there_and_back() {
     let mut random = Random(0x2545_f491_4f6c_dd1d);
@@ -59,7 +59,7 @@ fn random_a_labels_survive_the_way_there_and_back() {
     assert!(taken > 100, "{taken}");
 }
 
-// spec A1, A2, A3, H6
+// rule A1, A2, A3, H6
 #[test]
 fn random_text_never_panics_and_what_is_accepted_is_sound() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);

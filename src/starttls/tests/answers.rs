@@ -6,7 +6,7 @@ use crate::starttls::{Progress, Step};
 
 const PROCEEDED: super::Outcome = (Ok(Progress::Proceed), Step::Tls);
 
-// spec F4
+// rule F4
 #[test]
 fn prefixes_quotes_declaration_and_white_space_are_the_peers_choice() {
     let streams = "http://etherx.jabber.org/streams";
@@ -44,7 +44,7 @@ fn prefixes_quotes_declaration_and_white_space_are_the_peers_choice() {
     }
 }
 
-// spec F4
+// rule F4
 #[test]
 fn unknown_elements_are_skipped_whole() {
     let offer = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
@@ -65,7 +65,7 @@ fn unknown_elements_are_skipped_whole() {
     assert_eq!(pipelined(&format!("{HEADER}{stranger}{FEATURES}{stranger}{PROCEED}")), PROCEEDED);
 }
 
-// spec F3
+// rule F3
 #[test]
 fn proceed_counts_when_its_last_byte_has_come() {
     for proceed in [PROCEED, "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'></proceed>"] {
@@ -79,7 +79,7 @@ fn proceed_counts_when_its_last_byte_has_come() {
     }
 }
 
-// spec F3
+// rule F3
 #[test]
 fn nothing_may_follow_proceed() {
     for proceed in [PROCEED, "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'></proceed>"] {
@@ -93,7 +93,7 @@ fn nothing_may_follow_proceed() {
     }
 }
 
-// spec F3, F4
+// rule F3, F4
 #[test]
 fn proceed_must_be_empty() {
     for content in [" ", "x", "<![CDATA[x]]>", "&#32;"] {
@@ -105,7 +105,7 @@ fn proceed_must_be_empty() {
     assert_eq!(unexpected(&script), "element <x> inside <proceed/>");
 }
 
-// spec F4
+// rule F4
 #[test]
 fn answers_out_of_turn_are_refused() {
     let starttls = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
@@ -126,7 +126,7 @@ fn answers_out_of_turn_are_refused() {
     }
 }
 
-// spec F4
+// rule F4
 #[test]
 fn the_root_must_be_a_stream_in_the_streams_namespace() {
     for root in [
@@ -142,7 +142,7 @@ fn the_root_must_be_a_stream_in_the_streams_namespace() {
     assert_eq!(unexpected(other), "element <features> as the root of its stream");
 }
 
-// spec F4
+// rule F4
 #[test]
 fn forbidden_and_malformed_xml_is_refused() {
     let beginnings = [

@@ -21,7 +21,7 @@ fn padded(before: &str, pad: &str, after: &str, length: usize) -> Vec<u8> {
     format!("{before}{pad}{after}").into_bytes()
 }
 
-// spec D5, F4
+// rule D5, F4
 #[test]
 fn exactly_64_kib_are_read() {
     let before = format!("{HEADER}{FEATURES}");
@@ -33,7 +33,7 @@ fn exactly_64_kib_are_read() {
     assert_eq!(in_segments(&padded(&before, " ", "", LIMIT + 1)).0, Err(Fault::TooLong));
 }
 
-// spec F3
+// rule F3
 #[test]
 fn what_follows_proceed_is_an_error_of_its_own_beyond_64_kib() {
     let before = format!("{HEADER}{FEATURES}");
@@ -42,7 +42,7 @@ fn what_follows_proceed_is_an_error_of_its_own_beyond_64_kib() {
     assert_eq!(in_segments(&script).0, Err(Fault::TrailingBytes));
 }
 
-// spec D5, F4
+// rule D5, F4
 #[test]
 fn endless_input_of_every_kind_ends_at_64_kib() {
     for (before, pad) in [
@@ -75,7 +75,7 @@ fn endless_input_of_every_kind_ends_at_64_kib() {
     }
 }
 
-// spec D5, F4
+// rule D5, F4
 #[test]
 fn elements_nest_to_a_bound() {
     let before = format!("{HEADER}<stream:features>");
@@ -84,7 +84,7 @@ fn elements_nest_to_a_bound() {
     assert_eq!(in_segments(nested(33).as_bytes()).0, Err(Fault::TooDeep));
 }
 
-// spec F4
+// rule F4
 #[test]
 fn thousands_of_attributes_and_namespaces_are_only_read() {
     for attribute in ["a", "xmlns:a"] {
@@ -153,7 +153,7 @@ fn mutate(script: &mut Vec<u8>, numbers: &mut Numbers) {
     }
 }
 
-// spec F2, F3, F4
+// rule F2, F3, F4
 #[test]
 fn mutated_answers_neither_panic_nor_pass() {
     let scripts = [
@@ -196,7 +196,7 @@ fn mutated_answers_neither_panic_nor_pass() {
     assert!(passed > 100, "the mutations leave too little: {passed}");
 }
 
-// spec F2, F4
+// rule F2, F4
 #[test]
 fn random_bytes_are_not_xmpp() {
     let mut numbers = Numbers(2);

@@ -25,7 +25,7 @@ fn kinds() -> Vec<(String, String, String)> {
     kinds
 }
 
-// spec F4, D5
+// rule F4, D5
 #[test]
 #[ignore = "prints figures, and needs a release build"]
 fn no_kilobyte_takes_10_milliseconds() {

@@ -11,7 +11,7 @@ fn text(output: Option<Vec<u8>>) -> Option<String> {
     output.map(|bytes| String::from_utf8(bytes).unwrap())
 }
 
-// spec F1
+// rule F1
 #[test]
 fn the_pipelined_form_sends_everything_in_one_piece() {
     let mut negotiation = negotiation(Form::Pipelined);
@@ -24,7 +24,7 @@ fn the_pipelined_form_sends_everything_in_one_piece() {
     assert_eq!(negotiation.step(), Step::Tls);
 }
 
-// spec F1
+// rule F1
 #[test]
 fn the_strict_form_sends_starttls_after_the_features() {
     let mut negotiation = negotiation(Form::Strict);
@@ -39,7 +39,7 @@ fn the_strict_form_sends_starttls_after_the_features() {
     assert_eq!(negotiation.output(), None);
 }
 
-// spec F1, F2
+// rule F1, F2
 #[test]
 fn the_strict_form_asks_for_what_is_not_offered() {
     let mut negotiation = negotiation(Form::Strict);
@@ -49,7 +49,7 @@ fn the_strict_form_asks_for_what_is_not_offered() {
     assert_eq!(negotiation.handle_bytes(PROCEED.as_bytes(), now()), Ok(Progress::Proceed));
 }
 
-// spec F1, F3
+// rule F1, F3
 #[test]
 fn an_answer_before_the_question_is_refused() {
     for answer in [PROCEED, FAILURE] {
@@ -64,7 +64,7 @@ fn an_answer_before_the_question_is_refused() {
     }
 }
 
-// spec F1
+// rule F1
 #[test]
 fn the_step_tells_what_has_been_seen() {
     let mut negotiation = negotiation(Form::Pipelined);
@@ -81,7 +81,7 @@ fn the_step_tells_what_has_been_seen() {
     assert!(Step::Header < Step::Features && Step::Features < Step::Answer && Step::Answer < Step::Tls);
 }
 
-// spec F1
+// rule F1
 #[test]
 fn the_step_stays_after_a_failure() {
     for (script, step) in [
@@ -96,7 +96,7 @@ fn the_step_stays_after_a_failure() {
     }
 }
 
-// spec F1a
+// rule F1a
 #[test]
 fn only_a_server_says_who_it_is() {
     let client = Opening { to: "example.org", from: None, namespace: "jabber:client" };
@@ -109,7 +109,7 @@ fn only_a_server_says_who_it_is() {
     );
 }
 
-// spec A5, F1
+// rule A5, F1
 #[test]
 fn names_in_the_header_are_escaped() {
     let opening = Opening { to: "a'b\"&<>", from: Some("'/><x a='"), namespace: "jabber:server" };
@@ -118,7 +118,7 @@ fn names_in_the_header_are_escaped() {
     assert!(header.contains(" from='&apos;/&gt;&lt;x a=&apos;' "), "{header}");
 }
 
-// spec F1
+// rule F1
 #[test]
 fn only_clear_refusals_rule_out_a_strict_repeat() {
     let open = format!("{HEADER}{FEATURES}");

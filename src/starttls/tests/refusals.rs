@@ -21,7 +21,7 @@ fn stream_error(content: &str) -> StreamError {
     }
 }
 
-// spec F2
+// rule F2
 #[test]
 fn features_must_offer_starttls_as_a_direct_child() {
     for features in [
@@ -41,7 +41,7 @@ fn features_must_offer_starttls_as_a_direct_child() {
     }
 }
 
-// spec F2
+// rule F2
 #[test]
 fn failure_is_a_refusal() {
     for failure in [
@@ -53,7 +53,7 @@ fn failure_is_a_refusal() {
     }
 }
 
-// spec F2
+// rule F2
 #[test]
 fn the_version_must_be_1_0_or_later() {
     let header = |version: &str| {
@@ -71,7 +71,7 @@ fn the_version_must_be_1_0_or_later() {
     assert_eq!(fault(&header("stream:version='1.0'")), Fault::Version(None));
 }
 
-// spec F2
+// rule F2
 #[test]
 fn the_end_before_proceed_tells_the_step() {
     for (script, step) in [
@@ -101,7 +101,7 @@ fn the_end_before_proceed_tells_the_step() {
     }
 }
 
-// spec F2
+// rule F2
 #[test]
 fn an_answer_that_is_no_xml_says_what_it_looks_like() {
     let cases: [(&[u8], LooksLike); 15] = [
@@ -129,7 +129,7 @@ fn an_answer_that_is_no_xml_says_what_it_looks_like() {
     }
 }
 
-// spec F2
+// rule F2
 #[test]
 fn an_unknown_answer_is_shown_escaped_and_cut() {
     let shown = |script: &[u8]| match error(script).fault() {
@@ -143,7 +143,7 @@ fn an_unknown_answer_is_shown_escaped_and_cut() {
     assert_eq!(error(b"\r\n").fault(), &Fault::Ended(Ending::Connection));
 }
 
-// spec F5
+// rule F5
 #[test]
 fn a_stream_error_says_its_condition_and_text() {
     let namespace = "xmlns='urn:ietf:params:xml:ns:xmpp-streams'";
@@ -172,7 +172,7 @@ fn a_stream_error_says_its_condition_and_text() {
     }
 }
 
-// spec F5
+// rule F5
 #[test]
 fn see_other_host_is_data() {
     let named = |host: &str| {
@@ -190,7 +190,7 @@ fn see_other_host_is_data() {
     assert_eq!(named(&"a".repeat(262)).see_other_host, None);
 }
 
-// spec F2, F5
+// rule F2, F5
 #[test]
 fn text_of_the_peer_is_cut_and_escaped() {
     let text = |content: &str| {
@@ -203,7 +203,7 @@ fn text_of_the_peer_is_cut_and_escaped() {
     assert_eq!(text(&"é".repeat(200)), "é".repeat(200));
 }
 
-// spec F2, F5
+// rule F2, F5
 #[test]
 fn an_error_is_one_line_that_says_what_it_means() {
     let open = format!("{HEADER}{FEATURES}");

@@ -44,7 +44,7 @@ const OPENFIRE_LIKE: &str = r#"<?xml version='1.0' encoding='UTF-8'?>
     node="https://www.igniterealtime.org/projects/openfire/"
     ver="uUrmwGzIXNhMbyYYX6n5iXfKDIw="/></stream:features>"#;
 
-// spec F1, F4
+// rule F1, F4
 #[test]
 fn real_servers_lead_to_tls_in_both_forms() {
     for (opening, proceed) in [
@@ -62,7 +62,7 @@ fn real_servers_lead_to_tls_in_both_forms() {
     }
 }
 
-// spec F2
+// rule F2
 #[test]
 fn ejabberd_without_starttls_does_not_offer_it() {
     let script = "<?xml version='1.0'?><stream:stream id='2453993922393826551' version='1.0' xml:lang='en' \
@@ -73,7 +73,7 @@ fn ejabberd_without_starttls_does_not_offer_it() {
     assert_eq!(fault(script), Fault::NotOffered(None));
 }
 
-// spec F5
+// rule F5
 #[test]
 fn an_unknown_host_is_told_with_the_servers_own_words() {
     let prosody = "<?xml version='1.0'?><stream:stream from='nowhere.example' xml:lang='en' \

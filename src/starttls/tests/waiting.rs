@@ -57,7 +57,7 @@ fn assert_fails_at(
     assert_eq!(negotiation.handle_end(), error, "an error is final");
 }
 
-// spec F2, F5
+// rule F2, F5
 #[test]
 fn a_header_without_version_waits_for_the_stream_error_however_the_bytes_are_cut() {
     for version in ["", " version='0.9'", " version='1'"] {
@@ -82,7 +82,7 @@ fn a_header_without_version_waits_for_the_stream_error_however_the_bytes_are_cut
     }
 }
 
-// spec F2
+// rule F2
 #[test]
 fn a_header_without_version_is_the_error_after_a_second() {
     let start = now();
@@ -98,7 +98,7 @@ fn a_header_without_version_is_the_error_after_a_second() {
     assert_fails_at(negotiation, start, SECOND, drip.as_bytes(), &Fault::Stream(host_unknown()));
 }
 
-// spec F2
+// rule F2
 #[test]
 fn all_but_a_stream_error_ends_the_wait_for_one() {
     for rest in [
@@ -128,7 +128,7 @@ fn all_but_a_stream_error_ends_the_wait_for_one() {
     assert_eq!(error.fault(), &Fault::Stream(host_unknown()));
 }
 
-// spec F2
+// rule F2
 #[test]
 fn features_without_an_offer_do_not_stop_the_negotiation() {
     for features in [NO_OFFER, "<stream:features/>", "<stream:features><starttls/></stream:features>"] {
@@ -153,7 +153,7 @@ fn features_without_an_offer_do_not_stop_the_negotiation() {
     assert_eq!(offered.note(), None);
 }
 
-// spec F2
+// rule F2
 #[test]
 fn without_an_offer_a_refusal_the_end_and_silence_say_so() {
     let question = format!("{HEADER}{NO_OFFER}");

@@ -26,7 +26,7 @@ fn issued(parameters: &CertificateParams) -> Vec<u8> {
     parameters.signed_by(&KeyPair::generate().unwrap(), &authority).unwrap().der().to_vec()
 }
 
-// spec E8b
+// rule E8b
 #[test]
 fn names_issuer_and_dates_are_read() {
     let certificate = Certificate::read(&issued(&parameters("Server"))).unwrap();
@@ -41,7 +41,7 @@ fn names_issuer_and_dates_are_read() {
     assert!(Certificate::read(itself.der()).unwrap().to_string().contains("self-signed"));
 }
 
-// spec E8b
+// rule E8b
 #[test]
 fn critical_extensions_are_named() {
     let mut parameters = parameters("Server");
@@ -52,7 +52,7 @@ fn critical_extensions_are_named() {
     assert_eq!(certificate.unknown_critical, ["1.2.3.4"; MAX_EXTENSIONS]);
 }
 
-// spec E8b
+// rule E8b
 #[test]
 fn names_of_a_hostile_certificate_are_bounded_and_harmless() {
     let mut parameters = parameters(&"\u{1b}[2J\n\u{202e}x".repeat(1000));
@@ -64,7 +64,7 @@ fn names_of_a_hostile_certificate_are_bounded_and_harmless() {
     assert!(!text.contains(['\n', '\u{1b}', '\u{202e}']), "{text:?}");
 }
 
-// spec E8b
+// rule E8b
 #[test]
 fn times_of_both_forms_are_read_and_nothing_else() {
     let text = |date: Option<Date>| date.map(|date| date.to_string());
@@ -78,7 +78,7 @@ fn times_of_both_forms_are_read_and_nothing_else() {
     }
 }
 
-// spec E8b
+// rule E8b
 #[test]
 fn no_octets_can_stop_the_reading() {
     let good = issued(&parameters("Server"));

@@ -40,7 +40,7 @@ fn assert_words(text: &str) {
     assert!(!text.ends_with('.') && text.len() > 10, "{text:?}");
 }
 
-// spec E8b
+// rule E8b
 #[test]
 fn no_error_of_rustls_is_said_in_its_debug_text() {
     let mut errors = other_errors();
@@ -58,7 +58,7 @@ fn no_error_of_rustls_is_said_in_its_debug_text() {
     }
 }
 
-// spec E8b
+// rule E8b
 #[test]
 fn alerts_have_the_names_and_numbers_of_the_registry() {
     let alert = |number: u8| explained(Error::AlertReceived(number.into()));
@@ -79,7 +79,7 @@ fn alerts_have_the_names_and_numbers_of_the_registry() {
     }
 }
 
-// spec E8b
+// rule E8b
 #[test]
 fn only_before_any_valid_message_of_tls_the_server_speaks_another_protocol() {
     let text = |error: InvalidMessage, speaks_tls| {
@@ -95,7 +95,7 @@ fn only_before_any_valid_message_of_tls_the_server_speaks_another_protocol() {
     assert!(text(InvalidMessage::HandshakePayloadTooLarge, true).contains("larger than 64 KiB"));
 }
 
-// spec E4
+// rule E4
 #[test]
 fn a_wrong_name_is_told_with_the_names_of_the_certificate_bounded_and_escaped() {
     let error = |presented: Vec<String>| {
@@ -118,7 +118,7 @@ fn a_wrong_name_is_told_with_the_names_of_the_certificate_bounded_and_escaped() 
     assert!(error(Vec::new()).contains("no alternative names"));
 }
 
-// spec E8b
+// rule E8b
 #[test]
 fn times_are_told_as_dates_and_as_days() {
     const DAY: u64 = 86_400;
@@ -141,7 +141,7 @@ fn times_are_told_as_dates_and_as_days() {
     );
 }
 
-// spec E8b
+// rule E8b
 #[test]
 fn names_of_variants_become_words() {
     assert_eq!(words(&PeerMisbehaved::SelectedUnofferedKxGroup), "selected unoffered kx group");
