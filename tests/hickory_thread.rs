@@ -9,7 +9,7 @@ use xmpp_connect::dns::HickoryResolver;
 
 use support::{Behaviour, DnsServer, Zone, process::threads};
 
-// spec D6, H5
+// rule D6, H5
 #[test]
 fn it_starts_with_the_first_question_and_ends_with_the_resolver() {
     let silent = DnsServer::start(Zone::new().on_everything(Behaviour::Silence));

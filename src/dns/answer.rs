@@ -99,7 +99,7 @@ impl Answer {
         self.no_such_name
     }
 
-    /// A copy of what may be kept: the addresses of the additional section count for one connect only (spec B9).
+    /// A copy of what may be kept: the addresses of the additional section count for one connect only (rule B9).
     pub(crate) fn without_additional(&self) -> Self {
         let Self { records, time_to_live, authenticated, no_such_name, additional: _ } = self;
         Self {

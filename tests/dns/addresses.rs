@@ -10,14 +10,14 @@ use crate::given::{DOMAIN, XMPPS, has_ipv6, outcomes, zone};
 use crate::setup::{HOST, Service, TRY_DELAY, lookup, sorted_questions};
 use crate::support::{Authority, Behaviour, DnsServer, Latch, Rcode, Rtype, Script, XmppServer, Zone};
 
-/// "An A answer waits at most 50 ms for the AAAA (resolution delay)" (spec D4).
+/// "An A answer waits at most 50 ms for the AAAA answer (resolution delay)" (rule D4).
 const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
 
 fn asked_for_host(dns: &DnsServer) -> Vec<String> {
     sorted_questions(dns).into_iter().filter(|question| question.starts_with(HOST)).collect()
 }
 
-// spec B9
+// rule B9
 #[test]
 fn an_address_of_the_additional_section_is_used_at_once_and_asked_for_all_the_same() {
     let service = Service::new();
@@ -31,7 +31,7 @@ fn an_address_of_the_additional_section_is_used_at_once_and_asked_for_all_the_sa
     assert!(connection.report().attempts()[0].started < TRY_DELAY);
 }
 
-// spec B9
+// rule B9
 #[test]
 fn stale_addresses_in_the_additional_section_cost_an_attempt_and_not_the_connect() {
     let service = Service::new();
@@ -50,7 +50,7 @@ fn stale_addresses_in_the_additional_section_cost_an_attempt_and_not_the_connect
     assert_eq!(connection.peer_addr(), service.server.addr());
 }
 
-// spec B9, D11
+// rule B9, D11
 #[test]
 fn a_family_that_is_not_used_is_neither_asked_for_nor_taken_from_the_additional_section() {
     let service = Service::new();
@@ -63,7 +63,7 @@ fn a_family_that_is_not_used_is_neither_asked_for_nor_taken_from_the_additional_
     }
 }
 
-// spec B9, B10
+// rule B9, B10
 #[test]
 fn a_hint_that_leads_nowhere_leaves_the_family_that_is_asked_for() {
     if !has_ipv6() {
@@ -89,7 +89,7 @@ fn a_hint_that_leads_nowhere_leaves_the_family_that_is_asked_for() {
     assert_eq!(asked_for_host(&dns), [format!("{HOST} A"), format!("{HOST} AAAA")]);
 }
 
-// spec D4
+// rule D4
 #[test]
 fn a_waits_fifty_milliseconds_for_a_late_aaaa() {
     let service = Service::new();
@@ -101,7 +101,7 @@ fn a_waits_fifty_milliseconds_for_a_late_aaaa() {
     assert!(started >= known + RESOLUTION_DELAY && started < known + TRY_DELAY, "{report}");
 }
 
-// spec D4
+// rule D4
 #[test]
 fn aaaa_starts_without_a() {
     if !has_ipv6() {
@@ -125,7 +125,7 @@ fn silent_and_good() -> (XmppServer, Service) {
     (silent, Service { authority, server })
 }
 
-// spec D4, D3
+// rule D4, D3
 #[test]
 fn aaaa_that_comes_when_a_is_dialled_joins_the_race() {
     if !has_ipv6() {
@@ -147,7 +147,7 @@ fn aaaa_that_comes_when_a_is_dialled_joins_the_race() {
     assert_eq!(addresses, [silent.addr(), service.server.addr()]);
 }
 
-// spec B2
+// rule B2
 #[test]
 fn a_target_that_is_the_domain_needs_no_further_question() {
     let service = Service::new();
@@ -157,7 +157,7 @@ fn a_target_that_is_the_domain_needs_no_further_question() {
     assert_eq!(dns.queries().len(), 4);
 }
 
-// spec B10
+// rule B10
 #[test]
 fn a_target_without_addresses_or_whose_lookups_fail_is_passed_over() {
     let service = Service::new();

@@ -21,7 +21,7 @@ fn both(zone: Zone) -> [(Zone, bool); 2] {
     [(zone.clone(), true), (zone.without_following(), false)]
 }
 
-// spec B8
+// rule B8
 #[test]
 fn eight_aliases_of_an_srv_owner_are_followed_and_nine_are_not() {
     for count in [1, 8, 9] {
@@ -42,7 +42,7 @@ fn eight_aliases_of_an_srv_owner_are_followed_and_nine_are_not() {
     }
 }
 
-// spec B8
+// rule B8
 #[test]
 fn a_loop_is_an_error_of_its_lookup_at_once() {
     for length in [1, 2, 3, 8] {
@@ -55,7 +55,7 @@ fn a_loop_is_an_error_of_its_lookup_at_once() {
     }
 }
 
-// spec B8, E2, E4
+// rule B8, E2, E4
 #[test]
 fn a_target_that_is_an_alias_is_connected_to() {
     let service = Service::new();
@@ -72,7 +72,7 @@ fn a_target_that_is_an_alias_is_connected_to() {
     }
 }
 
-// spec B8, B10
+// rule B8, B10
 #[test]
 fn a_target_behind_nine_aliases_or_a_loop_fails_and_the_next_is_tried() {
     let service = Service::new();
@@ -105,7 +105,7 @@ fn a_target_behind_nine_aliases_or_a_loop_fails_and_the_next_is_tried() {
     }
 }
 
-// spec B8, B7
+// rule B8, B7
 #[test]
 fn an_alias_that_leads_nowhere_is_no_records() {
     for (zone, _) in both(Zone::new().cname(XMPPS, "gone.example")) {

@@ -31,7 +31,7 @@ fn zone() -> Zone {
     Zone::new().start_of_authority(DOMAIN, 300).srv(XMPPS, 0, 0, 5223, HOST)
 }
 
-// spec H4
+// rule H4
 #[test]
 fn a_second_connect_asks_nothing_when_every_answer_may_be_kept() {
     let service = Service::new();
@@ -49,7 +49,7 @@ fn a_second_connect_asks_nothing_when_every_answer_may_be_kept() {
     assert_eq!(lookup(connection.report(), &format!("{XMPP} SRV")).result, LookupResult::None);
 }
 
-// spec H4
+// rule H4
 #[test]
 fn a_negative_answer_without_soa_is_not_kept() {
     let service = Service::new();
@@ -67,7 +67,7 @@ fn a_negative_answer_without_soa_is_not_kept() {
     assert_eq!(asked, expected);
 }
 
-// spec H4
+// rule H4
 #[test]
 fn negative_answers_live_as_long_as_their_soa_says() {
     // NXDOMAIN for both, and then: the names exist, and have no SRV records.
@@ -87,7 +87,7 @@ fn negative_answers_live_as_long_as_their_soa_says() {
     }
 }
 
-// spec H4
+// rule H4
 #[test]
 fn a_time_to_live_of_zero_is_not_kept_and_a_second_is_no_longer() {
     let dns =
@@ -109,7 +109,7 @@ fn a_time_to_live_of_zero_is_not_kept_and_a_second_is_no_longer() {
     assert!(start.elapsed() >= Duration::from_secs(1));
 }
 
-// spec H4
+// rule H4
 #[test]
 fn failures_are_not_kept() {
     let dns = DnsServer::start(zone().on_everything(Behaviour::Code(Rcode::SERVFAIL)));
@@ -122,7 +122,7 @@ fn failures_are_not_kept() {
     assert_eq!(asked, SRV_QUESTIONS);
 }
 
-// spec H4
+// rule H4
 #[test]
 fn clearing_and_switching_off_ask_again() {
     let dns = DnsServer::start(zone());
@@ -137,7 +137,7 @@ fn clearing_and_switching_off_ask_again() {
     assert_eq!(asked_in(&dns, || discover(&connector)), SRV_QUESTIONS);
 }
 
-// spec H4
+// rule H4
 #[test]
 fn connectors_keep_answers_apart() {
     let dns = DnsServer::start(zone());
@@ -145,7 +145,7 @@ fn connectors_keep_answers_apart() {
     assert_eq!(asked_in(&dns, || discover(&asking(&[dns.addr()]).build().unwrap())), SRV_QUESTIONS);
 }
 
-// spec H4
+// rule H4
 #[test]
 fn a_connect_without_a_connection_forgets_what_it_used_and_nothing_else() {
     let service = Service::new();
@@ -172,7 +172,7 @@ fn a_connect_without_a_connection_forgets_what_it_used_and_nothing_else() {
     assert!(asked.is_empty(), "{asked:?}");
 }
 
-// spec H4
+// rule H4
 #[test]
 fn what_the_first_connect_without_a_connection_learnt_is_forgotten_too() {
     let service = Service::new();
@@ -184,7 +184,7 @@ fn what_the_first_connect_without_a_connection_learnt_is_forgotten_too() {
     assert_eq!(connector.connect(DOMAIN).unwrap().peer_addr(), service.server.addr());
 }
 
-// spec H4, B9
+// rule H4, B9
 #[test]
 fn addresses_of_the_additional_section_are_not_kept() {
     let service = Service::new();
@@ -198,7 +198,7 @@ fn addresses_of_the_additional_section_are_not_kept() {
     connector.connect(DOMAIN).unwrap_err();
 }
 
-// spec H4
+// rule H4
 #[test]
 fn an_answer_with_its_alias_lives_as_long_as_the_shorter_one() {
     let kept = |alias, record| {
@@ -214,7 +214,7 @@ fn an_answer_with_its_alias_lives_as_long_as_the_shorter_one() {
     assert!(!kept(300, 0));
 }
 
-// spec H4
+// rule H4
 #[test]
 fn questions_are_told_apart_by_name_and_type() {
     let dns = DnsServer::start(zone().srv(XMPP, 0, 0, 5222, HOST).start_of_authority(".", 300));

@@ -11,7 +11,7 @@ use crate::setup::{
 };
 use crate::support::{Behaviour, DnsServer, Latch, Rcode, Rtype, Script, XmppServer, Zone};
 
-// spec H3, B5
+// rule H3, B5
 #[test]
 fn a_refusal_of_the_only_server_is_a_failure_at_once_that_names_it() {
     for code in [Rcode::SERVFAIL, Rcode::REFUSED, Rcode::NOTAUTH] {
@@ -24,7 +24,7 @@ fn a_refusal_of_the_only_server_is_a_failure_at_once_that_names_it() {
     }
 }
 
-// spec B5, H3
+// rule B5, H3
 #[test]
 fn when_one_lookup_of_two_fails_the_other_is_enough() {
     let service = Service::new();
@@ -41,7 +41,7 @@ fn when_one_lookup_of_two_fails_the_other_is_enough() {
     }
 }
 
-// spec B4, B5, B7
+// rule B4, B5, B7
 #[test]
 fn when_all_fails_the_fallback_is_left_and_the_error_is_that_of_the_lookup() {
     let dns = DnsServer::start(Zone::new().on_everything(Behaviour::Code(Rcode::REFUSED)));
@@ -56,7 +56,7 @@ fn when_all_fails_the_fallback_is_left_and_the_error_is_that_of_the_lookup() {
     assert_eq!(error.kind(), ErrorKind::Lookup);
 }
 
-// spec B5, B7
+// rule B5, B7
 #[test]
 fn not_offered_beside_a_failure_is_an_error_that_names_both() {
     for (offered, other) in [(XMPPS, XMPP), (XMPP, XMPPS)] {
@@ -70,7 +70,7 @@ fn not_offered_beside_a_failure_is_an_error_that_names_both() {
     }
 }
 
-// spec B7
+// rule B7
 #[test]
 fn no_such_name_for_all_is_no_such_domain() {
     for zone in [Zone::new(), Zone::new().start_of_authority(".", 60)] {
@@ -84,7 +84,7 @@ fn no_such_name_for_all_is_no_such_domain() {
     }
 }
 
-// spec A6
+// rule A6
 #[test]
 fn a_name_that_is_not_there_is_asked_for_as_it_is_and_below_no_other() {
     let dns = DnsServer::start(Zone::new());
@@ -101,7 +101,7 @@ fn a_name_that_is_not_there_is_asked_for_as_it_is_and_below_no_other() {
     }
 }
 
-// spec D5, H1
+// rule D5, H1
 #[test]
 fn an_answer_after_the_limit_is_too_late_and_harms_no_later_lookup() {
     const LIMIT: Duration = Duration::from_millis(200);
@@ -124,7 +124,7 @@ fn an_answer_after_the_limit_is_too_late_and_harms_no_later_lookup() {
     assert_eq!(dns.queries().len(), 2);
 }
 
-// spec D5
+// rule D5
 #[test]
 fn silence_ends_at_the_limit_of_the_whole_connect_where_that_is_shorter() {
     let dns = dead();

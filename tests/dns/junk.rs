@@ -14,7 +14,7 @@ use crate::support::{Behaviour, DnsServer, Junk, PATIENCE, Rtype, Zone};
 const LIMIT: Duration = Duration::from_millis(200);
 const NXDOMAIN: u8 = 3;
 
-// spec H1, H6
+// rule H1, H6
 #[test]
 fn the_answer_counts_whatever_comes_before_it() {
     let service = Service::new();
@@ -83,7 +83,7 @@ const STRAYS: [(&str, Mangle); 12] = [
     ("nothing", |_| Vec::new()),
 ];
 
-// spec H1, H6, D5
+// rule H1, H6, D5
 #[test]
 fn an_answer_to_another_question_is_none_and_the_lookup_ends_at_its_limit() {
     for (what, stray) in STRAYS {
@@ -97,7 +97,7 @@ fn an_answer_to_another_question_is_none_and_the_lookup_ends_at_its_limit() {
     }
 }
 
-// spec H1
+// rule H1
 #[test]
 fn an_answer_from_another_port_or_address_is_none() {
     let near = || UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -123,7 +123,7 @@ fn an_answer_from_another_port_or_address_is_none() {
     assert!(discovery.report().lookups().iter().all(|lookup| lookup.result.to_string() == "none"));
 }
 
-// spec D5, H6
+// rule D5, H6
 #[test]
 fn a_flood_of_junk_does_not_move_the_limit() {
     let is_over = Arc::new(AtomicBool::new(false));

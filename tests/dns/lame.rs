@@ -9,7 +9,7 @@ use crate::given::{self, DOMAIN, XMPP, XMPPS, outcomes};
 use crate::setup::{HOST, LOOKUP_LIMIT, Service, TRY_DELAY, lookup, took, tries};
 use crate::support::{Behaviour, DnsServer, Latch, Refused, Rtype, Script, XmppServer, Zone};
 
-/// "When one answer has records and the other is still missing 1.5 s after it, dialling starts" (spec B3a).
+/// "When one answer has records and the other is still missing 1.5 s later, dialling starts" (rule B3a).
 const OTHER_SRV_DELAY: Duration = Duration::from_millis(1_500);
 
 /// A server for each kind.
@@ -35,7 +35,7 @@ impl Both {
     }
 }
 
-// spec B3a
+// rule B3a
 #[test]
 fn when_one_question_is_dropped_dialling_starts_a_second_and_a_half_after_the_other() {
     let both = Both::new();
@@ -52,7 +52,7 @@ fn when_one_question_is_dropped_dialling_starts_a_second_and_a_half_after_the_ot
     }
 }
 
-// spec B3a, H3
+// rule B3a, H3
 #[test]
 fn a_question_that_is_dropped_once_is_asked_again_in_time() {
     let both = Both::new();
@@ -64,7 +64,7 @@ fn a_question_that_is_dropped_once_is_asked_again_in_time() {
     assert!(took(again) >= TRY_DELAY, "{again}");
 }
 
-// spec B3a
+// rule B3a
 #[test]
 fn an_answer_that_comes_when_the_other_is_dialled_joins() {
     let service = Service::new();
@@ -84,7 +84,7 @@ fn an_answer_that_comes_when_the_other_is_dialled_joins() {
     assert_eq!(connection.report().candidates().len(), 2);
 }
 
-// spec B3a, B5
+// rule B3a, B5
 #[test]
 fn after_none_or_not_offered_the_other_answer_is_waited_for() {
     const LATE: Duration = Duration::from_millis(1_700);
@@ -105,7 +105,7 @@ fn after_none_or_not_offered_the_other_answer_is_waited_for() {
     });
 }
 
-// spec D4, H3
+// rule D4, H3
 #[test]
 fn a_server_that_answers_a_and_drops_aaaa_costs_the_resolution_delay_only() {
     let service = Service::new();
@@ -117,7 +117,7 @@ fn a_server_that_answers_a_and_drops_aaaa_costs_the_resolution_delay_only() {
     assert!(report.attempts()[0].started < TRY_DELAY, "{report}");
 }
 
-// spec H3
+// rule H3
 #[test]
 fn when_every_datagram_is_dropped_once_the_second_tries_find_all() {
     let service = Service::new();
@@ -133,7 +133,7 @@ fn when_every_datagram_is_dropped_once_the_second_tries_find_all() {
     }
 }
 
-// spec B3a
+// rule B3a
 #[test]
 fn when_all_that_is_known_has_failed_the_other_answer_is_still_waited_for() {
     const LATE: Duration = Duration::from_secs(2);

@@ -27,7 +27,7 @@ fn assert_first_64(discovery: &Discovery, count: usize) {
     assert_eq!(discovery.report().lookups()[0].result, LookupResult::Records(count));
 }
 
-// spec D12, H2, H6
+// rule D12, H2, H6
 #[test]
 fn of_a_thousand_srv_records_the_first_64_in_order_are_tried_and_the_report_says_so() {
     let dns = DnsServer::start(many(1_000, |_| "a.example".to_owned()));
@@ -35,7 +35,7 @@ fn of_a_thousand_srv_records_the_first_64_in_order_are_tried_and_the_report_says
     assert_first_64(&discovery, 1_000);
 }
 
-// spec D12, H2, H6
+// rule D12, H2, H6
 #[test]
 fn an_answer_of_64_kib_comes_over_tcp() {
     // 21 octets a record.
@@ -45,7 +45,7 @@ fn an_answer_of_64_kib_comes_over_tcp() {
     assert_eq!(source(&discovery.report().lookups()[0]), AnswerSource::Tcp(dns.addr()));
 }
 
-// spec H6
+// rule H6
 #[test]
 fn one_record_among_five_thousand_of_another_type_is_found() {
     let ballast = |mut message: Vec<u8>| {
@@ -66,7 +66,7 @@ fn one_record_among_five_thousand_of_another_type_is_found() {
     }
 }
 
-// spec D12
+// rule D12
 #[test]
 fn a_thousand_targets_are_looked_up_group_by_group() {
     let service = Service::new();
@@ -83,7 +83,7 @@ fn a_thousand_targets_are_looked_up_group_by_group() {
     assert!(of_targets.count() <= 6 && !highest, "{questions:?}");
 }
 
-// spec D12
+// rule D12
 #[test]
 #[cfg(target_os = "linux")]
 fn a_thousand_dead_servers_cost_64_attempts() {
@@ -98,7 +98,7 @@ fn a_thousand_dead_servers_cost_64_attempts() {
     assert_eq!(dns.queries().iter().filter(|query| query.name == "dead.example").count(), 2);
 }
 
-// spec D12, H6
+// rule D12, H6
 #[test]
 #[cfg(target_os = "linux")]
 fn of_four_thousand_addresses_as_many_are_tried_as_one_connect_makes_attempts() {
@@ -121,7 +121,7 @@ fn of_four_thousand_addresses_as_many_are_tried_as_one_connect_makes_attempts() 
     assert_eq!(addresses.result, LookupResult::Records(4_000));
 }
 
-// spec D12
+// rule D12
 #[test]
 fn no_more_than_sixteen_questions_are_out_at_once() {
     let targets = (0..64).map(|number| format!("t{number}.example"));

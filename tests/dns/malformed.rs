@@ -74,7 +74,7 @@ const FAULTS: [(&str, Mangle); 12] = [
     }),
 ];
 
-// spec H6, H3, B5
+// rule H6, H3, B5
 #[test]
 fn a_malformed_answer_is_a_failure_at_once_over_udp_and_tcp() {
     for (what, fault) in FAULTS {
@@ -90,7 +90,7 @@ fn a_malformed_answer_is_a_failure_at_once_over_udp_and_tcp() {
     }
 }
 
-// spec B5, H6
+// rule B5, H6
 #[test]
 fn one_malformed_answer_of_two_leaves_the_other() {
     let service = Service::new();
@@ -104,7 +104,7 @@ fn one_malformed_answer_of_two_leaves_the_other() {
     }
 }
 
-// spec H3
+// rule H3
 #[test]
 fn a_malformed_answer_sends_the_question_to_the_next_server_at_once() {
     let zone = || Zone::new().srv(XMPPS, 0, 0, 5223, "host.example");
@@ -118,7 +118,7 @@ fn a_malformed_answer_sends_the_question_to_the_next_server_at_once() {
     }
 }
 
-// spec B9, H6
+// rule B9, H6
 #[test]
 fn a_malformed_additional_section_is_only_no_hint() {
     // The last record there is the OPT record, which ends in two octets of length.

@@ -1,4 +1,4 @@
-//! Several name servers: who is asked when, and whose answer counts (spec H3).
+//! Several name servers: who is asked when, and whose answer counts (rule H3).
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::setup::{
 };
 use crate::support::{Behaviour, DnsServer, Latch, Rcode, Rtype, Zone, closed_udp_port};
 
-/// "Or been silent for 2 s" (spec H3).
+/// "Or have been silent for 2 s" (rule H3).
 const SILENCE: Duration = Duration::from_secs(2);
 
 fn one_record() -> Zone {
@@ -30,7 +30,7 @@ fn assert_found(lookup: &LookupReport, server: SocketAddr, sent: u32) {
     assert_eq!((source(lookup), tries(lookup)), (AnswerSource::Udp(server), sent), "{lookup}");
 }
 
-// spec H3
+// rule H3
 #[test]
 fn a_dead_first_server_costs_one_second_in_all() {
     let service = Service::new();
@@ -43,7 +43,7 @@ fn a_dead_first_server_costs_one_second_in_all() {
     assert_eq!((first.queries().len(), second.queries().len()), (4, 6));
 }
 
-// spec H3
+// rule H3
 #[test]
 fn a_server_that_timed_out_goes_last_in_later_connects() {
     let (first, second) = (dead(), DnsServer::start(one_record()));
@@ -62,7 +62,7 @@ fn a_server_that_timed_out_goes_last_in_later_connects() {
     assert_found(&discover(), first.addr(), 3);
 }
 
-// spec H3
+// rule H3
 #[test]
 fn a_server_that_fails_costs_no_time() {
     let good = DnsServer::start(one_record());
@@ -80,7 +80,7 @@ fn a_server_that_fails_costs_no_time() {
     assert!(took(&lookup) < TRY_DELAY, "{lookup}");
 }
 
-// spec H3, B5
+// rule H3, B5
 #[test]
 fn when_every_server_fails_the_lookup_has_failed_at_once_with_every_reason() {
     let refusing = DnsServer::start(Zone::new().on_everything(Behaviour::Code(Rcode::REFUSED)));
@@ -94,7 +94,7 @@ fn when_every_server_fails_the_lookup_has_failed_at_once_with_every_reason() {
     assert!(took(&lookup) < TRY_DELAY, "{lookup}");
 }
 
-// spec H3
+// rule H3
 #[test]
 fn a_failure_of_one_server_leaves_the_silent_one_its_time() {
     let latch = Latch::new();
@@ -114,7 +114,7 @@ fn a_failure_of_one_server_leaves_the_silent_one_its_time() {
     );
 }
 
-// spec H3
+// rule H3
 #[test]
 fn servers_are_asked_in_turn_a_second_apart_and_around_again() {
     let (first, second) = (dead(), dead());
@@ -132,7 +132,7 @@ fn servers_are_asked_in_turn_a_second_apart_and_around_again() {
     assert_eq!((first.queries().len(), second.queries().len()), (2, 2));
 }
 
-// spec H3
+// rule H3
 #[test]
 fn none_of_the_first_server_is_final() {
     let second = DnsServer::start(one_record());
@@ -145,7 +145,7 @@ fn none_of_the_first_server_is_final() {
     }
 }
 
-// spec H3
+// rule H3
 #[test]
 fn none_of_a_later_server_does_not_count_while_the_first_may_still_answer() {
     for zone in [Zone::new(), Zone::new().address(XMPPS, "127.0.0.1")] {
@@ -165,7 +165,7 @@ fn none_of_a_later_server_does_not_count_while_the_first_may_still_answer() {
     }
 }
 
-// spec H3
+// rule H3
 #[test]
 fn none_of_a_later_server_counts_when_the_first_has_been_silent_for_two_seconds() {
     let (first, second) = (dead(), DnsServer::start(Zone::new()));
@@ -174,7 +174,7 @@ fn none_of_a_later_server_counts_when_the_first_has_been_silent_for_two_seconds(
     assert!(took(&lookup) >= SILENCE && took(&lookup) < LOOKUP_LIMIT, "{lookup}");
 }
 
-// spec H3
+// rule H3
 #[test]
 fn none_of_a_later_server_counts_at_once_when_the_first_has_failed() {
     let first = DnsServer::start(Zone::new().on_everything(Behaviour::Code(Rcode::SERVFAIL)));

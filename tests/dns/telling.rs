@@ -9,7 +9,7 @@ use crate::given::{DOMAIN, XMPP, XMPPS};
 use crate::setup::{HOST, Service, asking, dead, look_up, lookup, source, tries};
 use crate::support::{Behaviour, DnsServer, OverTcp, Rcode, Rtype, Zone};
 
-// spec D7, H3
+// rule D7, H3
 #[test]
 fn each_lookup_tells_question_result_source_tries_and_time() {
     let service = Service::new();
@@ -37,7 +37,7 @@ fn each_lookup_tells_question_result_source_tries_and_time() {
     assert_eq!(report.lookups()[0].question.kind(), RecordKind::Srv);
 }
 
-// spec D7
+// rule D7
 #[test]
 fn a_report_reads_as_a_table() {
     let service = Service::new();
@@ -63,7 +63,7 @@ fn a_report_reads_as_a_table() {
     assert!(srv.ends_with("  from the cache, authenticated"), "{srv}");
 }
 
-// spec D7, B7
+// rule D7, B7
 #[test]
 fn a_failure_tells_which_server_said_what_and_that_nobody_answered() {
     let failing = DnsServer::start(Zone::new().on_everything(Behaviour::Code(Rcode::REFUSED)));
@@ -76,7 +76,7 @@ fn a_failure_tells_which_server_said_what_and_that_nobody_answered() {
     }
 }
 
-// spec D7
+// rule D7
 #[test]
 fn not_offered_is_told_apart_from_none() {
     let dns = DnsServer::start(Zone::new().srv(XMPPS, 0, 0, 0, "."));
@@ -86,7 +86,7 @@ fn not_offered_is_told_apart_from_none() {
     assert_eq!(lookup(report, &format!("{XMPP} SRV")).result, LookupResult::None);
 }
 
-// spec D7
+// rule D7
 #[test]
 fn what_was_not_waited_for_is_told_so() {
     let service = Service::new();
@@ -97,7 +97,7 @@ fn what_was_not_waited_for_is_told_so() {
     assert!(lookup.facts.is_none());
 }
 
-// spec D7, D5
+// rule D7, D5
 #[test]
 fn a_lookup_that_is_given_up_tells_how_often_it_was_sent() {
     let dns = dead();

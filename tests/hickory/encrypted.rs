@@ -83,7 +83,7 @@ fn name() -> ServerName<'static> {
     ServerName::try_from(NAME).unwrap()
 }
 
-// spec H5
+// rule H5
 #[test]
 fn answers_come_over_tls() {
     let (dns, authority) = (zone(), Authority::new());
@@ -101,7 +101,7 @@ fn answers_come_over_tls() {
     assert_eq!(dns.questions().len(), 4);
 }
 
-// spec H5
+// rule H5
 #[test]
 fn a_name_server_with_another_certificate_is_told_nothing() {
     let (dns, authority) = (zone(), Authority::new());
@@ -173,7 +173,7 @@ mod https {
         }
     }
 
-    // spec H5
+    // rule H5
     #[test]
     fn answers_come_over_https() {
         let (dns, authority) = (zone(), Authority::new());
@@ -185,7 +185,7 @@ mod https {
         assert_eq!(dns.questions().len(), 2);
     }
 
-    // spec H5
+    // rule H5
     #[test]
     fn a_server_with_another_certificate_is_told_nothing() {
         let (dns, authority) = (zone(), Authority::new());

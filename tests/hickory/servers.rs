@@ -21,7 +21,7 @@ fn ask(servers: &[SocketAddr]) -> (Vec<String>, Duration) {
     (candidates(discovery.unwrap().report()), time)
 }
 
-// spec H3
+// rule H3
 #[test]
 fn a_first_server_that_is_silent_costs_a_second_and_goes_last_then() {
     let silent = DnsServer::start(Zone::new().on_everything(Behaviour::Silence));
@@ -36,7 +36,7 @@ fn a_first_server_that_is_silent_costs_a_second_and_goes_last_then() {
     assert_eq!(silent.questions(), [""; 0]);
 }
 
-// spec H3
+// rule H3
 #[test]
 fn a_first_server_that_refuses_costs_nothing() {
     for zone in [
@@ -50,7 +50,7 @@ fn a_first_server_that_refuses_costs_nothing() {
     }
 }
 
-// spec H3
+// rule H3
 #[test]
 fn a_first_server_that_is_not_there_is_passed_over() {
     let second = DnsServer::start(good());
@@ -59,7 +59,7 @@ fn a_first_server_that_is_not_there_is_passed_over() {
     assert!(time < SOON, "{time:?}");
 }
 
-// spec H3
+// rule H3
 #[test]
 fn what_the_first_server_denies_is_denied_and_what_the_second_denies_is_not() {
     let (knows, denies) = (DnsServer::start(good()), DnsServer::start(Zone::new()));
@@ -96,7 +96,7 @@ fn what_was_lost_is_asked_again_after_a_second_and_no_sooner() {
     assert_eq!(server.questions().iter().filter(|question| question.starts_with(DIRECT)).count(), 2);
 }
 
-// spec B5, D5, H3
+// rule B5, D5, H3
 #[test]
 fn silence_of_all_ends_with_the_lookup_limit() {
     let silent = DnsServer::start(Zone::new().on_everything(Behaviour::Silence));
@@ -109,7 +109,7 @@ fn silence_of_all_ends_with_the_lookup_limit() {
     assert!(time >= limit && time < SOON, "{time:?}");
 }
 
-// spec H3
+// rule H3
 #[test]
 fn when_every_server_fails_each_is_named() {
     let refuse = || DnsServer::start(Zone::new().on_everything(Behaviour::Code(Rcode::REFUSED)));

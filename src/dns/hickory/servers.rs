@@ -199,7 +199,7 @@ mod tests {
         view.servers.as_ref().unwrap().iter().map(|server| server.address.to_string()).collect()
     }
 
-    // spec H3, H3a
+    // rule H3, H3a
     #[test]
     fn a_changed_resolv_conf_is_read_again_and_an_unchanged_one_keeps_the_connections() {
         let directory = TemporaryDirectory::new();

@@ -81,7 +81,7 @@ fn messages() -> Vec<(&'static str, (RecordKind, Vec<u8>))> {
     ]
 }
 
-// spec H6
+// rule H6
 #[test]
 fn an_answer_of_names_that_pointers_make_endless_cannot_be_used() {
     for (what, (kind, octets)) in messages() {
@@ -92,7 +92,7 @@ fn an_answer_of_names_that_pointers_make_endless_cannot_be_used() {
     }
 }
 
-// spec H6
+// rule H6
 #[test]
 #[ignore = "measures: cargo test --release --lib expensive -- --ignored --nocapture"]
 fn the_most_expensive_answers_are_read_within_a_turn() {

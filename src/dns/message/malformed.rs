@@ -10,7 +10,7 @@ use crate::dns::testing::{
 };
 use crate::wait;
 
-// spec H6
+// rule H6
 #[test]
 fn a_malformed_record_in_the_answer_fails_it() {
     let (query, response) = plain();
@@ -46,7 +46,7 @@ fn a_malformed_record_in_the_answer_fails_it() {
     );
 }
 
-// spec H6
+// rule H6
 #[test]
 fn a_message_cut_at_any_octet_is_no_answer() {
     let (query, response) = plain();
@@ -60,7 +60,7 @@ fn a_message_cut_at_any_octet_is_no_answer() {
     }
 }
 
-// spec H6
+// rule H6
 #[test]
 fn compression_loops_end() {
     let (query, response) = plain();
@@ -79,7 +79,7 @@ fn compression_loops_end() {
     }
 }
 
-// spec H6
+// rule H6
 #[test]
 fn a_message_of_64_kib_with_5000_records_is_read() {
     let (query, response) = plain();
@@ -166,13 +166,13 @@ fn mutants(count: usize) {
     assert!(answers > count / 50, "{answers}");
 }
 
-// spec H6
+// rule H6
 #[test]
 fn no_mutant_of_a_good_message_makes_it_panic() {
     mutants(100_000);
 }
 
-// spec H6
+// rule H6
 #[test]
 #[ignore = "takes half a minute without optimisation"]
 fn none_of_a_million_mutants_makes_it_panic() {

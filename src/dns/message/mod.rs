@@ -143,7 +143,7 @@ impl Query {
         }
     }
 
-    /// "Question (without case) and class match (RFC 5452)" (spec H1).
+    /// "Question (without case) and class match (RFC 5452)" (rule H1).
     fn has_same_question(&self, message: &Message<[u8]>) -> bool {
         message.sole_question().is_ok_and(|question| {
             *question.qname() == self.name

@@ -126,7 +126,7 @@ impl Authority {
     }
 }
 
-/// The addresses in the additional section that belong to targets of `records` (spec B9). What is malformed here is
+/// The addresses in the additional section that belong to targets of `records` (rule B9). What is malformed here is
 /// passed over: it is a hint only.
 pub(super) fn addresses_of_targets(
     section: RecordSection<'_, [u8]>,

@@ -45,7 +45,7 @@ fn seconds(number: u64) -> Option<Duration> {
     Some(Duration::from_secs(number))
 }
 
-// spec H2, H3
+// rule H2, H3
 #[test]
 fn a_query_asks_for_recursion_and_says_that_1232_octets_fit() {
     let octets = query("_xmpp-client._tcp.Example.org", RecordKind::Srv).octets;
@@ -61,7 +61,7 @@ fn a_query_asks_for_recursion_and_says_that_1232_octets_fit() {
     assert_eq!(trusting[12..], [name("d.example"), vec![0, 28, 0, 1]].concat());
 }
 
-// spec A6, H6
+// rule A6, H6
 #[test]
 fn a_name_with_escapes_or_odd_characters_is_not_asked_for() {
     let long_label = "a".repeat(64);
@@ -75,7 +75,7 @@ fn a_name_with_escapes_or_odd_characters_is_not_asked_for() {
     assert_eq!(asked(query(&longest, RecordKind::Ipv4).octets()).0, longest);
 }
 
-// spec H1
+// rule H1
 #[test]
 fn an_answer_to_another_query_is_ignored() {
     let (query, good) = plain();
@@ -106,7 +106,7 @@ fn an_answer_to_another_query_is_ignored() {
     }
 }
 
-// spec H1
+// rule H1
 #[test]
 fn case_makes_no_difference() {
     let (query, mut response) = plain();
@@ -119,7 +119,7 @@ fn case_makes_no_difference() {
     assert_eq!(answer(&query, &response).records(), addresses(&["192.0.2.1"]));
 }
 
-// spec H2, H3
+// rule H2, H3
 #[test]
 fn codes_say_whether_the_server_failed_or_knows_no_edns() {
     let (_, response) = plain();
@@ -153,7 +153,7 @@ fn codes_say_whether_the_server_failed_or_knows_no_edns() {
     }
 }
 
-// spec B8, H4
+// rule B8, H4
 #[test]
 fn only_the_records_at_the_end_of_the_chain_count_and_the_shortest_time_to_live() {
     let (query, response) = plain();
@@ -179,7 +179,7 @@ fn only_the_records_at_the_end_of_the_chain_count_and_the_shortest_time_to_live(
     }
 }
 
-// spec H4
+// rule H4
 #[test]
 fn a_time_to_live_with_its_highest_bit_set_is_zero() {
     let (query, response) = plain();
@@ -197,7 +197,7 @@ pub(super) fn chain_of(length: usize) -> Vec<Vec<u8>> {
     records
 }
 
-// spec B8
+// rule B8
 #[test]
 fn eight_aliases_are_followed_and_nine_are_an_error() {
     let (query, response) = plain();
@@ -207,7 +207,7 @@ fn eight_aliases_are_followed_and_nine_are_an_error() {
     assert_eq!(decode(&query, &nine), QueryOutcome::Malformed("more than 8 CNAME records in a row"));
 }
 
-// spec B8
+// rule B8
 #[test]
 fn eight_aliases_are_counted_over_all_queries() {
     let (query, response) = plain();
@@ -228,7 +228,7 @@ fn eight_aliases_are_counted_over_all_queries() {
     assert_eq!(next.decode(&rest(9), &chain), QueryOutcome::Malformed("more than 8 CNAME records in a row"));
 }
 
-// spec B8
+// rule B8
 #[test]
 fn a_loop_of_aliases_is_an_error() {
     let (query, response) = plain();
@@ -252,7 +252,7 @@ fn a_loop_of_aliases_is_an_error() {
     assert_eq!(next.decode(&back.octets(), &chain), looping);
 }
 
-// spec B8
+// rule B8
 #[test]
 fn an_alias_without_records_is_asked_further_unless_the_zone_says_that_there_are_none() {
     let (query, response) = plain();
@@ -271,7 +271,7 @@ fn an_alias_without_records_is_asked_further_unless_the_zone_says_that_there_are
     assert_eq!(none, Answer::new(Vec::new()));
 }
 
-// spec B5, H4
+// rule B5, H4
 #[test]
 fn none_lives_as_long_as_the_zone_says_and_not_at_all_without_it() {
     let (query, response) = plain();
@@ -292,7 +292,7 @@ fn none_lives_as_long_as_the_zone_says_and_not_at_all_without_it() {
     }
 }
 
-// spec H3c
+// rule H3c
 #[test]
 fn a_server_that_knows_nothing_and_asks_nobody_has_failed() {
     let (query, response) = plain();
@@ -312,7 +312,7 @@ fn a_server_that_knows_nothing_and_asks_nobody_has_failed() {
     assert_eq!(answer(&query, &authoritative).records(), []);
 }
 
-// spec H3
+// rule H3
 #[test]
 fn an_answer_is_authenticated_when_a_trusted_server_says_so_of_every_part() {
     let (_, response) = plain();
@@ -334,7 +334,7 @@ fn an_answer_is_authenticated_when_a_trusted_server_says_so_of_every_part() {
     }
 }
 
-// spec B5, H6
+// rule B5, H6
 #[test]
 fn srv_records_are_read_and_odd_targets_stay_apart_from_host_names() {
     let query = query("_xmpp-client._tcp.d.example", RecordKind::Srv);
@@ -350,7 +350,7 @@ fn srv_records_are_read_and_odd_targets_stay_apart_from_host_names() {
     assert_eq!(answer(&query, &response).records(), expected);
 }
 
-// spec B9
+// rule B9
 #[test]
 fn additional_addresses_of_targets_are_collected_and_what_is_wrong_there_is_ignored() {
     let query = query("_xmpp-client._tcp.d.example", RecordKind::Srv);

@@ -9,7 +9,7 @@ use crate::dns::RecordKind;
 use crate::dns::testing::{Response, address, alias, asked, srv};
 use crate::wait;
 
-// spec B8
+// rule B8
 #[test]
 fn aliases_are_asked_further_and_the_shortest_time_to_live_counts() {
     let server = udp_answering(|query| {
@@ -42,7 +42,7 @@ fn aliases_are_asked_further_and_the_shortest_time_to_live_counts() {
     }
 }
 
-// spec B9
+// rule B9
 #[test]
 fn addresses_in_the_additional_section_come_with_the_answer_and_are_not_kept() {
     let owner = "_xmpp-client._tcp.example.org";

@@ -1,4 +1,4 @@
-//! Tests of what is asked without EDNS, and of what is remembered of it (spec H2).
+//! Tests of what is asked without EDNS, and of what is remembered of it (rule H2).
 
 use std::net::SocketAddr;
 use std::sync::mpsc;
@@ -42,7 +42,7 @@ fn look_up_at(stub: &Stub, name: &str, now: Instant) -> (String, u32) {
     (only_address(&finished), finished.2.tries)
 }
 
-// spec H2
+// rule H2
 #[test]
 fn whatever_a_server_says_to_edns_it_is_asked_without_at_once_and_in_later_connects() {
     let failures: [Failure; 7] = [
@@ -68,7 +68,7 @@ fn whatever_a_server_says_to_edns_it_is_asked_without_at_once_and_in_later_conne
     }
 }
 
-// spec H2
+// rule H2
 #[test]
 fn a_server_that_is_silent_to_edns_is_asked_without_when_the_next_try_is_due_and_from_then_on() {
     let (sender, seen) = mpsc::channel();
@@ -102,7 +102,7 @@ fn a_server_that_is_silent_to_edns_is_asked_without_when_the_next_try_is_due_and
     assert_eq!(seen.try_iter().collect::<Vec<_>>(), [false]);
 }
 
-// spec H2
+// rule H2
 #[test]
 fn a_server_that_has_answered_with_edns_only_lost_a_datagram() {
     let (server, server_address) = Played::new();
@@ -125,7 +125,7 @@ fn a_server_that_has_answered_with_edns_only_lost_a_datagram() {
     answer(true, &mut lookups, start + SECOND);
 }
 
-// spec H2
+// rule H2
 #[test]
 fn a_late_answer_with_edns_counts_when_it_comes_first_and_shows_that_edns_works() {
     let (server, server_address) = Played::new();
@@ -141,7 +141,7 @@ fn a_late_answer_with_edns_counts_when_it_comes_first_and_shows_that_edns_works(
     assert!(has_opt(&server.query().1));
 }
 
-// spec H2
+// rule H2
 #[test]
 fn a_late_failure_with_edns_leaves_the_question_without_open() {
     let (server, server_address) = Played::new();
@@ -158,7 +158,7 @@ fn a_late_failure_with_edns_leaves_the_question_without_open() {
     assert_eq!(next(&mut lookups, start + SECOND).2.tries, 2);
 }
 
-// spec H2, H3
+// rule H2, H3
 #[test]
 fn a_server_that_fails_either_way_has_failed_and_keeps_its_edns() {
     let (sender, seen) = mpsc::channel();
@@ -175,7 +175,7 @@ fn a_server_that_fails_either_way_has_failed_and_keeps_its_edns() {
     }
 }
 
-// spec H2
+// rule H2
 #[test]
 fn over_tcp_a_server_that_is_silent_to_edns_is_asked_without_over_the_same_connection() {
     let server = both(|_, listener| {
@@ -193,7 +193,7 @@ fn over_tcp_a_server_that_is_silent_to_edns_is_asked_without_over_the_same_conne
     assert_eq!(finished.2, LookupFacts { source: AnswerSource::Tcp(server), tries: 2 });
 }
 
-// spec H2
+// rule H2
 #[test]
 fn who_is_asked_once_only_is_asked_without_edns() {
     let (server, seen) = without_edns(|_| Vec::new());

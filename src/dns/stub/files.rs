@@ -70,7 +70,7 @@ mod tests {
     use super::*;
     use crate::dns::testing::TemporaryDirectory;
 
-    // spec H3b
+    // rule H3b
     #[test]
     fn only_a_regular_file_is_opened() {
         let directory = TemporaryDirectory::new();
@@ -82,7 +82,7 @@ mod tests {
         assert_eq!(open(&file).unwrap().1, Stamp::of(&file).unwrap());
     }
 
-    // spec H3b
+    // rule H3b
     #[cfg(target_os = "linux")]
     #[test]
     fn a_fifo_a_device_and_a_dangling_link_are_refused_at_once() {

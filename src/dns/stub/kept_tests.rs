@@ -17,7 +17,7 @@ use crate::dns::{Answer, AnswerSource, LookupFacts, Question, RecordKind};
 use crate::settings::SocketOptions;
 use crate::wait::{self, Wait};
 
-// spec H3, H4
+// rule H3, H4
 #[test]
 fn the_hosts_file_goes_first_and_then_the_cache() {
     let directory = TemporaryDirectory::new();
@@ -40,7 +40,7 @@ fn the_hosts_file_goes_first_and_then_the_cache() {
     assert_eq!(look_up(&stub, "example.org").2.source, AnswerSource::Udp(server));
 }
 
-// spec H4
+// rule H4
 #[test]
 fn a_connect_without_a_connection_forgets_what_it_used_and_nothing_else() {
     let server =
@@ -59,7 +59,7 @@ fn a_connect_without_a_connection_forgets_what_it_used_and_nothing_else() {
     assert_eq!(source("c.example"), AnswerSource::Udp(server));
 }
 
-// spec H3, H4
+// rule H3, H4
 #[test]
 fn a_changed_resolv_conf_empties_the_cache_and_the_record_of_silence() {
     let directory = TemporaryDirectory::new();
@@ -93,7 +93,7 @@ fn a_changed_resolv_conf_empties_the_cache_and_the_record_of_silence() {
     assert!(!is_kept());
 }
 
-// spec H3a
+// rule H3a
 #[test]
 fn without_a_resolv_conf_a_failed_lookup_says_so_and_the_hosts_file_answers() {
     let directory = TemporaryDirectory::new();
@@ -114,7 +114,7 @@ fn without_a_resolv_conf_a_failed_lookup_says_so_and_the_hosts_file_answers() {
     assert!(why.contains("resolv.conf") && why.contains(".nameservers("), "{why}");
 }
 
-// spec H3a
+// rule H3a
 #[test]
 fn a_lookup_that_fails_by_settings_that_are_not_the_systems_says_so() {
     let (_silent, silent) = Played::new();
@@ -129,7 +129,7 @@ fn a_lookup_that_fails_by_settings_that_are_not_the_systems_says_so() {
     }
 }
 
-// spec H3b
+// rule H3b
 #[test]
 fn addresses_wait_for_a_large_hosts_file_and_srv_records_do_not() {
     let directory = TemporaryDirectory::new();
@@ -171,7 +171,7 @@ fn addresses_wait_for_a_large_hosts_file_and_srv_records_do_not() {
     assert!(lookups.held.is_empty());
 }
 
-// spec H3b, D5
+// rule H3b, D5
 #[test]
 fn the_limit_of_a_lookup_holds_while_the_hosts_file_is_read() {
     let directory = TemporaryDirectory::new();
@@ -198,7 +198,7 @@ fn the_limit_of_a_lookup_holds_while_the_hosts_file_is_read() {
     assert_eq!((lookups.take().unwrap().2.tries, lookups.held.len(), lookups.open.len()), (0, 0, 0));
 }
 
-// spec H3b
+// rule H3b
 #[cfg(target_os = "linux")]
 #[test]
 fn what_stands_in_place_of_the_files_holds_nobody_up() {
@@ -220,7 +220,7 @@ fn what_stands_in_place_of_the_files_holds_nobody_up() {
     }
 }
 
-// spec H4
+// rule H4
 #[test]
 fn a_night_empties_the_cache_and_the_record_of_silence() {
     let server = udp_answering(answer_with("192.0.2.1"));
@@ -233,7 +233,7 @@ fn a_night_empties_the_cache_and_the_record_of_silence() {
     assert_eq!(source(), AnswerSource::Udp(server));
 }
 
-// spec H3, B9
+// rule H3, B9
 #[test]
 fn the_hosts_file_goes_before_what_a_server_adds_unasked() {
     let directory = TemporaryDirectory::new();

@@ -7,7 +7,7 @@ use crate::dns::stub::resolv_conf::ResolverConfig;
 use crate::dns::testing::{Response, address, alias, asked};
 use crate::wait;
 
-// spec D5, H1
+// rule D5, H1
 #[test]
 fn a_lookup_that_reaches_its_limit_has_failed_and_has_no_socket() {
     let (_server, server_address) = Played::new();
@@ -29,7 +29,7 @@ fn a_lookup_that_reaches_its_limit_has_failed_and_has_no_socket() {
     }
 }
 
-// spec D5, B8
+// rule D5, B8
 #[test]
 fn an_alias_does_not_extend_the_limit() {
     let (server, server_address) = Played::new();
@@ -44,7 +44,7 @@ fn an_alias_does_not_extend_the_limit() {
     assert!(lookups.take().unwrap().1.is_err());
 }
 
-// spec H3, D5
+// rule H3, D5
 #[test]
 fn a_server_that_is_silent_up_to_a_short_limit_goes_last_too() {
     let ((first, first_address), (second, second_address)) = (Played::new(), Played::new());
@@ -62,7 +62,7 @@ fn a_server_that_is_silent_up_to_a_short_limit_goes_last_too() {
     assert_eq!(asked(&second.query().1).0, "example.com");
 }
 
-// spec H3a
+// rule H3a
 #[test]
 fn timeout_lengthens_the_lookup_unless_the_caller_says_otherwise() {
     let (server, server_address) = Played::new();

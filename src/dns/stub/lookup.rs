@@ -234,7 +234,7 @@ impl Lookup {
         }
     }
 
-    /// "CNAMEs […] are followed […] by further queries" (spec B8).
+    /// "CNAMEs […] are followed […] by further queries" (rule B8).
     fn follow(&mut self, chain: Chain, network: &mut Network, now: Instant) {
         self.chain = chain;
         self.tries.clear();

@@ -1,4 +1,4 @@
-//! The blocking stub resolver: the hosts file, the cache, and the name servers, on the caller's one wait (spec H).
+//! The blocking stub resolver: the hosts file, the cache, and the name servers, on the caller's one wait (rules H).
 
 mod edns;
 mod files;
@@ -187,7 +187,7 @@ impl StubLookups {
         self.done.pop_front()
     }
 
-    /// "A connect that ends without a connection removes every entry it used" (spec H4).
+    /// "A connect that ends without a connection removes every entry it used" (rule H4).
     pub(crate) fn forget_used(&mut self) {
         let used = std::mem::take(&mut self.used);
         self.state.with_cache(|cache| used.iter().for_each(|question| cache.remove(question)));

@@ -245,7 +245,7 @@ impl Network {
         self.exhaustion.take()
     }
 
-    /// "A fresh random […] id per try" (spec H1).
+    /// "A fresh random id for each try" (rule H1).
     fn random_id(&self) -> u16 {
         u16::try_from((self.random)() & u64::from(u16::MAX)).unwrap_or_default()
     }

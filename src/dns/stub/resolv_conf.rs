@@ -159,7 +159,7 @@ mod tests {
         parse(text).servers.iter().map(ToString::to_string).collect()
     }
 
-    // spec H3
+    // rule H3
     #[test]
     fn an_ordinary_file_is_read() {
         let config = parse(
@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(config, expected);
     }
 
-    // spec H3
+    // rule H3
     #[test]
     fn an_unknown_or_broken_line_never_fails_the_file() {
         let text = "nameserver\nnameserver not-an-address\nnameserver 192.0.2.999\noptions\noptions edns0 ndots:x \
@@ -186,21 +186,21 @@ mod tests {
         assert_eq!(parse(text), ResolverConfig::new(vec!["192.0.2.1:53".parse().unwrap()]));
     }
 
-    // spec H3
+    // rule H3
     #[test]
     fn without_a_name_server_it_is_the_loopback_address() {
         assert_eq!(servers(""), ["127.0.0.1:53"]);
         assert_eq!(servers("options rotate"), ["127.0.0.1:53"]);
     }
 
-    // spec H3
+    // rule H3
     #[test]
     fn only_the_first_three_name_servers_count() {
         let text = "nameserver 192.0.2.1\nnameserver 192.0.2.2\nnameserver x\nnameserver 192.0.2.3\nnameserver 192.0.2.4";
         assert_eq!(servers(text), ["192.0.2.1:53", "192.0.2.2:53", "192.0.2.3:53"]);
     }
 
-    // spec H3
+    // rule H3
     #[test]
     fn a_comment_ends_the_line() {
         let config =
@@ -209,7 +209,7 @@ mod tests {
         assert_eq!((config.attempts, config.order), (4, ServerOrder::AsListed));
     }
 
-    // spec H3
+    // rule H3
     #[test]
     fn the_zone_of_a_link_local_server_becomes_its_scope() {
         let scopes = |text| match parse(text).servers.as_slice() {
@@ -224,7 +224,7 @@ mod tests {
         assert_eq!(servers("nameserver 192.0.2.1%eth0"), ["127.0.0.1:53"]);
     }
 
-    // spec H3
+    // rule H3
     #[test]
     fn timeout_and_attempts_have_caps() {
         let cases = [

@@ -183,7 +183,7 @@ fn take_messages(input: &mut Vec<u8>, messages: &mut Vec<Vec<u8>>, is_wanted: im
 mod tests {
     use super::*;
 
-    // spec H1
+    // rule H1
     #[test]
     fn messages_are_found_wherever_the_stream_is_cut() {
         // One that nobody waits for, one without a number, and none at all are dropped.

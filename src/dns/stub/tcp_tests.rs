@@ -40,7 +40,7 @@ fn assert_found_over_tcp(stub: &Stub, server: SocketAddr, tries: u32) {
     assert_eq!(finished.2, LookupFacts { source: AnswerSource::Tcp(server), tries });
 }
 
-// spec H2
+// rule H2
 #[test]
 fn a_truncated_answer_is_asked_for_again_over_tcp() {
     let server = both(|socket, listener| {
@@ -50,7 +50,7 @@ fn a_truncated_answer_is_asked_for_again_over_tcp() {
     assert_found_over_tcp(&stub(&[server]), server, 2);
 }
 
-// spec H2, H6
+// rule H2, H6
 #[test]
 fn a_datagram_that_is_longer_than_any_should_be_is_asked_for_again_over_tcp() {
     let server = both(|socket, listener| {
@@ -64,7 +64,7 @@ fn a_datagram_that_is_longer_than_any_should_be_is_asked_for_again_over_tcp() {
     assert_found_over_tcp(&stub(&[server]), server, 2);
 }
 
-// spec H6, D5
+// rule H6, D5
 #[test]
 fn a_turn_reads_as_much_as_one_buffer_takes_however_much_is_sent() {
     let (sender, sent) = mpsc::channel();
@@ -101,7 +101,7 @@ fn a_turn_reads_as_much_as_one_buffer_takes_however_much_is_sent() {
     assert!(turns > length / 65_535, "{turns} turns for {length} octets");
 }
 
-// spec H2, H6
+// rule H2, H6
 #[test]
 fn an_answer_of_the_largest_size_is_read_octet_by_octet_or_at_once() {
     for octet_by_octet in [true, false] {
@@ -126,7 +126,7 @@ fn an_answer_of_the_largest_size_is_read_octet_by_octet_or_at_once() {
     }
 }
 
-// spec H3
+// rule H3
 #[test]
 fn questions_share_one_connection_and_are_answered_in_any_order() {
     let (sender, seen) = mpsc::channel();
@@ -158,7 +158,7 @@ fn questions_share_one_connection_and_are_answered_in_any_order() {
     assert_eq!(seen.recv_timeout(LIMIT).unwrap(), (None, true));
 }
 
-// spec H3
+// rule H3
 #[test]
 fn a_server_that_answers_one_question_a_connection_gets_as_many() {
     let server = both(|_, listener| (0..3).for_each(|_| answer(&listener, 1, "192.0.2.1")));
@@ -171,7 +171,7 @@ fn a_server_that_answers_one_question_a_connection_gets_as_many() {
     }
 }
 
-// spec H2, H3
+// rule H2, H3
 #[test]
 fn a_server_that_fails_over_tcp_has_failed() {
     let refuses = sockets();
@@ -198,7 +198,7 @@ fn a_server_that_fails_over_tcp_has_failed() {
     }
 }
 
-// spec H3
+// rule H3
 #[test]
 fn a_server_silent_over_tcp_holds_up_nobody() {
     let (socket, _listener) = sockets();
@@ -216,7 +216,7 @@ fn a_server_silent_over_tcp_holds_up_nobody() {
     assert!(lookups.network.connection_tokens().is_empty());
 }
 
-// spec H3
+// rule H3
 #[test]
 fn a_second_try_joins_the_first_over_tcp_and_both_fail_with_the_connection() {
     let (socket, listener) = sockets();
@@ -248,7 +248,7 @@ fn a_second_try_joins_the_first_over_tcp_and_both_fail_with_the_connection() {
     assert!(listener.accept().is_err());
 }
 
-// spec H2
+// rule H2
 #[test]
 fn a_server_that_refuses_edns_over_tcp_is_asked_without_over_tcp() {
     let server = both(|_, listener| {
@@ -263,7 +263,7 @@ fn a_server_that_refuses_edns_over_tcp_is_asked_without_over_tcp() {
     assert_found_over_tcp(&over_tcp(&[server]), server, 2);
 }
 
-// spec B8
+// rule B8
 #[test]
 fn an_alias_is_asked_further_over_the_same_connection() {
     let server = both(|_, listener| {

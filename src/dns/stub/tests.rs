@@ -106,7 +106,7 @@ pub(super) fn code(flags: u16) -> impl FnMut(&[u8]) -> Vec<u8> + Send + 'static 
     move |query| Response::to(query).flags(flags).octets()
 }
 
-// spec B2, H1
+// rule B2, H1
 #[test]
 fn questions_leave_together_each_from_its_own_port_with_its_own_number() {
     let (sender, seen) = mpsc::channel();
@@ -143,7 +143,7 @@ fn questions_leave_together_each_from_its_own_port_with_its_own_number() {
     assert_eq!(lookups.wake_at(), Deadline::NEVER);
 }
 
-// spec H1
+// rule H1
 #[test]
 fn stray_datagrams_are_ignored_and_the_wait_goes_on() {
     let stranger = sockets().0;
@@ -166,7 +166,7 @@ fn stray_datagrams_are_ignored_and_the_wait_goes_on() {
     assert_eq!(finished.2, LookupFacts { source: AnswerSource::Udp(server), tries: 1 });
 }
 
-// spec H3
+// rule H3
 #[test]
 fn a_failing_server_sends_the_question_to_the_next_at_once() {
     let good = udp_answering(answer_with("192.0.2.1"));
@@ -181,7 +181,7 @@ fn a_failing_server_sends_the_question_to_the_next_at_once() {
     }
 }
 
-// spec H3, B5
+// rule H3, B5
 #[test]
 fn a_lookup_fails_at_once_when_every_server_fails_and_says_why() {
     let servers = [udp_answering(code(SERVFAIL)), refusing(), (Ipv4Addr::BROADCAST, 53).into()];
@@ -221,7 +221,7 @@ impl Played {
     }
 }
 
-// spec H3
+// rule H3
 #[test]
 fn a_second_of_silence_asks_the_next_server_and_the_first_is_still_listened_to() {
     let ((first, first_address), (second, second_address)) = (Played::new(), Played::new());
@@ -240,7 +240,7 @@ fn a_second_of_silence_asks_the_next_server_and_the_first_is_still_listened_to()
     assert_eq!(finished.2, LookupFacts { source: AnswerSource::Udp(first_address), tries: 2 });
 }
 
-// spec H3
+// rule H3
 #[test]
 fn a_server_that_timed_out_goes_last_for_thirty_seconds_over_connects() {
     let ((first, first_address), (second, second_address)) = (Played::new(), Played::new());
@@ -261,7 +261,7 @@ fn a_server_that_timed_out_goes_last_for_thirty_seconds_over_connects() {
     assert!(second.was_not_asked());
 }
 
-// spec H3
+// rule H3
 #[test]
 fn one_lost_datagram_does_not_make_a_server_go_last() {
     let ((first, first_address), (second, second_address)) = (Played::new(), Played::new());
@@ -280,7 +280,7 @@ fn one_lost_datagram_does_not_make_a_server_go_last() {
     assert_eq!(asked(&first.query().1).0, "c.example");
 }
 
-// spec H3
+// rule H3
 #[test]
 fn no_such_name_from_a_later_server_waits_two_seconds_for_the_first() {
     let (_first, first_address) = Played::new();
@@ -296,7 +296,7 @@ fn no_such_name_from_a_later_server_waits_two_seconds_for_the_first() {
     assert_eq!(lookups.take().unwrap().1, Ok(Answer::no_such_name()));
 }
 
-// spec H3
+// rule H3
 #[test]
 fn rotate_begins_each_lookup_with_another_server() {
     let servers: Vec<_> =
@@ -307,7 +307,7 @@ fn rotate_begins_each_lookup_with_another_server() {
     assert_eq!(answers, ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.1"]);
 }
 
-// spec H3
+// rule H3
 #[test]
 fn a_closed_port_that_one_socket_learns_of_fails_the_questions_of_all_at_once() {
     let (server, server_address) = Played::new();
@@ -327,7 +327,7 @@ fn a_closed_port_that_one_socket_learns_of_fails_the_questions_of_all_at_once() 
     assert_eq!([(); 4].map(|()| asked(&server.query().1).0)[3], "d.example");
 }
 
-// spec H3c
+// rule H3c
 #[test]
 fn a_lame_server_sends_the_question_to_the_next() {
     let good = udp_answering(answer_with("192.0.2.1"));
@@ -345,7 +345,7 @@ fn a_lame_server_sends_the_question_to_the_next() {
     }
 }
 
-// spec B8, H1
+// rule B8, H1
 #[test]
 fn a_late_answer_to_the_name_before_an_alias_is_not_taken_for_the_next() {
     let ((first, first_address), (second, second_address)) = (Played::new(), Played::new());

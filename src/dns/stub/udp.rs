@@ -90,7 +90,7 @@ impl UdpTry {
 mod tests {
     use super::*;
 
-    // spec D12, H3
+    // rule D12, H3
     #[test]
     fn a_full_queue_loses_the_datagram_and_a_lack_of_descriptors_is_an_error() {
         assert_eq!(Departure::of(Ok(40)).unwrap(), Departure::Sent);
