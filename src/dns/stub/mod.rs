@@ -328,18 +328,4 @@ impl fmt::Debug for StubLookups {
 }
 
 #[cfg(test)]
-mod alias_tests;
-#[cfg(test)]
-mod edns_tests;
-#[cfg(test)]
-mod kept_tests;
-#[cfg(test)]
-mod limit_tests;
-#[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "test servers have their own threads")]
-mod peers;
-#[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "test servers have their own threads")]
-mod tcp_tests;
-#[cfg(test)]
 mod tests;
