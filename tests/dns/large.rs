@@ -8,7 +8,7 @@ use xmpp_connect::{Discovery, ErrorKind, Target, TlsMode};
 
 #[cfg(target_os = "linux")]
 use crate::given::own_loopback;
-use crate::given::{DOMAIN, XMPP, XMPPS};
+use crate::given::{DOMAIN, XMPPS};
 use crate::setup::{Service, TRY_DELAY, asking, look_up, question_end, sorted_questions, source, took};
 use crate::support::{Behaviour, DnsServer, Rtype, Zone};
 
@@ -25,14 +25,6 @@ fn assert_first_64(discovery: &Discovery, count: usize) {
     let note = format!("{} candidates were left out: 64 are tried", count - 64);
     assert_eq!(discovery.report().notes(), [note]);
     assert_eq!(discovery.report().lookups()[0].result, LookupResult::Records(count));
-}
-
-// rule D12, H2, H6
-#[test]
-fn of_a_thousand_srv_records_the_first_64_in_order_are_tried_and_the_report_says_so() {
-    let dns = DnsServer::start(many(1_000, |_| "a.example".to_owned()));
-    let discovery = asking(&[dns.addr()]).build().unwrap().discover(DOMAIN).unwrap();
-    assert_first_64(&discovery, 1_000);
 }
 
 // rule D12, H2, H6
@@ -64,23 +56,6 @@ fn one_record_among_five_thousand_of_another_type_is_found() {
         assert_eq!(lookup.result, LookupResult::Records(1));
         assert!(took(&lookup) < TRY_DELAY, "{lookup}");
     }
-}
-
-// rule D12
-#[test]
-fn a_thousand_targets_are_looked_up_group_by_group() {
-    let service = Service::new();
-    let target = |number| format!("t{number}.example");
-    let zone = many(1_000, target).srv(XMPP, 0, 0, 5222, ".").address("t1.example", "127.0.0.1");
-    // The first target has no addresses, and the second is the server.
-    let zone = zone.srv(XMPPS, 1, 0, service.server.port(), "t1.example");
-    let dns = DnsServer::start(zone);
-    let connection = service.connect(&[dns.addr()]).unwrap();
-    assert_eq!(connection.candidate().host().to_string(), "t1.example");
-    let questions = sorted_questions(&dns);
-    let of_targets = questions.iter().filter(|question| question.contains(".example "));
-    let highest = of_targets.clone().any(|question| question.starts_with("t3."));
-    assert!(of_targets.count() <= 6 && !highest, "{questions:?}");
 }
 
 // rule D12

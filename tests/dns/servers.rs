@@ -13,9 +13,6 @@ use crate::setup::{
 };
 use crate::support::{Behaviour, DnsServer, Latch, Rcode, Rtype, Zone, closed_udp_port};
 
-/// "Or have been silent for 2 s" (rule H3).
-const SILENCE: Duration = Duration::from_secs(2);
-
 fn one_record() -> Zone {
     Zone::new().srv(XMPPS, 0, 0, 5223, "host.example")
 }
@@ -99,44 +96,6 @@ fn when_every_server_fails_the_lookup_has_failed_at_once_with_every_reason() {
 
 // rule H3
 #[test]
-fn a_failure_of_one_server_leaves_the_silent_one_its_time() {
-    let latch = Latch::new();
-    let silent = held(&latch);
-    let failing = DnsServer::start(Zone::new().on_everything(Behaviour::Code(Rcode::SERVFAIL)));
-    let lookup = std::thread::scope(|scope| {
-        let servers = [failing.addr(), silent.addr()];
-        let lookup = scope.spawn(move || look_up(asking(&servers)));
-        // Twice each: no further try can bring anything.
-        silent.wait_queries(2);
-        latch.open();
-        lookup.join().unwrap()
-    });
-    assert_eq!(
-        (&lookup.result, source(&lookup)),
-        (&LookupResult::Records(1), AnswerSource::Udp(silent.addr()))
-    );
-}
-
-// rule H3
-#[test]
-fn servers_are_asked_in_turn_a_second_apart_and_around_again() {
-    let (first, second) = (dead(), dead());
-    // The fourth and last try leaves after 3 s.
-    let limit = Duration::from_millis(3_500);
-    let lookup = look_up(asking(&[first.addr(), second.addr()]).lookup_timeout(limit));
-    // Each server is named with what it did.
-    let both = format!(
-        "no answer within 3.5 s ({0}: no usable answer; {1}: no usable answer)",
-        first.addr().ip(),
-        second.addr().ip()
-    );
-    assert_eq!(why(&lookup), both);
-    assert!(took(&lookup) >= limit && took(&lookup) < 2 * limit, "{lookup}");
-    assert_eq!((first.queries().len(), second.queries().len()), (2, 2));
-}
-
-// rule H3
-#[test]
 fn none_of_the_first_server_is_final() {
     let second = DnsServer::start(one_record());
     // No such name, and no such records.
@@ -165,29 +124,5 @@ fn none_of_a_later_server_does_not_count_while_the_first_may_still_answer() {
         });
         assert_found(&lookup, first.addr(), 2);
         assert!(took(&lookup) >= TRY_DELAY, "{lookup}");
-    }
-}
-
-// rule H3
-#[test]
-fn none_of_a_later_server_counts_when_the_first_has_been_silent_for_two_seconds() {
-    let (first, second) = (dead(), DnsServer::start(Zone::new()));
-    let lookup = look_up(asking(&[first.addr(), second.addr()]));
-    assert_eq!((&lookup.result, source(&lookup)), (&LookupResult::None, AnswerSource::Udp(second.addr())));
-    assert!(took(&lookup) >= SILENCE && took(&lookup) < LOOKUP_LIMIT, "{lookup}");
-}
-
-// rule H3
-#[test]
-fn none_of_a_later_server_counts_at_once_when_the_first_has_failed() {
-    let first = DnsServer::start(Zone::new().on_everything(Behaviour::Code(Rcode::SERVFAIL)));
-    let second = DnsServer::start(Zone::new());
-    for failed in [first.addr(), closed_udp_port()] {
-        let lookup = look_up(asking(&[failed, second.addr()]));
-        assert_eq!(
-            (&lookup.result, source(&lookup)),
-            (&LookupResult::None, AnswerSource::Udp(second.addr()))
-        );
-        assert!(took(&lookup) < TRY_DELAY, "{lookup}");
     }
 }
