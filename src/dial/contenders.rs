@@ -1,0 +1,239 @@
+//! The candidates of a race, in order, and which of their addresses can start. No IO.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use super::address_order::Rank;
+use super::targets::{Next, Targets};
+use crate::discovery::Candidate;
+use crate::discovery::order::{Below, Group, order};
+use crate::domain::Host;
+use crate::limits::{MAX_ADDRESSES, MAX_CANDIDATES, RESOLUTION_DELAY};
+use crate::settings::{Family, Policy, Settings};
+
+/// One candidate in the race.
+#[derive(Debug)]
+struct Contender {
+    candidate: Candidate,
+    /// The number of its host.
+    target: usize,
+    /// The addresses that were started, in order.
+    started: Vec<IpAddr>,
+    /// Those of them that made room for others, and when: they are started once more when all else has been tried, so
+    /// that the bound on what is in flight costs time and never the connect.
+    displaced: Vec<(IpAddr, Instant)>,
+}
+
+/// The candidates in order, with their addresses.
+#[derive(Debug)]
+pub(crate) struct Contenders {
+    policy: Policy,
+    targets: Targets,
+    list: Vec<Contender>,
+    /// How many candidates stand behind the last one that is tried.
+    left_out: usize,
+}
+
+/// What can be started in a group.
+pub(super) enum Startable {
+    /// The contender at this place, this address.
+    Now(usize, IpAddr),
+    /// Something, from this time on.
+    At(Instant),
+    /// All that is known has started. `awaited`: some lookups of the group go on.
+    AllStarted { awaited: bool },
+}
+
+/// What is known of a contender whose address starts.
+pub(super) struct Starting {
+    pub(super) candidate: Candidate,
+    pub(super) group: Group,
+    pub(super) target: usize,
+}
+
+impl Contenders {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let targets = Targets::new(settings.family);
+        Self { policy: settings.policy, targets, list: Vec::new(), left_out: 0 }
+    }
+
+    /// Draws the order of `candidates`, all that are known now. Those that have started keep their places in front; the
+    /// places that they had before are returned, with the group that goes first of the others.
+    pub(super) fn set(
+        &mut self,
+        candidates: Vec<Candidate>,
+        below: Below<'_>,
+        now: Instant,
+    ) -> (Vec<usize>, Option<Group>) {
+        let known = std::mem::take(&mut self.list).into_iter().enumerate();
+        let (places, started) = known.filter(|(_, contender)| !contender.started.is_empty()).unzip();
+        self.list = started;
+        let is_started = |candidate: &Candidate| self.candidates().any(|started| started == candidate);
+        let waiting: Vec<Candidate> =
+            candidates.into_iter().filter(|candidate| !is_started(candidate)).collect();
+        // A domain can publish thousands of records: what is too many is cut before anything is done with it.
+        let room = MAX_CANDIDATES.saturating_sub(self.list.len());
+        self.left_out = waiting.len().saturating_sub(room);
+        let ordered = order(waiting, self.policy, room, below);
+        let first = ordered.first().map(|candidate| Group::of(candidate, self.policy));
+        for candidate in ordered {
+            let target = self.targets.number(candidate.host(), now);
+            self.list.push(Contender { candidate, target, started: Vec::new(), displaced: Vec::new() });
+        }
+        (places, first)
+    }
+
+    /// The candidates, in order.
+    pub(crate) fn candidates(&self) -> impl ExactSizeIterator<Item = &Candidate> {
+        self.list.iter().map(|contender| &contender.candidate)
+    }
+
+    /// A candidate by its place in the order.
+    pub(crate) fn candidate(&self, place: usize) -> Option<&Candidate> {
+        self.list.get(place).map(|contender| &contender.candidate)
+    }
+
+    /// How many candidates were left out.
+    pub(crate) fn left_out(&self) -> usize {
+        self.left_out
+    }
+
+    /// The hosts of candidates with more addresses than can be tried, and how many more.
+    pub(crate) fn cut_addresses(&self) -> impl Iterator<Item = (&Host, usize)> {
+        let is_used = |number| self.list.iter().any(|contender| contender.target == number);
+        let used = self.targets.cut().filter(move |(number, _, _)| is_used(*number));
+        used.map(|(_, host, left_out)| (host, left_out))
+    }
+
+    /// The answer to an address question; `None` where the lookup has failed.
+    pub(crate) fn handle_addresses(
+        &mut self,
+        host: &Host,
+        family: Family,
+        addresses: Option<Vec<(Rank, IpAddr)>>,
+        now: Instant,
+    ) {
+        self.targets.answer(host, family, addresses, now);
+    }
+
+    /// Addresses that have come along with an SRV answer.
+    pub(crate) fn handle_hints(
+        &mut self,
+        host: &Host,
+        family: Family,
+        addresses: Vec<(Rank, IpAddr)>,
+        now: Instant,
+    ) {
+        self.targets.hint(host, family, addresses, now);
+    }
+
+    /// A host of `present`, an earlier group, or, ahead of time, the next one whose addresses were not asked for.
+    pub(super) fn due_lookup(&mut self, present: Group) -> Option<Host> {
+        let latest = self.next_group(present).unwrap_or(present);
+        let is_due = |contender: &&Contender| Group::of(&contender.candidate, self.policy) <= latest;
+        let due = self.list.iter().filter(is_due).map(|contender| contender.target);
+        due.into_iter().find_map(|host| self.targets.ask(host))
+    }
+
+    /// What `present` has to start, or an earlier group whose addresses came late: the first in order, but a candidate
+    /// whose addresses are unknown yet holds back those behind it in its group for [`RESOLUTION_DELAY`].
+    pub(super) fn startable(&self, present: Group, now: Instant) -> Startable {
+        let mut held_back: Option<Group> = None;
+        let mut earliest: Option<Instant> = None;
+        let mut awaited = false;
+        for (place, contender) in self.list.iter().enumerate() {
+            let group = self.group_of(contender);
+            if group > present {
+                continue;
+            }
+            match self.next(contender) {
+                Next::Address(address, from) => {
+                    let from = if held_back == Some(group) { from + RESOLUTION_DELAY } else { from };
+                    if from <= now {
+                        return Startable::Now(place, address);
+                    }
+                    earliest = Some(earliest.map_or(from, |earliest| earliest.min(from)));
+                    held_back = Some(group);
+                }
+                Next::Unknown => {
+                    held_back = Some(group);
+                    awaited |= group == present;
+                }
+                Next::MoreToCome => awaited |= group == present,
+                Next::Nothing => {}
+            }
+        }
+        earliest.map_or(Startable::AllStarted { awaited }, Startable::At)
+    }
+
+    /// An address of the contender at `place` starts.
+    pub(super) fn start(&mut self, place: usize, address: IpAddr) -> Option<Starting> {
+        let group = self.group_of(self.list.get(place)?);
+        let contender = self.list.get_mut(place)?;
+        contender.displaced.retain(|(displaced, _)| *displaced != address);
+        contender.started.push(address);
+        Some(Starting { candidate: contender.candidate.clone(), group, target: contender.target })
+    }
+
+    /// Whether the address has started before, and was displaced.
+    pub(super) fn has_started(&self, place: usize, address: IpAddr) -> bool {
+        self.list.get(place).is_some_and(|contender| contender.started.contains(&address))
+    }
+
+    /// The attempt on that address was abandoned to make room. It is started once more at the most.
+    pub(super) fn displace(&mut self, place: usize, address: IpAddr, now: Instant) {
+        let Some(contender) = self.list.get_mut(place) else { return };
+        if contender.started.iter().filter(|started| **started == address).count() == 1 {
+            contender.displaced.push((address, now));
+        }
+    }
+
+    /// Whether anything is left to start or to be known.
+    pub(super) fn has_any_more(&self) -> bool {
+        self.list.iter().any(|contender| self.has_more(contender))
+    }
+
+    /// The group behind `present`.
+    pub(super) fn next_group(&self, present: Group) -> Option<Group> {
+        let groups = self.list.iter().map(|contender| self.group_of(contender));
+        groups.filter(|group| *group > present).min()
+    }
+
+    /// The number of the host that goes first in the group behind `present`.
+    pub(super) fn next_target(&self, present: Group) -> Option<usize> {
+        let next = self.next_group(present)?;
+        let mut of_next = self.list.iter().filter(|contender| self.group_of(contender) == next);
+        of_next.find(|contender| self.has_more(contender)).map(|contender| contender.target)
+    }
+
+    /// When `present` had its latest answer from the DNS.
+    pub(super) fn latest_lookup(&self, present: Group) -> Option<Instant> {
+        let of_group = self.list.iter().filter(|contender| self.group_of(contender) == present);
+        of_group.filter_map(|contender| self.targets.latest(contender.target)).max()
+    }
+
+    /// The group that a candidate belongs to now: behind all others once it has used up its turn.
+    fn group_of(&self, contender: &Contender) -> Group {
+        let group = Group::of(&contender.candidate, self.policy);
+        let is_left_over = contender.started.len() >= MAX_ADDRESSES || self.is_again(contender);
+        if is_left_over { group.left_over() } else { group }
+    }
+
+    /// Whether only what was displaced is left of the candidate.
+    fn is_again(&self, contender: &Contender) -> bool {
+        !contender.displaced.is_empty()
+            && self.targets.next(contender.target, &contender.started) == Next::Nothing
+    }
+
+    fn next(&self, contender: &Contender) -> Next {
+        match (self.targets.next(contender.target, &contender.started), contender.displaced.first()) {
+            (Next::Nothing, Some((address, since))) => Next::Address(*address, *since),
+            (next, _) => next,
+        }
+    }
+
+    /// Whether the candidate has or may get an address that has not started.
+    fn has_more(&self, contender: &Contender) -> bool {
+        self.next(contender) != Next::Nothing
+    }
+}
