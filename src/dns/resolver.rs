@@ -1,4 +1,4 @@
-//! The seam for a caller's own resolver: questions go out at once, answers are pushed back from any thread.
+//! The trait for a caller's own resolver: questions go out at once, answers are pushed back from any thread.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -9,7 +9,7 @@ use super::{Answer, AnswerSource, Finished, LookupError, LookupFacts, Question};
 use crate::deadline::{Deadline, Seconds};
 use crate::wait::{self, Waker};
 
-/// A resolver that replaces the built-in one: another protocol, another cache, fixed answers.
+/// A resolver that replaces the built-in one: with another protocol, another cache, or fixed answers.
 ///
 /// Blocking in [`ask`](Self::ask) is allowed, but nothing else of the connect makes progress meanwhile, and its time limits
 /// are not enforced. A panic in `ask` reaches the caller of connect; one in a thread of the resolver drops the `answers` of
@@ -45,17 +45,17 @@ pub trait Resolver: fmt::Debug + Send + Sync {
     /// Answers go to `answers` in any order, now or later, from any thread. When the last clone of `answers` is dropped,
     /// what is still open counts as failed.
     ///
-    /// A kind of record that the resolver does not know is answered with an error. An answer without records would say
-    /// that there are none: [`RecordKind`](super::RecordKind) grows, and "none" means something for every kind.
+    /// For a kind of record that the resolver does not know, send an error. An answer without records would say that there
+    /// are none, and [`RecordKind`](super::RecordKind) may get more kinds.
     fn ask(&self, questions: &[Question], answers: &Answers);
 
-    /// A connect has ended without a connection, and these are the questions whose answers it had: they may be why. A
-    /// resolver with a cache removes them from it, so that the next connect does not fail for the same reason. Default:
-    /// does nothing.
+    /// Removes the answers to these questions from the cache, if there is one. It is called when a connect has ended without
+    /// a connection: the answers that it used may be why, and the next connect had better not use them. Default: does
+    /// nothing.
     fn forget(&self, _questions: &[Question]) {}
 
-    /// [`Connector::clear_cache`](crate::Connector::clear_cache) was called: a resolver with a cache empties it. Default:
-    /// does nothing.
+    /// Empties the cache, if there is one: [`Connector::clear_cache`](crate::Connector::clear_cache) was called. Default: does
+    /// nothing.
     fn clear_cache(&self) {}
 }
 

@@ -26,11 +26,11 @@ mod junk;
 mod large;
 mod lost;
 mod malformed;
+mod reporting;
 mod servers;
 mod setup;
 #[cfg(target_os = "linux")]
 mod sockets;
 #[cfg(target_os = "linux")]
 mod source;
-mod telling;
 mod truncated;

@@ -103,7 +103,7 @@ fn answers_come_over_tls() {
 
 // rule H5
 #[test]
-fn a_name_server_with_another_certificate_is_told_nothing() {
+fn a_name_server_with_another_certificate_is_asked_nothing() {
     let (dns, authority) = (zone(), Authority::new());
     let wrong_name = front(&dns, authority.server(&["other.example.net"]), over_tls);
     let wrong_root = front(&dns, Authority::new().server(&[NAME]), over_tls);
@@ -187,7 +187,7 @@ mod https {
 
     // rule H5
     #[test]
-    fn a_server_with_another_certificate_is_told_nothing() {
+    fn a_server_with_another_certificate_is_asked_nothing() {
         let (dns, authority) = (zone(), Authority::new());
         let tls = ServerTls::new(Authority::new().issue(&[NAME])).alpn(&["h2"]).config();
         let (address, _workers) = front(&dns, tls, over_https);

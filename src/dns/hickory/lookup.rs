@@ -34,8 +34,8 @@ pub(super) async fn look_up(
             order.iter().filter_map(|address| servers.iter().find(|server| server.address == *address));
         let servers = servers.cloned().collect();
         match follow(chain, question, servers, rounds, deadline, state).await? {
-            Progress::Answered(answer) => return Ok(answer),
-            Progress::Alias(next) => chain = next,
+            Followed::Answered(answer) => return Ok(answer),
+            Followed::Alias(next) => chain = next,
         }
     }
 }
@@ -43,7 +43,7 @@ pub(super) async fn look_up(
 /// A try and what came of it.
 type Tried = (Try, QueryOutcome);
 
-enum Progress {
+enum Followed {
     Answered(Answer),
     Alias(Chain),
 }
@@ -56,7 +56,7 @@ async fn follow(
     rounds: Rounds,
     deadline: Deadline,
     state: &ResolverState,
-) -> Result<Progress, LookupError> {
+) -> Result<Followed, LookupError> {
     let mut schedule = Schedule::new(servers.len(), rounds, deadline, wait::now());
     let mut tries = JoinSet::new();
     loop {
@@ -70,7 +70,7 @@ async fn follow(
                     tries.spawn(async move { (attempt, exchange::ask(&server, chain, kind).await) });
                 }
                 LookupOrder::Finished(result) => {
-                    return result.map(|resolved| Progress::Answered(resolved.answer));
+                    return result.map(|resolved| Followed::Answered(resolved.answer));
                 }
                 LookupOrder::TimedOut => {
                     note_silence(schedule.unanswered(), &servers, state, now);
@@ -94,7 +94,7 @@ async fn follow(
                 let source = AnswerSource::Resolver;
                 schedule.handle_answer(attempt.server, Resolved { answer, source });
             }
-            QueryOutcome::Alias(chain) => return Ok(Progress::Alias(chain)),
+            QueryOutcome::Alias(chain) => return Ok(Followed::Alias(chain)),
             QueryOutcome::Ignored
             | QueryOutcome::Truncated
             | QueryOutcome::NoEdns(_)
@@ -119,7 +119,7 @@ async fn next_of(tries: &mut JoinSet<Tried>, until: Deadline) -> Option<Result<T
     }
 }
 
-/// Has the servers that let the question go by asked last from now on.
+/// Notes which servers have not answered, so that they are asked last from now on.
 fn note_silence(
     silent: impl Iterator<Item = (usize, Instant)>,
     servers: &[NameServer],

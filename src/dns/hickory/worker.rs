@@ -65,7 +65,7 @@ impl Drop for Worker {
     fn drop(&mut self) {
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
-            // A panic in it has been told to those who asked.
+            // Those who asked know of a panic in it.
             let _ = thread.join();
         }
     }

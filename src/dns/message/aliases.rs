@@ -1,4 +1,4 @@
-//! Follows CNAME records, inside one answer and by further queries (rule B8), and tells what stands at their end. No IO.
+//! Follows CNAME records, inside one answer and by further queries (rule B8), and says what is at their end. No IO.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -38,21 +38,21 @@ pub(crate) struct Denial {
 }
 
 impl AnswerSection {
-    /// Takes in a record that is asked for; `None` for one that says nothing but that its name has such records.
+    /// Adds a record that is asked for; `None` only says that the name has such records.
     pub(crate) fn add(&mut self, owner: String, record: Option<Record>, time_to_live: Duration) {
         let (records, shortest) = self.records.entry(owner).or_insert_with(|| (Vec::new(), time_to_live));
         records.extend(record);
         *shortest = time_to_live.min(*shortest);
     }
 
-    /// Takes in a CNAME record. The first one of a name counts.
+    /// Adds a CNAME record. The first one of a name counts.
     pub(crate) fn add_alias(&mut self, owner: String, target: String, time_to_live: Duration) {
         self.aliases.entry(owner).or_insert((target, time_to_live));
     }
 }
 
 impl Denial {
-    /// Why this comes from a lame server: "An answer without records, SOA, AA and RA" (rule H3c), as for glibc.
+    /// Returns why this comes from a lame server, if it does: "An answer without records, SOA, AA and RA" (rule H3c), as for glibc.
     pub(crate) fn lameness(&self) -> Option<&'static str> {
         if self.is_no_such_name || self.time_to_live.is_some() || self.is_competent {
             return None;
@@ -77,7 +77,7 @@ impl Chain {
         &self.name
     }
 
-    /// One of the answers is not validated, so the whole is not.
+    /// Notes that a part of the answer is not validated, so that the whole is not.
     pub(crate) fn distrust(&mut self) {
         self.validation = Validation::Untrusted;
     }
@@ -106,7 +106,7 @@ impl Chain {
         }
     }
 
-    /// The answer that `records` stand at the end.
+    /// Returns the answer when `records` are at the end.
     pub(crate) fn found(
         &self,
         records: Vec<Record>,
@@ -119,7 +119,7 @@ impl Chain {
             .with_additional(additional)
     }
 
-    /// What it means that there are no records at the end, in an answer to the question for `asked`.
+    /// Returns what it means that there are no records at the end, in an answer to the question for `asked`.
     pub(crate) fn none(self, denial: &Denial, asked: &str) -> QueryOutcome {
         if self.name != asked && !denial.is_no_such_name && denial.time_to_live.is_none() {
             return QueryOutcome::Alias(self);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::tests::query;
 use super::{Chain, QueryOutcome};
 use crate::dns::RecordKind;
-use crate::dns::testing::{A, CNAME, Response, SRV};
+use crate::dns::testing::{A, CNAME, RawResponse, SRV};
 use crate::wait;
 
 const LONGEST: usize = 65_535;
@@ -57,7 +57,7 @@ fn message(kind: RecordKind, first: Vec<u8>, next: impl Fn(u16) -> Vec<u8>) -> (
         }
         records.push(record);
     }
-    let response = Response { answer: records, ..Response::to(query("d.example", kind).octets()) };
+    let response = RawResponse { answer: records, ..RawResponse::to(query("d.example", kind).octets()) };
     (kind, response.octets())
 }
 

@@ -31,8 +31,8 @@ impl Health {
         observed.silent = None;
     }
 
-    /// `server` has let the question of `asked` go by. When it has answered another one since, a datagram was lost and
-    /// the server is well.
+    /// `server` has not answered a question of `asked`. When it has answered another one since, a datagram was lost, and
+    /// nothing is wrong with the server.
     pub(crate) fn handle_silence(&mut self, server: SocketAddr, asked: Instant, now: Instant) {
         let observed = self.servers.entry(server).or_default();
         let is_known = observed.silent.is_some_and(|(known, _)| known >= asked);

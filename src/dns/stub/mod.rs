@@ -177,7 +177,7 @@ impl StubLookups {
         self.open.is_empty() && self.held.is_empty() && self.done.is_empty()
     }
 
-    /// That this machine has run out of sockets to ask with, told once.
+    /// Returns once that this machine has run out of sockets to ask with.
     pub(crate) fn take_exhaustion(&mut self) -> Option<io::Error> {
         self.exhaustion.take().or_else(|| self.network.take_exhaustion())
     }

@@ -1,4 +1,4 @@
-//! What the stub resolver is told: name servers, timeout, attempts and options, from resolv.conf. No IO.
+//! The settings in a resolv.conf: name servers, timeout, attempts and options, read as glibc reads them. No IO.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::time::Duration;

@@ -174,7 +174,7 @@ impl Schedule {
         silent_at.unwrap_or(self.next_at).min(next_try)
     }
 
-    /// The servers that have let their last try go by in silence for as long as one may take, and when it went out.
+    /// The servers that have been silent since their last try for as long as one may take, and when that was sent.
     pub(crate) fn silent(&self, now: Instant) -> impl Iterator<Item = (usize, Instant)> {
         self.silent_since(move |asked| Deadline::after(asked, TRY_DELAY).is_over(now))
     }

@@ -181,7 +181,7 @@ fn read(path: &Path) -> io::Result<(Vec<u8>, Stamp)> {
     Ok((text, stamp))
 }
 
-/// The number of the network interface `name`, as Linux tells it.
+/// The number of the network interface `name`, on Linux.
 fn interface_index(name: &str) -> Option<u32> {
     if !cfg!(any(target_os = "android", target_os = "linux")) || name.contains('/') || name.starts_with('.') {
         return None;
@@ -205,7 +205,7 @@ fn system_hosts() -> Option<PathBuf> {
 }
 
 /// The hosts file of a Windows that is installed at `system_root`. Never a path that begins at the root of the current
-/// drive, `\etc` for one, where every user may make files.
+/// drive, such as `\etc`, where every user may create files.
 #[cfg(any(windows, test))]
 fn windows_hosts(system_root: Option<std::ffi::OsString>) -> Option<PathBuf> {
     let system_root = PathBuf::from(system_root?);

@@ -39,7 +39,7 @@ impl Departure {
     fn of(result: io::Result<usize>) -> io::Result<Self> {
         match result {
             Ok(_) => Ok(Self::Sent),
-            // A full queue of the network interface, on macOS and the BSDs; Linux tells nobody. It passes.
+            // A full queue of the network interface, on macOS and the BSDs; Linux does not report it. It passes.
             Err(error) if is_full(&error) => Ok(Self::Lost),
             Err(error) => Err(error),
         }
@@ -52,7 +52,7 @@ fn is_full(error: &io::Error) -> bool {
 
 impl UdpTry {
     /// Sends `query` to `server` from a fresh socket. It is connected, so that the system chooses a port at random, drops
-    /// what others send, and tells when nobody listens there.
+    /// what others send, and reports when nobody listens there.
     pub(crate) fn send(
         token: usize,
         attempt: Try,

@@ -1,4 +1,4 @@
-//! What a report tells of the lookups, and how it reads.
+//! What a report says of the lookups, and how it reads.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::support::{Behaviour, DnsServer, OverTcp, Rcode, Rtype, Zone};
 
 // rule D7, H3
 #[test]
-fn each_lookup_tells_question_result_source_tries_and_time() {
+fn each_lookup_has_question_result_source_tries_and_time() {
     let service = Service::new();
     let dns = DnsServer::start(service.zone());
     let connection = service.connect(&[dns.addr()]).unwrap();
@@ -65,7 +65,7 @@ fn a_report_reads_as_a_table() {
 
 // rule D7, B7
 #[test]
-fn a_failure_tells_which_server_said_what_and_that_nobody_answered() {
+fn a_failure_names_each_server_and_what_it_said() {
     let failing = DnsServer::start(Zone::new().on_everything(Behaviour::Code(Rcode::REFUSED)));
     let error = asking(&[failing.addr()]).build().unwrap().connect(DOMAIN).unwrap_err();
     let report = error.report().unwrap();
@@ -78,7 +78,7 @@ fn a_failure_tells_which_server_said_what_and_that_nobody_answered() {
 
 // rule D7
 #[test]
-fn not_offered_is_told_apart_from_none() {
+fn not_offered_reads_other_than_none() {
     let dns = DnsServer::start(Zone::new().srv(XMPPS, 0, 0, 0, "."));
     let error = asking(&[dns.addr()]).build().unwrap().connect(DOMAIN).unwrap_err();
     let report = error.report().unwrap();
@@ -88,7 +88,7 @@ fn not_offered_is_told_apart_from_none() {
 
 // rule D7
 #[test]
-fn what_was_not_waited_for_is_told_so() {
+fn what_was_not_waited_for_is_abandoned() {
     let service = Service::new();
     let dns = DnsServer::start(service.zone().on(DOMAIN, Rtype::A, Behaviour::Silence));
     let connection = service.connect(&[dns.addr()]).unwrap();
@@ -99,7 +99,7 @@ fn what_was_not_waited_for_is_told_so() {
 
 // rule D7, D5
 #[test]
-fn a_lookup_that_is_given_up_tells_how_often_it_was_sent() {
+fn a_lookup_that_is_given_up_says_how_often_it_was_sent() {
     let dns = dead();
     let lookup = look_up(asking(&[dns.addr()]).lookup_timeout(Duration::from_millis(1_500)));
     assert_eq!((source(&lookup), tries(&lookup)), (AnswerSource::Nobody, 2), "{lookup}");
