@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
 use std::time::{Duration, Instant};
 
 use super::{Answer, AnswerSource, Finished, LookupError, LookupFacts, Question};
@@ -79,17 +79,21 @@ impl<R: Resolver + ?Sized> Resolver for Arc<R> {
 pub struct Answers(Arc<Desk>);
 
 /// What the clones of one [`Answers`] share. Its drop is the drop of the last clone.
-#[derive(Debug)]
 struct Desk {
-    recipient: Recipient,
     deadline: Deadline,
+    /// Those for whom these ask.
+    outer: Option<Answers>,
+    open: Mutex<Open>,
 }
 
-#[derive(Debug)]
-enum Recipient {
-    Connect(Arc<Mutex<Batch>>),
-    Function(Interception),
+/// The questions that wait, and where their answers go: no more answers than there were questions, however many are sent.
+struct Open {
+    questions: Vec<Question>,
+    /// It may hold a descriptor, and a resolver may keep its `Answers` for ever: when nothing more can come, it is dropped.
+    on_answer: Option<Recipient>,
 }
+
+type Recipient = Arc<dyn Fn(Question, Result<Answer, LookupError>, AnswerSource) + Send + Sync>;
 
 impl Answers {
     /// Asks `resolver` and waits for its answers, up to `deadline`: to test a resolver, or to ask one from within another.
@@ -119,10 +123,8 @@ impl Answers {
     ) -> Vec<(Question, Result<Answer, LookupError>)> {
         let deadline = deadline.map_or(Deadline::NEVER, Deadline::from);
         let (sender, receiver) = mpsc::channel();
-        let interception = Interception::new(questions, None, move |question, result| {
-            let _ = sender.send((question, result));
-        });
-        let answers = Self(Arc::new(Desk { recipient: Recipient::Function(interception), deadline }));
+        let on_answer = move |question, result, _| drop(sender.send((question, result)));
+        let answers = Self::with(questions, deadline, None, Arc::new(on_answer));
         resolver.ask(questions, &answers);
         let desk = Arc::downgrade(&answers.0);
         drop(answers);
@@ -178,19 +180,20 @@ impl Answers {
         questions: &[Question],
         on_answer: impl Fn(Question, Result<Answer, LookupError>) + Send + Sync + 'static,
     ) -> Self {
-        let interception = Interception::new(questions, Some(self.clone()), on_answer);
-        let recipient = Recipient::Function(interception);
-        Self(Arc::new(Desk { recipient, deadline: self.0.deadline }))
+        let on_answer = move |question, result, _| on_answer(question, result);
+        Self::with(questions, self.0.deadline, Some(self.clone()), Arc::new(on_answer))
+    }
+
+    fn with(questions: &[Question], deadline: Deadline, outer: Option<Self>, on_answer: Recipient) -> Self {
+        let open = Open { questions: questions.to_vec(), on_answer: Some(on_answer) };
+        Self(Arc::new(Desk { deadline, outer, open: Mutex::new(open) }))
     }
 
     /// Sends the answer to a question. An answer without records says "none"; an error says that the lookup failed.
     ///
     /// Returns false when the answer is not waited for: it is late, or the question was not asked here or has been answered.
     pub fn send(&self, question: Question, result: Result<Answer, LookupError>) -> bool {
-        match &self.0.recipient {
-            Recipient::Connect(batch) => lock(batch).answer(question, result),
-            Recipient::Function(interception) => interception.answer(question, result),
-        }
+        self.is_wanted() && self.0.answer(question, result, AnswerSource::Resolver)
     }
 
     /// Returns when the answers are needed at the latest: the end of the lookup limit or of the connect; `None` for no limit.
@@ -202,132 +205,50 @@ impl Answers {
     /// Returns whether any of the answers is still waited for.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
-        match &self.0.recipient {
-            Recipient::Connect(batch) => !lock(batch).open.is_empty(),
-            Recipient::Function(interception) => interception.is_wanted(),
-        }
+        let has_open = !lock(&self.0.open).questions.is_empty();
+        has_open && self.0.outer.as_ref().is_none_or(Self::is_wanted)
     }
 }
 
 impl Desk {
+    fn answer(&self, question: Question, result: Result<Answer, LookupError>, source: AnswerSource) -> bool {
+        let mut open = lock(&self.open);
+        let Some(index) = open.questions.iter().position(|open| *open == question) else { return false };
+        open.questions.swap_remove(index);
+        let on_answer =
+            if open.questions.is_empty() { open.on_answer.take() } else { open.on_answer.clone() };
+        // Not locked: it may send more answers.
+        drop(open);
+        if let Some(on_answer) = on_answer {
+            on_answer(question, result, source);
+        }
+        true
+    }
+
+    /// Fails the questions that are still open.
+    fn fail(&self, why: &str) {
+        let open = lock(&self.open).questions.clone();
+        for question in open {
+            self.answer(question, Err(LookupError::new(why)), AnswerSource::Nobody);
+        }
+    }
+
     /// Nobody waits for the answers any more.
     fn close(&self) {
-        match &self.recipient {
-            Recipient::Connect(batch) => lock(batch).close(),
-            Recipient::Function(interception) => interception.take_open().clear(),
-        }
+        *lock(&self.open) = Open { questions: Vec::new(), on_answer: None };
     }
 }
 
 impl Drop for Desk {
     fn drop(&mut self) {
         // Nobody is left who could answer.
-        match &self.recipient {
-            Recipient::Connect(batch) => {
-                let mut batch = lock(batch);
-                batch.fail(NO_ANSWER);
-                batch.wake();
-            }
-            Recipient::Function(interception) => {
-                for question in interception.take_open() {
-                    (interception.on_answer)(question, Err(LookupError::new(NO_ANSWER)));
-                }
-            }
-        }
+        self.fail("the given resolver did not answer");
     }
 }
 
-/// Questions whose answers go to a function.
-struct Interception {
-    open: Mutex<Vec<Question>>,
-    /// Those for whom it asks.
-    outer: Option<Answers>,
-    on_answer: Box<dyn Fn(Question, Result<Answer, LookupError>) + Send + Sync>,
-}
-
-impl Interception {
-    fn new(
-        questions: &[Question],
-        outer: Option<Answers>,
-        on_answer: impl Fn(Question, Result<Answer, LookupError>) + Send + Sync + 'static,
-    ) -> Self {
-        Self { open: Mutex::new(questions.to_vec()), outer, on_answer: Box::new(on_answer) }
-    }
-
-    fn answer(&self, question: Question, result: Result<Answer, LookupError>) -> bool {
-        if !self.is_wanted() || !take(&mut lock(&self.open), &question) {
-            return false;
-        }
-        // Not locked: it may send more answers.
-        (self.on_answer)(question, result);
-        true
-    }
-
-    fn is_wanted(&self) -> bool {
-        !lock(&self.open).is_empty() && self.outer.as_ref().is_none_or(Answers::is_wanted)
-    }
-
-    fn take_open(&self) -> Vec<Question> {
-        std::mem::take(&mut lock(&self.open))
-    }
-}
-
-impl fmt::Debug for Interception {
+impl fmt::Debug for Desk {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Interception").field("open", &self.open).finish_non_exhaustive()
-    }
-}
-
-/// Takes `question` out of `open`. Returns whether it was there.
-fn take(open: &mut Vec<Question>, question: &Question) -> bool {
-    let index = open.iter().position(|open| open == question);
-    index.map(|index| open.swap_remove(index)).is_some()
-}
-
-/// Questions that were asked together. It holds no more answers than there were questions, however many are sent.
-#[derive(Debug)]
-struct Batch {
-    open: Vec<Question>,
-    deadline: Deadline,
-    done: VecDeque<Finished>,
-    /// Ends the wait of the connect. It holds a descriptor, and a resolver may keep its `Answers` for ever: when nothing
-    /// more can come, it is taken away.
-    waker: Option<Waker>,
-}
-
-impl Batch {
-    fn answer(&mut self, question: Question, result: Result<Answer, LookupError>) -> bool {
-        if !take(&mut self.open, &question) {
-            return false;
-        }
-        self.done.push_back((question, result, FACTS));
-        self.wake();
-        true
-    }
-
-    fn fail(&mut self, why: &str) {
-        for question in self.open.drain(..) {
-            let facts = LookupFacts { source: AnswerSource::Nobody, tries: 1 };
-            self.done.push_back((question, Err(LookupError::new(why)), facts));
-        }
-    }
-
-    fn wake(&self) {
-        if let Some(waker) = &self.waker {
-            waker.wake();
-        }
-    }
-
-    fn wake_at(&self) -> Deadline {
-        if self.open.is_empty() { Deadline::NEVER } else { self.deadline }
-    }
-
-    fn is_over(&self) -> bool {
-        self.open.is_empty() && self.done.is_empty()
-    }
-
-    fn close(&mut self) {
-        *self = Self { open: Vec::new(), deadline: self.deadline, done: VecDeque::new(), waker: None };
+        formatter.debug_struct("Desk").field("open", &lock(&self.open).questions).finish_non_exhaustive()
     }
 }
 
@@ -342,7 +263,9 @@ pub(crate) struct ResolverLookups {
     waker: Waker,
     deadline: Deadline,
     lookup_limit: Duration,
-    batches: Vec<Arc<Mutex<Batch>>>,
+    /// What was asked together, and the end of its limit.
+    asked: Vec<(Weak<Desk>, Deadline)>,
+    finished: Arc<Mutex<VecDeque<Finished>>>,
     /// The questions that were answered.
     used: Vec<Question>,
 }
@@ -355,51 +278,47 @@ impl ResolverLookups {
         deadline: Deadline,
         lookup_limit: Duration,
     ) -> Self {
-        Self { resolver, waker, deadline, lookup_limit, batches: Vec::new(), used: Vec::new() }
+        let (asked, finished, used) = (Vec::new(), Arc::default(), Vec::new());
+        Self { resolver, waker, deadline, lookup_limit, asked, finished, used }
     }
 
     pub(crate) fn ask(&mut self, questions: &[Question], now: Instant) {
         let deadline = Deadline::after(now, self.lookup_limit);
-        let waker = Some(self.waker.clone());
-        let batch = Batch { open: questions.to_vec(), deadline, done: VecDeque::new(), waker };
-        let batch = Arc::new(Mutex::new(batch));
-        self.batches.push(Arc::clone(&batch));
-        let recipient = Recipient::Connect(batch);
-        let answers = Answers(Arc::new(Desk { recipient, deadline: self.deadline.min(deadline) }));
+        let (finished, waker) = (Arc::clone(&self.finished), self.waker.clone());
+        let on_answer = move |question, result, source| {
+            lock(&finished).push_back((question, result, LookupFacts { source, tries: 1 }));
+            waker.wake();
+        };
+        let answers = Answers::with(questions, self.deadline.min(deadline), None, Arc::new(on_answer));
+        self.asked.push((Arc::downgrade(&answers.0), deadline));
         self.resolver.ask(questions, &answers);
     }
 
     /// When the limit of the next lookup is reached.
     pub(crate) fn wake_at(&self) -> Deadline {
-        self.batches.iter().map(|batch| lock(batch).wake_at()).min().unwrap_or(Deadline::NEVER)
+        self.open().map(|(_, deadline)| deadline).min().unwrap_or(Deadline::NEVER)
     }
 
     /// Ends the lookups whose limit is reached.
     pub(crate) fn expire(&mut self, now: Instant) {
-        for batch in &self.batches {
-            let mut batch = lock(batch);
-            if batch.deadline.is_over(now) {
-                batch.fail(&format!("no answer within {}", Seconds(self.lookup_limit)));
-            }
+        for (desk, _) in self.open().filter(|(_, deadline)| deadline.is_over(now)) {
+            desk.fail(&format!("no answer within {}", Seconds(self.lookup_limit)));
         }
     }
 
     /// The next result that has come.
     pub(crate) fn take(&mut self) -> Option<Finished> {
-        let finished = self.batches.iter().find_map(|batch| lock(batch).done.pop_front());
-        match &finished {
-            Some((question, Ok(_), _)) => self.used.push(question.clone()),
-            Some((_, Err(_), _)) => {}
-            None => self.batches.retain(|batch| {
-                let mut batch = lock(batch);
-                let is_over = batch.is_over();
-                if is_over {
-                    batch.close();
-                }
-                !is_over
-            }),
+        let finished = lock(&self.finished).pop_front()?;
+        if finished.1.is_ok() {
+            self.used.push(finished.0.clone());
         }
-        finished
+        Some(finished)
+    }
+
+    /// What waits for answers.
+    fn open(&self) -> impl Iterator<Item = (Arc<Desk>, Deadline)> {
+        let desks = self.asked.iter().filter_map(|(desk, deadline)| Some((desk.upgrade()?, *deadline)));
+        desks.filter(|(desk, _)| !lock(&desk.open).questions.is_empty())
     }
 
     /// The connect ends without a connection.
@@ -411,11 +330,6 @@ impl ResolverLookups {
 /// The resolver learns from its `answers` that nobody waits any more.
 impl Drop for ResolverLookups {
     fn drop(&mut self) {
-        self.batches.iter().for_each(|batch| lock(batch).close());
+        self.open().for_each(|(desk, _)| desk.close());
     }
 }
-
-/// The error of a question whose `answers` were dropped.
-const NO_ANSWER: &str = "the given resolver did not answer";
-
-const FACTS: LookupFacts = LookupFacts { source: AnswerSource::Resolver, tries: 1 };
