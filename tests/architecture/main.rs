@@ -35,7 +35,8 @@ const LAYERS: &[&[&str]] = &[
 const TOGETHER: [[&str; 2]; 2] = [["builder", "connector"], ["dial", "report"]];
 
 /// What has to be a core, beside the files that say so themselves.
-const CORES: &str = "dial/race discovery dns/message dns/stub/schedule domain plan starttls";
+const CORES: &str =
+    "dial/race discovery dns/cache dns/message dns/stub/edns dns/stub/schedule domain plan starttls";
 /// How the first line of a core ends.
 const MARK: &str = "No IO.";
 /// What no core names: time, bytes and random numbers are given to it.
