@@ -121,7 +121,7 @@ impl Plan {
             },
             Route::Prefer(Server { host, port, tls }) => {
                 match self.why_unusable(&host) {
-                    Some(error) => self.notes.push(format!("{host} is left out: {error}")),
+                    Some(error) => self.notes.push(format!("{host} was ignored: {error}")),
                     None => {
                         self.preferred = Some(Candidate::single(tls, host, port, Origin::Preferred));
                         self.set_candidates(Vec::new(), now);
@@ -138,15 +138,15 @@ impl Plan {
         }
     }
 
-    /// Why nothing can be connected to on that host: it can never be reached through the DNS, or is an address of a family
-    /// that is not used.
+    /// Why nothing can be connected to on that host: it can never be reached through the DNS, or is an address of a
+    /// family that is not used.
     fn why_unusable(&self, host: &Host) -> Option<Error> {
         if matches!(host.special_use(), SpecialUse::Onion | SpecialUse::Invalid) {
             return Some(Error::new(ErrorKind::InvalidDomain, outcome::no_dns(host)));
         }
         let Host::Address(address) = host else { return None };
         let is_excluded = !self.settings.family.uses(Family::of(*address));
-        let message = || format!("{host} is of an address family that the options exclude");
+        let message = || format!("the options exclude the address family of {host}");
         is_excluded.then(|| Error::new(ErrorKind::Configuration, message()))
     }
 
@@ -190,7 +190,7 @@ impl Plan {
             return self.end_discovery(Error::new(
                 ErrorKind::Configuration,
                 format!(
-                    "direct TLS to {host} needs a port, which only SRV records tell; name it with connect_to"
+                    "direct TLS to {host} requires a port, and only SRV records have one; use connect_to"
                 ),
             ));
         }
@@ -228,8 +228,8 @@ impl Plan {
         self.questions.due(now).map(Order::Ask)
     }
 
-    /// What to do next to find the servers and dial none, instead of [`Self::poll`]: when something has happened, or the
-    /// total limit is over.
+    /// What to do next to find the servers and dial none, instead of [`Self::poll`]: when something has happened, or
+    /// the total limit is over.
     pub(crate) fn poll_discovery(&mut self, now: Instant) -> Option<DiscoveryOrder> {
         if self.phase == Phase::Over {
             return None;

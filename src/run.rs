@@ -1,4 +1,5 @@
-//! The loops of a connect and of a discovery: do what the plan orders, wait, and tell the plan what happened. Decides nothing.
+//! The loops of a connect and of a discovery: do what the plan orders, wait, and tell the plan what happened. Decides
+//! nothing.
 
 use std::net::TcpStream;
 
@@ -97,7 +98,7 @@ impl Run<'_> {
     /// Whether this machine lacks something that is needed; the plan then knows.
     fn lacks_something(&mut self) -> bool {
         if let Some(error) = self.lookups.take_exhaustion() {
-            self.plan.handle_exhaustion(Error::system("this machine has no more sockets", error));
+            self.plan.handle_exhaustion(Error::system("this machine has run out of sockets", error));
             return true;
         }
         if self.random.has_failed() {
@@ -107,8 +108,8 @@ impl Run<'_> {
         false
     }
 
-    /// Waits until `wake_at` or until something has happened, and tells the plan of all but the attempts, whose sockets it
-    /// gives. `None` when it cannot wait; the plan then knows.
+    /// Waits until `wake_at` or until something has happened, and tells the plan of all but the attempts, whose sockets
+    /// it gives. `None` when it cannot wait; the plan then knows.
     fn wait(&mut self, wake_at: Deadline, attempts: Option<&Attempts<'_>>) -> Option<Ready> {
         let mut wait = Wait::until(wake_at.min(self.lookups.wake_at()));
         if let Some(wakeups) = self.wakeups {
@@ -143,5 +144,5 @@ impl Run<'_> {
 
 /// Without random numbers neither DNS answers can be told from forged ones, nor the order be drawn.
 pub(crate) fn no_random_numbers() -> Error {
-    Error::new(ErrorKind::System, "the operating system gives no random numbers")
+    Error::new(ErrorKind::System, "the operating system provides no random numbers")
 }

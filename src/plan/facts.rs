@@ -51,7 +51,8 @@ impl Plan {
     pub(crate) fn handle_attempt(&mut self, id: AttemptId, event: AttemptEvent, now: Instant) {
         if let AttemptEvent::Failed(error) = &event {
             if error.is_exhaustion() {
-                let message = format!("cannot connect to {}: this machine has no more sockets", self.domain);
+                let message =
+                    format!("cannot connect to {}: this machine has run out of sockets", self.domain);
                 self.handle_exhaustion(
                     Error::new(ErrorKind::System, message).with_cause(Some(error.clone())),
                 );

@@ -71,12 +71,12 @@ impl fmt::Display for TlsSetupError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoProvider => formatter.write_str(
-                "no cryptography: turn on feature `ring` or `aws-lc-rs`, install a process default, or give a ClientConfig",
+                "no crypto provider: enable feature `ring` or `aws-lc-rs`, install a process default, or give a ClientConfig",
             ),
             Self::NoRoots => formatter.write_str(
-                "no root certificates to trust: turn on feature `webpki-roots`, or give roots with add_roots or only_roots",
+                "no root certificates: enable feature `webpki-roots`, or give roots with add_roots or only_roots",
             ),
-            Self::BadRoot(why) => write!(formatter, "a given root certificate cannot be used: {why}"),
+            Self::BadRoot(why) => write!(formatter, "a root certificate cannot be used: {why}"),
             Self::Rustls(why) => write!(formatter, "the TLS configuration cannot be used: {why}"),
         }
     }
@@ -131,8 +131,8 @@ impl Tls {
         Ok(Self { direct: Arc::new(direct), starttls: Arc::new(starttls), sessions })
     }
 
-    /// A TLS client that expects `domain` as its peer, for SNI and certificate; never the host of `endpoint`, which only
-    /// says which sessions can be resumed.
+    /// A TLS client that expects `domain` as its peer, for SNI and certificate; never the host of `endpoint`, which
+    /// only says which sessions can be resumed.
     ///
     /// # Errors
     /// What rustls says of its configuration.

@@ -186,7 +186,7 @@ fn a_handshake_with_nothing_in_common_is_told_as_such() -> TestResult {
 #[ignore = "needs openssl"]
 fn forms_of_a_certificate_that_cannot_be_used_are_told() -> TestResult {
     let case = |words| Case::refused(ErrorKind::Untrusted, words);
-    let mut critical = case(&["a critical extension that is not known here (1.2.3.4)"]);
+    let mut critical = case(&["an unknown critical extension (1.2.3.4)"]);
     critical.extensions += "\n1.2.3.4=critical,ASN1:NULL";
     assert_case("critical", &critical)?;
     let version = &["X.509 version 1", "issued by \"Our Root\", valid from 20"];

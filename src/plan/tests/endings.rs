@@ -84,7 +84,7 @@ fn the_whole_connect_ends_after_30_s_with_its_attempts_inside() {
     // Each address takes the TCP connection after 9 s and is silent then.
     let played = many(16, "peer 192.0.2.{1..16}:5223 tcp 9000").play();
     assert_eq!(played.log.last().unwrap(), "30000 failed TimedOut");
-    let expected = "no connection to example.org within 30 s: 24 attempts; the one that came furthest, to \
+    let expected = "no connection to example.org within 30 s: 24 attempts; the one that got furthest, to \
                     a.test:5223 direct TLS (192.0.2.16:5223), failed during TLS";
     assert_eq!(played.error().to_string(), expected);
     let last = played.report().attempts.iter().filter(|attempt| attempt.ended.as_secs() == 30);

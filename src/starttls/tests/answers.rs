@@ -110,8 +110,8 @@ fn proceed_must_be_empty() {
 fn answers_out_of_turn_are_refused() {
     let starttls = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
     for (script, what) in [
-        (format!("{HEADER}{PROCEED}"), "<proceed/> that answers nothing"),
-        (format!("{HEADER}{FAILURE}"), "<failure/> that answers nothing"),
+        (format!("{HEADER}{PROCEED}"), "<proceed/>"),
+        (format!("{HEADER}{FAILURE}"), "<failure/>"),
         (format!("{HEADER}{starttls}"), "element <starttls>"),
         (format!("{HEADER}{FEATURES}{FEATURES}"), "second <stream:features/>"),
         (format!("{HEADER}{FEATURES}{starttls}"), "element <starttls>"),

@@ -214,7 +214,7 @@ fn an_error_is_one_line_that_says_what_it_means() {
         (format!("{HEADER}</stream:stream>"), "ended the stream before its stream features"),
         (
             format!("{HEADER}<stream:features/>"),
-            "did not offer STARTTLS on this port, or the offer was removed on the way",
+            "did not offer STARTTLS on this port, or the offer was removed in transit",
         ),
         (format!("{open}{FAILURE}"), "certificate"),
         (

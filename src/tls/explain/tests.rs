@@ -85,7 +85,7 @@ fn only_before_any_valid_message_of_tls_the_server_speaks_another_protocol() {
     let text = |error: InvalidMessage, speaks_tls| {
         explain(&error.into(), &Evidence { speaks_tls, ..Evidence::NONE })
     };
-    let other_protocol = "the server does not speak TLS here";
+    let other_protocol = "the server does not speak TLS on this port";
     assert_eq!(text(InvalidMessage::InvalidContentType, false), other_protocol);
     for error in INVALID_MESSAGES {
         assert_ne!(text(error, true), other_protocol);
@@ -104,14 +104,14 @@ fn a_wrong_name_is_told_with_the_names_of_the_certificate_bounded_and_escaped() 
     };
     assert_eq!(
         error(vec!["DnsName(\"xmpp.example.org\")".into(), "DnsName(\"a\n\u{202e}b\")".into()]),
-        "the certificate is not for example.org; it names xmpp.example.org, a\u{fffd}\u{fffd}b"
+        "the certificate is not for example.org; it is for xmpp.example.org, a\u{fffd}\u{fffd}b"
     );
     assert_eq!(
         error(vec!["IpAddress(2001:db8::1)".into(), "Unsupported(0x00)".into()]),
-        "the certificate is not for example.org; it names 2001:db8::1"
+        "the certificate is not for example.org; it is for 2001:db8::1"
     );
     assert!(
-        error(vec!["Unsupported(0x00)".into(); 2]).ends_with("only names of a kind that is not used here")
+        error(vec!["Unsupported(0x00)".into(); 2]).ends_with("its names are all of a kind that is not used")
     );
     assert!(error(vec!["x".into(); 1000]).len() < 200);
     assert!(error(vec!["x".repeat(1000); 1000]).len() < 700);
@@ -149,7 +149,7 @@ fn names_of_variants_become_words() {
     assert_eq!(words(&Named("UnknownCA")), "unknown ca");
     assert_eq!(words(&Named("A(1)")), "a");
     assert_eq!(words(&Named("snake_case")), "snake case");
-    assert_eq!(words(&Named("")), "no more is known");
+    assert_eq!(words(&Named("")), "no details");
     assert!(is_debug_text("Name") && is_debug_text("Name(1)") && is_debug_text("Name { a: 1 }"));
     assert!(!is_debug_text("A text of words") && !is_debug_text("Name: why") && !is_debug_text("TLS"));
 }
