@@ -19,18 +19,18 @@ use crate::report::{AttemptOutcome, AttemptReport};
 use crate::settings::{Family, Settings};
 use crate::starttls::Step;
 
-/// What the race wants done.
+/// An order of the race.
 #[derive(Debug)]
 pub(crate) enum RaceOrder {
     /// Find the addresses of a host.
     LookUp(Host),
     /// Start an attempt.
     Start { id: AttemptId, candidate: Candidate, address: SocketAddr },
-    /// An attempt has run into its limit, or makes room for another.
+    /// Close an attempt that has reached its limit, or is displaced by another.
     Close(AttemptId),
-    /// This attempt has won. What is still in flight is abandoned.
+    /// This attempt has won. The others in flight are abandoned.
     Won(AttemptId),
-    /// Nothing is left to try, to await, or in flight.
+    /// Nothing is in flight, and nothing is left to try or to wait for.
     Lost,
 }
 
@@ -42,8 +42,8 @@ struct Contender {
     target: usize,
     /// The addresses that were started, in order.
     started: Vec<IpAddr>,
-    /// Those of them that made room for others, and when: they are started once more when all else has been tried, so
-    /// that the bound on what is in flight costs time and never the connect.
+    /// Those of them that were displaced, and when. They are started once more after everything else has been tried, so
+    /// that the bound on attempts in flight costs time and never the connect.
     displaced: Vec<(IpAddr, Instant)>,
 }
 
@@ -55,11 +55,11 @@ struct Runner {
     group: Group,
     /// The number of its host.
     target: usize,
-    /// How far its STARTTLS negotiation has come, where it is in one.
+    /// The step of its STARTTLS negotiation, if it is in one.
     step: Option<Step>,
-    /// How long it may go without completing a stage before another one starts beside it.
+    /// How long it may go without completing a stage before another one starts in parallel.
     delay: Duration,
-    /// Whether it was abandoned to make room for another.
+    /// Whether it was abandoned to start another.
     is_displaced: bool,
 }
 
@@ -68,7 +68,7 @@ impl Runner {
         matches!(self.report.outcome, AttemptOutcome::InFlight)
     }
 
-    /// When the latest stage was complete, since the begin of the connect; its start, before that.
+    /// When its latest stage was completed, or when it started; measured from the start of the connect.
     fn progress(&self) -> Duration {
         self.report.completed.last().map_or(self.report.started, |(_, at)| *at)
     }
@@ -87,7 +87,7 @@ pub(crate) struct Race {
     began: Instant,
     targets: Targets,
     contenders: Vec<Contender>,
-    /// How many candidates stand behind the last one that is tried.
+    /// How many candidates are not tried, since they come after the last one that is.
     left_out: usize,
     attempts: Vec<Runner>,
     group: Group,
@@ -96,22 +96,22 @@ pub(crate) struct Race {
     free_starts: usize,
     /// The attempts that have completed TLS in this wake-up.
     verified: Vec<AttemptId>,
-    /// Whether nothing may start any more, since this machine has no more sockets.
+    /// Whether nothing may start any more, since this machine has run out of sockets.
     is_stopped: bool,
 }
 
-/// What can be started in the present group.
+/// What can be started in the current group.
 enum Startable {
-    /// The contender of this number, this address.
+    /// This address of the contender with this number.
     Now(usize, IpAddr),
     /// Something, from this time on.
     At(Instant),
-    /// All that is known has started. `awaited`: some lookups of the present group go on.
+    /// All known addresses have started. `awaited`: lookups of the current group are outstanding.
     AllStarted { awaited: bool },
 }
 
 impl Race {
-    /// A race without candidates, in a connect that begins now.
+    /// Creates a race without candidates, in a connect that starts now.
     pub(crate) fn new(settings: Arc<Settings>, now: Instant) -> Self {
         Self {
             targets: Targets::new(settings.family),
@@ -128,7 +128,7 @@ impl Race {
         }
     }
 
-    /// Draws the order of `candidates`, all that are known now. Those that have started keep their places in front.
+    /// Draws the order of `candidates`, which are all that are known now. Those that have started stay in front.
     pub(crate) fn set_candidates(&mut self, candidates: Vec<Candidate>, below: Below<'_>, now: Instant) {
         let known = std::mem::take(&mut self.contenders);
         let is_first = known.is_empty();
@@ -143,13 +143,13 @@ impl Race {
             |candidate: &Candidate| self.contenders.iter().any(|contender| contender.candidate == *candidate);
         let waiting: Vec<Candidate> =
             candidates.into_iter().filter(|candidate| !is_started(candidate)).collect();
-        // A domain can publish thousands of records: what is too many is cut before anything is done with it.
+        // A domain can publish thousands of records: the excess is dropped first.
         let room = MAX_CANDIDATES.saturating_sub(self.contenders.len());
         self.left_out = waiting.len().saturating_sub(room);
         let ordered = order(waiting, self.settings.policy, room, below);
         if let Some(first) = ordered.first() {
             let group = Group::of(first, self.settings.policy);
-            // A group that joins late can stand before the one that is dialled now.
+            // A group that joins late can precede the one that is dialled now.
             let is_other = group != self.group && self.attempts.is_empty();
             if is_first || is_other || group < self.group {
                 (self.group, self.group_opened) = (group, now);
@@ -181,7 +181,7 @@ impl Race {
         self.attempts.iter().map(|attempt| &attempt.report)
     }
 
-    /// The hosts of candidates with more addresses than can be tried, and how many more.
+    /// The hosts of candidates with more addresses than can be tried, and the number of the excess ones.
     pub(crate) fn cut_addresses(&self) -> impl Iterator<Item = (&Host, usize)> {
         let is_used = |number| self.contenders.iter().any(|contender| contender.target == number);
         let used = self.targets.cut().filter(move |(number, _, _)| is_used(*number));
@@ -194,12 +194,12 @@ impl Race {
             && self.contenders.iter().any(|contender| self.has_more(contender))
     }
 
-    /// How many attempts were abandoned to make room for others.
+    /// How many attempts were abandoned to start others.
     pub(crate) fn displaced(&self) -> usize {
         self.attempts.iter().filter(|attempt| attempt.is_displaced).count()
     }
 
-    /// The answer to an address question; `None` where the lookup has failed.
+    /// Handles the answer to an address question; `None` if the lookup has failed.
     pub(crate) fn handle_addresses(
         &mut self,
         host: &Host,
@@ -210,7 +210,7 @@ impl Race {
         self.targets.answer(host, family, addresses, now);
     }
 
-    /// Addresses that have come along with an SRV answer.
+    /// Handles addresses from the additional section of an SRV answer.
     pub(crate) fn handle_hints(
         &mut self,
         host: &Host,
@@ -221,12 +221,12 @@ impl Race {
         self.targets.hint(host, family, addresses, now);
     }
 
-    /// Starts nothing any more. What is in flight goes on.
+    /// Makes the race start nothing more. The attempts in flight continue.
     pub(crate) fn stop(&mut self) {
         self.is_stopped = true;
     }
 
-    /// What became of an attempt.
+    /// Handles an event of an attempt.
     pub(crate) fn handle_attempt(&mut self, id: AttemptId, event: AttemptEvent, now: Instant) {
         let at = self.since_begin(now);
         let Some(attempt) = self.attempts.get_mut(id.0).filter(|attempt| attempt.is_in_flight()) else {
@@ -247,7 +247,7 @@ impl Race {
                 attempt.end(AttemptOutcome::Connected, at);
                 self.verified.push(id);
             }
-            // A part of the TLS stage: neither is its limit extended, nor does another attempt wait for it.
+            // Part of the TLS stage: it extends neither the limit of the stage nor the delay of the next attempt.
             AttemptEvent::Repeated(error) => attempt.report.repeated = Some((error, at)),
             AttemptEvent::Failed(error) => {
                 attempt.end(AttemptOutcome::Failed(error), at);
@@ -256,7 +256,7 @@ impl Race {
         }
     }
 
-    /// What to do next. To be asked again until it says nothing.
+    /// Returns what to do next. Call it until it returns `None`.
     pub(crate) fn poll(&mut self, now: Instant) -> Option<RaceOrder> {
         if let Some(winner) = self.winner() {
             self.abandon(now);
@@ -299,7 +299,7 @@ impl Race {
         self.is_lost().then_some(RaceOrder::Lost)
     }
 
-    /// When [`Self::poll`] has something to say without anything having happened.
+    /// When [`Self::poll`] must be called even if nothing happens.
     pub(crate) fn wake_at(&self, now: Instant) -> Deadline {
         let limits = self.in_flight().map(|attempt| self.limit_of(attempt)).min().unwrap_or(Deadline::NEVER);
         if !self.may_start() {
@@ -317,7 +317,8 @@ impl Race {
         !self.is_stopped && self.attempts.len() < MAX_ATTEMPTS
     }
 
-    /// A host of the present group, an earlier one, or, ahead of time, the next one whose addresses were not asked for.
+    /// A host whose addresses have not been asked for: of the current group, an earlier one, or, ahead of time, the
+    /// next one.
     fn due_lookup(&mut self) -> Option<Host> {
         let latest = self.next_group().unwrap_or(self.group);
         let due = self
@@ -331,7 +332,7 @@ impl Race {
         self.in_flight().count() >= MAX_IN_FLIGHT
     }
 
-    /// Makes room: of the attempts in flight the one that has gone longest without completing a stage is abandoned.
+    /// Abandons the attempt in flight that has gone longest without completing a stage, so that another can start.
     fn displace(&mut self, now: Instant) -> Option<AttemptId> {
         let at = self.since_begin(now);
         let in_flight = self.attempts.iter_mut().enumerate().filter(|(_, attempt)| attempt.is_in_flight());
@@ -357,7 +358,7 @@ impl Race {
         !self.verified.is_empty()
     }
 
-    /// Ends all that is in flight: another has won, or the connect is over.
+    /// Abandons all attempts in flight: another has won, or the connect has ended.
     pub(crate) fn abandon(&mut self, now: Instant) {
         let at = self.since_begin(now);
         for attempt in self.attempts.iter_mut().filter(|attempt| attempt.is_in_flight()) {
@@ -365,7 +366,7 @@ impl Race {
         }
     }
 
-    /// Another attempt was verified in the same wake-up as the winner: it is closed like the others.
+    /// Abandons attempts that were verified in the same wake-up as the winner.
     fn demote_all_but(&mut self, winner: AttemptId) {
         for (index, attempt) in self.attempts.iter_mut().enumerate() {
             if index != winner.0 && matches!(attempt.report.outcome, AttemptOutcome::Connected) {
@@ -374,7 +375,8 @@ impl Race {
         }
     }
 
-    /// What failed while nothing could start earns one start in all, not a burst when addresses come.
+    /// Limits the failures that happened while nothing could start to one start, so that addresses that arrive do not
+    /// cause a burst.
     fn keep_one_free_start(&mut self) {
         self.free_starts = self.free_starts.min(1);
     }
@@ -389,7 +391,7 @@ impl Race {
         self.verified.iter().copied().min_by_key(place)
     }
 
-    /// Fails one attempt that has run into the limit of its stage.
+    /// Fails one attempt that has reached the limit of its stage.
     fn expire(&mut self, now: Instant) -> Option<AttemptId> {
         let expired = |attempt: &Runner| attempt.is_in_flight() && self.limit_of(attempt).is_over(now);
         let id = AttemptId(self.attempts.iter().position(expired)?);
@@ -461,14 +463,15 @@ impl Race {
         apart.map_or(quiet, |apart| apart.max(quiet))
     }
 
-    /// From when on no attempt in flight has completed a stage for its attempt delay. Over already when none is.
+    /// From when on no attempt in flight has completed a stage for its attempt delay; already past if none is in
+    /// flight.
     fn quiet_from(&self) -> Deadline {
         let quiet = self.in_flight().map(|attempt| self.after_progress(attempt, attempt.delay));
         quiet.max().unwrap_or_else(|| Deadline::from(self.group_opened))
     }
 
-    /// What the present group has to start, or an earlier one whose addresses came late: the first in order, but a
-    /// candidate whose addresses are unknown yet holds back those behind it in its group for [`RESOLUTION_DELAY`].
+    /// What to start in the current group, or in an earlier one whose addresses came late: the first in order. A
+    /// candidate whose addresses are still unknown holds back those after it in its group for [`RESOLUTION_DELAY`].
     fn startable(&self, now: Instant) -> Startable {
         let mut held_back: Option<Group> = None;
         let mut earliest: Option<Instant> = None;
@@ -498,14 +501,14 @@ impl Race {
         earliest.map_or(Startable::AllStarted { awaited }, Startable::At)
     }
 
-    /// The group that a candidate belongs to now: behind all others once it has used up its turn.
+    /// The current group of a candidate: after all others once its turn is used up.
     fn group_of(&self, contender: &Contender) -> Group {
         let group = Group::of(&contender.candidate, self.settings.policy);
         let is_left_over = contender.started.len() >= MAX_ADDRESSES || self.is_again(contender);
         if is_left_over { group.left_over() } else { group }
     }
 
-    /// Whether only what was displaced is left of the candidate.
+    /// Whether only displaced addresses are left of the candidate.
     fn is_again(&self, contender: &Contender) -> bool {
         !contender.displaced.is_empty()
             && self.targets.next(contender.target, &contender.started) == Next::Nothing
@@ -518,7 +521,7 @@ impl Race {
         }
     }
 
-    /// Whether the candidate has or may get an address that has not started.
+    /// Whether the candidate has, or may get, an address that has not started.
     fn has_more(&self, contender: &Contender) -> bool {
         self.next(contender) != Next::Nothing
     }
@@ -528,11 +531,11 @@ impl Race {
         groups.filter(|group| *group > self.group).min()
     }
 
-    /// When the next group starts, given that all of this one has started.
+    /// When the next group starts, given that everything in this one has started.
     ///
-    /// At once when all its attempts have failed. Otherwise when nothing in flight has completed a stage for the group
-    /// delay; a lookup that goes on counts as in flight since the latest answer of its host, or since the group's start.
-    /// When the next target is a host already being tried, behind another port, the attempt delay is enough.
+    /// At once if all its attempts have failed. Otherwise when nothing in flight has completed a stage for the group
+    /// delay; an outstanding lookup counts as in flight since the latest answer of its host, or since the start of the
+    /// group. If the next target is another port of a host that is already being tried, the attempt delay is enough.
     fn next_group_from(&self, awaited: bool) -> Deadline {
         if !awaited && !self.in_flight().any(|attempt| attempt.group == self.group) {
             return Deadline::from(self.group_opened);
@@ -551,7 +554,7 @@ impl Race {
         if same_host && quiet != Deadline::NEVER { quiet.min(self.quiet_from()) } else { quiet }
     }
 
-    /// When the present group had its latest answer from the DNS; its start before that.
+    /// When the current group received its latest DNS answer, or when it started.
     fn latest_lookup(&self) -> Option<Instant> {
         let of_group = self.contenders.iter().filter(|contender| self.group_of(contender) == self.group);
         let answers = of_group.filter_map(|contender| self.targets.latest(contender.target));

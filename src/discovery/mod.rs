@@ -185,7 +185,7 @@ impl fmt::Display for Unusable {
     }
 }
 
-/// Whether the answer is exactly one record with target `.`.
+/// Whether the answer is exactly one record, with target `.`.
 pub(crate) fn is_not_offered(answer: &Answer) -> bool {
     matches!(distinct(answer).as_slice(), [only] if is_root(&only.target))
 }
