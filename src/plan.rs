@@ -251,7 +251,7 @@ impl Plan {
         self.discover(has_enough, now);
         let is_late = self.total().is_over(now) && !self.race.is_won();
         let verdict = match self.verdict.take() {
-            // "The total limit wins over the list" (rule D5), and over a lookup that ends in the same moment.
+            // "The total limit takes precedence over the list" (rule D5), and over a lookup that ends at the same time.
             Some(error) if is_late && error.kind() == ErrorKind::Lookup => self.timed_out(),
             Some(error) => error,
             None if is_late => self.timed_out(),

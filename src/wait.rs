@@ -232,7 +232,7 @@ mod tests {
             other.join().unwrap();
             wakeups.drain();
             assert_eq!(wakeups.is_cancelled(), cancelled);
-            // Drained, it does not end the next wait.
+            // Once drained, it does not end the next wait.
             let mut wait = Wait::until(Deadline::from(now()));
             wakeups.register(&mut wait);
             assert!(!wait.wait().unwrap().contains(Token::Waker));

@@ -92,7 +92,7 @@ fn a_certificate_for_another_name_is_refused_and_its_names_are_told() {
                 parameters.distinguished_name.push(DnType::CommonName, DOMAIN);
             })
         },
-        "the certificate is not for example.org; it has no alternative names, and its common name does not count",
+        "the certificate is not for example.org; it has no alternative names, and its common name is not used",
     );
 }
 
@@ -141,7 +141,7 @@ fn expired_and_not_yet_valid_are_told_with_their_dates() {
 // rule E1, E8b
 #[test]
 fn whom_a_certificate_comes_from_is_told() {
-    assert_untrusted(|_| Identity::self_signed(&[DOMAIN]), "the certificate is self-signed: ");
+    assert_untrusted(|_| Identity::self_signed(&[DOMAIN]), "the certificate is self-signed, and not trusted");
     let issued_by = "the certificate was issued by \"Root ";
     assert_untrusted(|_| Authority::new().issue(&[DOMAIN]), issued_by);
     // A chain whose intermediate certificate the server forgot: the usual cause goes first.
@@ -179,7 +179,7 @@ fn what_makes_a_certificate_unusable_is_told_in_words() {
                 parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
             })
         },
-        "this is the certificate of an authority (CA:TRUE), which cannot serve as a server's own; make one with CA:FALSE",
+        "this is the certificate of an authority (CA:TRUE), which a server cannot present as its own; create one with",
     );
     assert_untrusted(
         |authority| {
@@ -208,14 +208,14 @@ fn what_makes_a_certificate_unusable_is_told_in_words() {
                     Some(NameConstraints { permitted_subtrees, excluded_subtrees: Vec::new() });
             })
         },
-        "one of the authorities of the chain may not issue certificates for these names (name constraints)",
+        "an authority in the chain may not issue certificates for these names (name constraints)",
     );
     assert_untrusted(
         |authority| {
             authority
                 .issue_by_intermediate_with(&[DOMAIN], |intermediate| intermediate.is_ca = IsCa::ExplicitNoCa)
         },
-        "issued with one that is no authority's (CA:FALSE)",
+        "issued by one that is not an authority's (CA:FALSE)",
     );
 }
 

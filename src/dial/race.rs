@@ -385,7 +385,7 @@ impl Race {
         self.attempts.iter().filter(|attempt| attempt.is_in_flight())
     }
 
-    /// "If several finish in one wake-up, the first in order wins."
+    /// "If several attempts finish in one wake-up, the first in order wins" (rule D3).
     fn winner(&self) -> Option<AttemptId> {
         let place = |id: &AttemptId| (self.attempts.get(id.0).map(|attempt| attempt.report.candidate), *id);
         self.verified.iter().copied().min_by_key(place)

@@ -405,7 +405,7 @@ mod tests {
         bed.answer(Family::Ipv4, &[], 30);
         assert_eq!(bed.next(&[ipv6(66)]), bed.address(ipv6(1), 30));
         assert_eq!(bed.next(&[ipv6(66), ipv6(1)]), Next::Nothing);
-        // A hint that comes behind the answer changes nothing.
+        // A hint that arrives after the answer changes nothing.
         bed.targets.hint(&bed.host, Family::Ipv6, routed(&[ipv6(66)]), bed.start);
         assert_eq!(bed.all(), [ipv6(1)]);
     }

@@ -187,7 +187,7 @@ mod tests {
         order.dedup();
         assert_eq!(order.len(), 64);
 
-        // Two numbers a draw at the most; each draw passes over the records once.
+        // At most two numbers for each draw; each draw passes over the records once.
         let weights: Vec<u16> = (0..10_000).collect();
         let mut numbers = 0;
         let order = draw(&weights, 64, &mut |bound| {

@@ -148,8 +148,8 @@ fn other_purpose(required: &ExtendedKeyPurpose, presented: &[ExtendedKeyPurpose]
 fn by_name(name: &str, evidence: &Evidence) -> Option<String> {
     let text = match name {
         "CaUsedAsEndEntity" => {
-            "it is the certificate of an authority (CA:TRUE), which a server cannot use; create one with CA:FALSE, or use it \
-             to sign one"
+            "this is the certificate of an authority (CA:TRUE), which a server cannot present as its own; create one with \
+             CA:FALSE, or sign one with it"
         }
         "EndEntityUsedAsCa" => {
             "a certificate in the chain was issued by one that is not an authority's (CA:FALSE); have it issued by an authority"

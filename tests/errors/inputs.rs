@@ -19,8 +19,8 @@ fn what_is_no_domain_is_refused_without_a_question() {
     let cases = [
         ("", "empty"),
         (".", "empty"),
-        ("example..org", "a label is empty"),
-        (".example.org", "a label is empty"),
+        ("example..org", "an empty label"),
+        (".example.org", "an empty label"),
         (&*label, "63 octets"),
         (&*name, "253 octets"),
         ("exa mple.org", "white space"),

@@ -159,7 +159,7 @@ fn keys_and_algorithms_that_are_not_known_are_named() -> TestResult {
     )?;
     let short = &["the RSA key of \"example.org\" has 1024 bits", "issued by \"Our Root\""];
     assert_case("rsa1024", &Case { key: RSA_1024, serve: &OLD_CIPHERS, ..case(short) })?;
-    let short = &["\"Our Root\"", "less than 2048 bits"];
+    let short = &["\"Our Root\"", "fewer than 2048 bits"];
     assert_case("root-rsa1024", &Case { root_key: RSA_1024, serve: &OLD_CIPHERS, ..case(short) })?;
     let dsa = &["DSA with SHA-256", "cannot be verified"];
     assert_case("root-dsa", &Case { root_key: DSA, serve: &OLD_CIPHERS, ..case(dsa) })?;

@@ -1,4 +1,4 @@
-//! Bounds on work, and that the report says what was left out.
+//! Tests of the bounds on work, and of the notes about what was left out.
 
 use super::{World, many};
 use crate::plan::simulation::{Outcome, Played};
@@ -7,7 +7,7 @@ fn has_note(played: &Played, note: &str) -> bool {
     played.report().notes.iter().any(|known| known == note)
 }
 
-/// `count` hosts, `h0.test` and on, in one group, with so many addresses each that all refuse.
+/// `count` hosts, from `h0.test` on, in one group, each with this many addresses, which all refuse.
 fn refusing(hosts: u8, addresses: u8) -> World {
     let mut world = format!("dns xmpps 10: 5 1 5223 h{{0..{}}}.test\n", hosts - 1);
     for host in 0..hosts {
@@ -92,7 +92,7 @@ fn the_last_of_60_addresses_is_reached() {
 // rule D2, D12
 #[test]
 fn slow_servers_that_made_room_are_tried_again_when_all_else_has_been() {
-    // Each takes longer than it is left alone while others are due, and less than its limit.
+    // Each takes longer than the time after which it is displaced, but less than its limit.
     let played = many(16, "peer 192.0.2.1:5223 tcp 3000, tls 9").play();
     let starts = played.log.iter().filter(|line| line.ends_with(" 192.0.2.1:5223"));
     assert_eq!(starts.count(), 2, "{:?}", played.log);

@@ -1,4 +1,4 @@
-//! Every error that rustls can give is said in words.
+//! Tests that every error of rustls is explained in words.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn explained(error: impl Into<Error>) -> String {
     explain(&error.into(), &Evidence::NONE)
 }
 
-/// Asserts that no debug text of Rust is in it, and that it is in the style of errors.
+/// Asserts that the text contains no Rust debug text, and has the style of our errors.
 #[track_caller]
 fn assert_words(text: &str) {
     for wrong in ["{", "}", "::", "[", "]", "\"", "\n", "\\", "  ", "Some(", "Other", "Unknown", "None", "_ "]
@@ -32,7 +32,7 @@ fn assert_words(text: &str) {
             is_hump
         })
     };
-    // The way people write it.
+    // People do write `KiB`.
     for word in text.split(|character: char| !character.is_alphanumeric()).filter(|word| *word != "KiB") {
         assert!(!is_camel_case(word), "{word} in {text:?}");
     }
@@ -68,7 +68,7 @@ fn alerts_have_the_names_and_numbers_of_the_registry() {
     assert!(alert(112).contains("alert unrecognized_name (112): the server does not serve this domain"));
     assert!(alert(120).contains("ALPN"));
     assert!(alert(200).ends_with("alert number 200, which has no name"), "{}", alert(200));
-    // The names that rustls knows are ours too, apart from the spelling.
+    // Our names are those of rustls, apart from the spelling.
     for number in 0..=u8::MAX {
         let known = format!("{:?}", AlertDescription::from(number)).replace("Recognised", "recognized");
         let known = known.replace("UnrecognisedName", "UnrecognizedName").to_lowercase();
@@ -90,7 +90,7 @@ fn only_before_any_valid_message_of_tls_the_server_speaks_another_protocol() {
     for error in INVALID_MESSAGES {
         assert_ne!(text(error, true), other_protocol);
     }
-    // A server that speaks TLS, only badly.
+    // A server that speaks TLS incorrectly.
     assert_ne!(text(InvalidMessage::MissingData("ServerHelloPayload"), false), other_protocol);
     assert!(text(InvalidMessage::HandshakePayloadTooLarge, true).contains("larger than 64 KiB"));
 }
