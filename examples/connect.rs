@@ -1,8 +1,8 @@
-//! Connects to the XMPP server of a domain and shows what happened: questions, candidates, a time line, the result.
+//! Connects to the XMPP server of a domain, and shows what happened: questions, candidates, a time line, the result.
 //!
 //! ```text
-//! cargo run --example connect                       its own little server on loopback: works offline
-//! cargo run --example connect -- example.org        the real one
+//! cargo run --example connect                       to a server that it starts on loopback; works offline
+//! cargo run --example connect -- example.org        to the real server of a domain
 //! cargo run --example connect -- --help
 //! ```
 
@@ -24,7 +24,7 @@ mod support;
 
 use options::{Command, Options, Output, Place, Way};
 
-/// Connected or planned; not; wrong usage.
+/// The exit statuses: connected or planned; failed; wrong usage.
 const SUCCESS: u8 = 0;
 const FAILURE: u8 = 1;
 const USAGE: u8 = 2;
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
         }
     };
     ExitCode::from(result.unwrap_or_else(|error| {
-        // `connect DOMAIN | head -2` has read what it wanted.
+        // As in `connect DOMAIN | head -2`: the reader has closed the pipe.
         if error.kind() == io::ErrorKind::BrokenPipe {
             return SUCCESS;
         }
@@ -56,7 +56,7 @@ fn main() -> ExitCode {
     }))
 }
 
-/// Writes to standard output. `print!` would panic when nobody reads it any more.
+/// Writes to standard output. `print!` would panic if the reader has closed it.
 fn write(text: &str) -> io::Result<()> {
     let mut output = io::stdout().lock();
     output.write_all(text.as_bytes())?;
@@ -64,12 +64,12 @@ fn write(text: &str) -> io::Result<()> {
 }
 
 fn complain(message: &str) {
-    // There is nowhere else to say that nobody reads this.
+    // If this fails, there is nowhere else to report it.
     let _ = writeln!(io::stderr(), "connect: {message}");
 }
 
 fn run(mut options: Options) -> io::Result<u8> {
-    // The servers of the demonstration live as long as this variable.
+    // The servers of the demonstration run as long as this variable lives.
     let demo = options.domain.is_none().then(|| demo::Demo::start(&options.service));
     if let Some(demo) = &demo {
         demo.fill(&mut options);
@@ -85,7 +85,7 @@ fn run(mut options: Options) -> io::Result<u8> {
     })?;
     Ok(match outcome {
         Outcome::Connected(connection) => {
-            // That the peer does not receive the goodbye is no failure of this program.
+            // The connection has succeeded, even if it cannot be closed properly.
             let _ = connection.close();
             SUCCESS
         }

@@ -1,4 +1,4 @@
-//! The smallest program: connects to the domain on the command line and says how.
+//! The smallest program: connects to the domain on the command line, and prints the report.
 //!
 //! ```text
 //! cargo run --example minimal -- example.org

@@ -23,7 +23,7 @@ impl Resolver for Fixed {
                 (RecordKind::Srv, "_xmpp-client._tcp.example.org") => Ok(vec![server(20, 5222)]),
                 (RecordKind::Ipv6, "xmpp.example.org") => Ok(vec![address()]),
                 (RecordKind::Srv | RecordKind::Ipv6 | RecordKind::Ipv4, _) => Ok(Vec::new()),
-                // An empty answer would say that there are none.
+                // An empty answer would mean that there are no such records.
                 (kind, _) => Err(LookupError::new(format!("{kind} records are not supported"))),
             };
             answers.send(question.clone(), result.map(Answer::new));

@@ -25,10 +25,10 @@ use crate::settings::Settings;
 use crate::socket::CAN_BIND_TO_INTERFACE;
 use crate::tls::{Tls, TlsOptions};
 
-/// Builds a [`Connector`]. Made by [`Connector::builder`].
+/// Builds a [`Connector`]. Created by [`Connector::builder`].
 ///
-/// Every option has a default, and the defaults are what a program that a person uses should have. `Duration::MAX` is
-/// "no limit" wherever a time is given.
+/// Every option has a default; the defaults suit interactive programs. For every time limit, `Duration::MAX` means "no
+/// limit".
 #[derive(Clone)]
 #[must_use]
 pub struct ConnectorBuilder {
@@ -62,12 +62,13 @@ impl Connector {
     }
 }
 
-/// Connects to a server of `domain` with all defaults.
+/// Connects to a server of `domain` with the default options.
 ///
-/// Nothing is kept for the next call: no DNS cache, no TLS session. For more than one connect make a [`Connector`].
+/// Nothing is kept for the next call: no DNS answers, no TLS session. To connect more than once, use a [`Connector`].
 ///
 /// # Errors
-/// As [`Connector::connect`], and [`ErrorKind::Configuration`] without roots or cryptography compiled in.
+/// The errors of [`Connector::connect`], and [`ErrorKind::Configuration`] if no root certificates or no crypto provider
+/// are compiled in.
 pub fn connect<D>(domain: D) -> Result<Connection, Error>
 where
     D: TryInto<Domain>,
@@ -77,192 +78,211 @@ where
 }
 
 impl ConnectorBuilder {
-    /// Which service to connect to. Default: [`Service::Client`].
+    /// Sets the service to connect to. The default is [`Service::Client`].
     pub fn service(mut self, service: Service) -> Self {
         self.settings.service = service;
         self
     }
 
-    /// Which kinds of TLS to use, in which order. Default: [`Policy::AsPublished`].
+    /// Sets whether direct TLS or STARTTLS is used, and which is tried first. The default is [`Policy::AsPublished`].
     pub fn policy(mut self, policy: Policy) -> Self {
         self.settings.policy = policy;
         self
     }
 
-    /// The limit of a whole connect. It returns at most 100 ms later, whatever the other side does. Default: 30 s.
+    /// Sets the time limit of a whole connect, which returns at most 100 ms later, whatever the peers do. The default
+    /// is 30 s.
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.settings.limits.total = limit;
         self
     }
 
-    /// The limit of one lookup. Default: 5 s; the built-in resolver takes more where `timeout` of resolv.conf needs it.
+    /// Sets the time limit of each DNS lookup. The default is 5 s, or more if the option `timeout` of resolv.conf
+    /// requires it.
     pub fn lookup_timeout(mut self, limit: Duration) -> Self {
         self.settings.limits.lookup = Some(limit);
         self
     }
 
-    /// The limit of the TCP stage of one attempt. Default: 10 s.
+    /// Sets the time limit of the TCP handshake of each attempt. The default is 10 s.
     pub fn tcp_timeout(mut self, limit: Duration) -> Self {
         self.settings.limits.tcp = limit;
         self
     }
 
-    /// The limit of the STARTTLS stage and of the TLS stage of one attempt, each. Default: 10 s.
+    /// Sets the time limit of the STARTTLS negotiation, and separately of the TLS handshake, of each attempt. The
+    /// default is 10 s.
     pub fn handshake_timeout(mut self, limit: Duration) -> Self {
         self.settings.limits.handshake = limit;
         self
     }
 
-    /// How long an attempt that makes no progress is waited for before the next one of the same priority starts beside it
-    /// (RFC 8305 section 5). After a completed stage it is twice that stage's time where that is longer, at most 2 s.
-    /// `Duration::MAX`: only when it has failed. Default: 250 ms.
+    /// Sets how long an attempt may make no progress before the next one of the same priority starts in parallel (RFC
+    /// 8305 section 5). After a completed stage, the delay is twice the duration of that stage if that is longer, up to
+    /// 2 s. With `Duration::MAX`, the next attempt starts only when this one has failed. The default is 250 ms.
     pub fn attempt_delay(mut self, delay: Duration) -> Self {
         self.settings.limits.attempt_delay = delay;
         self
     }
 
-    /// How long attempts that make no progress are waited for before the next priority starts. `Duration::MAX`: strictly
-    /// one priority after the other, as RFC 2782 has it. Where the next priority's server is a host that is being tried
-    /// already, behind another port, [`attempt_delay`](Self::attempt_delay) is enough. Default: 1 s.
+    /// Sets how long the attempts in flight may make no progress before those of the next priority start in parallel.
+    /// If the next server is another port of a host that is already being tried, [`attempt_delay`](Self::attempt_delay)
+    /// is used instead. With `Duration::MAX`, the next priority starts only when all attempts have failed (RFC 2782).
+    /// The default is 1 s.
     pub fn priority_delay(mut self, delay: Duration) -> Self {
         self.settings.limits.group_delay = delay;
         self
     }
 
-    /// Which address families are used, and in which order. Default: [`AddressFamily::Any`].
+    /// Sets which address families are used, and which is tried first. The default is [`AddressFamily::Any`].
     pub fn address_family(mut self, family: AddressFamily) -> Self {
         self.settings.family = family;
         self
     }
 
-    /// Sets the local address of the connections. Only addresses of its family are then tried. Default: the system's choice.
+    /// Sets the local address of the connections. Only addresses of the same family are then tried. By default, the
+    /// operating system chooses.
     ///
-    /// The built-in resolver asks name servers of that family from it, too; name servers of the other family, and those at
-    /// loopback addresses, are asked from the address that the system chooses.
+    /// The built-in resolver uses this address too, except for name servers of the other family or at loopback
+    /// addresses.
     pub fn source_address(mut self, address: IpAddr) -> Self {
         self.settings.socket.source = Some(address);
         self
     }
 
-    /// Sets the local network interface of the connections, by name; Linux and Android only. Default: the system's choice.
+    /// Sets the local network interface of the connections, by name; on Linux and Android only. By default, the
+    /// operating system chooses.
     ///
-    /// The built-in resolver asks name servers through it, too, but for those at loopback addresses: such a server asks
-    /// others by itself.
+    /// The built-in resolver uses this interface too, except for name servers at loopback addresses. Such a server
+    /// sends its own queries as it is configured.
     pub fn interface(mut self, name: impl Into<String>) -> Self {
         self.settings.socket.interface = Some(name.into());
         self
     }
 
-    /// After how long an idle connection is probed (TCP keep-alive), rounded up to whole seconds, at most
-    /// 32,767; `Duration::MAX` is never. Default: never.
+    /// Enables TCP keep-alive, and sets how long a connection is idle before it is probed: rounded up to whole seconds,
+    /// at most 32,767 s. `Duration::MAX` disables it, which is the default.
     pub fn keep_alive(mut self, idle: Duration) -> Self {
         self.settings.socket.keep_alive = Some(idle);
         self
     }
 
-    /// Whether the stream header and `<starttls/>` leave in one write, which saves a round trip. False goes step by step
-    /// (RFC 6120 section 5.4). Default: true.
+    /// Sets whether `<starttls/>` is sent together with the stream header, which saves a round trip. If false, it is
+    /// sent only after the server's features have arrived (RFC 6120 section 5.4). The default is true.
     pub fn starttls_pipelining(mut self, pipelining: bool) -> Self {
         self.settings.pipelining = pipelining;
         self
     }
 
-    /// Whether direct TLS offers the ALPN name `xmpp-client` or `xmpp-server` (XEP-0368 section 2, rules 7 to 9). STARTTLS
-    /// never does. Default: true.
+    /// Sets whether direct TLS offers the ALPN protocol `xmpp-client` or `xmpp-server` (XEP-0368 section 2, rules 7 to
+    /// 9). STARTTLS never does. The default is true.
     pub fn alpn(mut self, alpn: bool) -> Self {
         self.tls.alpn = alpn;
         self
     }
 
-    /// Whether TLS sessions are resumed, which saves round trips and computing (RFC 8446 section 2.2). A server, and with
-    /// TLS 1.2 anybody on the way, can link the connections that resume one another (RFC 8446 section C.4): false for
-    /// connections that must not be linked. Sessions are kept in the connector only, apart for each domain, server, port and
-    /// kind of TLS. Early data (0-RTT) is never sent. Default: true.
+    /// Sets whether TLS sessions are resumed, which saves computation and, with TLS 1.2, a round trip (RFC 8446 section
+    /// 2.2). The default is true.
+    ///
+    /// The server, and with TLS 1.2 any observer, can link connections that resume the same session (RFC 8446 section
+    /// C.4): set it to false if that must not happen. Sessions are kept in the connector only, separately for each
+    /// domain, server, port and [`TlsMode`](crate::TlsMode). Early data (0-RTT) is never sent.
     pub fn resumption(mut self, resumption: bool) -> Self {
         self.tls.resumption = resumption;
         self
     }
 
-    /// Trusts these root certificates (DER) too, beside those that are compiled in and those of other calls. Default: none.
+    /// Adds root certificates (DER) to those that are trusted: those that are compiled in, and those of earlier calls.
     pub fn add_roots(mut self, roots: impl IntoIterator<Item = CertificateDer<'static>>) -> Self {
         self.tls.trust.given.extend(roots);
         self
     }
 
-    /// Trusts these root certificates (DER), those of [`add_roots`](Self::add_roots), and none that are compiled in. The
-    /// order of the calls does not matter, and what they give adds up. Default: the roots of feature `webpki-roots`.
+    /// Trusts these root certificates (DER) and those of [`add_roots`](Self::add_roots), but not those that are
+    /// compiled in. Certificates of several calls add up, in any order. By default, the roots of feature `webpki-roots`
+    /// are trusted.
     pub fn only_roots(mut self, roots: impl IntoIterator<Item = CertificateDer<'static>>) -> Self {
         self.tls.trust.only_given = true;
         self.add_roots(roots)
     }
 
-    /// Uses the caller's own TLS configuration instead of our own: its provider, verification, client certificate and
-    /// versions. Only ALPN and the store of sessions are set, and early data turned off. Default: none.
+    /// Sets the TLS configuration, for example to use a client certificate, another crypto provider, or another
+    /// verifier. Its ALPN protocols and session store are replaced, and early data is turned off. By default, the
+    /// connector creates one.
     ///
-    /// What it does not verify is not verified: the security of the connection is then the caller's work.
+    /// You are then responsible for verification: anything that this configuration does not check is not checked.
     ///
-    /// Sessions are kept by the connector, not in the configuration's own store, so that they stay apart by server and one
-    /// that a server cannot resume is forgotten; `Resumption::disabled()` in the configuration, or
-    /// [`resumption`](Self::resumption), switches them off. Other choices in `ClientConfig::resumption` have no effect.
+    /// Under TLS 1.3, a client certificate that the server refuses does not make the connect fail: the handshake ends
+    /// on this side before the server has checked it. The first read then fails with the server's alert.
+    ///
+    /// The connector keeps the TLS sessions in a store of its own, separately for each server. To turn them off, use
+    /// `Resumption::disabled()` in the configuration, or [`resumption`](Self::resumption); other values of
+    /// `ClientConfig::resumption` have no effect.
     pub fn tls_config(mut self, config: ClientConfig) -> Self {
         self.tls.config = Some(config);
         self
     }
 
-    /// Asks these name servers, in this order, instead of the system's. The hosts file still goes first for addresses.
-    /// Default: those of resolv.conf.
+    /// Sets the name servers, which are asked in this order. The hosts file still takes precedence for addresses. By
+    /// default, the name servers of resolv.conf are asked (on Windows, those of the network adapters).
     pub fn nameservers(mut self, servers: impl IntoIterator<Item = SocketAddr>) -> Self {
         self.servers = Some(servers.into_iter().collect());
         self
     }
 
-    /// Whether the AD bit of the given name servers is believed, by which they say that DNSSEC proved an answer (RFC 6840
-    /// section 5.8): only with servers and a way to them that are trusted. For the system's name servers resolv.conf says
-    /// so, by its option `trust-ad`. Default: false.
+    /// Sets whether to trust the AD bit, with which a name server claims that it has validated an answer by DNSSEC (RFC
+    /// 6840 section 5.8). Set it to true only if both the servers and the network path to them are trusted. It applies
+    /// to [`nameservers`](Self::nameservers); for those of resolv.conf, use its option `trust-ad`. The default is
+    /// false.
     pub fn trust_ad(mut self, trust: bool) -> Self {
         self.validation = if trust { Validation::Trusted } else { Validation::Untrusted };
         self
     }
 
-    /// Whether the given name servers are asked over TCP only (RFC 7766). For the system's name servers resolv.conf says so,
-    /// by its option `use-vc`. Default: false, TCP only for answers that are too long.
+    /// Sets whether name servers are asked over TCP only (RFC 7766). It applies to [`nameservers`](Self::nameservers);
+    /// for those of resolv.conf, use its option `use-vc`. The default is false: TCP is used only for answers that are
+    /// too long for UDP.
     pub fn dns_over_tcp(mut self, tcp: bool) -> Self {
         self.transport = if tcp { Transport::Tcp } else { Transport::Udp };
         self
     }
 
-    /// Asks the caller's resolver instead of the built-in one; hosts file and cache are then its own. Default: none.
+    /// Sets the resolver. It is then responsible for the hosts file and the cache. By default, the built-in stub
+    /// resolver is used.
     pub fn resolver(mut self, resolver: impl Resolver + 'static) -> Self {
         self.resolver = Some(Arc::new(resolver));
         self
     }
 
-    /// Whether answers of the DNS are kept as long as they say, in this connector. Default: true.
+    /// Sets whether the built-in resolver caches answers for as long as their TTL allows. The default is true.
     pub fn dns_cache(mut self, cache: bool) -> Self {
         self.caching = if cache { Caching::On } else { Caching::Off };
         self
     }
 
-    /// Builds the connector: reads no file and sends nothing.
+    /// Builds the connector. It reads no file and sends nothing.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`]: a limit or delay of zero, an empty list of name servers, one at port 0, name servers and a resolver
-    /// both, options for given name servers without any, an interface where none can be chosen, a source address of a
-    /// family that is not used, roots beside a `ClientConfig`, no roots, no cryptography, or a root certificate that
-    /// cannot be read.
+    /// [`ErrorKind::Configuration`] for:
+    /// - a limit or delay of zero;
+    /// - an empty list of name servers, or one at port 0; both name servers and a resolver; `trust_ad` or
+    ///   `dns_over_tcp` without name servers;
+    /// - an interface on a system that does not support it; a source address of a family that is excluded;
+    /// - both root certificates and a `ClientConfig`; no root certificates; one that cannot be read; no crypto
+    ///   provider.
     pub fn build(self) -> Result<Connector, Error> {
         self.check_times()?;
         let has_roots = self.tls.trust.only_given || !self.tls.trust.given.is_empty();
         if self.tls.config.is_some() && has_roots {
             return Err(configuration(
-                "roots and a ClientConfig are given; the ClientConfig says alone what is trusted",
+                "both root certificates and a ClientConfig are given; set the roots in the ClientConfig",
             ));
         }
         let mut settings = self.settings.clone();
         settings.family = self.family_for_source()?;
         let names = self.names()?;
         if self.settings.socket.interface.is_some() && !CAN_BIND_TO_INTERFACE {
-            return Err(configuration("an interface can be chosen on Linux and Android only"));
+            return Err(configuration("an interface can only be set on Linux and Android"));
         }
         let tls = Tls::new(self.tls, &settings.service).map_err(|error| configuration(error.to_string()))?;
         Ok(Connector::new(settings, tls, names))
@@ -279,7 +299,7 @@ impl ConnectorBuilder {
             ("keep_alive", self.settings.socket.keep_alive),
         ];
         match times.iter().find(|(_, time)| *time == Some(Duration::ZERO)) {
-            Some((name, _)) => Err(configuration(format!("{name} is zero; Duration::MAX is \"no limit\""))),
+            Some((name, _)) => Err(configuration(format!("{name} is zero; use Duration::MAX for no limit"))),
             None => Ok(()),
         }
     }
@@ -298,7 +318,7 @@ impl ConnectorBuilder {
             ) => AddressFamily::Ipv6Only,
             (Some(address), AddressFamily::Ipv4Only | AddressFamily::Ipv6Only) => {
                 return Err(configuration(format!(
-                    "the source address {address} is of a family that is not used"
+                    "the source address {address} is of an address family that is excluded"
                 )));
             }
         })
@@ -307,13 +327,11 @@ impl ConnectorBuilder {
     fn names(&self) -> Result<Names, Error> {
         let has_options = self.validation != Validation::Untrusted || self.transport != Transport::Udp;
         if has_options && self.servers.is_none() {
-            return Err(configuration(
-                "trust_ad and dns_over_tcp are for given name servers, and none are given",
-            ));
+            return Err(configuration("trust_ad and dns_over_tcp apply to nameservers, and none are given"));
         }
         match (&self.resolver, &self.servers) {
             (Some(_), Some(_)) => {
-                Err(configuration("name servers and a resolver are given; one of them can be asked"))
+                Err(configuration("both name servers and a resolver are given; choose one"))
             }
             (Some(resolver), None) => Ok(Names::Resolver(Arc::clone(resolver))),
             (None, Some(servers)) => {

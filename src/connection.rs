@@ -1,4 +1,4 @@
-//! Connection: the secured stream that is handed over, with its facts and its report.
+//! Connection: the TLS stream that a connect returns, with its properties and its report.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read};
@@ -22,17 +22,25 @@ use transfer::Failure;
 
 mod transfer;
 
-/// A secured connection to an XMPP server of the domain that was asked for. Nothing has been sent over TLS yet: the
-/// caller's stream header comes first (RFC 6120 section 4.2).
+/// A TLS connection to an XMPP server whose certificate is valid for the domain. Nothing has been sent over TLS yet:
+/// the first thing to write is your stream header (RFC 6120 section 4.2).
 ///
-/// Reads and writes block, up to [`set_read_timeout`](Self::set_read_timeout) and
-/// [`set_write_timeout`](Self::set_write_timeout).
+/// Reads and writes block, by default without a limit; see [`set_read_timeout`](Self::set_read_timeout) and
+/// [`set_write_timeout`](Self::set_write_timeout). Event loops can use [`set_nonblocking`](Self::set_nonblocking).
 ///
-/// Dropping it closes the TCP connection without a word; [`close`](Self::close) says goodbye in TLS first. No write raises
-/// SIGPIPE, whatever the process does with that signal.
+/// A read returns `Ok(0)` once the server has ended TLS with close_notify. If the connection closes without it, a read
+/// fails with [`ErrorKind::UnexpectedEof`], since an attacker may have cut off data. After the end of the XMPP stream
+/// (`</stream:stream>`) that is harmless, and some servers, such as ejabberd, always do it; before, treat the
+/// connection as lost.
+///
+/// Under TLS 1.3, the server may refuse a client certificate after the connection is established. The first read then
+/// fails with [`ErrorKind::InvalidData`] and the server's alert.
+///
+/// Dropping a connection closes the TCP connection without sending close_notify; use [`close`](Self::close) for an
+/// orderly shutdown. No write raises SIGPIPE, whatever the process does with that signal.
 pub struct Connection {
-    /// The socket never blocks by itself: a blocking write would go on beyond its limit, since a socket that is ready for
-    /// some bytes is not ready for all. Who blocks is `Self::wait`.
+    /// The socket itself is always non-blocking, and `Self::wait` blocks. A blocking write could exceed its limit,
+    /// since a socket that is ready for some bytes may not take all of them.
     stream: StreamOwned<ClientConnection, TcpStream>,
     read_ahead: Vec<u8>,
     mode: Mode,
@@ -40,10 +48,10 @@ pub struct Connection {
     write_timeout: Option<Duration>,
     /// Why nothing more can be read.
     failure: Option<Failure>,
-    /// The session that was resumed, until the server has shown by its first bytes that it has taken it: under TLS 1.3 it
-    /// says no after our handshake is complete.
+    /// The session that was resumed, until the server's first bytes show that it has accepted it: under TLS 1.3 it may
+    /// refuse after our handshake is complete.
     unproved: Option<Arc<Session>>,
-    /// Whether close_notify was sent, or is about to be.
+    /// Whether close_notify has been sent or is about to be.
     is_shut_down: bool,
     agreed: Agreed,
     candidate: Candidate,
@@ -54,21 +62,21 @@ pub struct Connection {
 /// Who waits for the socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
-    /// Reads and writes do.
+    /// Reads and writes.
     Blocking,
-    /// The caller's own loop does.
+    /// The caller's event loop.
     Nonblocking,
 }
 
-/// What a [`Connection`] is made of.
+/// The parts of a [`Connection`], from [`Connection::into_parts`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Parts {
-    /// The TLS stream, over a socket that blocks (unless it was set not to).
+    /// The TLS stream. Its socket is blocking, unless [`Connection::set_nonblocking`] was called.
     pub stream: StreamOwned<ClientConnection, TcpStream>,
-    /// What was read over TLS already and comes before anything that is read from `stream`.
+    /// Data that has already been read over TLS. It precedes everything that is read from `stream`.
     pub read_ahead: Vec<u8>,
-    /// The report.
+    /// The report of the connect.
     pub report: Report,
 }
 
@@ -92,13 +100,13 @@ impl Connection {
         }
     }
 
-    /// Returns the candidate whose server this is.
+    /// Returns the candidate that this connection was made to.
     #[must_use]
     pub fn candidate(&self) -> &Candidate {
         &self.candidate
     }
 
-    /// Returns the address of the server.
+    /// Returns the server's address.
     #[must_use]
     pub fn peer_addr(&self) -> SocketAddr {
         self.peer
@@ -107,18 +115,18 @@ impl Connection {
     /// Returns the local address of the socket.
     ///
     /// # Errors
-    /// The operating system's error.
+    /// Errors of the operating system.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.stream.sock.local_addr()
     }
 
-    /// Returns how TLS began: direct TLS or STARTTLS.
+    /// Returns whether this connection uses direct TLS or STARTTLS.
     #[must_use]
     pub fn tls_mode(&self) -> TlsMode {
         self.candidate.tls()
     }
 
-    /// Returns the negotiated version of TLS.
+    /// Returns the negotiated TLS version.
     #[must_use]
     pub fn protocol_version(&self) -> ProtocolVersion {
         self.agreed.version
@@ -130,34 +138,37 @@ impl Connection {
         self.agreed.suite
     }
 
-    /// Returns the ALPN protocol that the server selected, if it selected one (RFC 7301).
+    /// Returns the ALPN protocol that the server has selected, if any (RFC 7301).
     #[must_use]
     pub fn alpn(&self) -> Option<&str> {
-        // It is one that we have offered, and those are ASCII.
+        // rustls makes sure that we have offered it, and we offer only ASCII.
         self.stream.conn.alpn_protocol().and_then(|name| std::str::from_utf8(name).ok())
     }
 
-    /// Returns the certificates that the server sent, its own first. A resumed session has those of the first handshake.
+    /// Returns the certificates that the server has sent, its own first. A resumed session has those of the original
+    /// handshake.
     #[must_use]
     pub fn peer_certificates(&self) -> &[CertificateDer<'static>] {
         self.stream.conn.peer_certificates().unwrap_or_default()
     }
 
-    /// Returns whether the TLS session was resumed from an earlier one of the same connector.
+    /// Returns whether this connection resumes the TLS session of an earlier one of the same connector.
     #[must_use]
     pub fn is_resumed(&self) -> bool {
         self.stream.conn.handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
-    /// Returns what happened until the connection was established.
+    /// Returns the report of the connect: its lookups, candidates and attempts.
     #[must_use]
     pub fn report(&self) -> &Report {
         &self.report
     }
 
-    /// Sets the limit of each read. A read that has produced no data within it fails with [`ErrorKind::TimedOut`], even if
-    /// part of a TLS record has arrived. Data that has arrived is returned, however short the limit is. `None`, the default,
-    /// is no limit.
+    /// Sets the time limit of each read. The default is `None`, no limit.
+    ///
+    /// A read that has produced no data within the limit fails with [`ErrorKind::TimedOut`], even if part of a TLS
+    /// record has arrived; the connection can still be used. Data that has already arrived is returned, however short
+    /// the limit.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`] for a limit of zero.
@@ -166,14 +177,16 @@ impl Connection {
         Ok(())
     }
 
-    /// Returns the limit of each read.
+    /// Returns the time limit of each read.
     #[must_use]
     pub fn read_timeout(&self) -> Option<Duration> {
         self.read_timeout
     }
 
-    /// Sets the limit of each write and flush. Data that is encrypted when the limit is over counts as written; the next
-    /// write or flush sends it. `None`, the default, is no limit.
+    /// Sets the time limit of each write and flush. The default is `None`, no limit.
+    ///
+    /// Data that has been encrypted when the limit expires counts as written; the next write or flush sends it first.
+    /// If that does not succeed within its limit, it fails with [`ErrorKind::TimedOut`] and takes no data.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`] for a limit of zero.
@@ -182,46 +195,46 @@ impl Connection {
         Ok(())
     }
 
-    /// Returns the limit of each write.
+    /// Returns the time limit of each write and flush.
     #[must_use]
     pub fn write_timeout(&self) -> Option<Duration> {
         self.write_timeout
     }
 
-    /// Makes reads and writes give [`ErrorKind::WouldBlock`] instead of waiting, for callers with a loop of their own; the
-    /// timeouts have no effect then.
+    /// Makes reads and writes return [`ErrorKind::WouldBlock`] instead of waiting, for use in an event loop. The
+    /// timeouts then have no effect. The default is false.
     ///
-    /// Read until [`ErrorKind::WouldBlock`] before waiting for the socket: bytes that are decrypted already do not make it
-    /// readable. TLS may have to send when the caller reads, and what a write has taken may not have left: while
-    /// [`wants_write`](Self::wants_write), wait for the socket to be writable too and call `flush`.
+    /// Read until [`ErrorKind::WouldBlock`] before waiting for the socket: data that is already decrypted does not make
+    /// it readable. While [`wants_write`](Self::wants_write) returns true, also wait for the socket to become writable,
+    /// and then call `flush`: a write may have taken data that is not sent yet, and a read may cause TLS to send.
     pub fn set_nonblocking(&mut self, nonblocking: bool) {
         self.mode = if nonblocking { Mode::Nonblocking } else { Mode::Blocking };
     }
 
-    /// Whether encrypted bytes wait to be sent; for callers with a loop of their own.
+    /// Returns whether encrypted data is waiting to be sent; for use in an event loop.
     #[must_use]
     pub fn wants_write(&self) -> bool {
         self.stream.conn.wants_write()
     }
 
-    /// Ends the sending direction: sends close_notify (RFC 8446 section 6.1), so that the server knows that nothing was cut
-    /// off, and shuts down the TCP connection for writing. What the server still sends can be read. End the XMPP stream first
-    /// (RFC 6120 section 4.4).
+    /// Ends the sending direction: sends close_notify (RFC 8446 section 6.1), so that the server knows that nothing was
+    /// cut off, and shuts down the TCP connection for writing. Data that the server still sends can be read. Close the
+    /// XMPP stream first (RFC 6120 section 4.4).
     ///
-    /// After [`set_nonblocking`](Self::set_nonblocking) it can fail with [`ErrorKind::WouldBlock`]: call it again when the
-    /// socket is writable. A write after it fails with [`ErrorKind::BrokenPipe`].
+    /// In non-blocking mode it may fail with [`ErrorKind::WouldBlock`]: call it again when the socket is writable.
+    /// Later writes fail with [`ErrorKind::BrokenPipe`].
     ///
     /// # Errors
-    /// What a write gives.
+    /// The errors of a write.
     pub fn shutdown(&mut self) -> io::Result<()> {
         self.shut_down(self.deadline(self.write_timeout))
     }
 
-    /// Closes the connection in order: as [`shutdown`](Self::shutdown), and waits for the server to close it too, for one
-    /// second each at most; not at all after [`set_nonblocking`](Self::set_nonblocking).
+    /// Closes the connection in an orderly way: as [`shutdown`](Self::shutdown), for at most one second, and then waits
+    /// at most one second for the server to close it too. In non-blocking mode it does not wait.
     ///
     /// # Errors
-    /// What a write gives. The connection is closed all the same.
+    /// The errors of a write. The connection is closed anyway.
     pub fn close(mut self) -> io::Result<()> {
         let farewell = Deadline::after(wait::now(), CLOSE_LIMIT);
         self.shut_down(self.deadline(self.write_timeout).min(farewell))?;
@@ -234,28 +247,28 @@ impl Connection {
         self.stream.conn.send_close_notify();
         self.send(deadline)?;
         match self.stream.sock.shutdown(std::net::Shutdown::Write) {
-            // The server was faster.
+            // The server has closed it already.
             Err(error) if error.kind() == ErrorKind::NotConnected => Ok(()),
             result => result,
         }
     }
 
-    /// Gives the stream, what had been read ahead, and the report. The socket blocks, unless
-    /// [`set_nonblocking`](Self::set_nonblocking) was called; the timeouts do not go with it.
+    /// Returns the TLS stream, the data that has been read ahead, and the report. The socket is blocking, unless
+    /// [`set_nonblocking`](Self::set_nonblocking) was called. The timeouts do not apply to the stream.
     ///
-    /// From here on the caller writes: on Linux and other systems without `SO_NOSIGPIPE` a write of the stream to a connection
-    /// that the server has closed raises SIGPIPE, since rustls writes vectored and std makes `writev` of that. Rust programs
-    /// ignore this signal, unless they have changed that or are libraries in a program of another language.
+    /// On Linux and other systems without `SO_NOSIGPIPE`, writing to the stream raises SIGPIPE if the server has closed
+    /// the connection, since rustls uses vectored writes and std implements those with `writev`. Rust programs ignore
+    /// this signal by default; a library in a program of another language cannot rely on that.
     ///
     /// # Errors
-    /// What the operating system says when the socket is made to block.
+    /// Errors of the operating system when the socket is made blocking.
     pub fn into_parts(self) -> io::Result<Parts> {
         self.stream.sock.set_nonblocking(self.mode == Mode::Nonblocking)?;
         Ok(Parts { stream: self.stream, read_ahead: self.read_ahead, report: self.report })
     }
 
-    /// Reads what still comes, for nobody. A socket that is closed with something unread, be it a session ticket, is reset
-    /// (RFC 2525 section 2.17), and with the reset is lost what has not reached the far end yet.
+    /// Reads and discards what still arrives. Closing a socket with unread data, even a session ticket, resets the
+    /// connection (RFC 2525 section 2.17), and the reset discards data that has not reached the peer yet.
     fn drop_what_comes(&mut self) {
         let deadline = Deadline::after(wait::now(), CLOSE_LIMIT);
         let mut buffer = [0; 4096];
@@ -277,7 +290,7 @@ impl Connection {
 
 fn checked(timeout: Option<Duration>) -> io::Result<Option<Duration>> {
     if timeout == Some(Duration::ZERO) {
-        return Err(io::Error::new(ErrorKind::InvalidInput, "a timeout of zero"));
+        return Err(io::Error::new(ErrorKind::InvalidInput, "the timeout is zero; use None for no limit"));
     }
     Ok(timeout)
 }

@@ -1,4 +1,4 @@
-//! Connector: made once, it holds what lasts over connects, and makes them.
+//! Connector: the state that outlives a single connect, and the entry points.
 
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -23,10 +23,10 @@ use crate::target::{Place, Target};
 use crate::tls::Tls;
 use crate::wait;
 
-/// Opens connections, all with the same options. Cheap to clone; clones share everything.
+/// Opens connections, all with the same options. Cheap to clone; clones share all state.
 ///
-/// What lasts over connects lives here: the TLS configuration with its session tickets, the DNS cache, and what was learnt
-/// about name servers. So make one and keep it.
+/// A connector holds the state that outlives a single connect: the TLS configuration with its session tickets, the DNS
+/// cache, and what is known about name servers. Create one and reuse it.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -48,7 +48,7 @@ struct ConnectorInner {
     names: Names,
 }
 
-/// Who answers questions to the DNS.
+/// Who answers DNS questions.
 #[derive(Debug)]
 pub(crate) enum Names {
     Stub(Stub),
@@ -60,10 +60,10 @@ impl Connector {
         Self(Arc::new(ConnectorInner { settings: Arc::new(settings), tls, names }))
     }
 
-    /// Finds the servers of `domain`, connects to one, and hands over the secured connection.
+    /// Connects to a server of `domain`.
     ///
     /// # Errors
-    /// Why there is no connection; [`Error::kind`] says what can be done, [`Error::report`] all that happened.
+    /// Returns why no connection was made: [`Error::kind`] says how to react, and [`Error::report`] what happened.
     pub fn connect<D>(&self, domain: D) -> Result<Connection, Error>
     where
         D: TryInto<Domain>,
@@ -72,11 +72,13 @@ impl Connector {
         self.dial(domain.try_into()?, Route::Domain, None)
     }
 
-    /// Connects to `target` instead of to the servers that the SRV records of `domain` name. The [`Policy`](crate::Policy)
-    /// does not apply to a target with a port. Stream header, SNI and certificate stay those of `domain`.
+    /// Connects to `target` instead of the servers in the SRV records of `domain`.
+    ///
+    /// The stream header, SNI and the certificate check still use `domain`. The [`Policy`](crate::Policy) does not
+    /// apply to a target with a port.
     ///
     /// # Errors
-    /// As [`connect`](Self::connect).
+    /// The same as for [`connect`](Self::connect).
     pub fn connect_to<D>(&self, domain: D, target: Target) -> Result<Connection, Error>
     where
         D: TryInto<Domain>,
@@ -89,15 +91,16 @@ impl Connector {
         self.dial(domain.try_into()?, route, None)
     }
 
-    /// Connects to `target` if it can, and to the servers of `domain` otherwise: for the place where a stream can be resumed
-    /// (XEP-0198 section 5, `location`; XEP-0397).
+    /// Connects to `target` if possible, and otherwise to the servers of `domain`. Use it to resume a stream on the
+    /// server that holds it (XEP-0198 section 5, `location`; XEP-0397).
     ///
-    /// Discovery begins at once. The target is tried before all servers that it finds, as if it had a priority of its own:
-    /// when the target is silent, they start after [`priority_delay`](crate::ConnectorBuilder::priority_delay) beside it.
-    /// The [`Policy`](crate::Policy) does not apply to the target. One that cannot be used is noted in the report.
+    /// Discovery starts immediately. The target is tried before the servers that discovery finds, as if it had a
+    /// priority of its own: if it does not respond, they start after
+    /// [`priority_delay`](crate::ConnectorBuilder::priority_delay), in parallel. The [`Policy`](crate::Policy) does not
+    /// apply to the target. A target that cannot be used is noted in the report.
     ///
     /// # Errors
-    /// As [`connect`](Self::connect); [`ErrorKind::Configuration`] for a target without a port.
+    /// The same as for [`connect`](Self::connect), and [`ErrorKind::Configuration`] for a target without a port.
     pub fn connect_preferring<D>(&self, domain: D, target: Target) -> Result<Connection, Error>
     where
         D: TryInto<Domain>,
@@ -110,11 +113,12 @@ impl Connector {
         self.dial(domain.try_into()?, Route::Prefer(server), None)
     }
 
-    /// Finds the servers of `domain` and gives them in the order in which a connect would try them. Nothing is dialled.
-    /// Every call draws anew among equals.
+    /// Returns the servers of `domain`, in the order in which a connect would try them. It connects to none of them.
+    ///
+    /// Each call makes a new weighted random draw within a priority (RFC 2782).
     ///
     /// # Errors
-    /// As [`connect`](Self::connect).
+    /// The same as for [`connect`](Self::connect).
     pub fn discover<D>(&self, domain: D) -> Result<Discovery, Error>
     where
         D: TryInto<Domain>,
@@ -124,15 +128,17 @@ impl Connector {
         self.run(&domain, Route::Domain, |run| run.discover()).map(Discovery)
     }
 
-    /// Secures a TCP connection that the caller has opened, through a proxy or a tunnel for instance: the same STARTTLS
-    /// negotiation, verification, limits and report, and no question to the DNS. The policy does not apply. The socket is made
-    /// non-blocking and gets TCP_NODELAY.
+    /// Establishes TLS over a TCP connection that you have opened, for example through a proxy or a tunnel.
     ///
-    /// A TLS handshake that fails because the server cannot resume its session is not repeated, since there is no other
-    /// stream; the session is forgotten, so that the next call makes a full handshake.
+    /// STARTTLS negotiation, verification, limits and report are the same as for [`connect`](Self::connect). No DNS
+    /// query is sent, and the [`Policy`](crate::Policy) does not apply. The socket is made non-blocking, and
+    /// TCP_NODELAY is set.
+    ///
+    /// If the server fails to resume a TLS session, the handshake is not repeated, since there is no second stream. The
+    /// session is forgotten, so the next call makes a full handshake.
     ///
     /// # Errors
-    /// As [`connect`](Self::connect); [`ErrorKind::Configuration`] for a stream that is not connected.
+    /// The same as for [`connect`](Self::connect), and [`ErrorKind::Configuration`] for a stream that is not connected.
     pub fn secure<D>(&self, domain: D, tcp: TcpStream, tls: TlsMode) -> Result<Connection, Error>
     where
         D: TryInto<Domain>,
@@ -145,7 +151,7 @@ impl Connector {
         self.dial(domain, Route::Connected { peer, tls }, Some(tcp))
     }
 
-    /// Forgets the answers of the DNS, by way of [`Resolver::clear_cache`] also those that the caller's own resolver keeps.
+    /// Clears the DNS cache. For a resolver of your own, it calls [`Resolver::clear_cache`].
     pub fn clear_cache(&self) {
         match &self.0.names {
             Names::Stub(stub) => stub.clear_cache(),
@@ -160,7 +166,7 @@ impl Connector {
         Ok(Connection::new(verified, report))
     }
 
-    /// Makes what a connect or a discovery works with, and lets `go` work with it.
+    /// Prepares a [`Run`] and calls `go` with it.
     fn run<R>(
         &self,
         domain: &Domain,
@@ -170,7 +176,7 @@ impl Connector {
         let now = wait::now();
         let ConnectorInner { settings, tls, names } = &*self.0;
         let random = Random::new(tls.provider());
-        // Tried before anything is sent: a question with a number that can be guessed must not leave.
+        // Checked before anything is sent: no question with a predictable id may be sent.
         random.bits();
         if random.has_failed() {
             return Err(no_random_numbers());
@@ -198,25 +204,25 @@ impl Connector {
     }
 }
 
-/// The servers of a domain, in the order in which a connect would try them. `Display` gives a table for a person.
+/// The servers of a domain, in the order in which a connect would try them. `Display` shows them as a table.
 #[derive(Clone, Debug)]
 pub struct Discovery(Report);
 
 impl Discovery {
-    /// The candidates, in order.
+    /// Returns the candidates, in order.
     #[must_use]
     pub fn candidates(&self) -> &[Candidate] {
         self.0.candidates()
     }
 
-    /// What was asked and answered.
+    /// Returns the report of the discovery.
     #[must_use]
     pub fn report(&self) -> &Report {
         &self.0
     }
 }
 
-/// The candidates, in order.
+/// Iterates over the candidates, in order.
 impl<'a> IntoIterator for &'a Discovery {
     type Item = &'a Candidate;
     type IntoIter = std::slice::Iter<'a, Candidate>;

@@ -1,4 +1,4 @@
-//! Deadline: a point in time, or never. All arithmetic with time limits stands here. No IO.
+//! Deadline: a point in time, or never. All arithmetic with time limits is here. No IO.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 /// A point in time at which something ends, or never.
 ///
-/// `Instant + Duration` panics on overflow, so `Duration::MAX` ("no limit") becomes "never" here.
+/// `Instant + Duration` panics on overflow; here `Duration::MAX` ("no limit") becomes "never".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Deadline(Option<Instant>);
 
@@ -14,7 +14,7 @@ impl Deadline {
     /// Never.
     pub(crate) const NEVER: Self = Self(None);
 
-    /// `delay` after `start`; never where that cannot be told.
+    /// `delay` after `start`; never if that cannot be represented.
     pub(crate) fn after(start: Instant, delay: Duration) -> Self {
         Self(start.checked_add(delay))
     }
@@ -29,7 +29,7 @@ impl Deadline {
         self.0
     }
 
-    /// How long from `now`: zero when it is over, `None` for never.
+    /// The time left from `now`: zero when it has passed, `None` for never.
     pub(crate) fn remaining(self, now: Instant) -> Option<Duration> {
         self.0.map(|at| at.saturating_duration_since(now))
     }

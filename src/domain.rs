@@ -1,4 +1,4 @@
-//! The XMPP domain part, parsed once (RFC 7622 section 3.2, RFC 5890, UTS 46), and what its host is. No IO.
+//! The XMPP domain part, parsed once (RFC 7622 section 3.2, RFC 5890, UTS 46), and hosts. No IO.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -21,14 +21,14 @@ const MAXIMUM_NAME: usize = 253;
 /// "labels: 63 octets or less", RFC 1035 section 2.3.4.
 const MAXIMUM_LABEL: usize = 63;
 
-/// What stands before the Punycode of an A-label (RFC 5890 section 2.3.2.5).
+/// The prefix of an A-label, before the Punycode (RFC 5890 section 2.3.2.5).
 const A_LABEL_PREFIX: &str = "xn--";
 
 /// The domain part of an XMPP address: a DNS name, an IPv4 literal or an IPv6 literal (RFC 7622 section 3.2).
 ///
-/// Case folds to lower case, and one trailing dot is taken off. With feature `idna` an internationalised name is
-/// converted to A-labels by UTS 46, non-transitional, and A-labels given are validated and decoded. Without it they are
-/// taken as they are, and a name outside ASCII is an error; see [`Domain::with_stream_name`].
+/// Letters are folded to lower case, and one trailing dot is removed. With feature `idna`, an internationalised name is
+/// converted to A-labels (UTS 46, non-transitional), and A-labels in the input are validated and decoded. Without it,
+/// A-labels are taken as they are, and a non-ASCII name is an error; see [`Domain::with_stream_name`].
 ///
 /// ```
 /// use xmpp_connect::Domain;
@@ -41,27 +41,27 @@ const A_LABEL_PREFIX: &str = "xn--";
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Domain {
     host: Host,
-    /// As in the `to` of the stream header, before XML escaping: U-labels, an IPv6 address in brackets.
+    /// The `to` of the stream header before XML escaping: U-labels, or an address, IPv6 in brackets.
     unicode: Box<str>,
 }
 
 impl Domain {
-    /// Reads a domain part.
+    /// Parses a domain part.
     ///
     /// # Errors
     ///
-    /// [`InvalidDomain`] for text that is empty or too long, holds an empty label, white space or a character outside
-    /// letters, digits and hyphen, ends in a number without being an IPv4 address, has a zone id or a port, is no valid
-    /// internationalised name, or is a full JID.
+    /// [`InvalidDomain`] for text that is empty or too long; contains an empty label, white space, or a character other
+    /// than letters, digits and hyphens; ends in a number but is not an IPv4 address; has a zone id or a port; is not a
+    /// valid internationalised name; or is a full JID.
     pub fn new(text: &str) -> Result<Self, InvalidDomain> {
         Self::read(text).map_err(|reason| InvalidDomain::new(text, reason))
     }
 
-    /// Reads the domain part out of a JID (RFC 7622 section 3.2). The other parts are not checked.
+    /// Parses the domain part of a JID (RFC 7622 section 3.2). The other parts are not checked.
     ///
     /// # Errors
     ///
-    /// [`InvalidDomain`] where [`Domain::new`] refuses the domain part.
+    /// [`InvalidDomain`] if [`Domain::new`] refuses the domain part.
     pub fn of_jid(jid: &str) -> Result<Self, InvalidDomain> {
         // "1. Remove any portion from the first '/' character to the end of the string (if there is a '/' character
         // present). 2. Remove any portion from the beginning of the string to the first '@' character (if there is an
@@ -69,13 +69,14 @@ impl Domain {
         let bare = jid.split_once('/').map_or(jid, |(bare, _resource)| bare);
         let text = bare.split_once('@').map_or(bare, |(_local, text)| text);
         Self::read(text).map_err(|reason| match reason {
-            // Here it is a second '@', and the advice to call this function would not help.
+            // A second '@'. The message for `FullJid` would advise to call this function.
             Reason::FullJid => InvalidDomain::new(text, Reason::Character('@')),
             other => InvalidDomain::new(text, other),
         })
     }
 
-    /// The name in A-labels, lower case, without trailing dot; or the address in its canonical form, without brackets.
+    /// Returns the name in A-labels, lower case, without trailing dot; or the address in its canonical form, without
+    /// brackets.
     #[must_use]
     pub fn as_ascii(&self) -> &str {
         match &self.host {
@@ -84,20 +85,21 @@ impl Domain {
         }
     }
 
-    /// The name as the user knows it: U-labels, lower case, without trailing dot; or the address, IPv6 in brackets.
+    /// Returns the name as the user knows it: U-labels, lower case, without trailing dot; or the address, IPv6 in
+    /// brackets.
     ///
-    /// This is what the stream header's `to` carries (RFC 6120 section 4.7.2, RFC 7622 section 3.2); it is not escaped
-    /// for XML. Without feature `idna` it is the A-label form, unless [`Domain::with_stream_name`] gave another.
+    /// Use it as the `to` of your stream header (RFC 6120 section 4.7.2, RFC 7622 section 3.2), after escaping it for
+    /// XML. Without feature `idna` it is the A-label form, unless [`Domain::with_stream_name`] was called.
     #[must_use]
     pub fn as_unicode(&self) -> &str {
         &self.unicode
     }
 
-    /// Gives the name for the stream header beside a domain in A-labels: for builds without feature `idna`, since
-    /// servers answer `host-unknown` to the A-label form.
+    /// Sets the name for the stream header of a domain in A-labels. It is needed in builds without feature `idna`,
+    /// since servers reply `host-unknown` to the A-label form.
     ///
-    /// With the feature the name must convert to the domain's A-labels. Without it the ASCII labels must be the
-    /// domain's, and a label outside ASCII may stand for any of its A-labels.
+    /// With the feature, the name must convert to the domain's A-labels. Without it, only the ASCII labels are compared
+    /// with those of the domain; a non-ASCII label matches any A-label.
     ///
     /// ```
     /// use xmpp_connect::Domain;
@@ -110,7 +112,7 @@ impl Domain {
     ///
     /// # Errors
     ///
-    /// [`InvalidDomain`] for a name of another domain, and for what [`Domain::new`] refuses.
+    /// [`InvalidDomain`] for a name of another domain, and for one that [`Domain::new`] refuses.
     pub fn with_stream_name(self, name: &str) -> Result<Self, InvalidDomain> {
         let unicode = match Self::read(name) {
             Ok(named) if named.host == self.host => Ok(named.unicode),
@@ -142,8 +144,8 @@ impl Domain {
         if ends_in_a_number(name) {
             return Ok(Self { host: Host::Address(read_ipv4(name)?), unicode: name.into() });
         }
-        // "the hyphen cannot appear at the beginning or end of the string", RFC 5890 section 2.3.1, of LDH labels and of
-        // U-labels; and no such name can be asked for in TLS.
+        // "the hyphen cannot appear at the beginning or end of the string", RFC 5890 section 2.3.1, about LDH labels
+        // and U-labels; rustls refuses such names too.
         if unicode.split('.').any(|label| label.starts_with('-') || label.ends_with('-')) {
             return Err(Reason::Hyphen);
         }
@@ -210,10 +212,11 @@ pub enum Host {
 }
 
 impl Host {
-    /// Reads a host that the caller gives: an address literal, or a name that only DNS has to understand.
+    /// Parses a host that the caller gives: an address literal, or a DNS name.
     ///
-    /// That is more than a domain can be: A-labels are not validated, hyphens stand anywhere, and `_` is in use ("The DNS
-    /// itself places only one restriction on the particular labels [...] the length", RFC 2181 section 11).
+    /// More is allowed than in a domain: A-labels are not validated, and labels may have `_` and hyphens in any
+    /// position ("The DNS itself places only one restriction on the particular labels [...] the length", RFC 2181
+    /// section 11).
     pub(crate) fn parse(text: &str) -> Result<Self, InvalidDomain> {
         Self::read(text).map_err(|reason| InvalidDomain::host(text, reason))
     }
@@ -236,10 +239,10 @@ impl Host {
         Ok(Self::Name(name.to_owned()))
     }
 
-    /// Reads the target of an SRV record, with or without its trailing dot.
+    /// Parses the target of an SRV record, with or without its trailing dot.
     ///
     /// # Errors
-    /// Why no server can have that name.
+    /// Why it cannot be the name of a host.
     pub(crate) fn of_srv_target(target: &str) -> Result<Self, Reason> {
         let name = without_trailing_dot(target).to_ascii_lowercase();
         check_name(&name, is_host_character)?;
@@ -247,7 +250,7 @@ impl Host {
         if ends_in_a_number(&name) { Err(Reason::AddressTarget) } else { Ok(Self::Name(name)) }
     }
 
-    /// Which rules of RFC 6761, 6762 and 7686 hold for the name.
+    /// Which rules of RFC 6761, 6762 and 7686 apply to the name.
     pub(crate) fn special_use(&self) -> SpecialUse {
         match self {
             Self::Name(name) => match last_label(name) {
@@ -261,7 +264,7 @@ impl Host {
         }
     }
 
-    /// The owner name of SRV records: `prefix` and the name. `None` for an address, and where it would be too long.
+    /// The owner name of SRV records: `prefix` and the name. `None` for an address, and if it would be too long.
     pub(crate) fn srv_name(&self, prefix: &str) -> Option<String> {
         match self {
             Self::Name(name) => Some(format!("{prefix}.{name}")).filter(|name| name.len() <= MAXIMUM_NAME),
@@ -291,20 +294,20 @@ pub(crate) enum SpecialUse {
     Invalid,
     /// `localhost` and below: loopback addresses (RFC 6761 section 6.3).
     Loopback,
-    /// `.local`: belongs to multicast DNS (RFC 6762 section 3), which is not done.
+    /// `.local`: belongs to multicast DNS (RFC 6762 section 3), which is not supported.
     MulticastDns,
 }
 
-/// Refuses what no form of a domain part has.
+/// Refuses what no form of a domain part can contain.
 fn check_text(text: &str) -> Result<(), Reason> {
-    // First, because a resource may hold what the next checks refuse.
+    // First, because a resource may contain what the next checks refuse.
     if text.contains(['@', '/']) {
         return Err(Reason::FullJid);
     }
     if text.contains(|character: char| character.is_whitespace() || character.is_control()) {
         return Err(Reason::WhiteSpace);
     }
-    // Before the conversion, so that its work has a limit.
+    // Before the conversion, to bound its work.
     if text.len() > MAXIMUM_DOMAIN_PART {
         return Err(Reason::NameTooLong);
     }
@@ -329,8 +332,8 @@ fn read_ipv6(text: &str) -> Result<Ipv6Addr, Reason> {
 
 /// Converts to A-labels and to U-labels, both in lower case.
 ///
-/// Bare UTS 46: the caller checks characters, hyphens and lengths, so that the error can say which it was. UTS 46's own
-/// check of hyphens would refuse names in use, such as `r3---sn-apo3.googlevideo.com`.
+/// Without the optional checks of UTS 46: the caller checks characters, hyphens and lengths, for a more precise error.
+/// UTS 46's check of hyphens would also refuse names in use, such as `r3---sn-apo3.googlevideo.com`.
 #[cfg(feature = "idna")]
 fn convert(text: &str) -> Result<(String, String), Reason> {
     use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
@@ -341,7 +344,7 @@ fn convert(text: &str) -> Result<(String, String), Reason> {
         .map_err(|_| Reason::Idna)?;
     let (unicode, validity) = uts46.to_unicode(ascii.as_bytes(), any_ascii, Hyphens::Allow);
     validity.map_err(|_| Reason::Idna)?;
-    // A server that gets the U-labels must come to the same name; of A-labels inside A-labels it does not.
+    // A server that receives the U-labels must arrive at the same name. This fails for A-labels inside A-labels.
     let again = uts46.to_ascii(unicode.as_bytes(), any_ascii, Hyphens::Allow, DnsLength::Ignore);
     if again.ok().as_deref() != Some(&*ascii) {
         return Err(Reason::Idna);
@@ -357,7 +360,8 @@ fn convert(text: &str) -> Result<(String, String), Reason> {
     Ok((ascii.clone(), ascii))
 }
 
-/// Reads a stream name that cannot be converted, as feature `idna` is off: label by label beside the A-labels.
+/// Checks a stream name without converting it, since feature `idna` is off: compares it with the A-labels, label by
+/// label.
 fn unconverted_stream_name(name: &str, ascii: &str) -> Result<Box<str>, Reason> {
     let name: String = without_trailing_dot(name).chars().flat_map(char::to_lowercase).collect();
     check_text(&name)?;
@@ -403,8 +407,8 @@ fn check_name(name: &str, is_allowed: fn(char) -> bool) -> Result<(), Reason> {
     Ok(())
 }
 
-/// Whether others would read the name as an IPv4 address: its last label is a decimal or hexadecimal number
-/// (the "ends in a number" of the WHATWG's URL Standard, section 3.5). Expects lower case.
+/// Whether other software may parse the name as an IPv4 address: its last label is a decimal or hexadecimal number
+/// ("ends in a number" of the WHATWG URL Standard, section 3.5). Expects lower case.
 fn ends_in_a_number(name: &str) -> bool {
     let last = last_label(name);
     match last.strip_prefix("0x") {
@@ -421,7 +425,7 @@ fn without_trailing_dot(text: &str) -> &str {
     text.strip_suffix('.').unwrap_or(text)
 }
 
-/// What stands in names that DNS serves.
+/// The characters of names that DNS serves.
 fn is_host_character(character: char) -> bool {
     is_letter_digit_hyphen(character) || character == '_'
 }

@@ -1,4 +1,4 @@
-//! Error: why there is no connection, by what the caller can do about it. No IO.
+//! Error: why a connect failed, in kinds by what the caller can do. No IO.
 
 use std::convert::Infallible;
 use std::error;
@@ -10,13 +10,14 @@ use crate::dns::ConfigurationError;
 use crate::domain::InvalidDomain;
 use crate::report::Report;
 
-/// Why there is no connection.
+/// Why a connect failed.
 ///
-/// `Display` is one line. Where servers were tried it names the attempt that came furthest, [`kind`](Self::kind) goes by
-/// that attempt, and [`source`](error::Error::source) has its cause. [`report`](Self::report) has every server and address
-/// with the stage reached, the time and the reason.
+/// If servers were tried, [`kind`](Self::kind), `Display` and [`source`](error::Error::source) describe the attempt
+/// that got furthest. [`report`](Self::report) has every server and address, with the stage reached, the time and the
+/// reason.
 ///
-/// `Debug`, which is what `fn main() -> Result<(), Box<dyn Error>>` prints, is the same line with the causes behind it.
+/// `Display` is one line. `Debug`, which `fn main() -> Result<(), Box<dyn Error>>` prints, is that line followed by the
+/// causes.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -33,36 +34,37 @@ enum Source {
 
 /// The kinds of [`Error`], by what the caller can do.
 ///
-/// `Display` is two or three words: `not offered`.
+/// `Display` is two or three words, such as `not offered`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The domain, or a host that the caller named, is not well formed or can never be reached. Ask the user to correct it.
+    /// The domain, or the host of a target, is malformed or can never be reached. Ask the user to correct it.
     InvalidDomain,
-    /// The domain does not exist (NXDOMAIN). Ask the user whether it is spelled correctly, and try again when the network
-    /// changes: many private domains exist only within a VPN.
+    /// The domain does not exist (NXDOMAIN). Ask the user to check the spelling, and try again when the network
+    /// changes: private domains may exist only inside a VPN.
     NoSuchDomain,
-    /// The domain's records say that it does not offer this service, or not in the way that the policy allows. Use another
-    /// domain, service or policy.
+    /// According to its SRV records, the domain does not offer this service, or not with a kind of TLS that the policy
+    /// allows. Use another domain, service or policy.
     NotOffered,
-    /// The DNS gave no answer, and nothing could be reached without it. Check the network and its name servers, and try
+    /// A DNS lookup failed, and no server could be reached without it. Check the network and its name servers, and try
     /// again later.
     Lookup,
-    /// Servers are known, and none could be reached or used. Try again later; when it stays, show the report to whoever
-    /// runs the server.
+    /// Servers were found, but none could be connected to. Try again later; if it persists, show the report to the
+    /// operator of the server.
     Attempts,
-    /// The attempt that came furthest failed because the certificate is not valid for the domain. Never connect without the
-    /// check: show the text to the user, who can tell a captive portal or a wrong clock, or to whoever runs the server.
+    /// The attempt that got furthest failed because the server's certificate is not trusted, or not valid for the
+    /// domain. Do not connect without verification: show the message to the user, who may recognise a captive portal or
+    /// a wrong clock, or to the operator of the server.
     Untrusted,
-    /// The total time limit was over. Try again later, or with a longer one.
+    /// The time limit of the connect expired. Try again later, or with a longer limit.
     TimedOut,
-    /// The caller cancelled. Nothing is to be done.
+    /// The caller cancelled the connect.
     // Hidden as long as callers cannot cancel.
     #[doc(hidden)]
     Cancelled,
-    /// The options contradict each other, or something that they need is missing. Correct the program.
+    /// Options contradict each other, or something that they require is missing. Correct the program.
     Configuration,
-    /// This machine has run out of sockets or memory, or gives no random numbers. Close what is not needed, and try again.
+    /// This machine has run out of sockets or memory, or cannot provide random numbers. Free resources, and try again.
     System,
 }
 
@@ -88,14 +90,14 @@ impl Error {
         Self(Box::new(Inner { kind, message: message.into(), report: None, source: None }))
     }
 
-    /// The operating system said why.
+    /// An error that the operating system caused.
     pub(crate) fn caused_by(kind: ErrorKind, message: impl Into<String>, cause: io::Error) -> Self {
         let mut error = Self::new(kind, message);
         error.0.source = Some(Source::Io(cause));
         error
     }
 
-    /// This machine failed.
+    /// A failure of this machine.
     pub(crate) fn system(message: impl Into<String>, cause: io::Error) -> Self {
         Self::caused_by(ErrorKind::System, message, cause)
     }
@@ -110,23 +112,23 @@ impl Error {
         self
     }
 
-    /// What kind of error it is.
+    /// Returns the kind of error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// What happened until then; `None` when it failed before anything was sent.
+    /// Returns the report of the connect; `None` if it failed before anything was sent.
     #[must_use]
     pub fn report(&self) -> Option<&Report> {
         self.0.report.as_ref()
     }
 
-    /// Whether retrying is pointless until the user, the program or the domain's owner has changed something.
+    /// Returns whether retrying is pointless until the user, the program or the domain's owner has changed something.
     ///
     /// True for [`InvalidDomain`](ErrorKind::InvalidDomain), [`NotOffered`](ErrorKind::NotOffered) and
-    /// [`Configuration`](ErrorKind::Configuration). What the network around this machine can cause is not permanent: without
-    /// its VPN a private domain does not exist, and in a captive portal no certificate is trusted.
+    /// [`Configuration`](ErrorKind::Configuration). Errors that the local network can cause are not permanent: outside
+    /// its VPN a private domain does not exist, and behind a captive portal no certificate is trusted.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         match self.0.kind {
@@ -142,7 +144,7 @@ impl Error {
     }
 }
 
-/// The text with its causes, in one line; the report is asked for by [`Error::report`].
+/// The message and its causes, in one line, without the report.
 impl fmt::Debug for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{self}")?;
@@ -182,14 +184,14 @@ impl From<ConfigurationError> for Error {
     }
 }
 
-/// For functions that take anything that can become a [`Domain`](crate::Domain), a `Domain` included.
+/// For functions that take anything that converts to a [`Domain`](crate::Domain), including a `Domain`.
 impl From<Infallible> for Error {
     fn from(never: Infallible) -> Self {
         match never {}
     }
 }
 
-/// Never `Interrupted`, which many loops retry for ever, and never `WouldBlock`.
+/// The kind is never `Interrupted`, which many loops retry forever, and never `WouldBlock`.
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match error.kind() {

@@ -1,8 +1,8 @@
-//! Opens secured XMPP connections, blocking.
+//! Blocking XMPP connector: SRV discovery, Happy Eyeballs, direct TLS and STARTTLS.
 //!
-//! Give it the domain of an XMPP account, and it finds the domain's servers by their SRV records, both for direct TLS and
-//! for STARTTLS ([XEP-0368]), draws their order by priority and weight ([RFC 2782]), connects to them in a race that one
-//! dead server cannot stop ([RFC 8305]), and hands back one verified TLS stream.
+//! Given the domain of an XMPP account, it looks up the domain's servers in SRV records, both for direct TLS and for
+//! STARTTLS ([XEP-0368]), orders them by priority and weight ([RFC 2782]), connects to several at once if the first
+//! ones are slow or dead ([RFC 8305]), and returns one TLS stream whose certificate is verified.
 //!
 //! ```no_run
 //! use std::io::{Read, Write};
@@ -16,9 +16,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! No thread is started, no async runtime is needed, and there is no way to get a plain text stream.
+//! It starts no threads, needs no async runtime, and never returns an unencrypted stream.
 //!
-//! # How it is built
+//! - [`connect`] connects with the defaults. To set options, or to connect more than once, build a [`Connector`].
+//! - A [`Connection`] implements [`Read`](std::io::Read) and [`Write`](std::io::Write); see there for time limits and
+//!   for how a connection ends.
+//! - [`Error::kind`] says what can be done about a failed connect.
+//! - Module [`report`] describes what happened in a connect, whether it succeeded or not.
+//!
+//! # Architecture
 //!
 //! ```text
 //! "example.org" -> Domain
@@ -36,7 +42,7 @@
 //!               Connection: Read + Write, facts, report
 //! ```
 //!
-//! A core decides and does no IO; a driver does IO and decides nothing.
+//! Cores decide and do no IO; drivers do IO and decide nothing.
 //!
 //! [XEP-0368]: https://xmpp.org/extensions/xep-0368.html
 //! [RFC 2782]: https://www.rfc-editor.org/rfc/rfc2782
@@ -79,7 +85,7 @@ pub use settings::{AddressFamily, Policy};
 pub use target::Target;
 pub use tls::{CipherSuite, ProtocolVersion};
 
-/// The examples of the README are tests too.
+/// Makes the example of the README a test.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

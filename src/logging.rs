@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Something is wrong with what others publish or send; this crate goes on.
+/// Logs a fault in foreign data that does not stop the connect.
 pub(crate) fn warn(message: fmt::Arguments<'_>) {
     #[cfg(feature = "logging")]
     log::warn!("{message}");
@@ -10,7 +10,7 @@ pub(crate) fn warn(message: fmt::Arguments<'_>) {
     let _ = message;
 }
 
-/// A step of a connect, for who looks for a fault.
+/// Logs a step of a connect, for debugging.
 pub(crate) fn debug(message: fmt::Arguments<'_>) {
     #[cfg(feature = "logging")]
     log::debug!("{message}");

@@ -1,6 +1,6 @@
-//! Plan: one connect, decided. What to ask, what to dial when, and how it ends. No IO.
+//! Plan: the decisions of one connect: what to look up, what to dial when, and how it ends. No IO.
 //!
-//! Time, answers and what became of attempts come in through `handle_*`; [`Plan::poll`] gives what to do next.
+//! Time, answers and events of attempts are passed to `handle_*`; [`Plan::poll`] returns what to do next.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -31,12 +31,12 @@ mod simulation;
 #[cfg(test)]
 mod tests;
 
-/// How far the candidates are known.
+/// How many of the candidates are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Not yet.
+    /// None yet.
     Discovering,
-    /// Those of one SRV answer are dialled, the other one is missing.
+    /// Those of one SRV answer, which are dialled; the other answer is missing.
     HalfKnown,
     /// All.
     Known,
@@ -46,7 +46,7 @@ enum Phase {
 
 /// One connect.
 pub(crate) struct Plan {
-    /// Whose server is wanted. Certificate, SNI and stream header are always this name's.
+    /// The domain to connect to. The stream header, SNI and the certificate check always use it.
     domain: Domain,
     route: Route,
     settings: Arc<Settings>,
@@ -58,24 +58,24 @@ pub(crate) struct Plan {
     questions: Questions,
     /// Addresses from the additional sections of SRV answers, for targets of the same answers.
     hints: Vec<(Host, IpAddr)>,
-    /// Why SRV records were left out, a sentence each.
+    /// Why SRV records were ignored, a sentence each.
     left_out_records: Vec<String>,
     race: Race,
     notes: Vec<String>,
-    /// How it has to end, decided outside the race.
+    /// The error with which the connect ends now, decided outside the race.
     verdict: Option<Error>,
     /// The server that the caller wants to be tried first.
     preferred: Option<Candidate>,
-    /// How it has to end when that server fails, since discovery has found no other.
+    /// The error if that server fails, because discovery has found no other.
     without_servers: Option<Error>,
-    /// How it has to end when nothing is in flight any more, since this machine has no more sockets.
+    /// The error once nothing is in flight any more, because this machine has run out of sockets.
     exhaustion: Option<Error>,
 }
 
-/// The source of random numbers: a number from 0 up to, not including, the argument.
+/// The source of random numbers: returns a number from 0 up to, not including, the argument.
 pub(crate) type Chance = Box<dyn FnMut(u64) -> u64 + Send>;
 
-/// Which of its own addresses this machine would use to reach another; `None` where it has no route.
+/// Returns the source address with which this machine would reach an address; `None` if it has no route.
 pub(crate) type Routes = Box<dyn Fn(IpAddr) -> Option<IpAddr> + Send>;
 
 impl Plan {
@@ -121,7 +121,7 @@ impl Plan {
             },
             Route::Prefer(Server { host, port, tls }) => {
                 match self.why_unusable(&host) {
-                    Some(error) => self.notes.push(format!("{host} is left out: {error}")),
+                    Some(error) => self.notes.push(format!("{host} was ignored: {error}")),
                     None => {
                         self.preferred = Some(Candidate::single(tls, host, port, Origin::Preferred));
                         self.set_candidates(Vec::new(), now);
@@ -138,19 +138,18 @@ impl Plan {
         }
     }
 
-    /// Why nothing can be connected to on that host: it can never be reached through the DNS, or is an address of a family
-    /// that is not used.
+    /// Why the host cannot be used: it can never be resolved by DNS, or is an address of an excluded family.
     fn why_unusable(&self, host: &Host) -> Option<Error> {
         if matches!(host.special_use(), SpecialUse::Onion | SpecialUse::Invalid) {
             return Some(Error::new(ErrorKind::InvalidDomain, outcome::no_dns(host)));
         }
         let Host::Address(address) = host else { return None };
         let is_excluded = !self.settings.family.uses(Family::of(*address));
-        let message = || format!("{host} is of an address family that the options exclude");
+        let message = || format!("the options exclude the address family of {host}");
         is_excluded.then(|| Error::new(ErrorKind::Configuration, message()))
     }
 
-    /// Discovery finds no server: the end, unless there is one that the caller prefers.
+    /// Ends a discovery that has found no server. The connect ends too, unless there is a preferred server.
     fn end_discovery(&mut self, error: Error) {
         self.phase = Phase::Known;
         if self.preferred.is_some() {
@@ -160,7 +159,7 @@ impl Plan {
         }
     }
 
-    /// Asks both SRV questions and, for the fallback and for a target equal to the domain, the address questions.
+    /// Queues the SRV questions that the policy allows. Hosts without SRV records get their candidate at once.
     fn begin_discovery(&mut self, host: &Host, now: Instant) {
         if let Some(error) = self.why_unusable(host) {
             return self.end_discovery(error);
@@ -184,13 +183,13 @@ impl Plan {
         }
     }
 
-    /// No SRV records: the host itself, STARTTLS (RFC 6120 section 3.2.2).
+    /// Uses the host itself, STARTTLS and the default port (RFC 6120 section 3.2.2).
     fn use_default_port(&mut self, host: &Host, origin: Origin, now: Instant) {
         if self.settings.policy == Policy::DirectOnly {
             return self.end_discovery(Error::new(
                 ErrorKind::Configuration,
                 format!(
-                    "direct TLS to {host} needs a port, which only SRV records tell; name it with connect_to"
+                    "direct TLS to {host} requires a port, and only SRV records have one; use connect_to"
                 ),
             ));
         }
@@ -203,7 +202,7 @@ impl Plan {
         self.set_candidates(vec![candidate], now);
     }
 
-    /// What to do next. To be asked again until it says nothing.
+    /// Returns what to do next. Call it until it returns `None`.
     pub(crate) fn poll(&mut self, now: Instant) -> Option<Order> {
         if self.phase == Phase::Over {
             return None;
@@ -219,7 +218,7 @@ impl Plan {
         if let Some(order) = self.race_order(now) {
             return Some(order);
         }
-        // What is in flight may still win, and needs no more sockets.
+        // The attempts in flight may still succeed, and need no more sockets.
         if !self.race.is_in_flight()
             && let Some(error) = self.exhaustion.take()
         {
@@ -228,8 +227,8 @@ impl Plan {
         self.questions.due(now).map(Order::Ask)
     }
 
-    /// What to do next to find the servers and dial none, instead of [`Self::poll`]: when something has happened, or the
-    /// total limit is over.
+    /// Returns what to do next in a discovery; called instead of [`Self::poll`] when something has happened, or the
+    /// total limit has expired.
     pub(crate) fn poll_discovery(&mut self, now: Instant) -> Option<DiscoveryOrder> {
         if self.phase == Phase::Over {
             return None;
@@ -247,12 +246,12 @@ impl Plan {
         }
     }
 
-    /// Looks at what the SRV answers say now, and whether that or the total limit ends the connect.
+    /// Uses the SRV answers, and returns the error if they or the total limit end the connect.
     fn poll_verdict(&mut self, has_enough: bool, now: Instant) -> Option<Error> {
         self.discover(has_enough, now);
         let is_late = self.total().is_over(now) && !self.race.is_won();
         let verdict = match self.verdict.take() {
-            // "The total limit wins over the list" (rule D5), and over a lookup that ends in the same moment.
+            // "The total limit takes precedence over the list" (rule D5), and over a lookup that ends at the same time.
             Some(error) if is_late && error.kind() == ErrorKind::Lookup => self.timed_out(),
             Some(error) => error,
             None if is_late => self.timed_out(),
@@ -261,7 +260,7 @@ impl Plan {
         Some(self.fail(verdict, now))
     }
 
-    /// When [`Self::poll`] has something to say without anything having happened.
+    /// When [`Self::poll`] must be called even if nothing happens.
     pub(crate) fn wake_at(&self, now: Instant) -> Deadline {
         let half_known = match self.phase {
             Phase::Discovering => self.srv.enough_from(),
@@ -275,7 +274,7 @@ impl Plan {
         Deadline::after(self.started, self.settings.limits.total)
     }
 
-    /// Turns SRV answers into candidates, as soon as there is enough of them.
+    /// Turns the SRV answers into candidates, once both are there or one is enough.
     fn discover(&mut self, has_enough: bool, now: Instant) {
         let complete = self.srv.is_complete();
         match self.phase {
@@ -299,7 +298,7 @@ impl Plan {
         }
     }
 
-    /// The host whose SRV records count.
+    /// The host whose SRV records are used.
     fn discovered_host(&self) -> &Host {
         match &self.route {
             Route::OtherHost(host) => host,
@@ -309,7 +308,7 @@ impl Plan {
         }
     }
 
-    /// The candidates are known, beside the one that the caller prefers.
+    /// Passes these candidates, and the preferred one, to the race.
     fn set_candidates(&mut self, mut candidates: Vec<Candidate>, now: Instant) {
         if let Some(preferred) = &self.preferred {
             candidates.retain(|candidate| !candidate.is_same_server(preferred));

@@ -1,9 +1,9 @@
-//! Text of others as a message may show it. No IO.
+//! Makes foreign text safe to show in messages. No IO.
 
 use std::fmt;
 
-/// The text, at most so many characters of it, and nothing in it that breaks the line, steers a terminal or turns the
-/// direction of writing.
+/// At most so many characters of the text, with everything escaped that breaks the line, controls a terminal or changes
+/// the direction of writing.
 pub(crate) struct Quoted<'a>(pub(crate) &'a str, pub(crate) usize);
 
 impl fmt::Display for Quoted<'_> {
@@ -12,7 +12,7 @@ impl fmt::Display for Quoted<'_> {
         let mut characters = text.chars();
         for character in characters.by_ref().take(limit) {
             match character {
-                // Printable, and `escape_debug` doubles them.
+                // Printable, but `escape_debug` escapes them.
                 '\'' | '"' | '\\' => write!(formatter, "{character}")?,
                 other => write!(formatter, "{}", other.escape_debug())?,
             }

@@ -1,4 +1,4 @@
-//! Random numbers of the operating system, by way of the TLS provider, so that no further crate is needed.
+//! Random numbers of the operating system, through the crypto provider, so that no further crate is needed.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustls::crypto::CryptoProvider;
 
-/// A source of random numbers. It never panics: where the system gives none, it gives zeros and says so.
+/// A source of random numbers. It never panics: if the system provides none, it returns zeros, and `has_failed` is
+/// true.
 #[derive(Clone)]
 pub(crate) struct Random {
     provider: Arc<CryptoProvider>,
@@ -27,12 +28,12 @@ impl Random {
         u64::from_ne_bytes(bytes)
     }
 
-    /// A number from 0 up to, not including, `bound`, all equally probable; 0 for 0.
+    /// A number from 0 up to, not including, `bound`, all equally likely; 0 for 0.
     pub(crate) fn below(&self, bound: u64) -> u64 {
         below(bound, || self.bits())
     }
 
-    /// Whether the operating system failed to give random numbers.
+    /// Whether the operating system failed to provide random numbers.
     pub(crate) fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Acquire)
     }
@@ -44,15 +45,15 @@ impl fmt::Debug for Random {
     }
 }
 
-/// Lemire, "Fast Random Integer Generation in an Interval" (2019): the high half of a product, with the few numbers that
-/// would come up too often drawn again.
+/// Lemire, "Fast Random Integer Generation in an Interval" (2019): the high half of a product; the few numbers that
+/// would be too frequent are drawn again.
 fn below(bound: u64, mut bits: impl FnMut() -> u64) -> u64 {
     let Some(excess) = bound.wrapping_neg().checked_rem(bound) else { return 0 };
     loop {
         let product = u128::from(bits()) * u128::from(bound);
         let [low, high] = [product, product >> 64]
             .map(|half| u64::try_from(half & u128::from(u64::MAX)).unwrap_or_default());
-        // With a source that fails, 0 comes for ever: 0 is as good as any other then.
+        // A source that fails returns 0 forever, which must not loop.
         if low >= excess || product == 0 {
             return high;
         }
@@ -70,8 +71,8 @@ mod tests {
         assert_eq!(below(1, || u64::MAX), 0);
         assert_eq!(below(10, || u64::MAX), 9);
         assert_eq!(below(3, || 1 << 63), 1);
-        // With 2^63 + 1 nearly every second number is in excess: those whose product has a low half below 2^63 - 1. That
-        // of 2 has 2, that of 3 has 2^63 + 3.
+        // With 2^63 + 1 nearly every second number is in excess: those whose product has a low half below 2^63 - 1.
+        // That of 2 has 2, that of 3 has 2^63 + 3.
         let mut source = [2, 3, u64::MAX].into_iter();
         assert_eq!(below((1 << 63) + 1, || source.next().unwrap()), 1);
         assert_eq!(source.next(), Some(u64::MAX), "one number was drawn again, and no more");

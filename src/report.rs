@@ -1,4 +1,7 @@
-//! What happened in one connect, and when: every lookup, candidate and attempt. No IO.
+//! The report of a connect: every lookup, candidate and attempt, with times and reasons. No IO.
+//!
+//! A report comes with a connection ([`Connection::report`](crate::Connection::report)) and with an error
+//! ([`Error::report`](crate::Error::report)).
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,9 +15,9 @@ use crate::service::Service;
 pub use crate::dial::{AttemptError, AttemptErrorKind, Stage};
 pub use crate::tls::UntrustedReason;
 
-/// What happened in one connect, and when. All times count from the call of connect.
+/// What happened in one connect. All times are measured from its start.
 ///
-/// `Display` gives a table for a person.
+/// `Display` shows it as a table.
 #[derive(Clone, Debug)]
 pub struct Report {
     pub(crate) domain: Domain,
@@ -27,31 +30,31 @@ pub struct Report {
 }
 
 impl Report {
-    /// The domain that was connected to.
+    /// Returns the domain.
     #[must_use]
     pub fn domain(&self) -> &Domain {
         &self.domain
     }
 
-    /// The service that was asked for.
+    /// Returns the service.
     #[must_use]
     pub fn service(&self) -> &Service {
         &self.service
     }
 
-    /// The questions to the DNS, in the order in which they were asked.
+    /// Returns the DNS lookups, in the order in which they were started.
     #[must_use]
     pub fn lookups(&self) -> &[LookupReport] {
         &self.lookups
     }
 
-    /// The candidates, in the order in which they were to be tried.
+    /// Returns the candidates, in the order in which they are tried.
     #[must_use]
     pub fn candidates(&self) -> &[Candidate] {
         &self.candidates
     }
 
-    /// The attempts, in the order of their starts.
+    /// Returns the attempts, in the order in which they were started.
     #[must_use]
     pub fn attempts(&self) -> &[AttemptReport] {
         &self.attempts
@@ -63,13 +66,13 @@ impl Report {
         self.candidates.get(attempt.candidate)
     }
 
-    /// What else is worth knowing: what was left out and why, one sentence each.
+    /// Returns notes, one sentence each: for example, which records were ignored and why.
     #[must_use]
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// How long the connect took.
+    /// Returns how long the connect took.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.elapsed
@@ -102,22 +105,22 @@ impl fmt::Display for Report {
     }
 }
 
-/// One question to the DNS and what became of it.
+/// One DNS lookup and its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LookupReport {
     /// The question.
     pub question: Question,
-    /// What the answer was.
+    /// The result.
     pub result: LookupResult,
-    /// When it was asked.
+    /// When it was started.
     pub asked: Duration,
-    /// When the answer came, or it was given up; `None` when it was not waited for.
+    /// When it was answered or failed; `None` if the connect ended before.
     pub answered: Option<Duration>,
-    /// How the answer came about, or how far the question had come; `None` where nothing is known.
+    /// Where the answer came from and how many tries it took; `None` if not known.
     pub facts: Option<LookupFacts>,
-    /// Whether DNSSEC proved the answer, by the word of a name server that the configuration trusts (`trust-ad`),
-    /// or of the given resolver.
+    /// Whether the answer was validated by DNSSEC, according to a name server that the configuration trusts
+    /// (`trust-ad`) or to the resolver of the caller.
     pub authenticated: bool,
 }
 
@@ -130,11 +133,11 @@ impl fmt::Display for LookupReport {
         if let Some(facts) = &self.facts {
             match facts.source {
                 AnswerSource::Nobody => {}
-                AnswerSource::Udp(server) => write!(formatter, "  by {server}")?,
-                AnswerSource::Tcp(server) => write!(formatter, "  by {server} over TCP")?,
-                AnswerSource::HostsFile => formatter.write_str("  by the hosts file")?,
+                AnswerSource::Udp(server) => write!(formatter, "  from {server}")?,
+                AnswerSource::Tcp(server) => write!(formatter, "  from {server} over TCP")?,
+                AnswerSource::HostsFile => formatter.write_str("  from the hosts file")?,
                 AnswerSource::Cache => formatter.write_str("  from the cache")?,
-                AnswerSource::Resolver => formatter.write_str("  by the given resolver")?,
+                AnswerSource::Resolver => formatter.write_str("  from the given resolver")?,
             }
             if facts.tries > 1 {
                 write!(formatter, ", {} tries", facts.tries)?;
@@ -147,19 +150,19 @@ impl fmt::Display for LookupReport {
     }
 }
 
-/// What a lookup gave.
+/// The result of a lookup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LookupResult {
-    /// So many records.
+    /// The number of records.
     Records(usize),
     /// The name has no such records, or does not exist.
     None,
-    /// SRV only: a single record with target `.`, the service is not offered (RFC 2782).
+    /// SRV only: the only record has target `.`, so the service is not offered (RFC 2782).
     NotOffered,
-    /// The lookup failed, and why.
+    /// The lookup failed, with the reason.
     Failed(String),
-    /// The connect ended before the answer came.
+    /// The connect ended before the lookup did.
     Abandoned,
 }
 
@@ -177,7 +180,7 @@ impl fmt::Display for LookupResult {
     }
 }
 
-/// One attempt on one address.
+/// One attempt to connect to one address.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct AttemptReport {
@@ -187,21 +190,21 @@ pub struct AttemptReport {
     pub address: SocketAddr,
     /// When it started.
     pub started: Duration,
-    /// When it was over, or the whole connect.
+    /// When it ended, or the end of the whole connect if it did not.
     pub ended: Duration,
-    /// The stages that were complete, and when each was.
+    /// The completed stages, and when each was completed.
     pub completed: Vec<(Stage, Duration)>,
-    /// When the TLS handshake was repeated on a fresh socket without a session, and why it had failed with one. The repeat,
-    /// its connect included, belongs to the stage [`Stage::Tls`].
+    /// If the TLS handshake failed while resuming a session and was repeated without one on a new socket: the error,
+    /// and when that was. The repeat, including its TCP handshake, is part of the stage [`Stage::Tls`].
     pub repeated: Option<(AttemptError, Duration)>,
-    /// The stage it reached: the one it was in when it was over.
+    /// The stage in which it ended.
     pub stage: Stage,
-    /// What became of it.
+    /// How it ended.
     pub outcome: AttemptOutcome,
 }
 
 impl AttemptReport {
-    /// Why it failed, where it did.
+    /// Returns why it failed; `None` if it did not.
     #[must_use]
     pub fn error(&self) -> Option<&AttemptError> {
         match &self.outcome {
@@ -235,17 +238,17 @@ impl fmt::Display for AttemptReport {
     }
 }
 
-/// What became of an attempt.
+/// How an attempt ended.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum AttemptOutcome {
     /// It has not ended.
     InFlight,
-    /// It is the connection.
+    /// It became the connection.
     Connected,
-    /// It failed.
+    /// It failed, with the reason.
     Failed(AttemptError),
-    /// Another one won, or the connect ended.
+    /// It was closed, because another attempt succeeded first, the connect ended, or too many were in flight.
     Abandoned,
 }
 
@@ -261,7 +264,7 @@ impl fmt::Display for AttemptOutcome {
     }
 }
 
-/// A time in milliseconds with one digit behind the point: `12.3 ms`.
+/// A time in milliseconds with one decimal place: `12.3 ms`.
 struct Milliseconds(Duration);
 
 impl fmt::Display for Milliseconds {

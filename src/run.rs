@@ -1,4 +1,4 @@
-//! The loops of a connect and of a discovery: do what the plan orders, wait, and tell the plan what happened. Decides nothing.
+//! The loops of a connect and a discovery: do what the plan orders, wait, and report events to it. Decides nothing.
 
 use std::net::TcpStream;
 
@@ -17,15 +17,15 @@ pub(crate) struct Run<'a> {
     pub(crate) plan: Plan,
     pub(crate) lookups: Lookups<'a>,
     pub(crate) random: Random,
-    /// Who may wake or cancel the wait, where anybody may.
+    /// Wakes or cancels the wait from another thread, if needed.
     pub(crate) wakeups: Option<&'a Wakeups>,
 }
 
 impl Run<'_> {
-    /// Connects; over `given`, where the caller has connected a stream.
+    /// Connects, over `given` if the caller has connected a stream.
     ///
     /// # Errors
-    /// Why there is no connection.
+    /// Why no connection was made.
     pub(crate) fn connect(
         mut self,
         dialer: Dialer<'_>,
@@ -47,10 +47,7 @@ impl Run<'_> {
                     Order::Connected(id, report) => {
                         let verified = attempts.into_verified(id);
                         let verified = verified.ok_or_else(|| {
-                            Error::new(
-                                ErrorKind::System,
-                                "the connection was closed before it was handed over",
-                            )
+                            Error::new(ErrorKind::System, "the connection was closed before it was returned")
                         });
                         return Ok((verified?, report));
                     }
@@ -73,10 +70,10 @@ impl Run<'_> {
         }
     }
 
-    /// Finds the servers and connects to none.
+    /// Finds the servers without connecting.
     ///
     /// # Errors
-    /// Why they are not known.
+    /// Why they cannot be found.
     pub(crate) fn discover(mut self) -> Result<Report, Error> {
         loop {
             let now = wait::now();
@@ -94,10 +91,10 @@ impl Run<'_> {
         }
     }
 
-    /// Whether this machine lacks something that is needed; the plan then knows.
+    /// Whether this machine lacks sockets or random numbers; if so, informs the plan.
     fn lacks_something(&mut self) -> bool {
         if let Some(error) = self.lookups.take_exhaustion() {
-            self.plan.handle_exhaustion(Error::system("this machine has no more sockets", error));
+            self.plan.handle_exhaustion(Error::system("this machine has run out of sockets", error));
             return true;
         }
         if self.random.has_failed() {
@@ -107,8 +104,8 @@ impl Run<'_> {
         false
     }
 
-    /// Waits until `wake_at` or until something has happened, and tells the plan of all but the attempts, whose sockets it
-    /// gives. `None` when it cannot wait; the plan then knows.
+    /// Waits until `wake_at` or until something has happened, and reports answers and cancellation to the plan. Returns
+    /// the sockets that are ready; `None` if waiting fails, which is reported to the plan.
     fn wait(&mut self, wake_at: Deadline, attempts: Option<&Attempts<'_>>) -> Option<Ready> {
         let mut wait = Wait::until(wake_at.min(self.lookups.wake_at()));
         if let Some(wakeups) = self.wakeups {
@@ -125,7 +122,7 @@ impl Run<'_> {
                 return None;
             }
         };
-        // Before the answers are looked at: a wake-up that comes from now on is for the next wait.
+        // Before the answers are taken: a wake-up that arrives from now on is for the next wait.
         if let Some(wakeups) = self.wakeups {
             wakeups.drain();
         }
@@ -141,7 +138,7 @@ impl Run<'_> {
     }
 }
 
-/// Without random numbers neither DNS answers can be told from forged ones, nor the order be drawn.
+/// Without random numbers, DNS answers cannot be protected from forgery, and the order cannot be drawn.
 pub(crate) fn no_random_numbers() -> Error {
-    Error::new(ErrorKind::System, "the operating system gives no random numbers")
+    Error::new(ErrorKind::System, "the operating system provides no random numbers")
 }

@@ -1,4 +1,4 @@
-//! Service and TLS mode: the one table of SRV names, ports, ALPN names and namespaces. No IO.
+//! Service and TLS mode: the table of SRV names, ports, ALPN protocols and namespaces. No IO.
 
 use std::fmt;
 
@@ -8,25 +8,25 @@ use crate::domain::Domain;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Service {
-    /// The service for clients, `_xmpps-client` and `_xmpp-client` (RFC 6120 section 3.2.1, XEP-0368).
+    /// The service for clients: `_xmpps-client` and `_xmpp-client` (RFC 6120 section 3.2.1, XEP-0368).
     #[default]
     Client,
-    /// The service for other servers, `_xmpps-server` and `_xmpp-server`. Made by [`server`](Self::server).
+    /// The service for other servers: `_xmpps-server` and `_xmpp-server`. Created by [`server`](Self::server).
     #[non_exhaustive]
     Server {
-        /// The domain of the server that connects; the `from` of the stream header (RFC 6120 section 4.7.1).
+        /// The domain of the connecting server, which is sent as `from` in the stream header (RFC 6120 section 4.7.1).
         own_domain: Domain,
     },
 }
 
 impl Service {
-    /// The server-to-server service, for a server of `own_domain`.
+    /// Creates the server-to-server service for a server of `own_domain`.
     #[must_use]
     pub fn server(own_domain: Domain) -> Self {
         Self::Server { own_domain }
     }
 
-    /// What stands before the domain in the name of the SRV record (XEP-0368 section 2, RFC 6120 section 3.2.1).
+    /// The prefix of the SRV record's name, before the domain (XEP-0368 section 2, RFC 6120 section 3.2.1).
     pub(crate) fn srv_prefix(&self, tls: TlsMode) -> &'static str {
         match (self, tls) {
             (Self::Client, TlsMode::Direct) => "_xmpps-client._tcp",
@@ -36,7 +36,7 @@ impl Service {
         }
     }
 
-    /// The port of the fallback, STARTTLS (RFC 6120 section 3.2.2).
+    /// The port of the fallback, which uses STARTTLS (RFC 6120 section 3.2.2).
     pub(crate) fn fallback_port(&self) -> u16 {
         match self {
             Self::Client => 5222,
@@ -60,7 +60,7 @@ impl Service {
         }
     }
 
-    /// The own domain that goes into `from`: servers only, since a client's would leak the account before TLS.
+    /// The domain for `from`: only for servers, since a client would reveal its account before TLS.
     pub(crate) fn own_domain(&self) -> Option<&Domain> {
         match self {
             Self::Client => None,
@@ -79,13 +79,13 @@ impl fmt::Display for Service {
     }
 }
 
-/// How TLS begins on a connection. There is no third way.
+/// How TLS starts on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(clippy::exhaustive_enums, reason = "XMPP over TCP has just these two ways to TLS")]
 pub enum TlsMode {
-    /// TLS from the first byte (XEP-0368).
+    /// Direct TLS: TLS from the first byte (XEP-0368).
     Direct,
-    /// Upgrade by STARTTLS (RFC 6120 section 5).
+    /// STARTTLS: a plain-text negotiation, and then TLS (RFC 6120 section 5).
     StartTls,
 }
 

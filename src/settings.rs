@@ -1,4 +1,4 @@
-//! Settings: what a connector was built with and every part of a connect goes by. No IO.
+//! Settings: the options of a connector, which all parts of a connect share. No IO.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -6,14 +6,14 @@ use std::time::Duration;
 use crate::limits::Limits;
 use crate::service::{Service, TlsMode};
 
-/// What a connector was built with, but for TLS and the source of DNS answers.
+/// The options of a connector, except for those of TLS and DNS.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) service: Service,
     pub(crate) policy: Policy,
     pub(crate) family: AddressFamily,
     pub(crate) limits: Limits,
-    /// Whether the stream header and `<starttls/>` leave in one write.
+    /// Whether `<starttls/>` is sent together with the stream header.
     pub(crate) pipelining: bool,
     pub(crate) socket: SocketOptions,
 }
@@ -34,17 +34,17 @@ impl Default for Settings {
 /// The options of sockets.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SocketOptions {
-    /// After how long an idle connection is probed (TCP keep-alive); `None`: never.
+    /// After how long an idle connection is probed (TCP keep-alive); `None` is never.
     pub(crate) keep_alive: Option<Duration>,
-    /// The local address, whose family is then the only one used.
+    /// The local address. Only its family is used.
     pub(crate) source: Option<IpAddr>,
     /// The local network interface.
     pub(crate) interface: Option<String>,
 }
 
 impl SocketOptions {
-    /// Those that hold for a socket to the name server at `server`: "of their family" (rule D14). A name server on this
-    /// machine is behind no interface and at no address of a network.
+    /// The options for a socket to the name server at `server`: "of the same family" (rule D14). A name server on this
+    /// machine cannot be reached through an interface or from another address than loopback.
     pub(crate) fn for_name_server(&self, server: SocketAddr) -> Self {
         let is_local = server.ip().is_loopback();
         let has_family = |source: &IpAddr| source.is_ipv4() == server.is_ipv4();
@@ -54,21 +54,21 @@ impl SocketOptions {
     }
 }
 
-/// Which of the two kinds of TLS to use, and in which order.
+/// Whether to use direct TLS or STARTTLS, and which to try first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Policy {
-    /// As the domain's owner published it: priority and weight count over both kinds together (XEP-0368 section 2,
-    /// rule 1). The default.
+    /// Both, in the order of the SRV records: priority and weight apply to both kinds together (XEP-0368 section 2,
+    /// rule 1). This is the default.
     #[default]
     AsPublished,
-    /// All direct TLS candidates first, otherwise as published.
+    /// Both; all direct TLS candidates come first.
     PreferDirect,
-    /// Direct TLS and nothing else. Without usable `_xmpps` records it is an error; there is no fallback.
+    /// Only direct TLS. A domain without usable `_xmpps` records is an error; there is no fallback.
     DirectOnly,
-    /// All STARTTLS candidates first, otherwise as published.
+    /// Both; all STARTTLS candidates come first.
     PreferStartTls,
-    /// STARTTLS and nothing else; without `_xmpp` records the domain itself is tried.
+    /// Only STARTTLS. If there are no `_xmpp` records, the domain itself is tried.
     StartTlsOnly,
 }
 
@@ -82,7 +82,7 @@ impl Policy {
         }
     }
 
-    /// The kind that goes first, where one does.
+    /// The kind that goes first, if any.
     pub(crate) fn preferred(self) -> Option<TlsMode> {
         match self {
             Self::PreferDirect => Some(TlsMode::Direct),
@@ -92,18 +92,18 @@ impl Policy {
     }
 }
 
-/// Which address families are used, and which goes first.
+/// Which address families are used, and which is tried first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AddressFamily {
-    /// Both, in the order of RFC 6724 section 6: IPv6 goes first where this machine has a route for it. The default.
+    /// Both, in the order of RFC 6724 section 6: usually IPv6 first, if this machine has a route. This is the default.
     #[default]
     Any,
-    /// Both; IPv4 goes first.
+    /// Both; IPv4 is tried first.
     Ipv4First,
-    /// IPv4 only; IPv6 addresses are not even asked for.
+    /// Only IPv4; IPv6 addresses are not looked up.
     Ipv4Only,
-    /// IPv6 only; IPv4 addresses are not even asked for.
+    /// Only IPv6; IPv4 addresses are not looked up.
     Ipv6Only,
 }
 

@@ -9,10 +9,11 @@ use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 use crate::settings::SocketOptions;
 
-/// Starts to connect. The socket does not block; [`connected`] tells when it is connected.
+/// Starts to connect. The socket is non-blocking; [`connected`] returns whether it is connected.
 ///
 /// # Errors
-/// What the operating system says at once: no route, no more sockets, the source address is not of this machine.
+/// Immediate errors of the operating system: no route, no more sockets, or a source address that this machine does not
+/// have.
 pub(crate) fn connect(address: SocketAddr, options: &SocketOptions) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
@@ -20,17 +21,17 @@ pub(crate) fn connect(address: SocketAddr, options: &SocketOptions) -> io::Resul
     bind(&socket, options)?;
     match socket.connect(&address.into()) {
         Ok(()) => {}
-        // Unix says EINPROGRESS, Windows WSAEWOULDBLOCK; EINTR leaves the connect going on too.
+        // Unix returns EINPROGRESS, Windows WSAEWOULDBLOCK; after EINTR the connect continues too.
         Err(error) if is_in_progress(&error) => {}
         Err(error) => return Err(error),
     }
     Ok(socket.into())
 }
 
-/// Binds to the interface and the source address that are chosen.
+/// Binds to the interface and the source address of the options.
 ///
 /// # Errors
-/// What the operating system says: there is no such interface, the source address is not of this machine.
+/// Errors of the operating system: no such interface, or a source address that this machine does not have.
 pub(crate) fn bind(socket: &Socket, options: &SocketOptions) -> io::Result<()> {
     if let Some(interface) = &options.interface {
         bind_to(socket, interface)?;
@@ -41,11 +42,11 @@ pub(crate) fn bind(socket: &Socket, options: &SocketOptions) -> io::Result<()> {
     }
 }
 
-/// Sets what every connection has, also one that the caller has opened: TCP_NODELAY, since XMPP writes small stanzas
-/// and waits for answers, keep-alive, and where writes cannot ask for it (see [`NoSignal`]) that none raises SIGPIPE.
+/// Sets the options of every connection, including those that the caller has opened: TCP_NODELAY, since XMPP writes
+/// small stanzas and waits for answers; keep-alive; and `SO_NOSIGPIPE` where it exists (see [`NoSignal`]).
 ///
 /// # Errors
-/// What the operating system says.
+/// Errors of the operating system.
 pub(crate) fn prepare(socket: &Socket, options: &SocketOptions) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     if let Some(idle) = options.keep_alive.and_then(keep_alive_time) {
@@ -58,7 +59,7 @@ pub(crate) fn prepare(socket: &Socket, options: &SocketOptions) -> io::Result<()
 
 /// A stream whose writes never raise SIGPIPE: a library must not depend on what the process does with that signal.
 ///
-/// std's `write` asks for that, by `MSG_NOSIGNAL`; its `write_vectored`, which rustls uses, becomes `writev`, which cannot.
+/// std's `write` uses `MSG_NOSIGNAL`; its `write_vectored`, which rustls calls, uses `writev`, which has no such flag.
 #[derive(Debug)]
 pub(crate) struct NoSignal<'a>(pub(crate) &'a TcpStream);
 
@@ -90,7 +91,8 @@ impl Write for NoSignal<'_> {
     }
 }
 
-/// The time as operating systems take it: whole seconds, from 1 to 32,767 (Linux' bound). `Duration::MAX` is never.
+/// The time as operating systems accept it: whole seconds, from 1 to 32,767 (the bound of Linux). `Duration::MAX` is
+/// never.
 fn keep_alive_time(idle: Duration) -> Option<Duration> {
     if idle == Duration::MAX {
         return None;
@@ -99,8 +101,8 @@ fn keep_alive_time(idle: Duration) -> Option<Duration> {
     Some(Duration::from_secs(whole.clamp(1, 32_767)))
 }
 
-/// Whether the connect has ended well; an error if it has failed. First the error is asked for, then the peer, since a
-/// socket whose connect still goes on has neither.
+/// Whether the connect has succeeded. Checks for an error first and then for a peer: while the connect is in progress,
+/// the socket has neither.
 ///
 /// # Errors
 /// Why the connect failed.
@@ -115,13 +117,13 @@ pub(crate) fn connected(stream: &TcpStream) -> io::Result<bool> {
     }
 }
 
-/// The address from which this machine would reach `destination` (RFC 6724 section 4); `None` where it has no route.
-/// Connecting a UDP socket asks for the route and sends nothing.
+/// The address from which this machine would reach `destination` (RFC 6724 section 4); `None` if it has no route.
+/// Connecting a UDP socket looks up the route and sends nothing.
 pub(crate) fn source_of(destination: IpAddr, options: &SocketOptions) -> Option<IpAddr> {
     if let Some(source) = options.source {
         return (source.is_ipv6() == destination.is_ipv6()).then_some(source);
     }
-    // The port counts for nothing, but 0 is refused.
+    // Any port will do, but 0 is refused.
     let destination = SocketAddr::new(destination, 9);
     let socket = Socket::new(Domain::for_address(destination), Type::DGRAM, Some(Protocol::UDP)).ok()?;
     if let Some(interface) = &options.interface {
@@ -131,7 +133,7 @@ pub(crate) fn source_of(destination: IpAddr, options: &SocketOptions) -> Option<
     socket.local_addr().ok()?.as_socket().map(|source| source.ip())
 }
 
-/// Whether this machine has run out of sockets or of memory for them, so that no other server can do better.
+/// Whether this machine has run out of sockets or memory for them, so that trying another server is no use.
 pub(crate) fn is_exhaustion(error: &io::Error) -> bool {
     let is = |errno: Errno| error.raw_os_error() == Some(errno.raw_os_error());
     #[cfg(unix)]
@@ -141,7 +143,7 @@ pub(crate) fn is_exhaustion(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::OutOfMemory || is(Errno::MFILE) || is(Errno::NOBUFS)
 }
 
-/// Whether sockets can be bound to an interface here.
+/// Whether sockets can be bound to an interface on this platform.
 pub(crate) const CAN_BIND_TO_INTERFACE: bool = cfg!(any(target_os = "android", target_os = "linux"));
 
 #[cfg(any(target_os = "android", target_os = "linux"))]

@@ -1,4 +1,4 @@
-//! STARTTLS negotiation of the initiating entity (RFC 6120 section 5): what is sent, what must come. No IO.
+//! STARTTLS negotiation of the initiating entity (RFC 6120 section 5): what is sent, and what is expected. No IO.
 
 mod error;
 mod first_bytes;
@@ -18,17 +18,17 @@ pub(crate) use stream::{Item, Stream};
 
 /// The namespace of the stream element, its features and its errors (RFC 6120 section 4.8.1).
 const STREAMS_NAMESPACE: &str = "http://etherx.jabber.org/streams";
-/// The namespace of `<starttls/>` and of its answers (RFC 6120 section 5.4.2).
+/// The namespace of `<starttls/>` and its answers (RFC 6120 section 5.4.2).
 const TLS_NAMESPACE: &str = "urn:ietf:params:xml:ns:xmpp-tls";
 /// RFC 6120 section 5.4.2.1.
 const STARTTLS: &str = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
 
-/// What our stream header says.
+/// The content of our stream header.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Opening<'a> {
     /// The domain as the user knows it, not escaped.
     pub(crate) to: &'a str,
-    /// The caller's own domain, not escaped. Servers only: a client's `from` would leak the account before TLS.
+    /// The caller's own domain, not escaped. Only for servers: a client's `from` would reveal the account before TLS.
     pub(crate) from: Option<&'a str>,
     /// The content namespace: `jabber:client` or `jabber:server`.
     pub(crate) namespace: &'a str,
@@ -47,7 +47,7 @@ impl Opening<'_> {
     }
 }
 
-/// How far the negotiation has come: what the peer must send next.
+/// The step of the negotiation: what the peer must send next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Step {
     /// Its stream header.
@@ -72,31 +72,32 @@ impl fmt::Display for Step {
     }
 }
 
-/// What bytes of the peer have led to.
+/// The result of handling bytes of the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
-    /// The peer has not said enough yet.
+    /// More bytes are needed.
     More,
-    /// `<proceed/>` is complete: TLS begins with the next byte in both directions.
+    /// `<proceed/>` is complete: TLS starts with the next byte in both directions.
     Proceed,
 }
 
-/// One STARTTLS negotiation on one fresh connection.
+/// One STARTTLS negotiation on a new connection.
 #[derive(Debug)]
 pub(crate) struct Negotiation {
     stream: Stream,
     step: Step,
     output: Vec<u8>,
-    /// What is sent when the features have been seen: nothing in the pipelined form.
+    /// What is sent after the features have arrived: nothing with pipelining.
     after_features: Vec<u8>,
-    /// What is wrong already, unless the peer says more before the deadline. Bytes that come do not extend it.
+    /// A fault that becomes the error at the deadline, unless the peer sends something that decides. Bytes that arrive
+    /// do not extend the deadline.
     pending: Option<(Fault, Deadline)>,
     failure: Option<NegotiationError>,
 }
 
 impl Negotiation {
-    /// A negotiation: with `pipelining`, the header and `<starttls/>` leave in one write, saving a round trip;
-    /// else `<starttls/>` waits for the features.
+    /// Creates a negotiation. With `pipelining`, the header and `<starttls/>` are sent in one write, which saves a
+    /// round trip; otherwise `<starttls/>` is sent after the features have arrived.
     pub(crate) fn new(opening: &Opening<'_>, pipelining: bool) -> Self {
         let mut output = opening.header().into_bytes();
         let mut after_features = Vec::new();
@@ -111,30 +112,30 @@ impl Negotiation {
         }
     }
 
-    /// The bytes to send now, each once. To be asked at the start and after every [`Self::handle_bytes`].
+    /// Returns the bytes to send now, each once. Call it at the start and after every [`Self::handle_bytes`].
     pub(crate) fn output(&mut self) -> Option<Vec<u8>> {
         if self.output.is_empty() { None } else { Some(mem::take(&mut self.output)) }
     }
 
-    /// How far the negotiation has come; after an error, how far it had come.
+    /// The step that the negotiation has reached, also after an error.
     pub(crate) fn step(&self) -> Step {
         self.step
     }
 
-    /// What the report has to say about a negotiation that has succeeded.
+    /// A note for the report about a negotiation that has succeeded.
     pub(crate) fn note(&self) -> Option<&'static str> {
-        // Nothing else lets a negotiation go on with something wrong.
+        // After success, a missing offer is the only fault that can be pending.
         self.pending.is_some().then_some(
-            "the server accepted STARTTLS without offering it in its features; somebody on the way may have \
-             removed the offer",
+            "the server accepted STARTTLS without offering it in its features; an attacker may have removed the \
+             offer",
         )
     }
 
-    /// Takes what was read from the peer, cut anywhere. After [`Progress::Proceed`] it takes what else was read
-    /// before our TLS handshake begins, which must be nothing.
+    /// Handles bytes read from the peer, however TCP has cut them. After [`Progress::Proceed`] it handles what else was
+    /// read before our TLS handshake starts, which must be nothing.
     ///
     /// # Errors
-    /// What rules out STARTTLS on this connection. It is final: later calls give the same error.
+    /// Why STARTTLS is not possible on this connection. It is final: later calls return the same error.
     pub(crate) fn handle_bytes(&mut self, bytes: &[u8], now: Instant) -> Result<Progress, NegotiationError> {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
@@ -142,7 +143,7 @@ impl Negotiation {
         self.read(bytes, now).map_err(|fault| self.fail(fault))
     }
 
-    /// Takes note that the peer has closed the connection; says what that means.
+    /// Handles the end of the connection, and returns the resulting error.
     pub(crate) fn handle_end(&mut self) -> NegotiationError {
         if let Some(failure) = &self.failure {
             return failure.clone();
@@ -151,10 +152,10 @@ impl Negotiation {
         self.fail(fault)
     }
 
-    /// Ends a wait that has taken too long. To be asked after the bytes that have come.
+    /// Ends a wait whose deadline has passed. Call it after the bytes that have arrived are handled.
     ///
     /// # Errors
-    /// As [`Self::handle_bytes`].
+    /// The same as for [`Self::handle_bytes`].
     pub(crate) fn poll(&mut self, now: Instant) -> Result<(), NegotiationError> {
         match &self.pending {
             Some((fault, deadline)) if deadline.is_over(now) && self.step != Step::Tls => {
@@ -165,7 +166,7 @@ impl Negotiation {
         }
     }
 
-    /// When [`Self::poll`] has something to say without anything having come.
+    /// When [`Self::poll`] must be called even if nothing arrives.
     pub(crate) fn wake_at(&self) -> Deadline {
         self.pending.as_ref().map_or(Deadline::NEVER, |(_, deadline)| *deadline)
     }
@@ -176,8 +177,8 @@ impl Negotiation {
             self.step = self.step_after(item, now)?;
         }
         // "During STARTTLS negotiation, the entities MUST NOT send any whitespace as separators between XML
-        // elements" (RFC 6120 section 5.3.3), and what stands behind <proceed/> must not pass for something that
-        // came over TLS.
+        // elements" (RFC 6120 section 5.3.3), and bytes after <proceed/> must never be taken for data that arrived
+        // over TLS.
         if bytes.is_empty() { Ok(Progress::Proceed) } else { Err(Fault::TrailingBytes) }
     }
 
@@ -185,7 +186,7 @@ impl Negotiation {
         if let Some((old @ Fault::Version(_), _)) = &self.pending {
             return Err(old.clone());
         }
-        // An answer is due when the features have been seen and our question has left.
+        // An answer is due once the features have arrived and <starttls/> has been sent.
         let due = self.step == Step::Answer && self.output.is_empty();
         match item {
             Item::Header => Ok(Step::Features),
@@ -198,7 +199,7 @@ impl Negotiation {
                 Err(Fault::Unexpected("second <stream:features/>".to_owned()))
             }
             Item::Features { starttls } => {
-                // The offer may have been removed on the way, which must not deter us from attempting TLS (RFC 7590
+                // The offer may have been removed in transit, which must not keep us from attempting TLS (RFC 7590
                 // section 3.1).
                 if !starttls {
                     self.pending =
@@ -209,8 +210,8 @@ impl Negotiation {
             }
             Item::Proceed if due => Ok(Step::Tls),
             Item::Failure if due => Err(Fault::Refused),
-            Item::Proceed => Err(Fault::Unexpected("<proceed/> that answers nothing".to_owned())),
-            Item::Failure => Err(Fault::Unexpected("<failure/> that answers nothing".to_owned())),
+            Item::Proceed => Err(Fault::Unexpected("<proceed/>".to_owned())),
+            Item::Failure => Err(Fault::Unexpected("<failure/>".to_owned())),
             Item::Other => Ok(self.step),
         }
     }
@@ -218,7 +219,7 @@ impl Negotiation {
     fn fail(&mut self, fault: Fault) -> NegotiationError {
         let pending = self.pending.as_ref().map(|(pending, _)| pending.clone());
         let fault = match (pending, fault) {
-            // A stream error says why the header has no version. Whatever else comes says less than the header.
+            // A stream error says why the header has no version. Anything else says less than the header.
             (Some(old @ Fault::Version(_)), fault) if !matches!(fault, Fault::Stream(_)) => old,
             (Some(Fault::NotOffered(_)), Fault::Stream(error)) => Fault::NotOffered(Some(error)),
             (Some(not_offered @ Fault::NotOffered(_)), Fault::Refused | Fault::Ended(_)) => not_offered,
@@ -230,7 +231,7 @@ impl Negotiation {
     }
 }
 
-/// `text` as it stands in an attribute value.
+/// Escapes `text` for an attribute value.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {

@@ -1,14 +1,14 @@
-//! Target: where to connect, when the caller names it instead of the domain's SRV records. No IO.
+//! Target: a server that the caller chooses instead of the domain's SRV records. No IO.
 
 use crate::discovery::Candidate;
 use crate::domain::Host;
 use crate::error::{Error, ErrorKind};
 use crate::service::TlsMode;
 
-/// Where to connect instead of to the servers that the domain's SRV records name: a configured override, or where a stream
-/// error `see-other-host` points (RFC 6120 section 4.9.3.19).
+/// Where to connect instead of the servers in the domain's SRV records: for example a configured override, or the host
+/// in a stream error `see-other-host` (RFC 6120 section 4.9.3.19).
 ///
-/// Certificate, SNI and stream header stay those of the domain, whatever the target.
+/// The stream header, SNI and the certificate check use the domain, whatever the target.
 ///
 /// ```no_run
 /// use xmpp_connect::{Connector, Target, TlsMode};
@@ -27,7 +27,7 @@ pub(crate) enum Place {
     SrvOf(Host),
 }
 
-/// One server: a host, a port, and how TLS begins there.
+/// One server: a host, a port, and how TLS starts there.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Server {
     pub(crate) host: Host,
@@ -36,23 +36,25 @@ pub(crate) struct Server {
 }
 
 impl Target {
-    /// Returns the server at `port` of `host`, a name or an address literal. A name is looked up by A and AAAA only.
+    /// Creates a target for the server at `port` of `host`, a name or an IP address. For a name, only A and AAAA
+    /// records are looked up.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidDomain`] for a host that is neither a name nor an address, [`ErrorKind::Configuration`] for
-    /// port 0.
+    /// [`ErrorKind::InvalidDomain`] for a host that is neither a name nor an address, and [`ErrorKind::Configuration`]
+    /// for port 0.
     pub fn new(host: &str, port: u16, tls: TlsMode) -> Result<Self, Error> {
         let host = Host::parse(host)?;
         if port == 0 {
             return Err(Error::new(
                 ErrorKind::Configuration,
-                format!("no server can be at port 0 of {host}"),
+                format!("port 0 of {host} cannot be connected to"),
             ));
         }
         Ok(Self(Place::Server(Server { host, port, tls })))
     }
 
-    /// Returns the servers that the SRV records of `host` name, as for a domain: `see-other-host` without a port.
+    /// Creates a target for the servers in the SRV records of `host`, which are looked up as for a domain. Use it for
+    /// `see-other-host` without a port.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidDomain`] for a host that is neither a name nor an address.
@@ -61,7 +63,7 @@ impl Target {
     }
 }
 
-/// The server of a candidate, as [`Connector::discover`](crate::Connector::discover) gives it.
+/// The server of a candidate, such as one that [`Connector::discover`](crate::Connector::discover) returns.
 impl From<&Candidate> for Target {
     fn from(candidate: &Candidate) -> Self {
         let (host, port, tls) = (candidate.host().clone(), candidate.port(), candidate.tls());

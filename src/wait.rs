@@ -1,4 +1,4 @@
-//! The one place that waits, and the only file that reads the clock: poll over sockets, a deadline, and a waker.
+//! The only file that waits and reads the clock: poll over sockets, a deadline, and a waker.
 
 use std::io;
 use std::sync::Arc;
@@ -10,21 +10,21 @@ use rustix::fd::AsFd;
 
 use crate::deadline::Deadline;
 
-/// The longest single poll: some platforms refuse more, and the loop simply comes round again.
+/// The longest single poll: some platforms refuse a longer one, and the caller's loop waits again.
 #[cfg(not(windows))]
 const LONGEST_POLL: Duration = Duration::from_secs(24 * 60 * 60);
-/// Windows reports a failed connect late or not at all through poll, so it is looked for from time to time.
+/// On Windows, poll reports a failed connect late or not at all, so the loop checks for it from time to time.
 #[cfg(windows)]
 const LONGEST_POLL: Duration = Duration::from_millis(500);
 
-/// The present time.
+/// The current time.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
 pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// The present time by both clocks: the one that only goes forward, and the one that also goes while the machine sleeps,
-/// since 1970.
+/// The current time of both clocks: the monotonic one, and the wall clock (since 1970), which also runs while the
+/// machine sleeps.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
 pub(crate) fn clocks() -> (Instant, Duration) {
     let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
@@ -42,10 +42,10 @@ pub(crate) enum Interest {
     Both,
 }
 
-/// Who waits on a socket; names it again when it is ready.
+/// Identifies a socket that is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Token {
-    /// Cancelling, or an answer of the caller's resolver.
+    /// The waker: cancellation, or an answer of the caller's resolver.
     Waker,
     /// A DNS socket, by a number that the resolver chose.
     Lookup(usize),
@@ -62,7 +62,7 @@ pub(crate) struct Wait<'a> {
 }
 
 impl<'a> Wait<'a> {
-    /// A wait that ends at `until` at the latest.
+    /// Creates a wait that ends at `until` at the latest.
     pub(crate) fn until(until: Deadline) -> Self {
         Self { until, tokens: Vec::new(), sockets: Vec::new() }
     }
@@ -81,7 +81,7 @@ impl<'a> Wait<'a> {
     /// Waits. A signal ends the wait early with nothing ready, as does [`LONGEST_POLL`].
     ///
     /// # Errors
-    /// What `poll` gives, lack of memory for one.
+    /// Errors of `poll`, such as lack of memory.
     pub(crate) fn wait(mut self) -> io::Result<Ready> {
         let timeout = self.until.remaining(now()).unwrap_or(LONGEST_POLL).min(LONGEST_POLL);
         #[cfg(windows)]
@@ -118,7 +118,7 @@ impl Ready {
     }
 }
 
-/// Wakes a wait from another thread, and tells it whether the caller has cancelled.
+/// Wakes a wait from another thread, and can cancel it.
 #[derive(Clone, Debug)]
 pub(crate) struct Waker(Arc<WakerState>);
 
@@ -135,17 +135,17 @@ pub(crate) struct Wakeups {
     receiver: Datagram,
 }
 
-/// A socket rather than a pipe, so that one wait serves all platforms. A loopback UDP pair would fail on Unix where
-/// the loopback interface is down; Windows has no datagrams of its own.
+/// A socket rather than a pipe, which Windows cannot poll. A pair of loopback UDP sockets would fail on Unix if the
+/// loopback interface is down; Windows has no local datagram sockets.
 #[cfg(unix)]
 type Datagram = std::os::unix::net::UnixDatagram;
 #[cfg(not(unix))]
 type Datagram = std::net::UdpSocket;
 
-/// A waker and its waiting end.
+/// Creates a waker and its waiting end.
 ///
 /// # Errors
-/// What opening two sockets gives.
+/// Errors of opening two sockets.
 pub(crate) fn waker() -> io::Result<(Waker, Wakeups)> {
     let (sender, receiver) = pair()?;
     sender.set_nonblocking(true)?;
@@ -169,9 +169,9 @@ fn pair() -> io::Result<(Datagram, Datagram)> {
 }
 
 impl Waker {
-    /// Ends the present wait, or the next one.
+    /// Ends the current wait, or the next one.
     pub(crate) fn wake(&self) {
-        // A full socket has woken the wait already.
+        // If the socket is full, the wait has been woken already.
         let _ = self.0.sender.send(&[1]);
     }
 
@@ -189,7 +189,7 @@ impl Wakeups {
         wait.add(Token::Waker, &self.receiver, Interest::Read);
     }
 
-    /// Takes note of all wake-ups that have come.
+    /// Consumes all wake-ups that have arrived.
     pub(crate) fn drain(&self) {
         while self.receiver.recv(&mut [0; 8]).is_ok() {}
     }
@@ -232,7 +232,7 @@ mod tests {
             other.join().unwrap();
             wakeups.drain();
             assert_eq!(wakeups.is_cancelled(), cancelled);
-            // Drained, it does not end the next wait.
+            // Once drained, it does not end the next wait.
             let mut wait = Wait::until(Deadline::from(now()));
             wakeups.register(&mut wait);
             assert!(!wait.wait().unwrap().contains(Token::Waker));

@@ -79,11 +79,11 @@ fn assert_untrusted(identity: impl Fn(&Authority) -> Identity, why: &str) {
 fn a_certificate_for_another_name_is_refused_and_its_names_are_told() {
     assert_untrusted(
         |authority| authority.issue(&["other.example", "www.example.org"]),
-        "the certificate is not for example.org; it names other.example, www.example.org",
+        "the certificate is not for example.org; it is for other.example, www.example.org",
     );
     assert_untrusted(
         |authority| authority.issue(&["127.0.0.1"]),
-        "the certificate is not for example.org; it names 127.0.0.1",
+        "the certificate is not for example.org; it is for 127.0.0.1",
     );
     // Its common name is the domain.
     assert_untrusted(
@@ -92,14 +92,14 @@ fn a_certificate_for_another_name_is_refused_and_its_names_are_told() {
                 parameters.distinguished_name.push(DnType::CommonName, DOMAIN);
             })
         },
-        "the certificate is not for example.org; it has no alternative names, and its common name does not count",
+        "the certificate is not for example.org; it has no alternative names, and its common name is not used",
     );
 }
 
 // rule E4
 #[test]
 fn the_name_of_the_srv_target_is_worth_nothing() {
-    assert_untrusted(|authority| authority.issue(&["host0.example.org"]), "it names host0.example.org");
+    assert_untrusted(|authority| authority.issue(&["host0.example.org"]), "it is for host0.example.org");
 }
 
 // rule E4
@@ -107,11 +107,11 @@ fn the_name_of_the_srv_target_is_worth_nothing() {
 fn only_dns_names_count() {
     assert_untrusted(
         |authority| authority.issue_srv_ids(&["_xmpp-client.example.org", "_xmpps-client.example.org"]),
-        "the certificate is not for example.org; it has only names of a kind that is not used here",
+        "the certificate is not for example.org; its names are all of a kind that is not used",
     );
     assert_untrusted(
         |authority| authority.issue_xmpp_addresses(&[DOMAIN]),
-        "the certificate is not for example.org; it has only names of a kind that is not used here",
+        "the certificate is not for example.org; its names are all of a kind that is not used",
     );
 }
 
@@ -141,7 +141,7 @@ fn expired_and_not_yet_valid_are_told_with_their_dates() {
 // rule E1, E8b
 #[test]
 fn whom_a_certificate_comes_from_is_told() {
-    assert_untrusted(|_| Identity::self_signed(&[DOMAIN]), "the certificate is self-signed: ");
+    assert_untrusted(|_| Identity::self_signed(&[DOMAIN]), "the certificate is self-signed, and not trusted");
     let issued_by = "the certificate was issued by \"Root ";
     assert_untrusted(|_| Authority::new().issue(&[DOMAIN]), issued_by);
     // A chain whose intermediate certificate the server forgot: the usual cause goes first.
@@ -151,9 +151,9 @@ fn whom_a_certificate_comes_from_is_told() {
             chain.truncate(1);
             Identity { chain, key }
         },
-        "the certificate was issued by \"Intermediate of a test\", which is not trusted here, and the server has sent no \
-         certificate of it: the server may not send its intermediate certificate, or \"Intermediate of a test\" is a \
-         private authority",
+        "the certificate was issued by \"Intermediate of a test\", which is not trusted and whose certificate the server \
+         did not send: the server may not send its intermediate certificate, or \"Intermediate of a test\" is a private \
+         authority",
     );
     assert_untrusted(
         |_| Authority::new().issue_by_intermediate(&[DOMAIN]),
@@ -179,7 +179,7 @@ fn what_makes_a_certificate_unusable_is_told_in_words() {
                 parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
             })
         },
-        "this is the certificate of an authority (CA:TRUE), which cannot serve as a server's own; make one with CA:FALSE",
+        "this is the certificate of an authority (CA:TRUE), which a server cannot present as its own; create one with",
     );
     assert_untrusted(
         |authority| {
@@ -198,7 +198,7 @@ fn what_makes_a_certificate_unusable_is_told_in_words() {
                 intermediate.custom_extensions = vec![extension];
             })
         },
-        "the certificate has a critical extension that is not known here (1.2.3.4)",
+        "the certificate has an unknown critical extension (1.2.3.4)",
     );
     assert_untrusted(
         |authority| {
@@ -208,14 +208,14 @@ fn what_makes_a_certificate_unusable_is_told_in_words() {
                     Some(NameConstraints { permitted_subtrees, excluded_subtrees: Vec::new() });
             })
         },
-        "one of the authorities of the chain may not issue certificates for these names (name constraints)",
+        "an authority in the chain may not issue certificates for these names (name constraints)",
     );
     assert_untrusted(
         |authority| {
             authority
                 .issue_by_intermediate_with(&[DOMAIN], |intermediate| intermediate.is_ca = IsCa::ExplicitNoCa)
         },
-        "issued with one that is no authority's (CA:FALSE)",
+        "issued by one that is not an authority's (CA:FALSE)",
     );
 }
 
@@ -352,7 +352,7 @@ fn untrusted_is_said_when_the_attempt_that_came_furthest_failed_so() {
     let error = kind_of(&records);
     assert_eq!(error.kind(), ErrorKind::Untrusted);
     let furthest =
-        format!("3 attempts; the one that came furthest, to host1.example.org:{} STARTTLS", two.port());
+        format!("3 attempts; the one that got furthest, to host1.example.org:{} STARTTLS", two.port());
     assert!(error.to_string().contains(&furthest), "{error}");
     assert!(chain(&error).contains("self-signed"), "{}", chain(&error));
     let report = error.report().unwrap();

@@ -1,4 +1,4 @@
-//! The demonstration: a DNS server and XMPP servers on loopback, one of them dead, with fresh certificates.
+//! The demonstration: a DNS server and XMPP servers on loopback, one of them dead, with new certificates.
 
 use xmpp_connect::Service;
 use xmpp_connect::rustls::pki_types::CertificateDer;
@@ -47,8 +47,8 @@ impl Demo {
 
     pub(crate) fn explanation(&self) -> String {
         format!(
-            "A demonstration on loopback: DNS at {}; servers of {DOMAIN}: port {} (dead: it accepts and says nothing),\n\
-             port {} (direct TLS), port {} (STARTTLS). Give a domain to connect to a real one.\n",
+            "A demonstration on loopback: DNS at {}; servers of {DOMAIN}: port {} (dead: accepts and stays silent),\n\
+             port {} (direct TLS), port {} (STARTTLS). Give a domain to connect to a real server.\n",
             self.dns.addr(),
             self.dead.port(),
             self.direct.port(),

@@ -1,4 +1,4 @@
-//! The result as one JSON object. Scripts rely on its names.
+//! The result as one JSON object. Its names are stable, for scripts.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -140,7 +140,7 @@ fn stage(stage: Stage) -> &'static str {
     }
 }
 
-/// Milliseconds with three digits behind the point.
+/// Milliseconds with three decimal places.
 fn milliseconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
 }

@@ -16,25 +16,25 @@ Connects to the XMPP server of a domain and shows what happened.
 
 connect [OPTIONS] [DOMAIN]
 
-Without DOMAIN it connects to a small server that it starts itself on loopback.
+Without DOMAIN, it connects to a small server that it starts on loopback.
 
-  --service client|server   which service (default: client)
-  --from DOMAIN             the own domain of a server (with --service server)
+  --service client|server   the service to connect to (default: client)
+  --from DOMAIN             the domain of the connecting server (with --service server)
   --policy POLICY           as-published (default), prefer-direct, direct-only,
                             prefer-starttls or starttls-only
   --nameserver ADDR[:PORT]  ask this name server; may be repeated
   --ca FILE                 trust only the root certificates of this PEM file; may be repeated
-  --no-alpn                 offer no ALPN name in direct TLS
-  --strict-starttls         STARTTLS step by step, a round trip slower
+  --no-alpn                 do not offer ALPN with direct TLS
+  --strict-starttls         negotiate STARTTLS step by step, which takes one more round trip
   --to HOST:PORT            connect to this server, without SRV records
-  --prefer HOST:PORT        connect to this server first, and to those of the SRV records otherwise
-  --tls direct|starttls     how (with --to and --prefer)
-  --timeout SECONDS         limit of the whole connect (default: 30)
-  --plan                    find the servers and their order, dial nothing
-  --json                    one JSON object on standard output, nothing else
-  --help, --version         this text; the version
+  --prefer HOST:PORT        try this server first, and then those of the SRV records
+  --tls direct|starttls     how TLS starts there (with --to and --prefer)
+  --timeout SECONDS         time limit of the whole connect (default: 30)
+  --plan                    find the servers and their order without connecting
+  --json                    print one JSON object, and nothing else
+  --help, --version         print this help; print the version
 
-Exit status: 0 connected or planned, 1 not, 2 wrong usage, which includes what is no domain.
+Exit status: 0 connected or planned, 1 failed, 2 wrong usage or invalid domain.
 ";
 
 /// What to do.
@@ -64,7 +64,7 @@ pub(crate) enum Way {
     Prefer(Place),
 }
 
-/// A server that the user names.
+/// A server that the user gives.
 pub(crate) struct Place {
     pub(crate) host: String,
     pub(crate) port: u16,
@@ -77,7 +77,7 @@ pub(crate) enum Output {
     Json,
 }
 
-/// The options as they stand on the command line, before they are held against each other.
+/// The options as given on the command line, before they are checked against each other.
 #[derive(Default)]
 struct Given {
     domain: Option<String>,
@@ -138,7 +138,7 @@ fn value(parser: &mut lexopt::Parser, option: &str) -> Result<String, String> {
     parser.value().map_err(text)?.string().map_err(|error| format!("{option}: {error}"))
 }
 
-/// What is given twice is a slip, and either value could be the wrong one.
+/// Refuses an option that is given twice: either value could be the wrong one.
 fn once<T>(place: &mut Option<T>, option: &str, value: T) -> Result<(), String> {
     match place.replace(value) {
         None => Ok(()),
@@ -146,7 +146,7 @@ fn once<T>(place: &mut Option<T>, option: &str, value: T) -> Result<(), String> 
     }
 }
 
-/// The domain within what people paste: a JID, a URL, `xmpp:` and an address, a host with a port.
+/// The domain in what people paste: a JID, a URL, `xmpp:` and an address, a host with a port.
 fn domain_within(text: &str) -> Option<String> {
     let rest = text.trim();
     let rest = rest.split_once("://").map_or(rest, |(_scheme, rest)| rest);
@@ -179,9 +179,9 @@ fn check(given: Given) -> Result<Options, String> {
         (None, None, None, true) => Way::Plan,
         (None, None, None, false) => Way::Connect,
         (Some(_), Some(_), _, _) => return Err("--to and --prefer exclude each other".to_owned()),
-        (Some(_), _, _, true) => return Err("--plan looks for servers, and --to names one".to_owned()),
+        (Some(_), _, _, true) => return Err("--plan looks for servers, and --to gives one".to_owned()),
         (_, Some(_), _, true) => {
-            return Err("--plan dials nothing, and --prefer names what to dial".to_owned());
+            return Err("--plan does not connect, and --prefer says where to connect".to_owned());
         }
         (Some(_), None, None, _) => return Err("--to needs --tls direct or --tls starttls".to_owned()),
         (None, Some(_), None, _) => return Err("--prefer needs --tls direct or --tls starttls".to_owned()),
@@ -260,7 +260,7 @@ fn seconds(value: &str) -> Result<Duration, String> {
     if limit.is_zero() { Err(wrong()) } else { Ok(limit) }
 }
 
-/// No list of root certificates is longer; what is may be a device that never ends.
+/// No list of root certificates is longer; the file may be an endless device.
 const LONGEST_FILE: u64 = 16 << 20;
 
 fn roots(file: &str) -> Result<Vec<CertificateDer<'static>>, String> {

@@ -1,4 +1,4 @@
-//! The result for a person: questions, candidates, a time line with a bar for each attempt, the outcome.
+//! The result for people: questions, candidates, a time line with a bar for each attempt, the outcome.
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ fn report_text(report: &Report) -> String {
     text
 }
 
-/// One line a question and an attempt, all on one axis.
+/// One line for each question and each attempt, all on one axis.
 fn time_line(report: &Report) -> String {
     let scale = Scale(report.elapsed().max(Duration::from_micros(1)));
     let mut text = "Time line   . DNS   - TCP   ~ STARTTLS   = TLS\n".to_owned();
@@ -77,7 +77,7 @@ fn time_line(report: &Report) -> String {
     text + &format!("   0{end:>width$}\n\n", width = WIDTH - 1)
 }
 
-/// The axis: so much time is the whole width.
+/// The axis: the time that the whole width stands for.
 struct Scale(Duration);
 
 impl Scale {
@@ -93,7 +93,7 @@ impl Scale {
 
     fn draw(&self, line: &mut [char], from: Duration, to: Duration, mark: char) {
         let start = self.column(from).min(WIDTH - 1);
-        // What took any time at all is seen.
+        // At least one character.
         let end = self.column(to).max(start + 1);
         for place in line.iter_mut().take(end).skip(start) {
             *place = mark;

@@ -1,4 +1,4 @@
-//! Reads and writes of a connection: their limits, and what ends them.
+//! Reads and writes of a connection: their time limits, and how they fail.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::Duration;
@@ -10,14 +10,14 @@ use crate::socket::{self, NoSignal};
 use crate::tls::Explained;
 use crate::wait::{self, Interest, Token, Wait};
 
-/// Some servers end without close_notify, ejabberd for one; what a library of TLS says of it helps nobody.
+/// Some servers, such as ejabberd, close without close_notify. The message of rustls links to its own documentation.
 const CUT: &str =
-    "the server closed the connection without ending TLS (close_notify); what it sent last may be missing";
+    "the server closed the connection without ending TLS (close_notify); the end of its data may be missing";
 
-/// Why nothing more can be read from a connection; every read gives it again.
+/// Why nothing more can be read from a connection. Every read returns it.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// TLS is broken: nothing can be written either (RFC 8446 section 6.2).
+    /// A fatal TLS error: nothing can be written either (RFC 8446 section 6.2).
     Tls(rustls::Error),
     /// The operating system's error.
     Socket(io::Error),
@@ -34,11 +34,11 @@ impl Failure {
     }
 }
 
-/// The end of the stream is `Ok(0)` only after the server's close_notify; a connection that is cut off is
-/// [`ErrorKind::UnexpectedEof`], since anybody on the way can do that. Some servers, ejabberd for one, always end so: behind
-/// the end of the XMPP stream (`</stream:stream>`) it means no harm.
+/// Returns `Ok(0)` after the server's close_notify. Without it, the end of the connection is
+/// [`ErrorKind::UnexpectedEof`], which is harmless only after the end of the XMPP stream (`</stream:stream>`).
 ///
-/// A fatal error of TLS is [`ErrorKind::InvalidData`]. It, a reset and a cut are final: each read gives the same error again.
+/// A fatal TLS error, which includes an alert of the server, is [`ErrorKind::InvalidData`]. Fatal errors, resets and
+/// `UnexpectedEof` are final: every later read returns the same error.
 impl Read for Connection {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if !self.read_ahead.is_empty() {
@@ -52,8 +52,8 @@ impl Read for Connection {
             if let Some(result) = self.take(buffer) {
                 return result;
             }
-            // Answers of TLS itself, key updates for example, and what a write has left. A read never waits for them alone, and
-            // what is wrong with sending the next write says.
+            // Responses of TLS itself, such as key updates, and what a write has left unsent. A read does not wait for
+            // them alone, and errors of sending are left to the next write.
             let interest = match self.send_some() {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => Interest::Both,
                 Ok(()) | Err(_) => Interest::Read,
@@ -74,7 +74,7 @@ impl Read for Connection {
     }
 }
 
-/// After a fatal error of TLS each write gives that error.
+/// After a fatal TLS error, every write returns that error.
 impl Write for Connection {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.check_writable()?;
@@ -82,11 +82,12 @@ impl Write for Connection {
             return Err(io::Error::new(ErrorKind::BrokenPipe, "the connection was shut down for writing"));
         }
         let deadline = self.deadline(self.write_timeout);
-        // What an earlier write has left goes first; only then is anything new taken, so an error means "not taken".
+        // Unsent data of an earlier write goes first. New data is taken only then, so an error means that none was
+        // taken.
         self.send(deadline)?;
         let taken = self.stream.conn.writer().write(bytes)?;
         match self.send(deadline) {
-            // It has been encrypted and cannot be taken back: it counts as written, and the next call says what is wrong.
+            // The data is encrypted and cannot be taken back, so it counts as written; the next call returns the error.
             Ok(()) | Err(_) => Ok(taken),
         }
     }
@@ -99,7 +100,7 @@ impl Write for Connection {
 }
 
 impl Connection {
-    /// Waits until the socket is ready, which it has just said it is not.
+    /// Waits for the socket to become ready.
     pub(super) fn wait(&self, interest: Interest, deadline: Deadline) -> io::Result<()> {
         if self.mode == Mode::Nonblocking {
             return Err(ErrorKind::WouldBlock.into());
@@ -114,7 +115,7 @@ impl Connection {
         }
     }
 
-    /// Sends what is encrypted, as far as the socket takes it at once.
+    /// Sends as much encrypted data as the socket takes without waiting.
     fn send_some(&mut self) -> io::Result<()> {
         while self.stream.conn.wants_write() {
             match self.stream.conn.write_tls(&mut NoSignal(&self.stream.sock)) {
@@ -131,14 +132,15 @@ impl Connection {
         Ok(())
     }
 
-    /// The session was resumed and the server has failed before it said anything: it is not offered again.
+    /// Forgets a resumed session if the connection failed before the server has sent anything, so that it is not
+    /// offered again.
     fn forget_unproved(&mut self) {
         if let Some(session) = self.unproved.take() {
             session.forget_offered();
         }
     }
 
-    /// Sends all that is encrypted.
+    /// Sends all encrypted data.
     pub(super) fn send(&mut self, deadline: Deadline) -> io::Result<()> {
         loop {
             match self.send_some() {
@@ -150,7 +152,7 @@ impl Connection {
         }
     }
 
-    /// Reads from the socket once, and decrypts. What ends the connection is kept for after the plaintext before it.
+    /// Reads from the socket once, and decrypts. A failure is kept until the plaintext that precedes it has been read.
     fn receive_some(&mut self) -> io::Result<()> {
         match self.stream.conn.read_tls(&mut self.stream.sock) {
             Ok(_) => {}
@@ -161,14 +163,14 @@ impl Connection {
             Err(error) => self.failure = Some(Failure::Socket(error)),
         }
         if let Err(error) = self.stream.conn.process_new_packets() {
-            // The alert that tells the server why is a courtesy.
+            // The alert that says why; it is not essential.
             let _ = self.send_some();
             self.failure = Some(Failure::Tls(error));
         }
         Ok(())
     }
 
-    /// What is decrypted; `None` when more has to be read from the socket first.
+    /// Reads decrypted data; `None` when more has to be read from the socket first.
     fn take(&mut self, buffer: &mut [u8]) -> Option<io::Result<usize>> {
         let error = match (self.stream.conn.reader().read(buffer), &self.failure) {
             (Ok(read), _) => {
@@ -191,7 +193,7 @@ impl Connection {
         Some(Err(error))
     }
 
-    /// An error after a fatal error of TLS, behind which nothing may be sent.
+    /// Returns the error after a fatal TLS error: nothing may be sent then.
     fn check_writable(&self) -> io::Result<()> {
         match &self.failure {
             Some(failure @ Failure::Tls(_)) => Err(failure.error()),
@@ -199,7 +201,7 @@ impl Connection {
         }
     }
 
-    /// When a call with this limit is to be back; never for callers that wait themselves.
+    /// The deadline of a call with this time limit; none in non-blocking mode.
     pub(super) fn deadline(&self, timeout: Option<Duration>) -> Deadline {
         match (self.mode, timeout) {
             (Mode::Blocking, Some(timeout)) => Deadline::after(wait::now(), timeout),
@@ -213,5 +215,5 @@ fn in_time(deadline: Deadline) -> io::Result<()> {
 }
 
 fn timed_out() -> io::Error {
-    io::Error::new(ErrorKind::TimedOut, "the time limit is over")
+    io::Error::new(ErrorKind::TimedOut, "the time limit has expired")
 }

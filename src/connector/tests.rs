@@ -1,4 +1,4 @@
-//! Whole connects over what can be in place of the system's files, and connects that are cancelled.
+//! Tests of whole connects with unusual files in place of the system's, and of connects that are cancelled.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -18,7 +18,7 @@ use crate::settings::SocketOptions;
 /// Reading a gigabyte takes longer.
 const SOON: Duration = Duration::from_secs(5);
 
-/// What is not to be read as a whole, or not at all.
+/// Files that must not be read as a whole, or not at all.
 fn obstacles(directory: &TemporaryDirectory) -> [PathBuf; 5] {
     let (fifo, zeros, lines) = (directory.path("fifo"), directory.path("zeros"), directory.path("lines"));
     make_fifo(&fifo);

@@ -3,9 +3,9 @@
 use std::cmp::Reverse;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The place of a destination in the order of RFC 6724 section 6; the lesser one goes first.
+/// The rank of a destination in the order of RFC 6724 section 6; the lesser one goes first.
 ///
-/// Rules 3, 4 and 7 ask for what no portable interface says (deprecated addresses, home addresses, tunnels).
+/// Rules 3, 4 and 7 are left out: no portable interface reports deprecated addresses, home addresses and tunnels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rank {
     /// "Rule 1: Avoid unusable destinations."
@@ -18,13 +18,13 @@ pub(crate) struct Rank {
     precedence: Reverse<u8>,
     /// "Rule 8: Prefer smaller scope."
     scope: u8,
-    /// "Rule 9: Use longest matching prefix." Not for IPv4, where it would undo the DNS server's round robin and, behind a
-    /// NAT, compares addresses that have nothing to do with each other.
+    /// "Rule 9: Use longest matching prefix." Not for IPv4, where it would defeat the DNS server's round robin and,
+    /// behind NAT, compare unrelated addresses.
     common_prefix: Reverse<u32>,
 }
 
 impl Rank {
-    /// The rank of `destination`, which would be reached from `source`; `None` where there is no route.
+    /// The rank of `destination`, which would be reached from `source`; `None` if there is no route.
     pub(crate) fn new(destination: IpAddr, source: Option<IpAddr>) -> Self {
         let (to, from) = (mapped(destination), source.map(mapped));
         Self {

@@ -1,4 +1,4 @@
-//! Attempts: sockets on their way through TCP, STARTTLS and TLS, all driven by one thread. Decides nothing.
+//! Attempts: drives sockets through TCP, STARTTLS and TLS, all in one thread. Decides nothing.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -27,13 +27,13 @@ pub(crate) struct Dialer<'a> {
     pub(crate) tls: &'a Tls,
 }
 
-/// A connection that is up and verified. Its socket does not block.
+/// An established connection with a verified certificate. Its socket is non-blocking.
 #[derive(Debug)]
 pub(crate) struct Verified {
     pub(crate) tcp: TcpStream,
     pub(crate) tls: ClientConnection,
     pub(crate) agreed: Agreed,
-    /// Where its TLS sessions come from and go to, if anywhere.
+    /// The store of its TLS sessions, if sessions are resumed.
     pub(crate) session: Option<Arc<Session>>,
     pub(crate) candidate: Candidate,
     pub(crate) peer: SocketAddr,
@@ -56,12 +56,12 @@ struct Attempt {
     address: SocketAddr,
     tcp: TcpStream,
     state: AttemptState,
-    /// The step of the negotiation that the plan knows of.
+    /// The step of the negotiation that was last reported to the plan.
     step: Option<Step>,
     repeat: Repeat,
 }
 
-/// Where an attempt stands.
+/// The state of an attempt.
 #[derive(Debug)]
 enum AttemptState {
     Connecting,
@@ -73,29 +73,29 @@ enum AttemptState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Repeat {
     Possible,
-    /// The caller has opened the stream, and there is no other.
+    /// The caller has opened the stream, so there is no second one.
     Impossible,
     /// This is the repeat.
     Done,
 }
 
-/// What one turn of an attempt has led to.
+/// The result of one turn of an attempt.
 enum Advance {
     /// It waits for its socket.
     Waits,
-    /// A stage is complete; the next one has begun. What the report has to say about it.
+    /// A stage is complete, and the next one has started. With a note for the report.
     Completed(Stage, Option<&'static str>),
-    /// TLS is established, with what it has agreed on.
+    /// TLS is established, with these parameters.
     Verified(Agreed),
 }
 
 impl<'a> Attempts<'a> {
-    /// No attempts. The first one that starts takes `given`, where there is one, and opens no socket.
+    /// Creates the set without attempts. If `given` is a stream, the first attempt uses it instead of opening a socket.
     pub(crate) fn new(dialer: Dialer<'a>, given: Option<TcpStream>) -> Self {
         Self { dialer, given, list: Vec::new(), verified: Vec::new() }
     }
 
-    /// Starts an attempt. What it says at once is that it has failed.
+    /// Starts an attempt. Returns an event if it fails immediately.
     pub(crate) fn start(
         &mut self,
         id: AttemptId,
@@ -104,7 +104,7 @@ impl<'a> Attempts<'a> {
     ) -> Option<AttemptEvent> {
         let (opened, repeat) = match self.given.take() {
             Some(tcp) => {
-                // With the scope of a link-local address, which a candidate has not.
+                // With the scope id of a link-local address, which a candidate does not have.
                 address = tcp.peer_addr().unwrap_or(address);
                 (adopt(tcp, &self.dialer.settings.socket), Repeat::Impossible)
             }
@@ -130,8 +130,8 @@ impl<'a> Attempts<'a> {
         });
     }
 
-    /// The connect has failed: the sessions that were offered are forgotten, so that none is offered for ever to a server
-    /// that stays silent when it sees one.
+    /// Forgets the sessions that were offered, because the connect has failed. Otherwise a session would be offered
+    /// forever to a server that stays silent when it receives one.
     pub(crate) fn forget_sessions(&self) {
         self.list.iter().for_each(Attempt::forget_session);
     }
@@ -143,18 +143,18 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    /// When an attempt has something to say although its socket is not ready.
+    /// When an attempt must be advanced even if its socket is not ready.
     pub(crate) fn wake_at(&self) -> Deadline {
         self.list.iter().map(Attempt::wake_at).min().unwrap_or(Deadline::NEVER)
     }
 
-    /// Brings every attempt whose socket is ready, or whose time has come, as far as it comes without waiting.
+    /// Advances every attempt whose socket is ready, or whose time has come, as far as possible without waiting.
     pub(crate) fn advance(&mut self, ready: &Ready, now: Instant) -> Vec<(AttemptId, AttemptEvent)> {
         let mut events = Vec::new();
         let mut unmoved = Vec::new();
         let slice = Deadline::after(wait::now(), TURN_LIMIT);
         for mut attempt in std::mem::take(&mut self.list) {
-            // Windows does not always tell of a connect that has failed: it is looked for at every turn.
+            // Windows does not always report a failed connect, so it is checked for in every turn.
             let is_looked_for = cfg!(windows) && matches!(attempt.state, AttemptState::Connecting);
             let is_due = is_looked_for || attempt.wake_at().is_over(now);
             let is_due = is_due || ready.contains(Token::Attempt(attempt.id.0));
@@ -168,7 +168,7 @@ impl<'a> Attempts<'a> {
                 match turn {
                     Ok(Advance::Waits) => self.list.push(attempt),
                     Ok(Advance::Completed(stage, note)) => {
-                        // A repeat is a part of the TLS stage, whose limit goes on.
+                        // A repeat is part of the TLS stage, and does not extend its limit.
                         if attempt.repeat != Repeat::Done {
                             events.push((attempt.id, AttemptEvent::Completed(stage)));
                             events.extend(note.map(|note| (attempt.id, AttemptEvent::Noted(note))));
@@ -200,12 +200,12 @@ impl<'a> Attempts<'a> {
                 break;
             }
         }
-        // Those that had no time go first at the next wake-up, which is at once: their sockets stay ready.
+        // Those that had no turn go first at the next wake-up, which is immediate, since their sockets stay ready.
         self.list.splice(..0, unmoved);
         events
     }
 
-    /// The connection of an attempt that is verified. All others are closed.
+    /// Returns the connection of a verified attempt. All others are closed.
     pub(crate) fn into_verified(self, id: AttemptId) -> Option<Verified> {
         // Those that started earlier were silent for so long that this one started beside them, and would be so again
         // with the same session: no other would ever be used than this one.
@@ -221,14 +221,14 @@ impl Attempt {
             AttemptState::Connecting => Interest::Write,
             AttemptState::Negotiating { unsent, .. } if unsent.is_empty() => Interest::Read,
             AttemptState::Negotiating { .. } => Interest::Both,
-            // Only our last flight is left, and nothing is read before it has gone.
+            // Only our last flight is left, and nothing is read before it is sent.
             AttemptState::Handshaking(handshake) if !handshake.client.is_handshaking() => Interest::Write,
             AttemptState::Handshaking(handshake) if handshake.client.wants_write() => Interest::Both,
             AttemptState::Handshaking(_) => Interest::Read,
         }
     }
 
-    /// How far the negotiation has come, where that is news.
+    /// The step of the negotiation, if it has changed.
     fn new_step(&mut self) -> Option<Step> {
         let AttemptState::Negotiating { negotiation, .. } = &self.state else { return None };
         let step = Some(negotiation.step());
@@ -258,12 +258,13 @@ impl Attempt {
         }
     }
 
-    /// Whether the session that was offered may be why the handshake has failed, and there is a socket to try without.
+    /// Whether to repeat the handshake without a session: one was offered, it may be the cause of the failure, and a
+    /// new socket can be opened.
     fn must_repeat(&self, error: &AttemptError) -> bool {
         self.repeat == Repeat::Possible && self.offered().is_some() && !error.is_about_a_certificate()
     }
 
-    /// Begins again on a fresh socket, with a full handshake at its end.
+    /// Starts again on a new socket, with a full handshake.
     fn again(self, dialer: &Dialer<'_>) -> Result<Self, AttemptError> {
         self.forget_session();
         let tcp = socket::connect(self.address, &dialer.settings.socket).map_err(AttemptError::io)?;
@@ -346,8 +347,8 @@ fn negotiate(
         Ok(0) => return Err(AttemptError::negotiation(negotiation.handle_end())),
         Ok(read) => buffer.get(..read).unwrap_or_default(),
         Err(error) if error.kind() == ErrorKind::Interrupted => &[],
-        // What could not be sent is told only when the peer has not said why before it closed: then it is tried again
-        // at the next turn.
+        // An error of sending counts only if the peer has not sent the reason before it closed: then it is returned in
+        // the next turn.
         Err(error) if error.kind() == ErrorKind::WouldBlock => match not_sent {
             Some(error) => return Err(AttemptError::io(error)),
             None => &[],
@@ -379,7 +380,7 @@ fn send(mut tcp: &TcpStream, unsent: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// What has arrived before our ClientHello leaves was not sent over TLS. It is read here and never by TLS.
+/// Data that arrives before our ClientHello is sent is not part of TLS. It is read here, and never passed to TLS.
 fn nothing_behind_proceed(
     mut tcp: &TcpStream,
     negotiation: &mut Negotiation,
@@ -389,12 +390,13 @@ fn nothing_behind_proceed(
     match tcp.read(&mut byte) {
         Ok(0) => Err(AttemptError::negotiation(negotiation.handle_end())),
         Ok(_) => negotiation.handle_bytes(&byte, now).map(drop).map_err(AttemptError::negotiation),
-        // An error of the socket comes again in the handshake.
+        // The handshake runs into an error of the socket again.
         Err(_) => Ok(()),
     }
 }
 
-/// Brings the handshake as far as it comes without waiting. True when it is complete, our last flight included.
+/// Advances the handshake as far as possible without waiting. Returns whether it is complete, including our last
+/// flight.
 fn handshake(tcp: &TcpStream, tls: &mut ClientConnection) -> Result<bool, AttemptError> {
     let mut tcp = NoSignal(tcp);
     for _ in 0..MAX_TLS_READS_A_TURN {
@@ -413,7 +415,7 @@ fn handshake(tcp: &TcpStream, tls: &mut ClientConnection) -> Result<bool, Attemp
         if !tls.is_handshaking() {
             return unsent.map_or_else(|| Ok(!tls.wants_write()), |error| Err(AttemptError::io(error)));
         }
-        // What could not be sent is told only when the far end has not said why: its alert may lie here unread.
+        // An error of sending counts only if the peer has not sent the reason: its alert may not have been read yet.
         match tls.read_tls(&mut tcp) {
             Ok(0) => return Err(AttemptError::end_in_tls()),
             Ok(_) => {}
@@ -424,7 +426,7 @@ fn handshake(tcp: &TcpStream, tls: &mut ClientConnection) -> Result<bool, Attemp
             Err(error) => return Err(AttemptError::io(unsent.unwrap_or(error))),
         }
         if let Err(error) = tls.process_new_packets() {
-            // The alert that tells the server is a courtesy: it is sent if there is room, and not waited for.
+            // The alert for the server is not essential: it is sent if there is room, and not waited for.
             let _ = tls.write_tls(&mut tcp);
             return Err(AttemptError::tls(error, &Evidence::of(tls)));
         }

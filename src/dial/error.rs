@@ -1,4 +1,4 @@
-//! Why an attempt failed: what a program can act on, and words for a person. No IO.
+//! Why an attempt failed: data for programs, and text for people. No IO.
 
 use std::error::Error;
 use std::fmt;
@@ -16,7 +16,7 @@ use crate::tls::{self, Evidence, UntrustedReason};
 
 /// Why an attempt failed.
 ///
-/// `Display` explains it to a person, in one line; [`kind`](Self::kind) is for programs.
+/// `Display` explains it to people, in one line; [`kind`](Self::kind) is for programs.
 #[derive(Clone, Debug)]
 pub struct AttemptError(Cause);
 
@@ -26,19 +26,19 @@ enum Cause {
     TimedOut(Stage, Duration, Option<Step>),
     Negotiation(NegotiationError),
     EndInTls,
-    /// The error, and what it means.
+    /// The error, and its explanation.
     Tls(rustls::Error, String),
 }
 
-/// The kinds of [`AttemptError`], each with what a program can act on.
+/// The kinds of [`AttemptError`], with data that programs can act on.
 ///
-/// What comes before TLS is not authenticated: anybody on the way can have made it up.
+/// Data from before TLS, such as stream errors, is not authenticated: an attacker on the network can forge it.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum AttemptErrorKind<'a> {
-    /// The operating system's error on the socket: refused, reset, unreachable.
+    /// An error of the operating system, such as connection refused, reset, or unreachable.
     Io(&'a io::Error),
-    /// This stage took longer than its limit.
+    /// This stage took longer than its time limit.
     TimedOut(Stage),
     /// The server closed the connection or ended the stream before TLS was established.
     Closed,
@@ -48,14 +48,14 @@ pub enum AttemptErrorKind<'a> {
     StreamError {
         /// The defined condition, such as `host-unknown`.
         condition: Option<&'a str>,
-        /// The host, and perhaps a port, that `see-other-host` names.
+        /// The host, optionally with a port, in `see-other-host`.
         see_other_host: Option<&'a str>,
     },
-    /// What the server sent before TLS is not XMPP, or breaks its rules.
+    /// What the server sent before TLS is not XMPP, or violates its rules.
     NotXmpp,
     /// The server's certificate was refused.
     Untrusted(UntrustedReason),
-    /// TLS failed for another reason.
+    /// The TLS handshake failed for another reason.
     Tls(&'a rustls::Error),
 }
 
@@ -64,7 +64,7 @@ impl AttemptError {
         Self(Cause::Io(Arc::new(error)))
     }
 
-    /// The stage took longer than its limit. `step` is how far a STARTTLS negotiation had come.
+    /// The stage took longer than its limit. `step` is the step that a STARTTLS negotiation had reached.
     pub(crate) fn timed_out(stage: Stage, limit: Duration, step: Option<Step>) -> Self {
         Self(Cause::TimedOut(stage, limit, step.filter(|_| stage == Stage::StartTls)))
     }
@@ -73,7 +73,7 @@ impl AttemptError {
         Self(Cause::Negotiation(error))
     }
 
-    /// The server closed the connection within the TLS handshake.
+    /// The server closed the connection during the TLS handshake.
     pub(crate) fn end_in_tls() -> Self {
         Self(Cause::EndInTls)
     }
@@ -119,7 +119,7 @@ impl AttemptError {
         matches!(self.kind(), AttemptErrorKind::Untrusted(_))
     }
 
-    /// Whether a certificate is to blame: the server's, as we see it, or ours, as the server says.
+    /// Whether the cause is a certificate: we refused the server's, or its alert is about ours.
     pub(crate) fn is_about_a_certificate(&self) -> bool {
         match self.kind() {
             AttemptErrorKind::Untrusted(_) => true,
@@ -136,7 +136,7 @@ impl AttemptError {
         }
     }
 
-    /// Whether this machine has run out of sockets or memory for them, so that no other server can do better.
+    /// Whether this machine has run out of sockets or memory for them, so that trying another server is no use.
     pub(crate) fn is_exhaustion(&self) -> bool {
         matches!(&self.0, Cause::Io(error) if socket::is_exhaustion(error))
     }
@@ -151,14 +151,24 @@ impl fmt::Display for AttemptError {
             },
             Cause::TimedOut(stage, limit, step) => {
                 write!(formatter, "{stage} did not finish within {}", Seconds(*limit))?;
-                step.map_or(Ok(()), |step| write!(formatter, ": the time was over {step}"))
+                step.map_or(Ok(()), |step| write!(formatter, ": {}", missing(step)))
             }
             Cause::Negotiation(error) => write!(formatter, "{error}"),
             Cause::EndInTls => {
-                formatter.write_str("the server closed the connection within the TLS handshake")
+                formatter.write_str("the server closed the connection during the TLS handshake")
             }
             Cause::Tls(_, text) => formatter.write_str(text),
         }
+    }
+}
+
+/// What the peer has not sent at this step.
+fn missing(step: Step) -> &'static str {
+    match step {
+        Step::Header => "no stream header received",
+        Step::Features => "no stream features received",
+        Step::Answer => "no answer to <starttls/> received",
+        Step::Tls => "nothing received after <proceed/>",
     }
 }
 
@@ -168,20 +178,20 @@ fn io_words(kind: io::ErrorKind) -> Option<&'static str> {
         io::ErrorKind::ConnectionRefused => {
             "connection refused: no server listens there, or a firewall rejects the connection"
         }
-        io::ErrorKind::ConnectionReset => "connection reset by the server, or by a firewall on the way",
+        io::ErrorKind::ConnectionReset => "connection reset by the server, or by a firewall in between",
         io::ErrorKind::BrokenPipe => "the server closed the connection while we were sending",
         io::ErrorKind::HostUnreachable => "host unreachable: there is no route to it, or it is down",
         io::ErrorKind::NetworkUnreachable => "network unreachable: this machine has no route to it",
         io::ErrorKind::PermissionDenied => {
-            "permission denied: a firewall of this machine forbids the connection"
+            "permission denied: a firewall on this machine blocks the connection"
         }
-        io::ErrorKind::AddrNotAvailable => "the source address is not one of this machine's",
+        io::ErrorKind::AddrNotAvailable => "the source address is not an address of this machine",
         _ => return None,
     })
 }
 
-/// The source is the operating system's error. That of rustls is left to [`kind`](AttemptError::kind): its text says the same
-/// again, often as debug text.
+/// The source is the error of the operating system. An error of rustls is only in [`kind`](AttemptError::kind), since
+/// its text repeats that of `Display`, often as debug text.
 impl Error for AttemptError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.0 {

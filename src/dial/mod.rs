@@ -1,4 +1,4 @@
-//! Dialling: attempts on the addresses of candidates, what can become of one, and when the next one starts.
+//! Dialling: attempts to connect to the addresses of candidates, and when each starts.
 
 use std::fmt;
 
@@ -14,20 +14,20 @@ mod error;
 pub(crate) mod race;
 mod targets;
 
-/// A stage of an attempt.
+/// A stage of an attempt. The variants are in the order of the stages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Stage {
-    /// The TCP connect.
+    /// The TCP handshake.
     Tcp,
     /// The STARTTLS negotiation (RFC 6120 section 5.4.2).
     StartTls,
-    /// The TLS handshake, with the check of the certificate.
+    /// The TLS handshake, including the verification of the certificate.
     Tls,
 }
 
 impl Stage {
-    /// The stage behind this one; none behind TLS.
+    /// The stage after this one; none after TLS.
     pub(crate) fn next(self, tls: TlsMode) -> Option<Self> {
         match (self, tls) {
             (Self::Tcp, TlsMode::StartTls) => Some(Self::StartTls),
@@ -48,23 +48,23 @@ impl fmt::Display for Stage {
     }
 }
 
-/// The number of an attempt, counted within one connect in the order of their starts.
+/// The number of an attempt within one connect, in the order in which attempts start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct AttemptId(pub(crate) usize);
 
-/// What became of an attempt, told by the driver.
+/// An event of an attempt, reported by the driver.
 #[derive(Clone, Debug)]
 pub(crate) enum AttemptEvent {
     /// A stage before TLS is complete.
     Completed(Stage),
-    /// The STARTTLS negotiation has come so far.
+    /// The STARTTLS negotiation has reached this step.
     Reached(Step),
-    /// Something that belongs into the report.
+    /// A note for the report.
     Noted(&'static str),
-    /// The TLS handshake is complete and the certificate is good.
+    /// The TLS handshake is complete and the certificate is verified.
     Verified,
-    /// The TLS handshake failed when it offered a session, for this reason; it is repeated without one.
+    /// The TLS handshake failed with this error while offering a session; it is repeated without one.
     Repeated(AttemptError),
-    /// It is over.
+    /// The attempt has failed.
     Failed(AttemptError),
 }

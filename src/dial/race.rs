@@ -15,18 +15,18 @@ use crate::report::{AttemptOutcome, AttemptReport};
 use crate::settings::Settings;
 use crate::starttls::Step;
 
-/// What the race wants done.
+/// An order of the race.
 #[derive(Debug)]
 pub(crate) enum RaceOrder {
     /// Find the addresses of a host.
     LookUp(Host),
     /// Start an attempt.
     Start { id: AttemptId, candidate: Candidate, address: SocketAddr },
-    /// An attempt has run into its limit, or makes room for another.
+    /// Close an attempt that has reached its limit, or is displaced by another.
     Close(AttemptId),
-    /// This attempt has won. What is still in flight is abandoned.
+    /// This attempt has won. The others in flight are abandoned.
     Won(AttemptId),
-    /// Nothing is left to try, to await, or in flight.
+    /// Nothing is in flight, and nothing is left to try or to wait for.
     Lost,
 }
 
@@ -38,11 +38,11 @@ struct Runner {
     group: Group,
     /// The number of its host.
     target: usize,
-    /// How far its STARTTLS negotiation has come, where it is in one.
+    /// The step of its STARTTLS negotiation, if it is in one.
     step: Option<Step>,
-    /// How long it may go without completing a stage before another one starts beside it.
+    /// How long it may go without completing a stage before another one starts in parallel.
     delay: Duration,
-    /// Whether it was abandoned to make room for another.
+    /// Whether it was abandoned to start another.
     is_displaced: bool,
 }
 
@@ -51,7 +51,7 @@ impl Runner {
         matches!(self.report.outcome, AttemptOutcome::InFlight)
     }
 
-    /// When the latest stage was complete, since the begin of the connect; its start, before that.
+    /// When its latest stage was completed, or when it started; measured from the start of the connect.
     fn progress(&self) -> Duration {
         self.report.completed.last().map_or(self.report.started, |(_, at)| *at)
     }
@@ -76,12 +76,12 @@ pub(crate) struct Race {
     free_starts: usize,
     /// The attempts that have completed TLS in this wake-up.
     verified: Vec<AttemptId>,
-    /// Whether nothing may start any more, since this machine has no more sockets.
+    /// Whether nothing may start any more, since this machine has run out of sockets.
     is_stopped: bool,
 }
 
 impl Race {
-    /// A race without candidates, in a connect that begins now.
+    /// Creates a race without candidates, in a connect that starts now.
     pub(crate) fn new(settings: Arc<Settings>, now: Instant) -> Self {
         Self {
             contenders: Contenders::new(&settings),
@@ -96,7 +96,7 @@ impl Race {
         }
     }
 
-    /// Draws the order of `candidates`, all that are known now. Those that have started keep their places in front.
+    /// Draws the order of `candidates`, which are all that are known now. Those that have started stay in front.
     pub(crate) fn set_candidates(&mut self, candidates: Vec<Candidate>, below: Below<'_>, now: Instant) {
         let is_first = self.contenders.candidates().len() == 0;
         let (places, first) = self.contenders.set(candidates, below, now);
@@ -123,7 +123,7 @@ impl Race {
         self.attempts.len() >= MAX_ATTEMPTS && self.contenders.has_any_more()
     }
 
-    /// How many attempts were abandoned to make room for others.
+    /// How many attempts were abandoned to start others.
     pub(crate) fn displaced(&self) -> usize {
         self.attempts.iter().filter(|attempt| attempt.is_displaced).count()
     }
@@ -133,7 +133,7 @@ impl Race {
         self.is_stopped = true;
     }
 
-    /// What became of an attempt.
+    /// Handles an event of an attempt.
     pub(crate) fn handle_attempt(&mut self, id: AttemptId, event: AttemptEvent, now: Instant) {
         let at = self.since_begin(now);
         let Some(attempt) = self.attempts.get_mut(id.0).filter(|attempt| attempt.is_in_flight()) else {
@@ -154,7 +154,7 @@ impl Race {
                 attempt.end(AttemptOutcome::Connected, at);
                 self.verified.push(id);
             }
-            // A part of the TLS stage: neither is its limit extended, nor does another attempt wait for it.
+            // Part of the TLS stage: it extends neither the limit of the stage nor the delay of the next attempt.
             AttemptEvent::Repeated(error) => attempt.report.repeated = Some((error, at)),
             AttemptEvent::Failed(error) => {
                 attempt.end(AttemptOutcome::Failed(error), at);
@@ -163,7 +163,7 @@ impl Race {
         }
     }
 
-    /// What to do next. To be asked again until it says nothing.
+    /// Returns what to do next. Call it until it returns `None`.
     pub(crate) fn poll(&mut self, now: Instant) -> Option<RaceOrder> {
         if let Some(winner) = self.winner() {
             self.abandon(now);
@@ -206,7 +206,7 @@ impl Race {
         self.is_lost().then_some(RaceOrder::Lost)
     }
 
-    /// When [`Self::poll`] has something to say without anything having happened.
+    /// When [`Self::poll`] must be called even if nothing happens.
     pub(crate) fn wake_at(&self, now: Instant) -> Deadline {
         let limits = self.in_flight().map(|attempt| self.limit_of(attempt)).min().unwrap_or(Deadline::NEVER);
         if !self.may_start() {
@@ -233,7 +233,7 @@ impl Race {
         if self.in_flight().count() >= MAX_IN_FLIGHT { Room::None } else { Room::Some }
     }
 
-    /// Makes room: of the attempts in flight the one that has gone longest without completing a stage is abandoned.
+    /// Abandons the attempt in flight that has gone longest without completing a stage, so that another can start.
     fn displace(&mut self, now: Instant) -> Option<AttemptId> {
         let at = self.since_begin(now);
         let in_flight = self.attempts.iter_mut().enumerate().filter(|(_, attempt)| attempt.is_in_flight());
@@ -254,7 +254,7 @@ impl Race {
         !self.verified.is_empty()
     }
 
-    /// Ends all that is in flight: another has won, or the connect is over.
+    /// Abandons all attempts in flight: another has won, or the connect has ended.
     pub(crate) fn abandon(&mut self, now: Instant) {
         let at = self.since_begin(now);
         for attempt in self.attempts.iter_mut().filter(|attempt| attempt.is_in_flight()) {
@@ -262,7 +262,7 @@ impl Race {
         }
     }
 
-    /// Another attempt was verified in the same wake-up as the winner: it is closed like the others.
+    /// Abandons attempts that were verified in the same wake-up as the winner.
     fn demote_all_but(&mut self, winner: AttemptId) {
         for (index, attempt) in self.attempts.iter_mut().enumerate() {
             if index != winner.0 && matches!(attempt.report.outcome, AttemptOutcome::Connected) {
@@ -271,7 +271,8 @@ impl Race {
         }
     }
 
-    /// What failed while nothing could start earns one start in all, not a burst when addresses come.
+    /// Limits the failures that happened while nothing could start to one start, so that addresses that arrive do not
+    /// cause a burst.
     fn keep_one_free_start(&mut self) {
         self.free_starts = self.free_starts.min(1);
     }
@@ -280,13 +281,13 @@ impl Race {
         self.attempts.iter().filter(|attempt| attempt.is_in_flight())
     }
 
-    /// "If several finish in one wake-up, the first in order wins."
+    /// "If several attempts finish in one wake-up, the first in order wins" (rule D3).
     fn winner(&self) -> Option<AttemptId> {
         let place = |id: &AttemptId| (self.attempts.get(id.0).map(|attempt| attempt.report.candidate), *id);
         self.verified.iter().copied().min_by_key(place)
     }
 
-    /// Fails one attempt that has run into the limit of its stage.
+    /// Fails one attempt that has reached the limit of its stage.
     fn expire(&mut self, now: Instant) -> Option<AttemptId> {
         let expired = |attempt: &Runner| attempt.is_in_flight() && self.limit_of(attempt).is_over(now);
         let id = AttemptId(self.attempts.iter().position(expired)?);
@@ -351,7 +352,8 @@ impl Race {
         apart.map_or(quiet, |apart| apart.max(quiet))
     }
 
-    /// From when on no attempt in flight has completed a stage for its attempt delay. Over already when none is.
+    /// From when on no attempt in flight has completed a stage for its attempt delay; already past if none is in
+    /// flight.
     fn quiet_from(&self) -> Deadline {
         let quiet = self.in_flight().map(|attempt| self.after_progress(attempt, attempt.delay));
         quiet.max().unwrap_or_else(|| Deadline::from(self.group_opened))
@@ -359,9 +361,9 @@ impl Race {
 
     /// When the next group starts, given that all of this one has started.
     ///
-    /// At once when all its attempts have failed. Otherwise when nothing in flight has completed a stage for the group
-    /// delay; a lookup that goes on counts as in flight since the latest answer of its host, or since the group's start.
-    /// When the next target is a host already being tried, behind another port, the attempt delay is enough.
+    /// At once if all its attempts have failed. Otherwise when nothing in flight has completed a stage for the group
+    /// delay; an outstanding lookup counts as in flight since the latest answer of its host, or since the start of the
+    /// group. If the next target is another port of a host that is already being tried, the attempt delay is enough.
     fn next_group_from(&self, awaited: bool) -> Deadline {
         if !awaited && !self.in_flight().any(|attempt| attempt.group == self.group) {
             return Deadline::from(self.group_opened);

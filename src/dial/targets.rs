@@ -1,4 +1,4 @@
-//! The hosts of one connect: what is known of the addresses of each, which is next, and from when (RFC 8305). No IO.
+//! The hosts of one connect: their addresses, which is next, and from when on (RFC 8305). No IO.
 
 use std::net::IpAddr;
 use std::time::Instant;
@@ -28,10 +28,10 @@ struct HostAddresses {
     left_out: usize,
 }
 
-/// What is known of one family of one host. Addresses are in the order of RFC 6724.
+/// The addresses of one family of one host, in the order of RFC 6724.
 #[derive(Debug)]
 enum Known {
-    /// Nothing yet.
+    /// Not known yet.
     Pending,
     /// Addresses from the additional section of an SRV answer. They can be tried, but may be stale or incomplete: the
     /// answer replaces those that have not been started.
@@ -45,9 +45,9 @@ enum Known {
 pub(super) enum Next {
     /// This address, from this time on.
     Address(IpAddr, Instant),
-    /// Nothing yet, and nothing was there before: the lookups go on.
+    /// No address is known yet; lookups are outstanding.
     Unknown,
-    /// Nothing at present, after some addresses; one family is still awaited.
+    /// Nothing at the moment: all known addresses have started, and one family is still outstanding.
     MoreToCome,
     /// Nothing any more.
     Nothing,
@@ -58,7 +58,8 @@ impl Targets {
         Self { preference, list: Vec::new() }
     }
 
-    /// The number of a host. An address literal is its own address; a family that is not used counts as answered.
+    /// Returns the number of a host, which is added if it is new. An address literal is its own address; an excluded
+    /// family counts as answered.
     pub(super) fn number(&mut self, host: &Host, now: Instant) -> usize {
         if let Some(number) = self.list.iter().position(|target| target.host == *host) {
             return number;
@@ -80,14 +81,14 @@ impl Targets {
         self.list.len() - 1
     }
 
-    /// Marks the host as asked for; gives it the first time.
+    /// Marks the host as asked for; returns it the first time.
     pub(super) fn ask(&mut self, number: usize) -> Option<Host> {
         let target = self.list.get_mut(number).filter(|target| !target.is_asked)?;
         target.is_asked = true;
         Some(target.host.clone())
     }
 
-    /// Addresses have come along with an SRV answer.
+    /// Adds addresses from the additional section of an SRV answer.
     pub(super) fn hint(&mut self, host: &Host, family: Family, addresses: Vec<(Rank, IpAddr)>, now: Instant) {
         let Some(target) = self.list.iter_mut().find(|target| target.host == *host) else { return };
         if matches!(target.known(family), Known::Pending) && !addresses.is_empty() {
@@ -95,7 +96,7 @@ impl Targets {
         }
     }
 
-    /// The answer to an address question has come; `None` where the lookup has failed, which takes no hint away.
+    /// Adds the answer to an address question; `None` if the lookup has failed, which removes no hints.
     pub(super) fn answer(
         &mut self,
         host: &Host,
@@ -125,7 +126,7 @@ impl Targets {
         target.ipv6.since().max(target.ipv4.since())
     }
 
-    /// The hosts with more addresses than can be tried: number, name, and how many more.
+    /// The hosts with more addresses than can be tried: number, name, and the number of the excess ones.
     pub(super) fn cut(&self) -> impl Iterator<Item = (usize, &Host, usize)> {
         let cut = self.list.iter().enumerate().filter(|(_, target)| target.left_out > 0);
         cut.map(|(number, target)| (number, &target.host, target.left_out))
@@ -154,7 +155,7 @@ impl Known {
 }
 
 impl HostAddresses {
-    /// Families take turns, the preferred one first (RFC 8305 section 4); addresses without a route come behind all
+    /// Families alternate, the preferred one first (RFC 8305 section 4); addresses without a route come after all
     /// others.
     fn next(&self, preference: AddressFamily, started: &[IpAddr]) -> Next {
         let first = self.first(preference);
@@ -175,8 +176,8 @@ impl HostAddresses {
         }
     }
 
-    /// The family that goes first. Where the caller leaves it open that is IPv6, unless what is known already of IPv4
-    /// ranks before it, or IPv6 has no route here.
+    /// The family that goes first. Unless the caller has set it, that is IPv6, except if the known IPv4 addresses rank
+    /// before it or IPv6 has no route.
     fn first(&self, preference: AddressFamily) -> Family {
         match preference {
             AddressFamily::Ipv6Only => Family::Ipv6,
@@ -189,7 +190,7 @@ impl HostAddresses {
         }
     }
 
-    /// When the host may be tried: as soon as the first family has addresses; with addresses of the other one only when
+    /// When the host may be tried: as soon as the first family has addresses; with addresses of the other family once
     /// the first is known to have none, or [`RESOLUTION_DELAY`] later.
     fn ready_at(&self, first: Family) -> Option<Instant> {
         let with_addresses = |family| {
@@ -207,7 +208,7 @@ impl HostAddresses {
         }
     }
 
-    /// Whether no answer is awaited any more.
+    /// Whether no answer is outstanding.
     fn is_complete(&self) -> bool {
         let is_answered = |known: &Known| match known {
             Known::Pending | Known::Hinted(..) => false,
@@ -216,7 +217,7 @@ impl HostAddresses {
         is_answered(&self.ipv6) && is_answered(&self.ipv4)
     }
 
-    /// Sorts addresses, and drops those that not even a whole connect could try.
+    /// Sorts addresses, and drops those beyond what a whole connect could try.
     fn kept(&mut self, mut addresses: Vec<(Rank, IpAddr)>) -> Vec<(Rank, IpAddr)> {
         addresses.sort_by_key(|(rank, _)| *rank);
         self.left_out += addresses.len().saturating_sub(MAX_ATTEMPTS);
@@ -404,7 +405,7 @@ mod tests {
         bed.answer(Family::Ipv4, &[], 30);
         assert_eq!(bed.next(&[ipv6(66)]), bed.address(ipv6(1), 30));
         assert_eq!(bed.next(&[ipv6(66), ipv6(1)]), Next::Nothing);
-        // A hint that comes behind the answer changes nothing.
+        // A hint that arrives after the answer changes nothing.
         bed.targets.hint(&bed.host, Family::Ipv6, routed(&[ipv6(66)]), bed.start);
         assert_eq!(bed.all(), [ipv6(1)]);
     }

@@ -1,4 +1,4 @@
-//! What is known of the two SRV answers of one connect, and when one of them is enough. No IO.
+//! The two SRV answers of one connect, and when one of them is enough. No IO.
 
 use std::time::Instant;
 
@@ -9,15 +9,15 @@ use crate::limits::OTHER_SRV_DELAY;
 use crate::quoted::Quoted;
 use crate::service::TlsMode;
 
-/// How many characters of a target such a sentence shows.
+/// How many characters of a target a sentence shows.
 const MAX_TARGET: usize = 100;
-/// For how many records of an answer it is said why they were left out. A domain can publish thousands.
+/// How many ignored records of an answer get a sentence. A domain can publish thousands.
 const MAX_SENTENCES: usize = 5;
 
 #[derive(Debug)]
 struct SrvQuestion {
     tls: TlsMode,
-    /// None where the name would be too long to exist.
+    /// `None` if the name would be too long to exist.
     question: Option<Question>,
     answer: Option<(SrvAnswer, Instant)>,
 }
@@ -33,7 +33,8 @@ impl SrvAnswers {
         self.0.push(SrvQuestion { tls, question, answer });
     }
 
-    /// Notes the answer to a question. Gives a sentence for each record that is left out, and in the end their number.
+    /// Stores the answer to a question. Returns a sentence for each record that is ignored; if those are many, the last
+    /// sentence has their number.
     pub(crate) fn answer(
         &mut self,
         question: &Question,
@@ -47,11 +48,11 @@ impl SrvAnswers {
             let sentence = |(record, why): &(SrvRecord, Unusable)| {
                 let SrvRecord { priority, weight, port, target } = record;
                 let target = Quoted(target, MAX_TARGET);
-                format!("the record {priority} {weight} {port} {target}. of {question} was left out: {why}")
+                format!("the record {priority} {weight} {port} {target}. of {question} was ignored: {why}")
             };
             left_out.extend(unusable.iter().take(MAX_SENTENCES).map(sentence));
             if unusable.len() > MAX_SENTENCES {
-                left_out.push(format!("{} records of {question} were left out in all", unusable.len()));
+                left_out.push(format!("{} records of {question} were ignored in total", unusable.len()));
             }
         }
         left_out
@@ -62,8 +63,8 @@ impl SrvAnswers {
         !self.0.is_empty() && self.0.iter().all(|srv| srv.answer.is_some())
     }
 
-    /// When the answers that are there are enough, since one has records and the other has been missing for
-    /// [`OTHER_SRV_DELAY`]. Never while the answers that are there say "none" or "not offered".
+    /// From when on one answer is enough: once it has records and the other has been missing for [`OTHER_SRV_DELAY`].
+    /// Never if it is "none" or "not offered".
     pub(crate) fn enough_from(&self) -> Deadline {
         let with_records = |srv: &SrvQuestion| match srv.answer {
             Some((SrvAnswer::Candidates(_), at)) => Some(at),
@@ -83,7 +84,7 @@ impl SrvAnswers {
         self.0.iter().any(|srv| srv.tls == tls && matches!(srv.answer, Some((SrvAnswer::Failed, _))))
     }
 
-    /// What the answers say together. One that is missing counts as failed.
+    /// The meaning of both answers. A missing one counts as failed.
     pub(crate) fn merged(&self) -> Discovered {
         let answer = |tls: TlsMode| {
             let srv = self.0.iter().find(|srv| srv.tls == tls)?;

@@ -1,4 +1,4 @@
-//! Discovery: from the answers to the two SRV questions to candidates (XEP-0368, RFC 6120 section 3.2). No IO.
+//! Discovery: turns the answers to the two SRV questions into candidates (XEP-0368, RFC 6120 section 3.2). No IO.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -10,7 +10,7 @@ use crate::service::TlsMode;
 pub(crate) mod answers;
 pub(crate) mod order;
 
-/// One server to try: an SRV record, the fallback, or what the caller named.
+/// One server to try: from an SRV record, the fallback, or a target that the caller gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
     tls: TlsMode,
@@ -33,47 +33,47 @@ impl Candidate {
         Self { tls, host, port, priority, weight, origin }
     }
 
-    /// A candidate that no SRV record names: priority and weight 0.
+    /// A candidate that is not from an SRV record: priority and weight are 0.
     pub(crate) fn single(tls: TlsMode, host: Host, port: u16, origin: Origin) -> Self {
         Self::new(tls, host, port, 0, 0, origin)
     }
 
-    /// How TLS begins there.
+    /// Returns how TLS starts there.
     #[must_use]
     pub fn tls(&self) -> TlsMode {
         self.tls
     }
 
-    /// Returns the host: the target of the SRV record (RFC 2782), or what the caller named.
+    /// Returns the host: the target of the SRV record (RFC 2782), the domain, or the host that the caller gave.
     #[must_use]
     pub fn host(&self) -> &Host {
         &self.host
     }
 
-    /// The TCP port.
+    /// Returns the TCP port.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The priority of the SRV record, lowest first; 0 without one.
+    /// Returns the priority of the SRV record, 0 without one. Lower priorities are tried first.
     #[must_use]
     pub fn priority(&self) -> u16 {
         self.priority
     }
 
-    /// The weight of the SRV record; 0 without one.
+    /// Returns the weight of the SRV record, 0 without one.
     #[must_use]
     pub fn weight(&self) -> u16 {
         self.weight
     }
 
-    /// Whether both are the same server, whatever the records say of it.
+    /// Whether both are the same server, regardless of priority, weight and origin.
     pub(crate) fn is_same_server(&self, other: &Self) -> bool {
         (&self.host, self.port, self.tls) == (&other.host, other.port, other.tls)
     }
 
-    /// Where the candidate comes from.
+    /// Returns where the candidate comes from.
     #[must_use]
     pub fn origin(&self) -> Origin {
         self.origin
@@ -97,13 +97,14 @@ impl fmt::Display for Candidate {
 pub enum Origin {
     /// An SRV record.
     Srv,
-    /// The domain itself on the default port, since it has no SRV records (RFC 6120 section 3.2.2).
+    /// The domain itself on the default port, because it has no SRV records (RFC 6120 section 3.2.2).
     Fallback,
-    /// The caller named the server.
+    /// The target of [`Connector::connect_to`](crate::Connector::connect_to), or the peer of the stream given to
+    /// [`Connector::secure`](crate::Connector::secure).
     Explicit,
-    /// The caller named the server as the one to try first.
+    /// The target of [`Connector::connect_preferring`](crate::Connector::connect_preferring).
     Preferred,
-    /// The domain is an address literal.
+    /// The domain, which is an IP address.
     Address,
 }
 
@@ -120,22 +121,22 @@ impl fmt::Display for Origin {
     }
 }
 
-/// What the answer to one SRV question says.
+/// The meaning of the answer to one SRV question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SrvAnswer {
-    /// These servers, in no order yet.
+    /// These servers, not ordered yet.
     Candidates(Vec<Candidate>),
     /// There are no SRV records.
     None,
     /// "A Target of "." means that the service is decidedly not available at this domain" (RFC 2782, "Target").
     NotOffered,
-    /// Nobody knows: no answer, or none that can be used.
+    /// The lookup failed.
     Failed,
 }
 
 impl SrvAnswer {
-    /// Reads the answer to the question for candidates of the kind `tls`. Gives the records, too, that no server can be
-    /// behind, with the reason of each.
+    /// Reads the answer to the question for candidates of the kind `tls`. Also returns the unusable records, each with
+    /// the reason.
     pub(crate) fn read(
         result: &Result<Answer, LookupError>,
         tls: TlsMode,
@@ -160,10 +161,10 @@ impl SrvAnswer {
     }
 }
 
-/// Why no server can be behind an SRV record.
+/// Why an SRV record cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unusable {
-    /// `.` says that there is no service, and the other records say that there is.
+    /// Target `.` says that there is no service, but the other records contradict it.
     RootAmongOthers,
     Port0,
     Target(Reason),
@@ -175,21 +176,21 @@ impl fmt::Display for Unusable {
             Self::RootAmongOthers => {
                 formatter.write_str("a target of . counts only when it is the only record")
             }
-            Self::Port0 => formatter.write_str("no server can be at port 0"),
+            Self::Port0 => formatter.write_str("port 0 cannot be connected to"),
             Self::Target(Reason::Character(_)) => formatter.write_str(
-                "the target is not a host name: these have letters, digits, hyphens and underscores only",
+                "the target is not a host name: only letters, digits, hyphens and underscores are allowed",
             ),
             Self::Target(reason) => write!(formatter, "the target is not a host name: {reason}"),
         }
     }
 }
 
-/// Whether the answer is exactly one record with target `.`.
+/// Whether the answer is exactly one record, with target `.`.
 pub(crate) fn is_not_offered(answer: &Answer) -> bool {
     matches!(distinct(answer).as_slice(), [only] if is_root(&only.target))
 }
 
-/// The SRV records, exact duplicates collapsed. Names are equal however they are spelled (RFC 4343).
+/// The SRV records without exact duplicates. Names are compared without regard to case (RFC 4343).
 fn distinct(answer: &Answer) -> Vec<SrvRecord> {
     let mut seen = HashSet::new();
     let records = answer.records().iter().filter_map(|record| match record {
@@ -207,7 +208,7 @@ fn is_root(target: &str) -> bool {
     target.is_empty()
 }
 
-/// The candidate of one record among several, unless the record cannot be used.
+/// The candidate for one record of several, or why the record cannot be used.
 fn candidate(record: &SrvRecord, tls: TlsMode) -> Result<Candidate, Unusable> {
     let SrvRecord { priority, weight, port, ref target } = *record;
     if is_root(target) {
@@ -220,12 +221,12 @@ fn candidate(record: &SrvRecord, tls: TlsMode) -> Result<Candidate, Unusable> {
     Ok(Candidate::new(tls, host, port, priority, weight, Origin::Srv))
 }
 
-/// What both SRV answers together say.
+/// The meaning of both SRV answers together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Discovered {
-    /// These candidates, in no order yet.
+    /// These candidates, not ordered yet.
     Candidates(Vec<Candidate>),
-    /// No SRV records are known: the domain itself, STARTTLS, default port.
+    /// There are no SRV records: use the domain itself, STARTTLS, default port.
     Fallback,
     /// The service is not offered.
     NotOffered,
@@ -235,7 +236,7 @@ pub(crate) enum Discovered {
     Failed,
 }
 
-/// The table of rule B5. `None` is a kind that the policy does not ask for.
+/// The table of rule B5. `None` is a kind that the policy excludes.
 pub(crate) fn merge(direct: Option<SrvAnswer>, starttls: Option<SrvAnswer>) -> Discovered {
     use SrvAnswer::{Candidates, Failed, None as NoRecords, NotOffered};
     match (direct, starttls) {
@@ -254,10 +255,10 @@ pub(crate) fn merge(direct: Option<SrvAnswer>, starttls: Option<SrvAnswer>) -> D
             Discovered::NotOfferedAndFailed
         }
         (Some(NoRecords | Failed) | None, Some(NoRecords | Failed)) => Discovered::Fallback,
-        // Direct TLS only: there is no fallback to direct TLS, whose port no RFC names.
+        // Direct TLS only: there is no fallback, since no RFC defines a default port for direct TLS.
         (Some(NotOffered | NoRecords), None) | (None, Some(NotOffered)) => Discovered::NotOffered,
         (Some(Failed), None) => Discovered::Failed,
-        // No policy asks for nothing.
+        // No policy excludes both.
         (None, None) => Discovered::NotOffered,
     }
 }

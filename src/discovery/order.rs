@@ -4,15 +4,15 @@ use super::{Candidate, Origin};
 use crate::service::TlsMode;
 use crate::settings::Policy;
 
-/// A source of random numbers: a number from 0 up to, not including, the argument, all equally probable.
+/// A source of random numbers: returns a number from 0 up to, not including, the argument, all equally likely.
 ///
-/// It is never asked with 0.
+/// The argument is never 0.
 pub(crate) type Below<'a> = &'a mut dyn FnMut(u64) -> u64;
 
-/// Puts candidates into the order in which they are to be tried, and leaves out all behind the first `limit`.
+/// Puts candidates into the order in which they are tried, and drops all after the first `limit`.
 ///
-/// Groups go one after the other; the order within one is drawn, over both kinds of TLS together (XEP-0368 section 2,
-/// rule 1) unless the policy puts them into different groups.
+/// Groups are tried one after the other. The order within a group is drawn, over both kinds of TLS together (XEP-0368
+/// section 2, rule 1), unless the policy puts them into different groups.
 pub(crate) fn order(
     mut candidates: Vec<Candidate>,
     policy: Policy,
@@ -30,19 +30,19 @@ pub(crate) fn order(
     ordered
 }
 
-/// Candidates that are equals. The lesser group goes first.
+/// A group of candidates of equal rank. The lesser group goes first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Group {
     round: Round,
-    /// Not the server that the caller prefers, where the caller prefers one.
+    /// False for the server that the caller prefers.
     is_discovered: bool,
-    /// Not the kind of TLS that the policy prefers, where it prefers one.
+    /// Whether the policy prefers the other kind of TLS.
     behind: bool,
     priority: u16,
 }
 
 impl Group {
-    /// The group of a candidate: one priority, or under a policy that prefers one kind, one pair of kind and priority.
+    /// The group of a candidate: its priority, or, under a policy that prefers one kind of TLS, its kind and priority.
     pub(crate) fn of(candidate: &Candidate, policy: Policy) -> Self {
         let behind = policy.preferred().is_some_and(|preferred: TlsMode| candidate.tls() != preferred);
         let is_discovered = candidate.origin() != Origin::Preferred;
@@ -66,14 +66,14 @@ pub(crate) enum Round {
     Again,
 }
 
-/// Draws `limit` of the records, without replacement, and gives their indices into `weights`.
+/// Draws `limit` of the records, without replacement, and returns their indices into `weights`.
 ///
 /// With S the sum of the weights left: a record of weight w is next with probability w/S; while records of weight 0
 /// are left, one of them is next with probability 1/(S+1), and a record of weight w with w/(S+1).
 ///
-/// RFC 2782, "Weight": records of weight 0 "should have a very small chance of being selected". Its literal
-/// recipe, a number from 0 to the sum inclusive against running sums in a fixed order, gives weights {1,1} the shares
-/// 67/33; this draw is exact.
+/// RFC 2782, "Weight": records of weight 0 "should have a very small chance of being selected". Its literal algorithm,
+/// which compares a number from 0 to the sum inclusive with running sums in a fixed order, gives weights {1,1} the
+/// shares 67/33; this draw is exact.
 fn draw(weights: &[u16], limit: usize, below: Below<'_>) -> Vec<usize> {
     let weighed = weights.iter().map(|weight| u64::from(*weight)).enumerate();
     let (mut heavy, mut weightless): (Vec<_>, Vec<_>) = weighed.partition(|(_, weight)| *weight > 0);
@@ -197,7 +197,7 @@ mod tests {
         order.dedup();
         assert_eq!(order.len(), 64);
 
-        // Two numbers a draw at the most; each draw passes over the records once.
+        // At most two numbers for each draw; each draw passes over the records once.
         let weights: Vec<u16> = (0..10_000).collect();
         let mut numbers = 0;
         let order = draw(&weights, 64, &mut |bound| {

@@ -1,4 +1,4 @@
-//! Tests of the domain part: what is read, what is refused and with which words, and invariants under random input.
+//! Tests of the domain part: accepted and refused input, the messages, and invariants under random input.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! The addresses of targets: what is asked for them, and what is known without the DNS. No IO.
+//! The addresses of hosts: the questions for them, and addresses that are known without DNS. No IO.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -12,12 +12,12 @@ use crate::limits::MAX_ATTEMPTS;
 use crate::settings::Family;
 
 impl Plan {
-    /// Finds the addresses of a target.
+    /// Finds the addresses of a host.
     pub(super) fn look_up(&mut self, host: &Host, now: Instant) {
         let own: [&[IpAddr]; 2] = match host.special_use() {
             SpecialUse::None | SpecialUse::MulticastDns => {
                 for question in self.want_addresses(host) {
-                    // Asked before, for the domain itself.
+                    // Uses the answer if the question was asked before, for the domain itself.
                     self.use_answer(&question, now);
                 }
                 return;
@@ -34,7 +34,7 @@ impl Plan {
         }
     }
 
-    /// Asks for the addresses of `host`, of all families that are used. Gives the questions.
+    /// Queues and returns the questions for the addresses of `host`, of all families that are used.
     pub(super) fn want_addresses(&mut self, host: &Host) -> Vec<Question> {
         let Host::Name(name) = host else { return Vec::new() };
         let families = Family::BOTH.into_iter().filter(|family| self.settings.family.uses(*family));
@@ -50,7 +50,7 @@ impl Plan {
         questions
     }
 
-    /// Hands the hints to the race, which has just got new candidates.
+    /// Passes the hints to the race, which has just received new candidates.
     pub(super) fn use_hints(&mut self, now: Instant) {
         let hosts: HashSet<&Host> = self.hints.iter().map(|(host, _)| host).collect();
         for host in hosts {
@@ -62,8 +62,8 @@ impl Plan {
         }
     }
 
-    /// The different addresses of one family, with their ranks. There may be thousands: routes are looked at for as many
-    /// as one connect can try, and the others go last.
+    /// The addresses of one family, without duplicates, with their ranks. There may be thousands: routes are looked up
+    /// for as many as one connect can try, and the others go last.
     pub(super) fn ranked(&self, addresses: &[IpAddr], family: Family) -> Vec<(Rank, IpAddr)> {
         let mut seen = HashSet::new();
         let of_family = addresses.iter().copied().filter(|address| Family::of(*address) == family);
@@ -78,7 +78,8 @@ impl Plan {
     }
 }
 
-/// The addresses in the additional section that belong to targets of the same answer: of other names it proves nothing.
+/// The addresses in the additional section that belong to targets of the same answer. Those of other names are not
+/// trustworthy.
 pub(super) fn hints_of(answer: &Answer) -> Vec<(Host, IpAddr)> {
     let target = |record: &Record| match record {
         Record::Srv(record) => Host::of_srv_target(&record.target).ok(),
@@ -90,7 +91,7 @@ pub(super) fn hints_of(answer: &Answer) -> Vec<(Host, IpAddr)> {
     hints.filter(|(host, _)| targets.contains(host)).collect()
 }
 
-/// The addresses of an answer, whatever their family.
+/// The addresses of an answer, of both families.
 pub(super) fn addresses_of(answer: &Answer) -> Vec<IpAddr> {
     answer
         .records()

@@ -1,4 +1,4 @@
-//! What has happened, told to the plan: answers, what became of attempts, and the end by others' will. No IO.
+//! The events of a plan: answers, events of attempts, failures of this machine, and cancellation. No IO.
 
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use crate::logging;
 use crate::settings::Family;
 
 impl Plan {
-    /// An answer has come.
+    /// Handles an answer.
     pub(crate) fn handle_answer(
         &mut self,
         question: &Question,
@@ -47,11 +47,12 @@ impl Plan {
         }
     }
 
-    /// What became of an attempt.
+    /// Handles an event of an attempt.
     pub(crate) fn handle_attempt(&mut self, id: AttemptId, event: AttemptEvent, now: Instant) {
         if let AttemptEvent::Failed(error) = &event {
             if error.is_exhaustion() {
-                let message = format!("cannot connect to {}: this machine has no more sockets", self.domain);
+                let message =
+                    format!("cannot connect to {}: this machine has run out of sockets", self.domain);
                 self.handle_exhaustion(
                     Error::new(ErrorKind::System, message).with_cause(Some(error.clone())),
                 );
@@ -63,18 +64,18 @@ impl Plan {
         self.race.handle_attempt(id, event, now);
     }
 
-    /// This machine has no more sockets: nothing is started any more, and what is in flight decides.
+    /// Handles that this machine has run out of sockets: nothing more is started, and the attempts in flight decide.
     pub(crate) fn handle_exhaustion(&mut self, error: Error) {
         self.race.stop();
         self.exhaustion.get_or_insert(error);
     }
 
-    /// This machine cannot go on.
+    /// Handles a failure of this machine that ends the connect.
     pub(crate) fn handle_system_failure(&mut self, error: Error) {
         self.verdict = Some(error);
     }
 
-    /// The caller has cancelled.
+    /// Handles cancellation by the caller.
     pub(crate) fn handle_cancel(&mut self) {
         if self.verdict.is_none() {
             let message = format!("connecting to {} was cancelled", self.domain);

@@ -1,4 +1,4 @@
-//! How a connect finds its servers, and what its plan orders. No IO.
+//! How a connect finds its servers, and the orders of its plan. No IO.
 
 use std::net::SocketAddr;
 
@@ -14,19 +14,19 @@ use crate::target::Server;
 /// How the servers are found.
 #[derive(Clone, Debug)]
 pub(crate) enum Route {
-    /// By the records of the domain.
+    /// By the SRV records of the domain.
     Domain,
-    /// By the records of another host (`see-other-host` without port, RFC 6120 section 4.9.3.19).
+    /// By the SRV records of another host (`see-other-host` without port, RFC 6120 section 4.9.3.19).
     OtherHost(Host),
-    /// The caller names the server.
+    /// The caller gives the server.
     Explicit(Server),
-    /// By the records of the domain, but this server is tried first.
+    /// By the SRV records of the domain, but this server is tried first.
     Prefer(Server),
-    /// The caller has connected already.
+    /// The caller has already connected.
     Connected { peer: SocketAddr, tls: TlsMode },
 }
 
-/// What the plan wants done.
+/// An order of the plan.
 #[derive(Debug)]
 pub(crate) enum Order {
     /// Send these questions, all at once.
@@ -35,17 +35,17 @@ pub(crate) enum Order {
     Start { id: AttemptId, candidate: Candidate, address: SocketAddr },
     /// Close an attempt.
     Close(AttemptId),
-    /// It is over: this attempt is the connection.
+    /// The connect has ended: this attempt is the connection.
     Connected(AttemptId, Report),
-    /// It is over: there is no connection.
+    /// The connect has failed.
     Failed(Error),
 }
 
-/// What a plan wants done that is to find the servers and dial none.
+/// An order of the plan of a discovery.
 #[derive(Debug)]
 pub(crate) enum DiscoveryOrder {
     /// Send these questions, all at once.
     Ask(Vec<Question>),
-    /// The order is known, or why it is not.
+    /// The discovery has ended: the candidates are known, or it has failed.
     Finished(Result<Report, Error>),
 }

@@ -1,4 +1,4 @@
-//! How a connect ends: its report, and which error says what. No IO.
+//! How a connect ends: its report, and its error. No IO.
 
 use std::time::Instant;
 
@@ -14,20 +14,20 @@ use crate::report::{AttemptReport, LookupReport, LookupResult, Report};
 use crate::service::TlsMode;
 use crate::settings::Policy;
 
-/// Why a name never reaches the DNS (RFC 7686 section 2, RFC 6761 section 6.4).
+/// Why a name is never looked up in DNS (RFC 7686 section 2, RFC 6761 section 6.4).
 pub(super) fn no_dns(host: &Host) -> String {
     match host.special_use() {
         SpecialUse::Onion => format!(
-            "{host} is a Tor address and has no DNS records; connect through Tor and hand the stream to Connector::secure"
+            "{host} is a Tor address and has no DNS records; connect through Tor and pass the stream to Connector::secure"
         ),
         SpecialUse::Invalid | SpecialUse::None | SpecialUse::Loopback | SpecialUse::MulticastDns => {
-            format!("{host} can have no DNS records")
+            format!("{host} cannot have DNS records")
         }
     }
 }
 
 impl Plan {
-    /// All that happened until now.
+    /// The report of everything that has happened so far.
     pub(super) fn report(&self, now: Instant) -> Report {
         let since = |at: Instant| at.saturating_duration_since(self.started);
         let lookups = self.questions.list().iter().filter_map(|asked| {
@@ -52,8 +52,8 @@ impl Plan {
         }
     }
 
-    /// An attempt on a stream that the caller has connected shows the address of its peer with the scope of a link-local
-    /// address, which a candidate has not.
+    /// For a stream that the caller has connected, replaces the address by that of its peer, which may have the scope
+    /// id of a link-local address; a candidate has none.
     fn with_scope(&self, attempt: &AttemptReport) -> AttemptReport {
         let address = match self.route {
             Route::Connected { peer, .. } => peer,
@@ -62,32 +62,34 @@ impl Plan {
         AttemptReport { address, ..attempt.clone() }
     }
 
-    /// What the bounds on work have left out.
+    /// Notes about what was not tried because of the bounds on work.
     fn cuts(&self) -> Vec<String> {
         let mut cuts = Vec::new();
         if self.race.contenders.left_out() > 0 {
             let left_out = self.race.contenders.left_out();
             let candidates = plural(left_out, "candidate was", "candidates were");
-            cuts.push(format!("{left_out} {candidates} left out: {MAX_CANDIDATES} are tried"));
+            cuts.push(format!("{left_out} {candidates} left out: at most {MAX_CANDIDATES} are tried"));
         }
         for (host, count) in self.race.contenders.cut_addresses() {
             let (addresses, were) = (plural(count, "address", "addresses"), plural(count, "was", "were"));
-            cuts.push(format!("{count} {addresses} of {host} {were} left out: {MAX_ATTEMPTS} are tried"));
+            cuts.push(format!(
+                "{count} {addresses} of {host} {were} left out: at most {MAX_ATTEMPTS} are tried"
+            ));
         }
         if self.race.displaced() > 0 {
             let displaced = self.race.displaced();
             let attempts = plural(displaced, "silent attempt was", "silent attempts were");
             cuts.push(format!(
-                "{displaced} {attempts} abandoned to start others: {MAX_IN_FLIGHT} run at once"
+                "{displaced} {attempts} abandoned to start others: at most {MAX_IN_FLIGHT} run at once"
             ));
         }
         if self.race.is_cut() {
-            cuts.push(format!("the rest was left out: {MAX_ATTEMPTS} attempts are made"));
+            cuts.push(format!("the rest was left out: at most {MAX_ATTEMPTS} attempts are made"));
         }
         cuts
     }
 
-    /// Nothing is left to try: the rules of rule B7, the first that holds.
+    /// The error when nothing is left to try: the first case of rule B7 that applies.
     pub(super) fn lost(&self) -> Error {
         let domain = &self.domain;
         let is_fallback = self.fallback().is_some();
@@ -95,7 +97,7 @@ impl Plan {
             let host = self.discovered_host();
             return Error::new(
                 ErrorKind::NoSuchDomain,
-                format!("there is no domain {host}{}", self.multicast_dns()),
+                format!("the domain {host} does not exist{}", self.multicast_dns()),
             );
         }
         if is_fallback && self.srv.any_failed() {
@@ -105,20 +107,20 @@ impl Plan {
         let (kind, what) = match furthest.error() {
             Some(error) if error.is_untrusted() => (ErrorKind::Untrusted, "trusted"),
             Some(_) | None if furthest.stage == Stage::Tcp => (ErrorKind::Attempts, "reached"),
-            // It answered.
+            // It accepted the TCP connection.
             Some(_) | None => (ErrorKind::Attempts, "used"),
         };
         let message = format!("no server of {domain} could be {what}: {}", self.tally());
         Error::new(kind, message).with_cause(furthest.error().cloned())
     }
 
-    /// The total limit is over.
+    /// The error when the total limit has expired.
     pub(super) fn timed_out(&self) -> Error {
         let awaits_answers =
             self.questions.list().iter().any(|asked| asked.result.as_ref().is_none_or(Result::is_err));
         let what = match self.race.attempts().len() {
-            0 if awaits_answers => format!("the DNS has not answered{}", self.multicast_dns()),
-            0 => "nothing was tried yet".to_owned(),
+            0 if awaits_answers => format!("no response from DNS{}", self.multicast_dns()),
+            0 => "no attempt was made".to_owned(),
             _ => self.tally(),
         };
         let limit = self.settings.limits.total;
@@ -137,9 +139,9 @@ impl Plan {
         };
         let message = match self.left_out_records.first() {
             Some(left_out) => {
-                format!("the SRV records of {host} name no server that can be used: {left_out}")
+                format!("no SRV record of {host} can be used: {left_out}")
             }
-            None => format!("{host} does not offer the {service} service{how}, by its SRV records"),
+            None => format!("according to its SRV records, {host} does not offer the {service} service{how}"),
         };
         Error::new(ErrorKind::NotOffered, message)
     }
@@ -151,14 +153,14 @@ impl Plan {
             (TlsMode::Direct, TlsMode::StartTls)
         };
         let message = format!(
-            "{} does not offer {offered}, by its SRV records, and the lookup for {other} failed: {}",
+            "according to its SRV records, {} does not offer {offered}, and the lookup for {other} failed: {}",
             self.discovered_host(),
             self.first_lookup_error().unwrap_or("no answer")
         );
         Error::new(ErrorKind::Lookup, message)
     }
 
-    /// The DNS failed, and what could be tried without it did not help.
+    /// The error when DNS lookups failed, and the fallback, if it was tried, failed too.
     pub(super) fn lookup_failed(&self) -> Error {
         let mut message = format!(
             "the lookup of the servers of {} failed: {}",
@@ -174,7 +176,7 @@ impl Plan {
             .with_cause(self.furthest().and_then(AttemptReport::error).cloned())
     }
 
-    /// No candidate has an address.
+    /// The error when no candidate has an address.
     fn no_addresses(&self) -> Error {
         let is_of_target = |question: &Question| {
             let is_target = |host: &Host| matches!(host, Host::Name(name) if name == question.name());
@@ -196,12 +198,12 @@ impl Plan {
         Error::new(ErrorKind::Attempts, message)
     }
 
-    /// What the error has to add when a name under `.local` had no address.
+    /// What to add to the error if a host is under `.local`.
     fn multicast_dns(&self) -> &'static str {
         let hosts = self.race.contenders.candidates().map(Candidate::host).chain([self.discovered_host()]);
         let mut special_uses = hosts.map(Host::special_use);
         if special_uses.any(|special_use| special_use == SpecialUse::MulticastDns) {
-            "; names under .local are looked up in the hosts file and the DNS, not by multicast DNS"
+            "; names under .local are looked up in the hosts file and in DNS, but not by multicast DNS"
         } else {
             ""
         }
@@ -212,7 +214,7 @@ impl Plan {
         candidates.find(|candidate| candidate.origin() == Origin::Fallback).map(Candidate::host)
     }
 
-    /// Whether the answers to the address questions of the fallback, as far as there are any, were NXDOMAIN.
+    /// Whether the address questions of the fallback were answered, and all answers were NXDOMAIN.
     fn has_no_name(&self) -> bool {
         let Some(Host::Name(name)) = self.fallback() else { return false };
         let of_host = |question: &Question| question.name() == name && question.kind() != RecordKind::Srv;
@@ -226,20 +228,20 @@ impl Plan {
         errors.map(LookupError::message).next()
     }
 
-    /// The attempt that says most about what is wrong: the one that reached the latest stage, of several the one that
-    /// started last. The check of the certificate is the end of the TLS stage.
+    /// The attempt that got furthest, which says most about what is wrong: the one that reached the latest stage; of
+    /// several, the one that started last. The verification of the certificate is the end of the TLS stage.
     fn furthest(&self) -> Option<&AttemptReport> {
         let is_untrusted = |attempt: &AttemptReport| attempt.error().is_some_and(AttemptError::is_untrusted);
         self.race.attempts().max_by_key(|attempt| (attempt.stage, is_untrusted(attempt)))
     }
 
-    /// How many attempts there were, and where the one that came furthest ended: `2 attempts; the one that came furthest,
+    /// How many attempts there were, and where the one that got furthest ended: `2 attempts; the one that got furthest,
     /// to …, failed during TLS`.
     fn tally(&self) -> String {
-        let Some(furthest) = self.furthest() else { return "nothing was tried".to_owned() };
+        let Some(furthest) = self.furthest() else { return "no attempt was made".to_owned() };
         let count = match self.race.attempts().len() {
             1 => "1 attempt,".to_owned(),
-            count => format!("{count} attempts; the one that came furthest,"),
+            count => format!("{count} attempts; the one that got furthest,"),
         };
         let candidate =
             self.race.contenders.candidate(furthest.candidate).map(ToString::to_string).unwrap_or_default();
@@ -249,7 +251,7 @@ impl Plan {
                 format!("to {candidate} ({})", furthest.address)
             }
         };
-        let end = if furthest.error().is_some() { "failed during" } else { "came as far as" };
+        let end = if furthest.error().is_some() { "failed during" } else { "got as far as" };
         format!("{count} {place}, {end} {}", furthest.stage)
     }
 }

@@ -1,11 +1,11 @@
-//! The questions of one connect: which are to be asked, which are out, and their answers. No IO.
+//! The DNS questions of one connect, queued, outstanding and answered. No IO.
 
 use std::time::Instant;
 
 use crate::dns::{Answer, LookupError, LookupFacts, Question};
 use crate::limits::MAX_QUESTIONS;
 
-/// One question and what became of it.
+/// One question and its answer.
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) question: Question,
@@ -28,19 +28,19 @@ pub(super) struct Questions {
 }
 
 impl Questions {
-    /// All, in the order in which they were wanted.
+    /// All, in the order in which they were queued.
     pub(super) fn list(&self) -> &[Asked] {
         &self.list
     }
 
-    /// Queues a question, unless it was queued before.
+    /// Queues a question, if it is new.
     pub(super) fn want(&mut self, question: Question) {
         if self.list.iter().all(|asked| asked.question != question) {
             self.list.push(Asked { question, asked: None, answered: None, result: None, facts: None });
         }
     }
 
-    /// The questions to send now, all at once.
+    /// Returns the questions to send now, all at once.
     pub(super) fn due(&mut self, now: Instant) -> Option<Vec<Question>> {
         let out = self.list.iter().filter(|asked| asked.is_out()).count();
         let waiting = self.list.iter_mut().filter(|asked| asked.asked.is_none());
@@ -52,7 +52,7 @@ impl Questions {
         (!questions.is_empty()).then_some(questions)
     }
 
-    /// Notes an answer. False when nobody waits for it.
+    /// Stores an answer. Returns false if it is not awaited.
     pub(super) fn answer(
         &mut self,
         question: &Question,
@@ -70,7 +70,7 @@ impl Questions {
         true
     }
 
-    /// The answer to a question, where it is known.
+    /// The answer to a question, if there is one.
     pub(super) fn result(&self, question: &Question) -> Option<&Result<Answer, LookupError>> {
         self.list.iter().find(|asked| asked.question == *question)?.result.as_ref()
     }

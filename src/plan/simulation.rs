@@ -1,4 +1,4 @@
-//! A made-up world in which whole plans are played: a DNS, peers, and a clock that nobody waits for. No IO.
+//! A simulated world in which whole plans run: DNS, peers, and a clock that needs no waiting. No IO.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -22,27 +22,27 @@ use self::script::{ScriptedAnswer, ScriptedStep};
 
 mod script;
 
-/// All that a plan meets, scripted.
+/// A scripted world for a plan.
 pub(super) struct World {
     domain: Domain,
     route: Route,
     pub(super) settings: Settings,
-    /// Whether the servers are found and none is dialled.
+    /// Whether only the servers are found, without connecting.
     is_discovery: bool,
     chance: Chance,
-    /// The addresses of this machine, one of a family at the most: which it has a route for.
+    /// The addresses of this machine, at most one of each family: the families that it has a route for.
     sources: Vec<IpAddr>,
-    /// What each question is answered, and how long after it was asked.
+    /// The answer to each question, and its delay.
     answers: HashMap<String, (Duration, ScriptedAnswer)>,
     peers: HashMap<SocketAddr, Vec<ScriptedStep>>,
     cancelled: Option<Duration>,
     lookup_limit: Duration,
-    /// Whether the plan is also asked at times at which it has said that it will have nothing to say.
+    /// Whether the plan is also polled before the time of its `wake_at`.
     nosy: bool,
 }
 
 impl World {
-    /// Reads a world as `src/plan/plays/README.md` says that it is written. The random source always gives 0.
+    /// Parses a world in the format of `src/plan/plays/README.md`. The random source always returns 0.
     pub(super) fn read(text: &str) -> Self {
         let mut world = Self {
             domain: Domain::new("example.org").unwrap(),
@@ -50,7 +50,7 @@ impl World {
             settings: Settings::default(),
             is_discovery: false,
             chance: Box::new(|_| 0),
-            // Equally far from everywhere.
+            // Such that no address is preferred.
             sources: vec![Ipv6Addr::from(1 << 96).into(), Ipv4Addr::new(192, 0, 2, 254).into()],
             answers: HashMap::new(),
             peers: HashMap::new(),
@@ -71,13 +71,13 @@ impl World {
         self
     }
 
-    /// Asks the plan only when it has said that it wants to be asked.
+    /// Polls the plan only at the time of its `wake_at`.
     pub(super) fn patient(mut self) -> Self {
         self.nosy = false;
         self
     }
 
-    /// Plays the plan to its end.
+    /// Runs the plan to its end.
     pub(super) fn play(self) -> Played {
         let start = wait::now();
         let settings = Arc::new(self.settings);
@@ -119,15 +119,16 @@ impl World {
 /// What happened, and how it ended.
 #[derive(Debug)]
 pub(super) struct Played {
-    /// Every order, a line each, with its time in milliseconds.
+    /// Every order, one line each, with its time in milliseconds.
     pub(super) log: Vec<String>,
     pub(super) outcome: Outcome,
-    /// The addresses that the DNS has told, with the questions' kinds; `None` for hints.
+    /// The addresses in the DNS answers, with the kinds of the questions; `None` for hints.
     pub(super) given: Vec<(Host, Option<RecordKind>, IpAddr)>,
 }
 
 impl Played {
-    /// The log as a play has it: what was ordered when, the error with its causes, what discovery has found, and the notes.
+    /// The log in the format of a play: orders with their times, the error with its causes, the result of a discovery,
+    /// and the notes.
     pub(super) fn lines(&self) -> Vec<String> {
         let domain = self.report().domain.as_ascii();
         let srv = |prefix: &str| format!("_{prefix}-client._tcp.{domain} SRV");
@@ -165,7 +166,7 @@ impl Played {
     }
 }
 
-/// How a played connect or discovery ended.
+/// How a simulated connect or discovery ended.
 #[derive(Debug)]
 pub(super) enum Outcome {
     Connected(AttemptId, Report),
@@ -173,7 +174,7 @@ pub(super) enum Outcome {
     Failed(Error),
 }
 
-/// What the plan orders, whatever it is for.
+/// An order of a plan, for a connect or a discovery.
 #[derive(Debug)]
 enum Ordered {
     Ask(Vec<Question>),
@@ -253,7 +254,7 @@ impl Play {
             assert!(!wake.is_over(self.now), "a busy loop at {}\n{}", self.time(), self.log.join("\n"));
             let event = self.events.iter().map(|(at, _)| Deadline::from(*at)).min();
             let Some(next) = event.map_or(wake, |event| event.min(wake)).at() else {
-                panic!("it hangs for ever at {}\n{}", self.time(), self.log.join("\n"));
+                panic!("it hangs forever at {}\n{}", self.time(), self.log.join("\n"));
             };
             if nosy {
                 self.expect_silence_until(next, wake);
@@ -264,7 +265,7 @@ impl Play {
         panic!("it does not end\n{}", self.log.join("\n"));
     }
 
-    /// Until the time that the plan has named it must have nothing to say.
+    /// Asserts that the plan orders nothing before its `wake_at`.
     fn expect_silence_until(&mut self, next: Instant, wake: Deadline) {
         let now = self.now;
         let between = [self.now + (next - self.now) / 2, next - Duration::from_nanos(1)];
@@ -316,7 +317,7 @@ impl Play {
         self.plan.handle_answer(question, result, facts, self.now);
     }
 
-    /// Does what is ordered, and checks what holds for every order.
+    /// Carries out an order, and checks what must be true for every order.
     fn obey(&mut self, order: Ordered) -> Option<Outcome> {
         let line = match &order {
             Ordered::Ask(questions) => {

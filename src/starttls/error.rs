@@ -1,4 +1,4 @@
-//! Why a STARTTLS negotiation failed, in words that say what to do. No IO.
+//! Why a STARTTLS negotiation failed, with the usual cause. No IO.
 
 use std::error::Error;
 use std::fmt;
@@ -6,56 +6,56 @@ use std::fmt;
 use super::Step;
 use crate::quoted::Quoted;
 
-/// The longest text of the peer that an error shows, in characters.
+/// How many characters of the peer's text an error shows.
 const LONGEST_TEXT: usize = 200;
 
-/// Why a negotiation failed, and how far it had come.
+/// Why a negotiation failed, and at which step.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct NegotiationError {
     step: Step,
     fault: Fault,
 }
 
-/// What was wrong. Nothing that the peer says here is authenticated.
+/// What was wrong. Nothing that the peer sends here is authenticated.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Fault {
-    /// The features offer no STARTTLS, and `<starttls/>` was not accepted all the same: with this stream error, where
-    /// there was one.
+    /// The features do not offer STARTTLS, and `<starttls/>` was sent anyway and not accepted: with this stream error,
+    /// if any.
     NotOffered(Option<StreamError>),
     /// `<failure/>`.
     Refused,
     /// A stream error (RFC 6120 section 4.9).
     Stream(StreamError),
-    /// A stream header without `version` >= 1.0, and what it says instead, escaped.
+    /// A stream header without `version` >= 1.0, and the version that it has instead, escaped.
     Version(Option<String>),
-    /// The end before `<proceed/>`.
+    /// The connection or stream ended before `<proceed/>`.
     Ended(Ending),
     /// The answer does not begin as XML.
     NotXmpp(LooksLike),
     /// Not well-formed, or forbidden by RFC 6120 section 11.1.
     Xml(rxml::Error),
-    /// What must not stand where it came.
+    /// Something that is not allowed at this point.
     Unexpected(String),
     /// More than 64 KiB.
     TooLong,
-    /// Elements more than 32 deep.
+    /// Elements nested more than 32 deep.
     TooDeep,
-    /// Bytes behind `<proceed/>` that TLS did not protect.
+    /// Bytes after `<proceed/>` that are not protected by TLS.
     TrailingBytes,
 }
 
-/// A stream error; unauthenticated, as it came before TLS.
+/// A stream error. It came before TLS and is not authenticated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StreamError {
     /// The defined condition, escaped.
     pub(crate) condition: Option<String>,
-    /// The text for a human, cut and escaped.
+    /// The text for people, truncated and escaped.
     pub(crate) text: Option<String>,
-    /// What `see-other-host` names, as it came: host, optional port. It is not followed before TLS.
+    /// The content of `see-other-host`, unchanged: host, optional port. It is not followed before TLS.
     pub(crate) see_other_host: Option<String>,
 }
 
-/// How it ended.
+/// What ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
     /// The connection was closed.
@@ -71,9 +71,9 @@ pub(crate) enum LooksLike {
     Http,
     /// A TLS alert.
     Tls,
-    /// SMTP, or FTP, which greets alike.
+    /// SMTP, or FTP, which has a similar greeting.
     Smtp,
-    /// Its first bytes, escaped and cut; how many depends on how many came at once.
+    /// Its first bytes, escaped and truncated.
     Unknown(String),
 }
 
@@ -87,14 +87,13 @@ impl NegotiationError {
         &self.fault
     }
 
-    /// How far the negotiation had come.
+    /// The step at which it failed.
     #[cfg(test)]
     pub(crate) fn step(&self) -> Step {
         self.step
     }
 
-    /// Whether the peer made clear that it will not do STARTTLS, so that asking it once more, step by step, is in
-    /// vain.
+    /// Whether the peer clearly refused STARTTLS, so that repeating the negotiation step by step is no use.
     #[cfg_attr(
         not(test),
         expect(dead_code, reason = "the strict repeat after a pipelined failure, rule F1, will ask")
@@ -124,26 +123,26 @@ impl fmt::Display for NegotiationError {
         match &self.fault {
             Fault::NotOffered(stream_error) => {
                 formatter.write_str(
-                    "the server did not offer STARTTLS on this port, or the offer was removed on the way; \
-                     <starttls/> was sent all the same, and not accepted",
+                    "the server did not offer STARTTLS on this port, or the offer was removed in transit; \
+                     <starttls/> was sent anyway, and not accepted",
                 )?;
                 stream_error.as_ref().map_or(Ok(()), |error| write!(formatter, ": {error}"))
             }
             Fault::Refused => formatter.write_str(
-                "the server refuses STARTTLS (<failure/>): its TLS is not set up properly, often for lack of a \
-                 certificate",
+                "the server refused STARTTLS (<failure/>): its TLS is not set up properly; often the certificate is \
+                 missing",
             ),
             Fault::Stream(error) => error.fmt(formatter),
             Fault::Version(None) => formatter.write_str(
-                "the server's stream header has no version: it is older than XMPP 1.0, which brought STARTTLS",
+                "the server's stream header has no version: the server predates XMPP 1.0, which introduced STARTTLS",
             ),
             Fault::Version(Some(version)) => write!(
                 formatter,
-                "the server's stream header has version '{version}': STARTTLS needs XMPP 1.0 or later"
+                "the server's stream header has version '{version}': STARTTLS requires XMPP 1.0 or later"
             ),
             Fault::Ended(Ending::Connection) if step == Step::Header => formatter.write_str(
-                "the server closed the connection before its stream header: this may be the port of another \
-                 service, or of direct TLS",
+                "the server closed the connection before its stream header: the port may be for another service, or \
+                 for direct TLS",
             ),
             Fault::Ended(Ending::Connection) => write!(formatter, "the server closed the connection {step}"),
             Fault::Ended(Ending::Stream) => write!(formatter, "the server ended the stream {step}"),
@@ -156,7 +155,7 @@ impl fmt::Display for NegotiationError {
             Fault::TooLong => write!(formatter, "the server sent more than 64 KiB {step}"),
             Fault::TooDeep => write!(formatter, "the server nests XML elements more than 32 deep {step}"),
             Fault::TrailingBytes => formatter.write_str(
-                "unencrypted bytes follow <proceed/>: the server is faulty, or somebody on the way has injected them",
+                "unencrypted bytes follow <proceed/>: the server is faulty, or an attacker has injected them",
             ),
         }
     }
@@ -171,7 +170,7 @@ impl fmt::Display for StreamError {
         }
         match (self.condition.as_deref(), &self.see_other_host) {
             (_, Some(host)) => {
-                write!(formatter, ": the server names {}, which is not followed before TLS", quoted(host))?;
+                write!(formatter, ": it refers to {}, which is not followed before TLS", quoted(host))?;
             }
             (Some("host-unknown"), None) => formatter.write_str(": the server does not serve this domain")?,
             (Some("host-gone"), None) => formatter.write_str(": the server no longer serves this domain")?,
@@ -188,15 +187,14 @@ impl fmt::Display for LooksLike {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Http => formatter.write_str("it looks like an HTTP server"),
-            Self::Tls => formatter
-                .write_str("it looks like a TLS server (alert), so the port may be one for direct TLS"),
+            Self::Tls => formatter.write_str("it looks like a TLS alert, so the port may be for direct TLS"),
             Self::Smtp => formatter.write_str("it looks like a mail server (SMTP) or an FTP server"),
             Self::Unknown(bytes) => write!(formatter, "it begins with {bytes}"),
         }
     }
 }
 
-/// Text of the peer as an error may show it.
+/// Text of the peer, truncated and escaped for an error.
 pub(super) fn quoted(text: &str) -> String {
     Quoted(text, LONGEST_TEXT).to_string()
 }

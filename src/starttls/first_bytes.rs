@@ -1,17 +1,17 @@
-//! The first bytes of the peer: XML, or what else they look like. No IO.
+//! The first bytes of the peer: whether they are XML, or which other protocol they look like. No IO.
 
 use std::mem;
 
 use super::error::{Fault, LooksLike};
 
-/// How the answers of other protocols begin, without regard to case. None is the beginning of another. The root `html`
-/// is known by its name.
+/// How answers of other protocols begin, without regard to case. None is a prefix of another. HTML without a doctype is
+/// recognised by its root element.
 const SIGNATURES: [(&[u8], LooksLike); 5] = [
     (b"HTTP/", LooksLike::Http),
     (b"<!doctype html", LooksLike::Http),
-    // A TLS alert, and the major version.
+    // A TLS alert: the content type and the major version.
     (b"\x15\x03", LooksLike::Tls),
-    // SMTP (RFC 5321 section 3.1) and FTP greet alike.
+    // The greetings of SMTP (RFC 5321 section 3.1) and FTP.
     (b"220 ", LooksLike::Smtp),
     (b"220-", LooksLike::Smtp),
 ];
@@ -19,10 +19,10 @@ const SIGNATURES: [(&[u8], LooksLike); 5] = [
 /// How many bytes of an unknown answer an error shows.
 const SHOWN: usize = 32;
 
-/// The first bytes, kept until it is clear whether they are XML.
+/// The first bytes, buffered until it is clear whether they are XML.
 #[derive(Debug, Default)]
 pub(super) struct Begin {
-    /// Without white space in front.
+    /// Without leading white space.
     bytes: Vec<u8>,
     white_space: WhiteSpace,
 }
@@ -43,7 +43,7 @@ enum Guess {
 }
 
 impl Begin {
-    /// Takes bytes until it is clear that they are XML, and gives those taken that the parser has to see.
+    /// Takes bytes until it is clear that they are XML, and then returns the buffered bytes for the parser.
     pub(super) fn read(&mut self, bytes: &mut &[u8]) -> Result<Option<Vec<u8>>, Fault> {
         while let Some((&byte, rest)) = bytes.split_first() {
             *bytes = rest;
@@ -65,10 +65,10 @@ impl Begin {
         Ok(None)
     }
 
-    /// What it means when nothing more comes.
+    /// The fault if nothing more arrives.
     pub(super) fn unfinished(&self) -> Option<Fault> {
         match self.bytes.first() {
-            // It may have become XML.
+            // It might be XML.
             None | Some(b'<') => None,
             Some(_) => Some(self.unknown()),
         }
@@ -90,8 +90,8 @@ impl Begin {
     }
 }
 
-/// Decides as early as can be, whatever comes next. A byte order mark is no beginning: RFC 6120 section 11.6 takes
-/// it for a character, and none may stand before the root.
+/// Decides as early as possible. A byte order mark is not accepted: RFC 6120 section 11.6 treats it as a character, and
+/// none is allowed before the root.
 fn guess(bytes: &[u8]) -> Guess {
     for (signature, looks_like) in SIGNATURES {
         let common = signature.len().min(bytes.len());

@@ -1,4 +1,4 @@
-//! The peer's stream up to TLS: the restricted XML of RFC 6120 section 11.1, within fixed bounds. No IO.
+//! Parses the peer's stream up to TLS: the restricted XML of RFC 6120 section 11.1, within fixed bounds. No IO.
 
 use rxml::error::EndOrError;
 use rxml::parser::CommentMode;
@@ -11,42 +11,42 @@ use crate::limits::{MAX_NEGOTIATION, MAX_XML_DEPTH};
 
 /// The namespace of the conditions of a stream error (RFC 6120 section 4.9.2).
 const CONDITIONS_NAMESPACE: &str = "urn:ietf:params:xml:ns:xmpp-streams";
-/// A name of 253 characters in brackets and a port; what is longer is no host.
+/// A name of 253 characters in brackets and a port; longer text is not a host.
 const LONGEST_HOST: usize = 261;
-/// More of a stream error's text is not kept, in bytes.
+/// How many bytes of a stream error's text are kept, at least.
 const LONGEST_TEXT: usize = 1024;
 
-/// What the stream brings, in the order of its coming.
+/// An item of the stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Item {
     /// The stream header, with `version` >= 1.0.
     Header,
-    /// The stream header without it, and the version that it has instead, escaped.
+    /// The stream header without `version` >= 1.0, and the version that it has instead, escaped.
     OldHeader(Option<String>),
-    /// The stream features, complete.
+    /// The complete stream features.
     Features {
         /// Whether they offer STARTTLS.
         starttls: bool,
     },
-    /// `<failure/>` to STARTTLS: its beginning.
+    /// The start tag of `<failure/>` for STARTTLS.
     Failure,
     /// `<proceed/>`, complete and empty.
     Proceed,
-    /// A child of the stream that is none of RFC 6120's: its beginning.
+    /// The start tag of a child of the stream that RFC 6120 does not define.
     Other,
 }
 
-/// The peer's stream. After an error it must not be read on.
+/// The peer's stream. It must not be used after an error.
 #[derive(Debug)]
 pub(crate) struct Stream {
     parser: Parser,
     received: usize,
-    /// Open elements, the stream among them.
+    /// The number of open elements, including the stream.
     depth: usize,
     state: ParserState,
 }
 
-/// Where in the stream the reader is.
+/// The position of the parser in the stream.
 #[derive(Debug)]
 enum ParserState {
     Begin(Begin),
@@ -58,7 +58,7 @@ enum ParserState {
     },
     Error(ErrorElement),
     Proceed,
-    /// In a child that is none of RFC 6120's.
+    /// In a child that RFC 6120 does not define.
     Skipped,
 }
 
@@ -75,10 +75,10 @@ impl Stream {
         }
     }
 
-    /// Reads up to the end of the next item, not a byte further; `None` when all bytes are used up.
+    /// Reads up to the end of the next item, not a byte further; returns `None` when all bytes are consumed.
     ///
     /// # Errors
-    /// What makes this no XMPP stream, or one that has ended.
+    /// Why this is not an XMPP stream, or that it has ended.
     pub(crate) fn next(&mut self, bytes: &mut &[u8]) -> Result<Option<Item>, Fault> {
         let room = MAX_NEGOTIATION.saturating_sub(self.received);
         let (mut allowed, excess) = bytes.split_at(room.min(bytes.len()));
@@ -90,7 +90,7 @@ impl Stream {
         if item.is_none() && !excess.is_empty() { Err(Fault::TooLong) } else { Ok(item) }
     }
 
-    /// What it means when nothing more comes, where more than that can be told.
+    /// The fault if nothing more arrives, if it is more specific than that.
     pub(crate) fn unfinished(&self) -> Option<Fault> {
         match &self.state {
             ParserState::Begin(begin) => begin.unfinished(),
@@ -216,7 +216,7 @@ impl Stream {
     fn text(&mut self, text: &str) -> Result<Option<Item>, Fault> {
         match &mut self.state {
             ParserState::Children if text.bytes().all(is_white_space) => {}
-            // Between first-level elements only white space may stand (RFC 6120 section 11.7).
+            // Only white space is allowed between first-level elements (RFC 6120 section 11.7).
             ParserState::Children => return Err(Fault::Unexpected("text between elements".to_owned())),
             ParserState::Proceed => return Err(Fault::Unexpected("text inside <proceed/>".to_owned())),
             ParserState::Error(element) => element.text(self.depth, text),
@@ -238,7 +238,7 @@ struct ErrorElement {
     inside: Inside,
 }
 
-/// What character data in a child of an error is.
+/// The meaning of character data in a child of an error.
 #[derive(Clone, Copy, Debug, Default)]
 enum Inside {
     Text,
@@ -255,7 +255,7 @@ impl ErrorElement {
         self.inside = if namespace != CONDITIONS_NAMESPACE {
             Inside::Other
         } else if name == "text" {
-            // One in another language may follow: the first will do.
+            // Others, in other languages, may follow; the first one is used.
             if self.text.trim().is_empty() { Inside::Text } else { Inside::Other }
         } else if self.condition.is_some() {
             Inside::Other
@@ -267,7 +267,7 @@ impl ErrorElement {
 
     fn text(&mut self, depth: usize, text: &str) {
         let into = match (depth, self.inside) {
-            // In the error itself, as servers older than XMPP 1.0 write it.
+            // In the error itself, as servers before XMPP 1.0 write it.
             (2, Inside::Text | Inside::Host | Inside::Other) if self.condition.is_none() => &mut self.text,
             (3, Inside::Text) => &mut self.text,
             (3, Inside::Host) => &mut self.host,
@@ -289,7 +289,7 @@ impl ErrorElement {
     }
 }
 
-/// Two numbers with a dot between them; leading zeros do not count (RFC 6120 section 4.7.5).
+/// Two numbers separated by a dot; leading zeros are ignored (RFC 6120 section 4.7.5).
 fn is_version_1_or_later(version: &str) -> bool {
     let Some((major, minor)) = version.split_once('.') else { return false };
     let are_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,4 +1,4 @@
-//! Tests of the negotiation: every script is played whole, byte by byte, and cut at every position.
+//! Tests of the negotiation: every script arrives whole, byte by byte, and cut at every position.
 
 mod answers;
 mod bounds;
@@ -26,7 +26,7 @@ enum Form {
     Strict,
 }
 
-/// Where a script has led, and how far the negotiation had come.
+/// The result of a script, and the step that the negotiation reached.
 type Outcome = (Result<Progress, Fault>, Step);
 
 fn negotiation(form: Form) -> Negotiation {
@@ -34,12 +34,12 @@ fn negotiation(form: Form) -> Negotiation {
     Negotiation::new(&opening, form == Form::Pipelined)
 }
 
-/// Some time, where it does not matter which.
+/// A time, in tests where it does not matter.
 fn now() -> Instant {
     crate::wait::now()
 }
 
-/// Plays pieces of the peer, and takes what we send after each, as the driver does.
+/// Passes pieces of the peer's bytes to the negotiation, and takes what we send after each, as the driver does.
 fn play<'a>(form: Form, pieces: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
     let mut negotiation = negotiation(form);
     negotiation.output();
@@ -57,7 +57,7 @@ fn play<'a>(form: Form, pieces: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
     (result.map_err(|error| without_bytes(error.fault())), negotiation.step())
 }
 
-/// The one thing that may depend on how the bytes arrive: how many of them an error shows.
+/// Removes the only thing that may depend on how the bytes arrive: how many of them an error shows.
 fn without_bytes(fault: &Fault) -> Fault {
     match fault {
         Fault::NotXmpp(LooksLike::Unknown(_)) => Fault::NotXmpp(LooksLike::Unknown(String::new())),
@@ -65,8 +65,8 @@ fn without_bytes(fault: &Fault) -> Fault {
     }
 }
 
-/// Plays a script in every way, with the same result. What the peer sends only after something of ours is a part
-/// of its own.
+/// Runs a script in every way, and asserts that the result is the same. What the peer sends only after something of
+/// ours is a separate part.
 fn outcome(form: Form, parts: &[&[u8]]) -> Outcome {
     let whole = play(form, parts.iter().copied());
     let bytes = parts.iter().flat_map(|part| part.chunks(1));
@@ -96,7 +96,7 @@ fn fault(script: &str) -> Fault {
     result.expect_err(script)
 }
 
-/// What is unexpected in a script.
+/// What the negotiation reports as unexpected in a script.
 fn unexpected(script: &str) -> String {
     match fault(script) {
         Fault::Unexpected(what) => what,

@@ -1,4 +1,4 @@
-//! Alerts of TLS: their names in IANA's registry "TLS Alerts", and what the frequent ones mean to a client. No IO.
+//! TLS alerts: their names in IANA's registry "TLS Alerts", and what they mean to a client. No IO.
 
 use rustls::AlertDescription;
 
@@ -48,28 +48,28 @@ pub(super) fn name(alert: AlertDescription) -> String {
     format!("{name} ({number})")
 }
 
-/// What a fatal alert usually means, as far as that can be said.
+/// What a fatal alert usually means, if that is known.
 pub(super) fn meaning(alert: AlertDescription) -> Option<&'static str> {
     Some(match u8::from(alert) {
         0 | 90 => "it closed the connection",
         10 | 22 | 32 | 47 | 50 | 109 | 110 => {
-            "it does not understand this client: a fault of one of the two, or of a device between them"
+            "it could not process a message of this client: a fault of one of them, or of a device between them"
         }
         20 | 21 | 51 => {
-            "what it received does not fit its keys: a fault of one of the two, or of a device between them"
+            "it could not decrypt or verify a message of this client: a fault of one of them, or of a device between them"
         }
         40 => {
-            "client and server have no cipher suite, key exchange group or signature algorithm in common; the server's \
-             key may be of a kind that is not known here (feature `aws-lc-rs` knows P-521), or its ciphers are too old"
+            "client and server have no cipher suite, key exchange group or signature algorithm in common; the server's key \
+             may be of a kind that is not supported here (feature `aws-lc-rs` supports P-521), or its ciphers are too old"
         }
         41 | 116 => "the server requires a client certificate",
         42..=46 | 48 | 111 | 113 | 114 => "the server does not accept the client certificate",
-        49 => "the server does not let this client in",
-        60 | 71 => "the server requires stronger cryptography than this client has",
-        70 => "the server speaks neither TLS 1.2 nor TLS 1.3",
-        80 | 117 => "a fault within the server; its log may say more",
+        49 => "the server denies access to this client",
+        60 | 71 => "the server requires stronger cryptography than this client supports",
+        70 => "the server supports neither TLS 1.2 nor TLS 1.3",
+        80 | 117 => "an internal error of the server; its log may say more",
         112 => "the server does not serve this domain",
-        115 => "the server does not know the session to be resumed",
+        115 => "the server does not know the session that was to be resumed",
         120 => "the server speaks another protocol here: it refused the ALPN name",
         121 => "the server requires the encrypted client hello",
         _ => return None,

@@ -1,8 +1,8 @@
-//! Names of signature algorithms and keys, from the identifiers that certificates have (RFC 3279, 5480, 8410). No IO.
+//! Names of signature algorithms and keys, from the identifiers in certificates (RFC 3279, 5480, 8410). No IO.
 
 use super::der::{BIT_STRING, INTEGER, OBJECT_IDENTIFIER, SEQUENCE, Values, dotted};
 
-/// The shortest RSA key that ring and aws-lc-rs take, in bits.
+/// The shortest RSA key that ring and aws-lc-rs accept, in bits.
 pub(super) const SHORTEST_RSA_KEY: usize = 2048;
 
 /// The name of a signature algorithm, from the content of its `AlgorithmIdentifier`: `ECDSA with SHA-512`.
@@ -31,7 +31,7 @@ pub(super) fn signature(identifier: &[u8]) -> String {
     name.to_owned()
 }
 
-/// What a key is, from the content of its `AlgorithmIdentifier`: `a key on curve P-521`, `an RSA key`.
+/// The kind of a key, from the content of its `AlgorithmIdentifier`: `a key on curve P-521`, `an RSA key`.
 pub(super) fn key(identifier: &[u8]) -> String {
     let dotted = object_identifier(identifier);
     match &*dotted {
@@ -66,7 +66,7 @@ pub(super) fn rsa_bits(public_key: &[u8]) -> Option<usize> {
     if object_identifier(values.next_of(SEQUENCE)?) != "1.2.840.113549.1.1.1" {
         return None;
     }
-    // The first octet of a bit string says how many bits of the last one are not used.
+    // The first octet of a bit string is the number of unused bits in the last one.
     let key = Values(values.next_of(BIT_STRING)?.get(1..)?).next_of(SEQUENCE)?;
     let modulus = Values(key).next_of(INTEGER)?;
     let zeros = modulus.iter().take_while(|octet| **octet == 0).count();

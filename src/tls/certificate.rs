@@ -1,4 +1,4 @@
-//! What a certificate says of itself, for messages only: nothing here decides whether it is trusted (RFC 5280). No IO.
+//! Reads certificates for messages only; nothing here decides whether one is trusted (RFC 5280). No IO.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use super::der::{
     dotted,
 };
 
-/// The facts of one certificate. What cannot be read is left out.
+/// The contents of one certificate. What cannot be read is left out.
 #[derive(Clone, Debug)]
 pub(super) struct Certificate {
     /// 1 to 3.
@@ -30,7 +30,7 @@ pub(super) struct Certificate {
 /// A distinguished name.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Name {
-    /// As it stands in the certificate: names are compared octet by octet.
+    /// As encoded in the certificate: names are compared octet by octet.
     der: Vec<u8>,
     text: String,
 }
@@ -43,7 +43,7 @@ const LONGEST_NAME: usize = 100;
 const MAX_EXTENSIONS: usize = 3;
 
 impl Certificate {
-    /// Reads as far as the octets can be understood; `None` when not even the names of subject and issuer can.
+    /// Reads as much as can be parsed; `None` if not even the names of subject and issuer can.
     pub(super) fn read(der: &[u8]) -> Option<Self> {
         let certificate = Values(der).next_of(SEQUENCE)?;
         let mut fields = Values(Values(certificate).next_of(SEQUENCE)?);
@@ -175,7 +175,7 @@ const PRINTABLE_OR_OTHER_ASCII: [u8; 3] = [0x13, 0x16, 0x12];
 const UTF8_STRING: u8 = 0x0c;
 const BMP_STRING: u8 = 0x1e;
 
-/// A text of a peer's as it can be shown: bounded, in one line, and nothing in it that a terminal would obey.
+/// Makes the peer's text safe to show: bounded, in one line, and without terminal control characters.
 pub(super) fn shown(text: &str) -> String {
     let mut characters = text.chars().map(|character| {
         let is_plain = character == '\'' || character.escape_debug().count() == 1;
@@ -189,7 +189,7 @@ pub(super) fn shown(text: &str) -> String {
 }
 
 fn text(tag: u8, content: &[u8]) -> String {
-    // A long one is cut twice: here, so that little is read, and where it is shown.
+    // Truncated here to bound the work, and again where it is shown.
     let content = content.get(..4 * LONGEST_NAME + 4).unwrap_or(content);
     match tag {
         UTF8_STRING => String::from_utf8_lossy(content).into_owned(),
@@ -200,7 +200,7 @@ fn text(tag: u8, content: &[u8]) -> String {
                 .map(|pair| pair.iter().fold(0, |unit, octet| unit << 8 | u16::from(*octet)));
             char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
         }
-        // T61String and the like: most use it for Latin-1.
+        // T61String and others: mostly used for Latin-1.
         _ => content.iter().map(|octet| char::from(*octet)).collect(),
     }
 }
@@ -217,7 +217,7 @@ fn general_name(tag: u8, content: &[u8]) -> Option<String> {
     }
 }
 
-/// `YYMMDDHHMMSSZ`; years from 50 on are of the last century (RFC 5280 section 4.1.2.5.1).
+/// `YYMMDDHHMMSSZ`; years from 50 on are in the 20th century (RFC 5280 section 4.1.2.5.1).
 fn utc_time(text: &[u8]) -> Option<Date> {
     let (year, rest) = text.split_at_checked(2)?;
     let year = number(year)?;

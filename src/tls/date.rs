@@ -1,4 +1,4 @@
-//! Dates of the calendar, as certificates have them: UTC, no time of day. No IO.
+//! Calendar dates for messages about certificates: UTC, no time of day. No IO.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use std::fmt;
 pub(super) struct Date(i64);
 
 const SECONDS_A_DAY: i64 = 24 * 60 * 60;
-/// Days of 400 years of the Gregorian calendar, which then repeats.
+/// The days of 400 years, after which the Gregorian calendar repeats.
 const DAYS_AN_ERA: i64 = 146_097;
 /// Days from 0000-03-01 to 1970-01-01.
 const DAYS_TO_1970: i64 = 719_468;
@@ -19,7 +19,7 @@ impl Date {
         Self(i64::try_from(seconds).unwrap_or(i64::MAX))
     }
 
-    /// `None` for what is no date or no time of day.
+    /// Returns `None` for an invalid date or time of day.
     pub(super) fn new(
         (year, month, day): (i64, i64, i64),
         (hour, minute, second): (i64, i64, i64),
@@ -40,7 +40,7 @@ impl Date {
         Some(Self(days * SECONDS_A_DAY + hour * 60 * 60 + minute * 60 + second))
     }
 
-    /// Whole days from an earlier date to this one; 0 when it is no earlier one.
+    /// Whole days from an earlier date to this one; 0 if it is not earlier.
     pub(super) fn days_since(self, earlier: Self) -> i64 {
         (self.0.saturating_sub(earlier.0) / SECONDS_A_DAY).max(0)
     }

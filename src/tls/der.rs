@@ -1,4 +1,4 @@
-//! DER, as much of it as telling what a certificate says needs (ITU-T X.690). No IO.
+//! A DER reader, as far as certificates need it (ITU-T X.690). No IO.
 
 /// `SEQUENCE`.
 pub(super) const SEQUENCE: u8 = 0x30;
@@ -27,18 +27,18 @@ pub(super) struct Value<'a> {
 }
 
 impl<'a> Value<'a> {
-    /// The content, when the value is of this kind.
+    /// The content, if the value has this tag.
     pub(super) fn of(self, tag: u8) -> Option<&'a [u8]> {
         (self.tag == tag).then_some(self.content)
     }
 }
 
-/// The values that follow each other in some octets. It ends at the first that is not well formed.
+/// The sequence of values in some octets. It ends at the first malformed one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Values<'a>(pub(super) &'a [u8]);
 
 impl<'a> Values<'a> {
-    /// The content of the next value; `None`, and nothing is taken, when it is of another kind.
+    /// The content of the next value; `None` if it has another tag, and then it is not consumed.
     pub(super) fn next_of(&mut self, tag: u8) -> Option<&'a [u8]> {
         let mut rest = *self;
         let content = rest.next()?.of(tag)?;
@@ -67,7 +67,7 @@ impl<'a> Iterator for Values<'a> {
     }
 }
 
-/// An object identifier as people write it: `1.2.840.113549`. Empty for what is none.
+/// An object identifier in dotted form: `1.2.840.113549`. Empty if it is malformed.
 pub(super) fn dotted(identifier: &[u8]) -> String {
     let mut numbers: Vec<u64> = Vec::new();
     let mut number: u64 = 0;

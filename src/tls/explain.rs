@@ -1,4 +1,4 @@
-//! What a TLS error means, in words that help. No IO.
+//! Explains TLS errors: what went wrong, the usual cause, and what to do. No IO.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use rustls::{
 use super::verifier::Evidence;
 use super::{alert, refusal};
 
-/// An error of rustls with the text of [`explain`], for what happens behind the handshake.
+/// An error of rustls with the text of [`explain`], for errors after the handshake.
 #[derive(Debug)]
 pub(crate) struct Explained(Error);
 
@@ -26,14 +26,14 @@ impl fmt::Display for Explained {
     }
 }
 
-/// Without `source`: the text of rustls' error says the same again, as debug text.
+/// Without `source`: the text of rustls' error repeats this one, as debug text.
 impl std::error::Error for Explained {}
 
-/// Says what went wrong, where that usually comes from, and what to do: one line, never the debug text of a Rust type.
+/// Says what went wrong, the usual cause, and what to do: one line, never the debug text of a Rust type.
 pub(crate) fn explain(error: &Error, evidence: &Evidence) -> String {
     match error {
         Error::InvalidCertificate(error) => refusal::explain(error, evidence),
-        Error::NoCertificatesPresented => "the server has sent no certificate".to_owned(),
+        Error::NoCertificatesPresented => "the server sent no certificate".to_owned(),
         Error::InvalidCertRevocationList(error) => revocation_list(error),
         Error::AlertReceived(received) => alert_received(*received),
         Error::InvalidMessage(error) => invalid_message(error, evidence),
@@ -41,34 +41,34 @@ pub(crate) fn explain(error: &Error, evidence: &Evidence) -> String {
         Error::PeerMisbehaved(PeerMisbehaved::SelectedUnofferedApplicationProtocol) => {
             "the server selected an ALPN protocol that was not offered".to_owned()
         }
-        Error::PeerMisbehaved(error) => format!("the server breaks the rules of TLS: {}", words(error)),
+        Error::PeerMisbehaved(error) => format!("the server violates the TLS protocol: {}", words(error)),
         Error::InappropriateMessage { got_type, .. } => {
             let got = type_name(got_type.as_str(), u8::from(*got_type));
-            format!("the server breaks the rules of TLS: a message of type {got} is not due")
+            format!("the server violates the TLS protocol: unexpected message of type {got}")
         }
         Error::InappropriateHandshakeMessage { got_type, .. } => {
             let got = type_name(got_type.as_str(), u8::from(*got_type));
-            format!("the server breaks the rules of TLS: a handshake message of type {got} is not due")
+            format!("the server violates the TLS protocol: unexpected handshake message of type {got}")
         }
         Error::InvalidEncryptedClientHello(error) => {
-            format!("the encrypted client hello is not possible: {}", words(error))
+            format!("the encrypted client hello cannot be used: {}", words(error))
         }
         Error::DecryptError => {
-            "a message of the server cannot be decrypted: it was damaged or changed on the way".to_owned()
+            "a message of the server cannot be decrypted: it was damaged or modified in transit".to_owned()
         }
-        Error::PeerSentOversizedRecord => "the server has sent a longer record than TLS allows".to_owned(),
+        Error::PeerSentOversizedRecord => "the server sent a longer record than TLS allows".to_owned(),
         Error::NoApplicationProtocol => {
-            "the server knows none of the ALPN protocols that were offered".to_owned()
+            "the server supports none of the ALPN protocols that were offered".to_owned()
         }
         Error::FailedToGetCurrentTime => "the clock of this machine cannot be read".to_owned(),
-        Error::FailedToGetRandomBytes => "this machine gives no random numbers".to_owned(),
+        Error::FailedToGetRandomBytes => "this machine provides no random numbers".to_owned(),
         Error::InconsistentKeys(error) => {
             format!("the client certificate and its key cannot be used together: {}", words(error))
         }
-        Error::General(text) => format!("a failure of TLS: {}", line(text)),
-        Error::Other(error) => format!("a failure of TLS: {}", other(error)),
-        // What is left is about the use of rustls and not about a peer, or is newer than this crate.
-        error => format!("a failure of TLS: {}", words(error)),
+        Error::General(text) => format!("a TLS error: {}", line(text)),
+        Error::Other(error) => format!("a TLS error: {}", other(error)),
+        // The others are about the use of rustls and not about a peer, or are newer than this crate.
+        error => format!("a TLS error: {}", words(error)),
     }
 }
 
@@ -79,8 +79,8 @@ fn type_name(name: Option<&'static str>, number: u8) -> String {
 fn alert_received(received: AlertDescription) -> String {
     let name = alert::name(received);
     match alert::meaning(received) {
-        Some(meaning) => format!("the server has sent the fatal alert {name}: {meaning}"),
-        None => format!("the server has sent the fatal alert {name}"),
+        Some(meaning) => format!("the server sent the fatal alert {name}: {meaning}"),
+        None => format!("the server sent the fatal alert {name}"),
     }
 }
 
@@ -93,15 +93,15 @@ fn invalid_message(error: &InvalidMessage, evidence: &Evidence) -> String {
              fewer names"
                 .to_owned()
         }
-        // These three are said of the first octets of a record, so before all else they mean another protocol.
+        // These three are about the first octets of a record: at the start, they mean another protocol.
         InvalidMessage::InvalidContentType
         | InvalidMessage::UnknownProtocolVersion
         | InvalidMessage::MessageTooLarge
             if !evidence.speaks_tls =>
         {
-            "the server does not speak TLS here".to_owned()
+            "the server does not speak TLS on this port".to_owned()
         }
-        error => format!("the server has sent a malformed message of TLS: {}", words(error)),
+        error => format!("the server sent a malformed TLS message: {}", words(error)),
     }
 }
 
@@ -111,11 +111,11 @@ fn peer_incompatible(error: &PeerIncompatible) -> String {
         | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
         | PeerIncompatible::Tls12NotOffered
         | PeerIncompatible::Tls12NotOfferedOrEnabled => {
-            "the server speaks no version of TLS that is on here, which are TLS 1.2 and TLS 1.3 by default"
+            "the server supports no TLS version that is enabled here (by default TLS 1.2 and TLS 1.3)"
                 .to_owned()
         }
         PeerIncompatible::ExtendedMasterSecretExtensionRequired => {
-            "the server does not know the extended master secret (RFC 7627), which is required".to_owned()
+            "the server does not support the extended master secret (RFC 7627), which is required".to_owned()
         }
         PeerIncompatible::NoCipherSuitesInCommon => {
             "client and server have no cipher suite in common".to_owned()
@@ -149,14 +149,14 @@ fn revocation_list(error: &CertRevocationListError) -> String {
     format!("the revocation list cannot be used: {why}")
 }
 
-/// An error of a type that rustls does not know: of its certificate library, whose texts are the names of variants, or of
-/// the caller's own code.
+/// An error of a type that rustls does not define: of its certificate library, whose texts are the names of variants,
+/// or of the caller's code.
 pub(super) fn other(error: &OtherError) -> String {
     let text = error.to_string();
     if is_debug_text(&text) { words(&format_args!("{text}")) } else { line(&text) }
 }
 
-/// Whether it is the name of a variant, with or without fields.
+/// Whether the text is the name of a variant, with or without fields.
 pub(super) fn is_debug_text(text: &str) -> bool {
     let (name, rest) = text.split_at(identifier(text).len());
     name.starts_with(|first: char| first.is_ascii_uppercase())
@@ -166,7 +166,7 @@ pub(super) fn is_debug_text(text: &str) -> bool {
 
 /// The name of a variant in words: `SelectedUnofferedKxGroup` is `selected unoffered kx group`.
 ///
-/// rustls has a hundred of them for what a broken peer can do, says that it does not document them, and adds to them.
+/// rustls has about a hundred for what a broken peer can do, does not document them, and adds new ones.
 pub(super) fn words(error: &impl fmt::Debug) -> String {
     let text = format!("{error:?}");
     let name = identifier(&text);
@@ -185,22 +185,22 @@ pub(super) fn words(error: &impl fmt::Debug) -> String {
         }
         last = character;
     }
-    if words.is_empty() { "no more is known".to_owned() } else { words }
+    if words.is_empty() { "no details".to_owned() } else { words }
 }
 
-/// What stands in front of the fields of a variant.
+/// The name of a variant, without its fields.
 pub(super) fn identifier(text: &str) -> &str {
     let end = text.find(|character: char| !character.is_ascii_alphanumeric() && character != '_');
     text.get(..end.unwrap_or(text.len())).unwrap_or_default()
 }
 
-/// Another's text in our style: one bounded line, no full stop.
+/// Foreign text in our style: one line of bounded length, no full stop.
 fn line(text: &str) -> String {
     let text = text.trim().trim_end_matches('.').split_whitespace().collect::<Vec<_>>().join(" ");
-    if text.is_empty() { "no more is known".to_owned() } else { text.chars().take(LONGEST_LINE).collect() }
+    if text.is_empty() { "no details".to_owned() } else { text.chars().take(LONGEST_LINE).collect() }
 }
 
-/// How many characters of another's text are taken.
+/// How many characters of foreign text are shown.
 const LONGEST_LINE: usize = 300;
 
 #[cfg(test)]

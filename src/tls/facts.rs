@@ -1,10 +1,10 @@
-//! What TLS has agreed on, in types of our own: the numbers and names of the IANA registry.
+//! The negotiated parameters of TLS, with the numbers and names of the IANA registry.
 
 use std::fmt;
 
 use rustls::ClientConnection;
 
-/// What a handshake has agreed on.
+/// The negotiated parameters of a handshake.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Agreed {
     pub(crate) version: ProtocolVersion,
@@ -12,10 +12,10 @@ pub(crate) struct Agreed {
 }
 
 impl Agreed {
-    /// What the handshake of `client`, which is complete, has agreed on.
+    /// Returns the parameters of a complete handshake.
     ///
     /// # Errors
-    /// It is not complete.
+    /// The handshake is not complete.
     pub(crate) fn of(client: &ClientConnection) -> Result<Self, rustls::Error> {
         match (client.protocol_version(), client.negotiated_cipher_suite()) {
             (Some(version), Some(suite)) => {
@@ -26,12 +26,12 @@ impl Agreed {
     }
 }
 
-/// A version of TLS.
+/// A TLS version. `Display` is its name, such as `TLS 1.3`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProtocolVersion(rustls::ProtocolVersion);
 
 impl ProtocolVersion {
-    /// The number on the wire: 0x0303 for TLS 1.2, 0x0304 for TLS 1.3.
+    /// Returns the number of the version: 0x0303 for TLS 1.2, 0x0304 for TLS 1.3 (RFC 8446 section 4.2.1).
     #[must_use]
     pub fn number(self) -> u16 {
         self.0.into()
@@ -49,12 +49,12 @@ impl fmt::Display for ProtocolVersion {
     }
 }
 
-/// A cipher suite of TLS.
+/// A TLS cipher suite. `Display` is its name in IANA's registry "TLS Cipher Suites", such as `TLS_AES_128_GCM_SHA256`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CipherSuite(rustls::CipherSuite);
 
 impl CipherSuite {
-    /// The number in IANA's registry "TLS Cipher Suites".
+    /// Returns the number in IANA's registry "TLS Cipher Suites".
     #[must_use]
     pub fn number(self) -> u16 {
         self.0.into()
@@ -65,7 +65,7 @@ impl CipherSuite {
 impl fmt::Display for CipherSuite {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.as_str() {
-            // rustls sets the suites of TLS 1.3 apart by their names.
+            // rustls has its own prefix for the suites of TLS 1.3.
             Some(name) => formatter.write_str(&name.replacen("TLS13_", "TLS_", 1)),
             None => write!(formatter, "{:#06x}", self.number()),
         }

@@ -1,4 +1,4 @@
-//! TLS: the client configurations, made once for a connector, for direct TLS and STARTTLS alike.
+//! TLS: the client configurations of a connector, for direct TLS and STARTTLS.
 
 use std::fmt;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ pub(crate) struct Trust {
     pub(crate) given: Vec<CertificateDer<'static>>,
 }
 
-/// How TLS is to be done.
+/// The options of TLS.
 #[derive(Clone, Debug)]
 pub(crate) struct TlsOptions {
     pub(crate) trust: Trust,
@@ -58,7 +58,7 @@ impl Default for TlsOptions {
     }
 }
 
-/// Why no TLS configuration can be made.
+/// Why a TLS configuration cannot be created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TlsSetupError {
     NoProvider,
@@ -71,18 +71,18 @@ impl fmt::Display for TlsSetupError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoProvider => formatter.write_str(
-                "no cryptography: turn on feature `ring` or `aws-lc-rs`, install a process default, or give a ClientConfig",
+                "no crypto provider: enable feature `ring` or `aws-lc-rs`, install a process default, or give a ClientConfig",
             ),
             Self::NoRoots => formatter.write_str(
-                "no root certificates to trust: turn on feature `webpki-roots`, or give roots with add_roots or only_roots",
+                "no root certificates: enable feature `webpki-roots`, or give roots with add_roots or only_roots",
             ),
-            Self::BadRoot(why) => write!(formatter, "a given root certificate cannot be used: {why}"),
+            Self::BadRoot(why) => write!(formatter, "a root certificate cannot be used: {why}"),
             Self::Rustls(why) => write!(formatter, "the TLS configuration cannot be used: {why}"),
         }
     }
 }
 
-/// The configurations of a connector, cloned from one, so that they verify alike, and its sessions.
+/// The configurations of a connector, cloned from one so that they verify in the same way, and its sessions.
 #[derive(Clone, Debug)]
 pub(crate) struct Tls {
     direct: Arc<ClientConfig>,
@@ -91,26 +91,26 @@ pub(crate) struct Tls {
     sessions: Option<Arc<Sessions>>,
 }
 
-/// A handshake that is about to begin.
+/// A handshake that is about to start.
 #[derive(Debug)]
 pub(crate) struct Handshake {
     pub(crate) client: ClientConnection,
-    /// Where its sessions come from and go to; `None` when it has nothing to do with sessions.
+    /// The store of its sessions; `None` if sessions are not resumed.
     pub(crate) session: Option<Arc<Session>>,
 }
 
 /// Whether a handshake may resume a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Resume {
-    /// It offers one, if the connector has one.
+    /// It offers one if the connector has one.
     Offer,
-    /// It is a full handshake; the session that it makes is kept.
+    /// It is a full handshake; its session is kept.
     Never,
 }
 
 impl Tls {
     /// # Errors
-    /// Without a provider, without a root certificate, or with one that is none.
+    /// If there is no provider or no root certificate, or if one cannot be used.
     pub(crate) fn new(options: TlsOptions, service: &Service) -> Result<Self, TlsSetupError> {
         let TlsOptions { trust, alpn, resumption, config } = options;
         let mut starttls = match config {
@@ -118,11 +118,11 @@ impl Tls {
             None => verifying_config(trust)?,
         };
         let sessions = (resumption && !is_disabled(&starttls.resumption)).then(Arc::default);
-        // Each handshake has its own, by server. What a caller's configuration kept is not used.
+        // Each handshake gets the store of its server. The store of a caller's configuration is not used.
         starttls.resumption = Resumption::disabled();
-        // XEP-0368 section 2, rules 7 to 9: ALPN belongs to direct TLS alone.
+        // XEP-0368 section 2, rules 7 to 9: ALPN is for direct TLS only.
         starttls.alpn_protocols = Vec::new();
-        // 0-RTT data can be replayed, and nothing here may be sent before the server is known.
+        // 0-RTT data can be replayed, and nothing may be sent before the server is verified.
         starttls.enable_early_data = false;
         let mut direct = starttls.clone();
         if alpn {
@@ -131,11 +131,11 @@ impl Tls {
         Ok(Self { direct: Arc::new(direct), starttls: Arc::new(starttls), sessions })
     }
 
-    /// A TLS client that expects `domain` as its peer, for SNI and certificate; never the host of `endpoint`, which only
-    /// says which sessions can be resumed.
+    /// Creates a TLS client that uses `domain` for SNI and the certificate check, never the host of `endpoint`, which
+    /// only selects the sessions that can be resumed.
     ///
     /// # Errors
-    /// What rustls says of its configuration.
+    /// Errors of rustls about its configuration.
     pub(crate) fn client(
         &self,
         domain: &Domain,
@@ -163,12 +163,13 @@ impl Tls {
     }
 }
 
-/// Whether a caller's configuration is not to resume. rustls tells it by `Debug` alone, which shows the kind of store.
+/// Whether a caller's configuration turns resumption off. rustls shows this only in `Debug`, which has the kind of
+/// store.
 fn is_disabled(resumption: &Resumption) -> bool {
     format!("{resumption:?}") == format!("{:?}", Resumption::disabled())
 }
 
-/// The name for SNI and certificate. An address goes into no SNI (RFC 6066 section 3).
+/// The name for SNI and the certificate check. For an address, rustls sends no SNI (RFC 6066 section 3).
 fn server_name(domain: &Domain) -> Result<ServerName<'static>, rustls::Error> {
     match domain.host() {
         Host::Address(address) => Ok(ServerName::IpAddress((*address).into())),
@@ -178,8 +179,8 @@ fn server_name(domain: &Domain) -> Result<ServerName<'static>, rustls::Error> {
     }
 }
 
-/// A configuration with the verification of webpki. Never `ClientConfig::builder()`: it panics where two providers are
-/// compiled in.
+/// Creates a configuration with webpki's verification. It does not use `ClientConfig::builder()`, which panics if two
+/// providers are compiled in.
 pub(crate) fn verifying_config(trust: Trust) -> Result<ClientConfig, TlsSetupError> {
     let provider = provider().ok_or(TlsSetupError::NoProvider)?;
     let roots = Arc::new(roots(trust)?);
@@ -189,7 +190,7 @@ pub(crate) fn verifying_config(trust: Trust) -> Result<ClientConfig, TlsSetupErr
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| TlsSetupError::Rustls(error.to_string()))?;
-    // Called dangerous because a verifier could do anything; this one does what webpki's does.
+    // "Dangerous" because a verifier could accept anything; this one accepts nothing that webpki's refuses.
     let verifier = Verifier::new(verifier);
     Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
 }

@@ -1,4 +1,4 @@
-//! Why a certificate was refused, for whoever runs the server: which certificate, of whom, until when. No IO.
+//! Explains why a certificate was refused, for the operator of the server. No IO.
 
 use rustls::{CertificateError, ExtendedKeyPurpose};
 
@@ -10,29 +10,29 @@ use super::verifier::{Evidence, Part};
 
 /// Why a server's certificate was refused.
 ///
-/// The text of the error says more: which certificate, of whom, until when, and what to do.
+/// The text of the error has the details: which certificate, its issuer and dates, and what to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum UntrustedReason {
     /// The server sent no certificate.
     Missing,
-    /// The certificate, or one above it, has expired, or this machine's clock is wrong.
+    /// The certificate, or one of its authorities', has expired, or this machine's clock is wrong.
     Expired,
-    /// The certificate, or one above it, is not valid yet, or this machine's clock is wrong.
+    /// The certificate, or one of its authorities', is not valid yet, or this machine's clock is wrong.
     NotYetValid,
     /// The certificate is for other names.
     WrongName,
-    /// No trusted root stands above the certificate: a private authority, or the server does not send its intermediate
-    /// certificate.
+    /// The certificate does not lead to a trusted root: the server does not send its intermediate certificate, or the
+    /// certificate is self-signed or from a private authority.
     UnknownIssuer,
-    /// The certificate was revoked, or whether it was cannot be told.
+    /// The certificate has been revoked, or its revocation status is unknown.
     Revoked,
-    /// The certificate is of a kind that is not accepted: its form, purpose, key or signature.
+    /// The certificate has a format, purpose, key or signature that is not accepted.
     Unacceptable,
 }
 
 impl UntrustedReason {
-    /// The reason, where the error is about the server's certificate.
+    /// The reason, if the error is about the server's certificate.
     pub(crate) fn of(error: &rustls::Error) -> Option<Self> {
         let error = match error {
             rustls::Error::NoCertificatesPresented => return Some(Self::Missing),
@@ -56,7 +56,7 @@ impl UntrustedReason {
     }
 }
 
-/// Says why, and behind it in parentheses what the certificate is.
+/// Says why, followed by a description of the certificate in parentheses.
 pub(super) fn explain(error: &CertificateError, evidence: &Evidence) -> String {
     let why = reason(error, evidence);
     match evidence.chain.first() {
@@ -103,18 +103,18 @@ fn reason(error: &CertificateError, evidence: &Evidence) -> String {
         CertificateError::UnhandledCriticalExtension => unknown_extension(&evidence.chain),
         CertificateError::Revoked => "the certificate was revoked by its issuer".to_owned(),
         CertificateError::UnknownRevocationStatus => {
-            "whether the certificate was revoked is not known: no revocation list covers it".to_owned()
+            "the revocation status of the certificate is unknown: no revocation list covers it".to_owned()
         }
         CertificateError::ExpiredRevocationListContext { next_update, .. } => format!(
-            "the revocation list was to be renewed on {}; get the present one",
+            "the revocation list expired on {}; get the current one",
             Date::from_seconds(next_update.as_secs())
         ),
         CertificateError::ExpiredRevocationList => {
-            "the revocation list is out of date; get the present one".to_owned()
+            "the revocation list has expired; get the current one".to_owned()
         }
         CertificateError::BadEncoding => "the certificate is malformed".to_owned(),
         CertificateError::ApplicationVerificationFailure => {
-            "the certificate was refused by the verification of this program".to_owned()
+            "the certificate was refused by this program's own verifier".to_owned()
         }
         CertificateError::Other(error) => by_name(identifier(&error.to_string()), evidence)
             .unwrap_or_else(|| format!("the certificate cannot be trusted: {}", other(error))),
@@ -143,27 +143,27 @@ fn other_purpose(required: &ExtendedKeyPurpose, presented: &[ExtendedKeyPurpose]
     format!("the certificate is not for {required} but for {presented} (extended key usage)")
 }
 
-/// The errors of rustls' certificate library (rustls-webpki) that rustls itself has no word for. They are known by their
-/// names: a dependency on the type would break silently whenever rustls takes another version of it.
+/// The errors of rustls-webpki that rustls passes on as they are. They are recognised by their names: a dependency on
+/// the type would break silently whenever rustls uses another version of it.
 fn by_name(name: &str, evidence: &Evidence) -> Option<String> {
     let text = match name {
         "CaUsedAsEndEntity" => {
-            "this is the certificate of an authority (CA:TRUE), which cannot serve as a server's own; make one with \
+            "this is the certificate of an authority (CA:TRUE), which a server cannot present as its own; create one with \
              CA:FALSE, or sign one with it"
         }
         "EndEntityUsedAsCa" => {
-            "a certificate of the chain was issued with one that is no authority's (CA:FALSE); have it issued by an authority"
+            "a certificate in the chain was issued by one that is not an authority's (CA:FALSE); have it issued by an authority"
         }
         "UnsupportedCertVersion" => return Some(old_version(&evidence.chain)),
         "UnsupportedCriticalExtension" => return Some(unknown_extension(&evidence.chain)),
         "NameConstraintViolation" => {
-            "one of the authorities of the chain may not issue certificates for these names (name constraints)"
+            "an authority in the chain may not issue certificates for these names (name constraints)"
         }
         "PathLenConstraintViolated" => {
-            "the chain is longer than one of its authorities allows (path length constraint)"
+            "the chain is longer than an authority in it allows (path length constraint)"
         }
         "MaximumPathDepthExceeded" => "the chain has too many intermediate certificates",
-        "EmptyEkuExtension" => "the certificate is for no purpose at all (extended key usage)",
+        "EmptyEkuExtension" => "the certificate allows no purpose (extended key usage)",
         "CertDistrusted" => "the key of the certificate is distrusted",
         "SignatureAlgorithmMismatch" => {
             "the certificate is malformed: it names two different signature algorithms"
@@ -176,20 +176,20 @@ fn by_name(name: &str, evidence: &Evidence) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// The usual cause goes first: a server that does not send its intermediate certificate (RFC 8446 section 4.4.2).
+/// Names the usual cause first: a server that does not send its intermediate certificate (RFC 8446 section 4.4.2).
 fn unknown_issuer(chain: &[Certificate]) -> String {
     let Some(leaf) = chain.first() else {
-        return "the certificate is not from an authority that is trusted here: the server may not send its intermediate \
-                certificate, or the certificate is self-signed or from a private authority"
+        return "the certificate was not issued by a trusted authority: the server may not send its intermediate certificate, \
+                or the certificate is self-signed or from a private authority"
             .to_owned();
     };
     if leaf.is_self_issued() {
-        return "the certificate is self-signed: no authority that is trusted here stands behind it; install one of an \
-                authority, or trust this one as a root certificate"
+        return "the certificate is self-signed, and not trusted; install one from a trusted authority, or trust this one as a \
+                root certificate"
             .to_owned();
     }
     let mut last = leaf;
-    // A chain that goes round in a circle ends too.
+    // Bounded, since a chain may be circular.
     for _ in chain {
         let issuer = |other: &&Certificate| last.issuer.is_same(&other.subject);
         match chain.iter().find(issuer) {
@@ -200,17 +200,17 @@ fn unknown_issuer(chain: &[Certificate]) -> String {
     let issuer = &last.issuer;
     if last.is_self_issued() {
         format!(
-            "the chain ends at the private authority {issuer}, which is not trusted here; trust its root certificate"
+            "the chain ends at the private authority {issuer}, which is not trusted; trust its root certificate"
         )
     } else if last.subject.is_same(&leaf.subject) {
         format!(
-            "the certificate was issued by {issuer}, which is not trusted here, and the server has sent no certificate of it: \
-             the server may not send its intermediate certificate, or {issuer} is a private authority"
+            "the certificate was issued by {issuer}, which is not trusted and whose certificate the server did not send: the \
+             server may not send its intermediate certificate, or {issuer} is a private authority"
         )
     } else {
         format!(
-            "the chain ends at {}, issued by {issuer}, which is not trusted here: the server may not send all of its \
-             intermediate certificates, or {issuer} is a private authority",
+            "the chain ends at {}, issued by {issuer}, which is not trusted: the server may not send all of its intermediate \
+             certificates, or {issuer} is a private authority",
             last.subject
         )
     }
@@ -225,29 +225,29 @@ fn bad_signature(evidence: &Evidence) -> String {
     let mut signers = evidence.chain.iter().skip(usize::from(!signs_handshake));
     if let Some(Certificate { rsa_bits: Some(bits), subject, .. }) = signers.find(short) {
         return format!(
-            "the RSA key of {subject} has {bits} bits, and less than {} are not safe; make a longer one",
+            "the RSA key of {subject} has {bits} bits, and fewer than {} are not secure; create a longer one",
             algorithm::SHORTEST_RSA_KEY
         );
     }
     if signs_handshake {
-        return "the server has not proved that the certificate is its own: its private key belongs to another one".to_owned();
+        return "the server's private key does not match the certificate".to_owned();
     }
     match evidence.chain.last() {
         Some(last) => format!(
-            "a signature in the chain is wrong: the trusted certificate of {} has another key than the one that signed, or \
-             an RSA key of less than {} bits",
+            "a signature in the chain is invalid: the trusted certificate of {} has a different key than the one that signed, \
+             or an RSA key of fewer than {} bits",
             last.issuer,
             algorithm::SHORTEST_RSA_KEY
         ),
-        None => "a signature by the server or its authority is wrong".to_owned(),
+        None => "a signature by the server or its authority is invalid".to_owned(),
     }
 }
 
-/// A signature algorithm, or the key it is for, that the cryptography in use cannot verify.
+/// A signature algorithm, or the key it is for, that the crypto provider in use cannot verify.
 pub(super) fn unsupported(signature: &[u8], key: Option<&[u8]>) -> String {
     let by = key.map(|key| format!(" by {}", algorithm::key(key))).unwrap_or_default();
     let mut text = format!(
-        "the signature of a certificate, {}{by}, cannot be verified by the cryptography in use",
+        "the signature of a certificate, {}{by}, cannot be verified by the crypto provider in use",
         algorithm::signature(signature)
     );
     if algorithm::is_known_to_aws_lc_rs(signature, key) {
@@ -261,35 +261,36 @@ fn unknown_extension(chain: &[Certificate]) -> String {
         chain.iter().flat_map(|certificate| &certificate.unknown_critical).take(MAX_NAMES).cloned().collect();
     let which = if unknown.is_empty() { String::new() } else { format!(" ({})", unknown.join(", ")) };
     format!(
-        "the certificate has a critical extension that is not known here{which}; make one without, or not critical"
+        "the certificate has an unknown critical extension{which}; create one without it, or with it not critical"
     )
 }
 
 fn old_version(chain: &[Certificate]) -> String {
     let version = chain.first().map_or(1, |certificate| certificate.version);
     format!(
-        "the certificate is of X.509 version {version}, and only version 3 can be used; make one with alternative names"
+        "the certificate has X.509 version {version}, and version 3 is required; create one with alternative names"
     )
 }
 
-/// The names of a certificate, as webpki gives them: `DnsName("example.org")`, `IpAddress(192.0.2.1)`, `Unsupported(0x00)`.
+/// The names of a certificate, as webpki gives them: `DnsName("example.org")`, `IpAddress(192.0.2.1)`,
+/// `Unsupported(0x00)`.
 fn named(presented: &[String]) -> String {
     let bare = |name: &String| {
         let dns = name.strip_prefix("DnsName(\"").and_then(|name| name.strip_suffix("\")"));
         let address = || name.strip_prefix("IpAddress(").and_then(|name| name.strip_suffix(')'));
-        // The verifier of a caller may give them as they are.
+        // A verifier of the caller may return them without a type.
         let is_plain = !name.contains('(') && name != "DirectoryName";
         dns.or_else(address).or_else(|| is_plain.then_some(name)).map(shown)
     };
     let usable: Vec<_> = presented.iter().filter_map(bare).take(MAX_NAMES + 1).collect();
     match &*usable {
         [] if presented.is_empty() => {
-            "it has no alternative names, and its common name does not count (RFC 9525)".to_owned()
+            "it has no alternative names, and its common name is not used (RFC 9525)".to_owned()
         }
-        [] => "it has only names of a kind that is not used here".to_owned(),
+        [] => "its names are all of a kind that is not used".to_owned(),
         all => {
             let more = if all.len() > MAX_NAMES { ", …" } else { "" };
-            format!("it names {}{more}", all.iter().take(MAX_NAMES).cloned().collect::<Vec<_>>().join(", "))
+            format!("it is for {}{more}", all.iter().take(MAX_NAMES).cloned().collect::<Vec<_>>().join(", "))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The TLS sessions of a connector, kept apart by server, and forgotten when a server cannot resume one. No IO.
+//! The TLS sessions of a connector, kept separately by server, forgotten if a server cannot resume one. No IO.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,10 +16,10 @@ use crate::service::TlsMode;
 
 use super::Resume;
 
-/// rustls keeps up to 8 tickets for each server that it has room for: the number that makes room for one.
+/// The size of a rustls cache for one server: rustls keeps up to 8 tickets for each server.
 const ONE_SERVER: usize = 8;
 
-/// Where a server listens, and how TLS begins there.
+/// Where a server listens, and how TLS starts there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoint {
     pub(crate) host: Host,
@@ -27,7 +27,7 @@ pub(crate) struct Endpoint {
     pub(crate) tls: TlsMode,
 }
 
-/// Whose session it is. What one server has issued says nothing to another one, and makes some fail.
+/// The owner of a session. Other servers cannot use a session, and some fail if one is offered to them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Key {
     domain: Domain,
@@ -38,22 +38,22 @@ struct Key {
 #[derive(Debug, Default)]
 pub(crate) struct Sessions(Mutex<Vec<Kept>>);
 
-/// What is kept of one server.
+/// The sessions of one server.
 struct Kept {
     key: Key,
     cache: Arc<ClientSessionMemoryCache>,
-    /// How many handshakes have failed that offered a session.
+    /// How many handshakes that offered a session have failed.
     failures: usize,
 }
 
 impl Sessions {
-    /// The sessions of one server of `domain`, for one handshake.
+    /// Returns the store for one handshake with one server of `domain`.
     pub(crate) fn of(self: &Arc<Self>, domain: &Domain, endpoint: Endpoint, resume: Resume) -> Arc<Session> {
         let key = Key { domain: domain.clone(), endpoint };
         Arc::new(Session { sessions: Arc::clone(self), key, resume, offered: AtomicBool::new(false) })
     }
 
-    /// Lets `edit` work on what is kept of a server, as the one that was used last.
+    /// Calls `edit` with the entry of a server, which becomes the most recently used.
     fn edit<R>(&self, key: &Key, edit: impl FnOnce(&mut Kept) -> R) -> R {
         let mut list = self.lock();
         let known = list.iter().position(|kept| kept.key == *key).map(|index| list.remove(index));
@@ -67,7 +67,7 @@ impl Sessions {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Kept>> {
-        // A list of sessions is whole whatever a thread that panicked did to it.
+        // The list stays consistent even if a thread panics while it holds the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -78,14 +78,14 @@ impl Kept {
     }
 }
 
-/// Sessions are secrets.
+/// Without the sessions, which are secret.
 impl fmt::Debug for Kept {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Kept").field("key", &self.key).finish_non_exhaustive()
     }
 }
 
-/// The sessions of one server as one handshake uses them, and the connection that it becomes.
+/// The session store of one handshake, and of the connection that results from it.
 #[derive(Debug)]
 pub(crate) struct Session {
     sessions: Arc<Sessions>,
@@ -101,10 +101,10 @@ impl Session {
     }
 
     /// Forgets the sessions of this server, if one was offered: "implementations SHOULD discard … any secret values and
-    /// keys established in failed connections, with the exception of the PSKs associated with session tickets, which SHOULD
-    /// be discarded if possible" (RFC 8446 section 6.2; RFC 5246 section 7.2.2 has MUST NOT resume).
+    /// keys established in failed connections, with the exception of the PSKs associated with session tickets, which
+    /// SHOULD be discarded if possible" (RFC 8446 section 6.2; RFC 5246 section 7.2.2 has MUST NOT resume).
     pub(crate) fn forget_offered(&self) {
-        // Each handshake counts once.
+        // Counts each handshake once.
         if self.offered.swap(false, Ordering::Relaxed) {
             self.sessions.edit(&self.key, |kept| {
                 *kept = Kept { failures: kept.failures.saturating_add(1), ..Kept::new(self.key.clone()) };
@@ -112,13 +112,13 @@ impl Session {
         }
     }
 
-    /// The sessions to take from and to add to; none of a server that fails with them.
+    /// The cache of the server; `None` for a server that fails with sessions.
     fn cache(&self) -> Option<Arc<ClientSessionMemoryCache>> {
         self.sessions
             .edit(&self.key, |kept| (kept.failures < MAX_SESSION_FAILURES).then(|| Arc::clone(&kept.cache)))
     }
 
-    /// What `take` finds to offer to the server.
+    /// The session to offer to the server, if `take` finds one.
     fn offer<T>(&self, take: impl FnOnce(&ClientSessionMemoryCache) -> Option<T>) -> Option<T> {
         if self.resume == Resume::Never {
             return None;

@@ -1,4 +1,4 @@
-//! The verifier: webpki's, with a bound on its work, and with the certificates that it refused kept for the error.
+//! The certificate verifier: webpki's, with a bound on its work. It keeps refused certificates for the error.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use super::certificate::Certificate;
 use crate::limits::{MAX_CERTIFICATES, MAX_OF_A_SUBJECT};
 
 thread_local! {
-    /// What the latest failed verification on this thread had before it.
+    /// The certificates of the latest failed verification on this thread.
     ///
-    /// rustls drops the certificates that it refuses, and a verifier belongs to all connections of a configuration. But it
-    /// is called within `process_new_packets`, whose error is looked at on the same thread before anything else.
+    /// rustls drops the certificates that it refuses, and a verifier is shared by all connections of a configuration.
+    /// But it is called within `process_new_packets`, and its error is handled on the same thread before anything else.
     static REFUSED: Cell<Option<Refused>> = const { Cell::new(None) };
 }
 
@@ -36,12 +36,12 @@ pub(super) enum Part {
     Signature,
 }
 
-/// What is known of a handshake that failed, beside the error.
+/// What is known about a failed handshake in addition to the error.
 #[derive(Clone, Debug)]
 pub(crate) struct Evidence {
-    /// Whether the server has sent a valid message of TLS before.
+    /// Whether the server has sent a valid TLS message before.
     pub(super) speaks_tls: bool,
-    /// The certificates of the server, its own first; empty when they were not refused.
+    /// The certificates of the server, its own first; empty if they were not refused.
     pub(super) chain: Vec<Certificate>,
     pub(super) part: Part,
 }
@@ -50,7 +50,7 @@ impl Evidence {
     /// Nothing is known.
     pub(crate) const NONE: Self = Self { speaks_tls: false, chain: Vec::new(), part: Part::Chain };
 
-    /// What is known right behind a failed `process_new_packets`.
+    /// What is known directly after a failed `process_new_packets`.
     pub(crate) fn of(tls: &ClientConnection) -> Self {
         // The version is known from the ServerHello on.
         let speaks_tls = tls.protocol_version().is_some();
@@ -65,8 +65,8 @@ impl Evidence {
     }
 }
 
-/// Verifies as another verifier does. Intermediate certificates that only multiply the paths to a root are left out before, and
-/// what was refused is kept.
+/// Verifies with another verifier, but first removes intermediate certificates that only multiply the paths to a root,
+/// and keeps refused certificates.
 #[derive(Debug)]
 pub(super) struct Verifier(Arc<dyn ServerCertVerifier>);
 
@@ -82,7 +82,7 @@ fn few_of_each_subject<'a>(intermediates: &[CertificateDer<'a>]) -> Vec<Certific
     let mut subjects = Vec::new();
     for certificate in intermediates {
         let mut store = RootCertStore::empty();
-        // One that cannot be read is on no path.
+        // One that cannot be parsed is on no path.
         let Ok(()) = store.add(certificate.clone().into_owned()) else { continue };
         let Some(read) = store.roots.pop() else { continue };
         if subjects.iter().filter(|subject| **subject == read.subject).count() < MAX_OF_A_SUBJECT {

@@ -96,7 +96,10 @@ fn an_error_is_that_of_a_connect() {
     let connector = connector(&authority, &dns);
     for error in [connector.discover(DOMAIN).unwrap_err(), connector.connect(DOMAIN).unwrap_err()] {
         assert_eq!(error.kind(), ErrorKind::NotOffered);
-        assert_eq!(error.to_string(), "example.org does not offer the client service, by its SRV records");
+        assert_eq!(
+            error.to_string(),
+            "according to its SRV records, example.org does not offer the client service"
+        );
     }
     assert_eq!(connector.discover("").unwrap_err().kind(), ErrorKind::InvalidDomain);
 }

@@ -54,9 +54,9 @@ fn a_report_reads_as_a_table() {
     let report = connector.connect(DOMAIN).unwrap().report().to_string();
     let server = dns.addr();
     let srv = line(report.clone(), &format!("{XMPPS} SRV: 1 record"));
-    assert!(srv.ends_with(&format!("  by {server} over TCP, 4 tries, authenticated")), "{srv}");
+    assert!(srv.ends_with(&format!("  from {server} over TCP, 4 tries, authenticated")), "{srv}");
     let host = line(report, &format!("{HOST} A: 1 record"));
-    assert!(host.ends_with(&format!("  by {server}, 3 tries, authenticated")), "{host}");
+    assert!(host.ends_with(&format!("  from {server}, 3 tries, authenticated")), "{host}");
 
     let report = connector.connect(DOMAIN).unwrap().report().to_string();
     let srv = line(report, &format!("{XMPPS} SRV: 1 record"));

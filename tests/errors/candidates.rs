@@ -112,7 +112,7 @@ fn all_addresses_of_all_candidates_are_tried_and_told() {
     assert!(outcomes(report).iter().all(|(_, outcome)| outcome == "failed"));
     let text = error.to_string();
     let expected = format!(
-        "no server of example.org could be reached: 3 attempts; the one that came furthest, to \
+        "no server of example.org could be reached: 3 attempts; the one that got furthest, to \
          host1.example.org:{} STARTTLS ({}), failed during TCP",
         two.addr().port(),
         two.addr()

@@ -19,8 +19,8 @@ fn what_is_no_domain_is_refused_without_a_question() {
     let cases = [
         ("", "empty"),
         (".", "empty"),
-        ("example..org", "a label is empty"),
-        (".example.org", "a label is empty"),
+        ("example..org", "an empty label"),
+        (".example.org", "an empty label"),
         (&*label, "63 octets"),
         (&*name, "253 octets"),
         ("exa mple.org", "white space"),
@@ -85,8 +85,8 @@ fn onion_and_invalid_never_reach_the_dns() {
         ("abcdef.onion", "Connector::secure"),
         ("x.ABCDEF.Onion.", "Tor"),
         ("onion", "Tor"),
-        ("host.invalid", "can have no DNS records"),
-        ("invalid", "can have no DNS records"),
+        ("host.invalid", "cannot have DNS records"),
+        ("invalid", "cannot have DNS records"),
     ] {
         for error in [
             connector.connect(domain).unwrap_err(),
@@ -136,7 +136,7 @@ fn the_service_and_the_policy_are_in_the_error() {
     let connector = builder(&authority, &dns).service(service).policy(Policy::DirectOnly).build().unwrap();
     let error = connector.connect("example.org").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotOffered);
-    let expected = "example.org does not offer the server service over direct TLS, and the policy allows nothing else, \
-                    by its SRV records";
+    let expected = "according to its SRV records, example.org does not offer the server service over direct TLS, and \
+                    the policy allows nothing else";
     assert_eq!(error.to_string(), expected);
 }

@@ -17,7 +17,7 @@ fn a_domain_that_does_not_exist_is_told_as_such() {
     let dns = DnsServer::start(Zone::new());
     let error = connector(&authority, &dns).connect("nowhere.example").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoSuchDomain);
-    assert_eq!(error.to_string(), "there is no domain nowhere.example");
+    assert_eq!(error.to_string(), "the domain nowhere.example does not exist");
     // A VPN may be down.
     assert!(!error.is_permanent() && error.report().unwrap().attempts().is_empty());
     assert_in_style(&error);

@@ -25,9 +25,9 @@ fn what_is_wrong_is_the_end_of_the_candidate_and_told() {
         assert_refused(&answer, |authority| says(authority, &[&answer]), &words);
     }
     for (features, answer, words) in [
-        (STARTTLS_FEATURES, FAILURE.to_owned(), ["refuses STARTTLS", "<failure/>"]),
+        (STARTTLS_FEATURES, FAILURE.to_owned(), ["refused STARTTLS", "<failure/>"]),
         (STARTTLS_FEATURES, stream_error("system-shutdown"), ["stream error", "system-shutdown"]),
-        (SASL_FEATURES, FAILURE.to_owned(), ["did not offer STARTTLS", "on the way"]),
+        (SASL_FEATURES, FAILURE.to_owned(), ["did not offer STARTTLS", "in transit"]),
     ] {
         let proceed = [Step::AwaitStartTls, Step::send(answer)];
         assert_refused(
@@ -131,7 +131,7 @@ fn the_end_behind_proceed_is_followed_by_the_next_candidate() {
     // The end may come together with <proceed/> or after our ClientHello has left.
     let (stage, why) = &failures[0];
     let expected = match stage {
-        Reached::Tls => "the server closed the connection within the TLS handshake",
+        Reached::Tls => "the server closed the connection during the TLS handshake",
         _ => "the server closed the connection after <proceed/>",
     };
     assert_eq!(why, expected);

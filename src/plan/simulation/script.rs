@@ -1,4 +1,4 @@
-//! How the made-up world is written: see `src/plan/plays/README.md`. No IO.
+//! Parses the lines of a simulated world: see `src/plan/plays/README.md`. No IO.
 
 use std::io;
 use std::net::IpAddr;
@@ -47,7 +47,7 @@ impl World {
                 self.chance = Box::new(move |_| numbers.pop().unwrap_or(0));
             }
             "dns" => self.read_answer(rest),
-            // For those who read the log.
+            // For readers of the log.
             "show" => {}
             "peer" => {
                 let (address, steps) = rest.split_once(' ').unwrap();
@@ -190,7 +190,7 @@ fn record(text: &str) -> Record {
     Record::Srv(SrvRecord { priority, weight, port, target: target.to_owned() })
 }
 
-/// What a peer does next, so long after the step before. `None`: while the attempt is being started.
+/// What a peer does next, and how long after the previous step. `None`: while the attempt is being started.
 #[derive(Clone, Debug)]
 pub(super) struct ScriptedStep {
     pub(super) delay: Option<Duration>,

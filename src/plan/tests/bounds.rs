@@ -1,4 +1,4 @@
-//! Bounds on work, and that the report says what was left out.
+//! Tests of the bounds on work, and of the notes about what was left out.
 
 use super::{World, many};
 use crate::plan::simulation::{Outcome, Played};
@@ -7,7 +7,7 @@ fn has_note(played: &Played, note: &str) -> bool {
     played.report().notes.iter().any(|known| known == note)
 }
 
-/// `count` hosts, `h0.test` and on, in one group, with so many addresses each that all refuse.
+/// `count` hosts, from `h0.test` on, in one group, each with this many addresses, which all refuse.
 fn refusing(hosts: u8, addresses: u8) -> World {
     let mut world = format!("dns xmpps 10: 5 1 5223 h{{0..{}}}.test\n", hosts - 1);
     for host in 0..hosts {
@@ -50,7 +50,7 @@ fn at_most_64_candidates_are_tried_counted_after_ordering() {
     let report = played.report();
     assert_eq!(report.candidates.len(), 64);
     assert_eq!(report.candidates[0].host().to_string(), "best.test");
-    assert!(has_note(&played, "6 candidates were left out: 64 are tried"), "{:?}", report.notes);
+    assert!(has_note(&played, "6 candidates were left out: at most 64 are tried"), "{:?}", report.notes);
     assert!(!played.log.join(" ").contains("h63.test"));
 }
 
@@ -59,7 +59,7 @@ fn at_most_64_candidates_are_tried_counted_after_ordering() {
 fn a_late_answer_changes_what_the_report_says_was_left_out() {
     let played =
         World::read("dns xmpps 10: 5 1 5223 h{0..65}.test\ndns xmpp 2000: 1 0 5222 late.test").play();
-    assert_eq!(played.report().notes, ["3 candidates were left out: 64 are tried"]);
+    assert_eq!(played.report().notes, ["3 candidates were left out: at most 64 are tried"]);
 }
 
 // rule D12
@@ -92,12 +92,12 @@ fn the_last_of_60_addresses_is_reached() {
 // rule D2, D12
 #[test]
 fn slow_servers_that_made_room_are_tried_again_when_all_else_has_been() {
-    // Each takes longer than it is left alone while others are due, and less than its limit.
+    // Each takes longer than the time after which it is displaced, but less than its limit.
     let played = many(16, "peer 192.0.2.1:5223 tcp 3000, tls 9").play();
     let starts = played.log.iter().filter(|line| line.ends_with(" 192.0.2.1:5223"));
     assert_eq!(starts.count(), 2, "{:?}", played.log);
     assert!(matches!(played.outcome, Outcome::Connected(..)), "{:?}", played.log);
-    assert!(has_note(&played, "8 silent attempts were abandoned to start others: 8 run at once"));
+    assert!(has_note(&played, "8 silent attempts were abandoned to start others: at most 8 run at once"));
 }
 
 // rule D12
@@ -105,7 +105,7 @@ fn slow_servers_that_made_room_are_tried_again_when_all_else_has_been() {
 fn addresses_that_no_connect_could_try_are_left_out() {
     let played = many(140, "peer 192.0.2.{1..140}:5223 refused now").play();
     assert_eq!(played.report().attempts.len(), 128);
-    assert!(has_note(&played, "12 addresses of a.test were left out: 128 are tried"));
+    assert!(has_note(&played, "12 addresses of a.test were left out: at most 128 are tried"));
 }
 
 // rule D12
@@ -114,7 +114,7 @@ fn at_most_128_attempts_are_made() {
     let played = refusing(20, 10).play();
     assert_eq!(played.report().attempts.len(), 128);
     assert_eq!(played.log.last().unwrap(), "1290 failed Attempts");
-    assert!(has_note(&played, "the rest was left out: 128 attempts are made"));
+    assert!(has_note(&played, "the rest was left out: at most 128 attempts are made"));
 }
 
 // rule D12

@@ -1,4 +1,4 @@
-//! How a connect ends: the kind of its error, machines without sockets, and cancelling at every stage.
+//! Tests of how a connect ends: the kind of its error, lack of sockets, and cancellation at every stage.
 
 use std::error::Error;
 
@@ -14,7 +14,7 @@ fn the_kind_follows_the_attempt_that_came_furthest() {
         (untrusted, untrusted, ErrorKind::Untrusted, "trusted", 2),
         ("refused 5", untrusted, ErrorKind::Untrusted, "trusted", 2),
         (untrusted, "refused 5", ErrorKind::Untrusted, "trusted", 1),
-        // The check of the certificate comes last.
+        // The verification of the certificate comes last.
         (untrusted, "tcp 5, reset 5", ErrorKind::Untrusted, "trusted", 1),
         (untrusted, "tcp 5", ErrorKind::Untrusted, "trusted", 1),
         ("refused 5", "tcp 5, reset 5", ErrorKind::Attempts, "used", 2),
@@ -42,7 +42,7 @@ fn the_kind_follows_the_attempt_that_came_furthest() {
 fn running_out_of_sockets_ends_the_connect_with_that_error() {
     for what in ["emfile", "enobufs"] {
         let played = many(9, &format!("peer 192.0.2.2:5223 {what} now")).play();
-        // The first is in flight and needs no more sockets: it is waited for.
+        // The first is in flight and needs no more sockets, so the connect waits for it.
         let expected = [
             "10 start 0 192.0.2.1:5223",
             "260 start 1 192.0.2.2:5223",
@@ -81,10 +81,10 @@ fn cancelling_ends_the_connect_at_once_at_every_stage() {
 // rule D5
 #[test]
 fn the_whole_connect_ends_after_30_s_with_its_attempts_inside() {
-    // Each address takes the TCP connection after 9 s and is silent then.
+    // Each address accepts the TCP connection after 9 s, and then stays silent.
     let played = many(16, "peer 192.0.2.{1..16}:5223 tcp 9000").play();
     assert_eq!(played.log.last().unwrap(), "30000 failed TimedOut");
-    let expected = "no connection to example.org within 30 s: 24 attempts; the one that came furthest, to \
+    let expected = "no connection to example.org within 30 s: 24 attempts; the one that got furthest, to \
                     a.test:5223 direct TLS (192.0.2.16:5223), failed during TLS";
     assert_eq!(played.error().to_string(), expected);
     let last = played.report().attempts.iter().filter(|attempt| attempt.ended.as_secs() == 30);

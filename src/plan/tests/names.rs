@@ -1,8 +1,8 @@
-//! Questions for names that are long, and for names that are not ASCII.
+//! Tests of the questions for long names, and for non-ASCII names.
 
 use super::World;
 
-/// A name of so many octets, all labels of good length.
+/// A name with this many octets, whose labels all have a valid length.
 fn name_of(length: usize) -> String {
     let labels = "abcdefghi.".repeat(26);
     format!("{}x", &labels[labels.len() + 1 - length..])

@@ -1,4 +1,4 @@
-//! Plays each `src/plan/plays/*.play` and compares what happens with its log. `UPDATE=1` writes the log instead.
+//! Runs each `src/plan/plays/*.play`, and compares what happens with its log. `UPDATE=1` updates the log instead.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,10 +6,10 @@ use std::path::Path;
 
 use crate::plan::simulation::World;
 
-/// How the last line of a log ends that goes on.
+/// The end of the last line of a log if what follows is not compared.
 const CUT: &str = " ...";
 
-/// One world and what happens in it: a play, or what stands behind a `but` of it.
+/// One world and what happens in it: a play, or one of its variants after `but`.
 #[derive(Default)]
 struct Scene {
     /// The title, comments, and the world.
@@ -17,7 +17,7 @@ struct Scene {
     log: Vec<String>,
 }
 
-/// The scenes of a file, and which of them begins the play that each belongs to.
+/// The scenes of a file, each with the index of the first scene of its play.
 fn scenes(text: &str) -> Vec<(usize, Scene)> {
     let mut scenes = vec![(0, Scene::default())];
     for line in text.lines() {
@@ -50,14 +50,14 @@ fn worlds(lines: &[&str]) -> Vec<String> {
             world += &format!("{line}\n");
         }
     }
-    // A name may begin with another one, so the longer of them goes first.
+    // One name may be a prefix of another, so longer names go first.
     each.iter().rev().fold(vec![world], |worlds, (name, values)| {
         let with_each = |world: String| values.split(" | ").map(move |value| world.replace(name, value));
         worlds.into_iter().flat_map(with_each).collect()
     })
 }
 
-/// Plays one world, and gives what happened as a play has it. Says which world it was when the simulation panics.
+/// Runs one world, and returns its log in the format of a play. If the simulation panics, prints the world.
 fn played(world: &str) -> Vec<String> {
     struct Named<'a>(&'a str);
     impl Drop for Named<'_> {
@@ -78,7 +78,7 @@ fn played(world: &str) -> Vec<String> {
     lines
 }
 
-/// What stands in only one of them, marked, between the lines that are the same.
+/// The difference of two texts, with marks at the lines that are in only one of them.
 fn difference(expected: &[String], found: &[String]) -> String {
     let same = |(one, other): &(&String, &String)| one == other;
     let before = expected.iter().zip(found).take_while(same).count();
@@ -96,14 +96,14 @@ fn difference(expected: &[String], found: &[String]) -> String {
     parts.concat().join("\n")
 }
 
-/// Plays all of a file. Gives what is wrong with it, and the text that would be right.
+/// Runs all plays of a file. Returns what is wrong with it, and the correct text.
 fn check(text: &str) -> (Vec<String>, String) {
     let mut scenes = scenes(text);
     let mut wrong = Vec::new();
     for index in 0..scenes.len() {
         let (play, scene) = &scenes[index];
         let (first, own) = (&scenes[*play].1.lines, &scene.lines);
-        // What stands before the first title is about the file.
+        // The text before the first title is about the file.
         let Some(title) = first.first().and_then(|line| line.strip_prefix("== ")) else { continue };
         if *play == index && !first.iter().any(|line| line.starts_with("# rule ")) {
             wrong.push(format!("{title}: names no rule"));

@@ -1,6 +1,6 @@
-//! Random worlds from a fixed seed: no busy loop, no hang, no bound exceeded, nothing left untried.
+//! Tests with random worlds from a fixed seed: no busy loop, no hang, no bound exceeded, nothing left untried.
 //!
-//! Most is checked by the simulation itself, for every order that a plan gives.
+//! The simulation itself checks most of that, for every order of a plan.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
@@ -17,7 +17,7 @@ use crate::service::TlsMode;
 
 const WORLDS: u64 = 2_000;
 
-/// Round numbers, so that many things happen in the same moment, and those around the limits.
+/// Round numbers, so that many events coincide, and those around the limits.
 const TIMES: [u64; 16] = [0, 0, 1, 10, 10, 40, 50, 60, 200, 250, 1000, 1490, 1500, 2500, 4999, 5001];
 
 /// A small generator (xorshift64*).
@@ -158,7 +158,7 @@ fn settings(chance: &mut Chance) -> String {
         if chance.below(30) == 0 {
             limit("total", &["1ns"], chance);
         }
-        // Without a total limit the others must end it.
+        // Without a total limit, the other limits must end it.
         if chance.below(10) == 0 {
             limit("total", &["none"], chance);
         } else {
@@ -211,7 +211,7 @@ fn random_worlds_come_to_an_end_in_time_and_within_all_bounds() {
         }
         check_pace(seed, least, &played);
     }
-    // The worlds are of many kinds.
+    // The worlds must be diverse.
     assert!(connected > 500 && started > 5_000, "{connected} connected, {started} attempts");
     for kind in [
         ErrorKind::Attempts,
@@ -235,7 +235,7 @@ fn being_asked_at_other_times_than_wanted_changes_nothing() {
     }
 }
 
-/// A connect that was not cut short has tried every address that the DNS has told of every candidate.
+/// Asserts that a connect that was not cut short has tried every address of every candidate that DNS has returned.
 fn check_completeness(seed: u64, played: &Played, kind: ErrorKind) {
     let is_complete = matches!(kind, ErrorKind::Attempts | ErrorKind::Lookup | ErrorKind::Untrusted);
     let report = played.report();
@@ -260,7 +260,8 @@ fn check_completeness(seed: u64, played: &Played, kind: ErrorKind) {
     }
 }
 
-/// Each attempt that starts beside one that is not silent yet was earned by a failure, or is the first of its group.
+/// Asserts that an attempt that starts in parallel to one that still makes progress follows a failure, or is the first
+/// of its group.
 fn check_pace(seed: u64, least: Duration, played: &Played) {
     let report = played.report();
     let in_flight_at = |attempt: &AttemptReport, time| attempt.ended > time;

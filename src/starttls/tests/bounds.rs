@@ -6,7 +6,7 @@ use crate::starttls::{Progress, Step};
 
 const LIMIT: usize = 64 * 1024;
 
-/// Whole, and as segments of the network bring it.
+/// Whole, and in segments as they arrive from the network.
 fn in_segments(script: &[u8]) -> (Result<Progress, Fault>, Step) {
     let whole = play(Form::Pipelined, [script]);
     for size in [1, 1448, 4096, 65_535] {
@@ -69,7 +69,7 @@ fn endless_input_of_every_kind_ends_at_64_kib() {
     ] {
         let length = before.len() + LIMIT;
         let script = padded(before, pad, "", length + pad.len());
-        // Whether a name breaks off in the middle is not the point.
+        // Whether a name is cut in the middle does not matter here.
         let (result, _) = play(Form::Pipelined, script.chunks(1448));
         assert_eq!(result, Err(Fault::TooLong), "{before}{pad}");
     }
@@ -185,7 +185,7 @@ fn mutated_answers_neither_panic_nor_pass() {
             continue;
         }
         passed += 1;
-        // The last byte, and not an earlier one, made it pass; and nothing may follow.
+        // It is accepted at the last byte and not earlier, and nothing may follow.
         let (last, most) = script.split_last().unwrap();
         assert_eq!(*last, b'>', "{shown}");
         assert_eq!(play(Form::Pipelined, [most]).0, Ok(Progress::More), "{shown}");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Form, HEADER, negotiation, now};
 
-/// What a peer sends over and over, behind a beginning of its own.
+/// What a peer sends repeatedly, after a beginning.
 fn kinds() -> Vec<(String, String, String)> {
     let mut kinds = Vec::new();
     let features = format!("{HEADER}<stream:features>");

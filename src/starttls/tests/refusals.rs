@@ -1,10 +1,10 @@
-//! Tests of the refusals: what they are, and what they say.
+//! Tests of the refusals and their messages.
 
 use super::{FAILURE, FEATURES, Form, HEADER, PROCEED, fault, negotiation, now, pipelined};
 use crate::starttls::error::{Ending, Fault, LooksLike, NegotiationError, StreamError};
 use crate::starttls::{Progress, Step};
 
-/// The error of a script, played whole, after which the peer closes the connection.
+/// The error of a script that arrives whole, and after which the peer closes the connection.
 fn error(script: &[u8]) -> NegotiationError {
     let mut negotiation = negotiation(Form::Pipelined);
     negotiation.output();
@@ -119,7 +119,7 @@ fn an_answer_that_is_no_xml_says_what_it_looks_like() {
         (b"HTP", LooksLike::Unknown(String::new())),
         (b"221 bye", LooksLike::Unknown(String::new())),
         (b"\0\x01\x02", LooksLike::Unknown(String::new())),
-        // No byte order mark may begin a stream (RFC 6120 section 11.6).
+        // A stream must not begin with a byte order mark (RFC 6120 section 11.6).
         (b"\xef\xbb\xbf<?xml version='1.0'?>", LooksLike::Unknown(String::new())),
     ];
     for (script, expected) in cases {
@@ -138,7 +138,7 @@ fn an_unknown_answer_is_shown_escaped_and_cut() {
     };
     assert_eq!(shown(b"\x1b[2J\xff ok"), "\\x1b[2J\\xff ok");
     assert_eq!(shown(&[b'y'; 1000]), "y".repeat(32));
-    // What could still have become something known.
+    // Beginnings of known answers.
     assert_eq!(shown(b"22"), "22");
     assert_eq!(error(b"\r\n").fault(), &Fault::Ended(Ending::Connection));
 }
@@ -214,7 +214,7 @@ fn an_error_is_one_line_that_says_what_it_means() {
         (format!("{HEADER}</stream:stream>"), "ended the stream before its stream features"),
         (
             format!("{HEADER}<stream:features/>"),
-            "did not offer STARTTLS on this port, or the offer was removed on the way",
+            "did not offer STARTTLS on this port, or the offer was removed in transit",
         ),
         (format!("{open}{FAILURE}"), "certificate"),
         (

@@ -32,7 +32,7 @@ const EJABBERD_SERVER: &str = "<?xml version='1.0'?><stream:stream id='143309608
     xml:lang='en' xmlns:db='jabber:server:dialback' xmlns:stream='http://etherx.jabber.org/streams' \
     to='own.example' from='xmpp.example' xmlns='jabber:server'><stream:features><starttls \
     xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls></stream:features>";
-/// In the manner of Openfire: double quotes, an encoding, an empty element with two tags.
+/// In the style of Openfire: double quotes, an encoding, an empty element with two tags.
 const OPENFIRE_LIKE: &str = r#"<?xml version='1.0' encoding='UTF-8'?>
     <stream:stream xmlns:stream="http://etherx.jabber.org/streams" xmlns="jabber:client"
     from="xmpp.example" id="9mdnqoh5y3" xml:lang="en" version="1.0">

@@ -20,7 +20,7 @@ fn host_unknown() -> StreamError {
     StreamError { condition: Some("host-unknown".to_owned()), text: None, see_other_host: None }
 }
 
-/// A negotiation in which the peer has sent `script` at `at`, and all of ours has left.
+/// A negotiation in which the peer has sent `script` at `at`, and all of our bytes are sent.
 fn after(form: Form, script: &str, at: Instant) -> Negotiation {
     let mut negotiation = negotiation(form);
     negotiation.output();
@@ -29,7 +29,7 @@ fn after(form: Form, script: &str, at: Instant) -> Negotiation {
     negotiation
 }
 
-/// Asserts that the negotiation waits to `deadline`, whatever drips in, and then fails with `fault`.
+/// Asserts that the negotiation waits until `deadline`, even if bytes drip in, and then fails with `fault`.
 #[track_caller]
 fn assert_fails_at(
     mut negotiation: Negotiation,
@@ -92,7 +92,7 @@ fn a_header_without_version_is_the_error_after_a_second() {
         let negotiation = after(Form::Pipelined, OLD_HEADER, start);
         assert_fails_at(negotiation, start, SECOND, drip.as_bytes(), &Fault::Version(None));
     }
-    // Of a stream error that is not complete the condition is enough.
+    // The condition of an incomplete stream error is enough.
     let drip = ERROR.strip_suffix("</stream:error>").unwrap();
     let negotiation = after(Form::Pipelined, OLD_HEADER, start);
     assert_fails_at(negotiation, start, SECOND, drip.as_bytes(), &Fault::Stream(host_unknown()));
@@ -143,7 +143,7 @@ fn features_without_an_offer_do_not_stop_the_negotiation() {
             let late = start + 3 * SECOND - NANOSECOND;
             assert_eq!(negotiation.handle_bytes(PROCEED.as_bytes(), late), Ok(Progress::Proceed));
             assert!(negotiation.note().unwrap().contains("without offering it"));
-            // The handshake has limits of its own.
+            // The handshake has its own limits.
             assert_eq!(negotiation.poll(start + 9 * SECOND), Ok(()));
         }
     }
@@ -182,7 +182,7 @@ fn without_an_offer_a_refusal_the_end_and_silence_say_so() {
             assert_fails_at(negotiation, start, 3 * SECOND, drip.as_bytes(), &Fault::NotOffered(None));
         }
     }
-    // What is wrong for another reason keeps its own words.
+    // Other faults keep their own message.
     assert_eq!(fault(&format!("{question}{PROCEED} ")), Fault::TrailingBytes);
     assert!(matches!(fault(&format!("{question}{NO_OFFER}")), Fault::Unexpected(_)));
     assert!(matches!(fault(&format!("{question}<!-- -->")), Fault::Xml(_)));

@@ -1,4 +1,4 @@
-//! What is read of certificates that rcgen makes, and of what is no certificate any more.
+//! Tests of reading certificates made by rcgen, and damaged ones.
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, CustomExtension, DnType, DnValue, IsCa, KeyPair,

@@ -1,4 +1,4 @@
-//! Every error that rustls can give is said in words.
+//! Tests that every error of rustls is explained in words.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn explained(error: impl Into<Error>) -> String {
     explain(&error.into(), &Evidence::NONE)
 }
 
-/// Asserts that no debug text of Rust is in it, and that it is in the style of errors.
+/// Asserts that the text contains no Rust debug text, and has the style of our errors.
 #[track_caller]
 fn assert_words(text: &str) {
     for wrong in ["{", "}", "::", "[", "]", "\"", "\n", "\\", "  ", "Some(", "Other", "Unknown", "None", "_ "]
@@ -32,7 +32,7 @@ fn assert_words(text: &str) {
             is_hump
         })
     };
-    // The way people write it.
+    // People do write `KiB`.
     for word in text.split(|character: char| !character.is_alphanumeric()).filter(|word| *word != "KiB") {
         assert!(!is_camel_case(word), "{word} in {text:?}");
     }
@@ -68,7 +68,7 @@ fn alerts_have_the_names_and_numbers_of_the_registry() {
     assert!(alert(112).contains("alert unrecognized_name (112): the server does not serve this domain"));
     assert!(alert(120).contains("ALPN"));
     assert!(alert(200).ends_with("alert number 200, which has no name"), "{}", alert(200));
-    // The names that rustls knows are ours too, apart from the spelling.
+    // Our names are those of rustls, apart from the spelling.
     for number in 0..=u8::MAX {
         let known = format!("{:?}", AlertDescription::from(number)).replace("Recognised", "recognized");
         let known = known.replace("UnrecognisedName", "UnrecognizedName").to_lowercase();
@@ -85,12 +85,12 @@ fn only_before_any_valid_message_of_tls_the_server_speaks_another_protocol() {
     let text = |error: InvalidMessage, speaks_tls| {
         explain(&error.into(), &Evidence { speaks_tls, ..Evidence::NONE })
     };
-    let other_protocol = "the server does not speak TLS here";
+    let other_protocol = "the server does not speak TLS on this port";
     assert_eq!(text(InvalidMessage::InvalidContentType, false), other_protocol);
     for error in INVALID_MESSAGES {
         assert_ne!(text(error, true), other_protocol);
     }
-    // A server that speaks TLS, only badly.
+    // A server that speaks TLS incorrectly.
     assert_ne!(text(InvalidMessage::MissingData("ServerHelloPayload"), false), other_protocol);
     assert!(text(InvalidMessage::HandshakePayloadTooLarge, true).contains("larger than 64 KiB"));
 }
@@ -104,14 +104,14 @@ fn a_wrong_name_is_told_with_the_names_of_the_certificate_bounded_and_escaped() 
     };
     assert_eq!(
         error(vec!["DnsName(\"xmpp.example.org\")".into(), "DnsName(\"a\n\u{202e}b\")".into()]),
-        "the certificate is not for example.org; it names xmpp.example.org, a\u{fffd}\u{fffd}b"
+        "the certificate is not for example.org; it is for xmpp.example.org, a\u{fffd}\u{fffd}b"
     );
     assert_eq!(
         error(vec!["IpAddress(2001:db8::1)".into(), "Unsupported(0x00)".into()]),
-        "the certificate is not for example.org; it names 2001:db8::1"
+        "the certificate is not for example.org; it is for 2001:db8::1"
     );
     assert!(
-        error(vec!["Unsupported(0x00)".into(); 2]).ends_with("only names of a kind that is not used here")
+        error(vec!["Unsupported(0x00)".into(); 2]).ends_with("its names are all of a kind that is not used")
     );
     assert!(error(vec!["x".into(); 1000]).len() < 200);
     assert!(error(vec!["x".repeat(1000); 1000]).len() < 700);
@@ -149,7 +149,7 @@ fn names_of_variants_become_words() {
     assert_eq!(words(&Named("UnknownCA")), "unknown ca");
     assert_eq!(words(&Named("A(1)")), "a");
     assert_eq!(words(&Named("snake_case")), "snake case");
-    assert_eq!(words(&Named("")), "no more is known");
+    assert_eq!(words(&Named("")), "no details");
     assert!(is_debug_text("Name") && is_debug_text("Name(1)") && is_debug_text("Name { a: 1 }"));
     assert!(!is_debug_text("A text of words") && !is_debug_text("Name: why") && !is_debug_text("TLS"));
 }

@@ -1,4 +1,4 @@
-//! One of each error that rustls can give.
+//! One sample of each error of rustls.
 
 use std::fmt;
 use std::sync::Arc;
@@ -178,7 +178,7 @@ pub(super) fn named(text: &'static str) -> OtherError {
     OtherError(Arc::new(Named(text)))
 }
 
-/// The variants of webpki's error that rustls passes on, some to come, and a text of a caller's verifier.
+/// The variants of webpki's error that rustls passes on, some future ones, and a text of a caller's verifier.
 pub(super) const OTHERS: [&str; 23] = [
     "CaUsedAsEndEntity",
     "CertDistrusted",
