@@ -1,4 +1,4 @@
-//! The two SRV answers of a real DNS server, and what comes of both. The whole table is proved in `src/discovery/mod.rs`.
+//! The two SRV answers of a real DNS server, and what comes of both. The whole table is proved in `src/discovery/srv.rs`.
 
 use xmpp_connect::{ErrorKind, Origin, TlsMode};
 
