@@ -138,6 +138,7 @@ fn an_unknown_answer_is_shown_escaped_and_cut() {
     };
     assert_eq!(shown(b"\x1b[2J\xff ok"), "\\x1b[2J\\xff ok");
     assert_eq!(shown(&[b'y'; 1000]), "y".repeat(32));
+    assert_eq!(shown(b"it's \"a\\b\""), "it's \"a\\b\"");
     // What could still have become something known.
     assert_eq!(shown(b"22"), "22");
     assert_eq!(error(b"\r\n").fault(), &Fault::Ended(Ending::Connection));
