@@ -349,10 +349,10 @@ fn negotiate(
         // What could not be sent is told only when the peer has not said why before it closed: then it is tried again
         // at the next turn.
         Err(error) if error.kind() == ErrorKind::WouldBlock => match not_sent {
-            Some(error) => return Err(AttemptError::io(error)),
+            Some(error) => return Err(broken(negotiation, error)),
             None => &[],
         },
-        Err(error) => return Err(AttemptError::io(not_sent.unwrap_or(error))),
+        Err(error) => return Err(broken(negotiation, not_sent.unwrap_or(error))),
     };
     let progress = negotiation.handle_bytes(read, now).map_err(AttemptError::negotiation)?;
     match progress {
@@ -363,6 +363,11 @@ fn negotiate(
         Progress::Proceed => nothing_behind_proceed(tcp, negotiation, now)?,
     }
     Ok(progress)
+}
+
+/// Why a negotiation is over whose socket has failed.
+fn broken(negotiation: &mut Negotiation, error: io::Error) -> AttemptError {
+    negotiation.handle_reset().map_or_else(|| AttemptError::io(error), AttemptError::negotiation)
 }
 
 /// Sends as much as the socket takes.
