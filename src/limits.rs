@@ -171,7 +171,7 @@ pub(crate) const STARTTLS_ANSWER_LIMIT: Duration = Duration::from_secs(3);
 /// For how many servers a connector keeps sessions. The least recently used one is dropped.
 pub(crate) const MAX_SESSION_SERVERS: usize = 64;
 
-/// After how many failures with a session a server is offered none any more; otherwise every second connect would need
+/// After how many failures in a row with a session a server is offered none any more; otherwise every second connect would need
 /// a repeat.
 pub(crate) const MAX_SESSION_FAILURES: usize = 2;
 

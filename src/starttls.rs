@@ -152,6 +152,13 @@ impl Negotiation {
         self.fail(fault)
     }
 
+    /// Takes note that the connection is broken, which is how it ends too when a peer closes it and has not read all that it
+    /// was sent. `None` where nothing says more than that.
+    pub(crate) fn handle_reset(&mut self) -> Option<NegotiationError> {
+        let says_more = self.pending.is_some() || self.stream.unfinished().is_some();
+        says_more.then(|| self.handle_end())
+    }
+
     /// Ends a wait whose deadline has passed. Call it after the bytes that have arrived are handled.
     ///
     /// # Errors

@@ -163,11 +163,20 @@ fn domain_within(text: &str) -> Option<String> {
     (rest != text && Domain::new(rest).is_ok()).then(|| rest.to_owned())
 }
 
+/// Refuses what is no domain but holds one.
+fn check_domain(text: &str) -> Result<(), String> {
+    match domain_within(text).filter(|_| Domain::new(text).is_err()) {
+        Some(meant) => Err(format!("{text:?} is not a domain; did you mean {meant}?")),
+        None => Ok(()),
+    }
+}
+
 fn check(given: Given) -> Result<Options, String> {
     let service = match (given.service.as_deref().unwrap_or("client"), given.from) {
         ("client", None) => Service::Client,
         ("client", Some(_)) => return Err("--from goes with --service server".to_owned()),
         ("server", Some(from)) => {
+            check_domain(&from)?;
             Service::server(Domain::new(&from).map_err(|error| format!("--from: {error}"))?)
         }
         ("server", None) => return Err("--service server needs --from, the own domain".to_owned()),
@@ -192,9 +201,7 @@ fn check(given: Given) -> Result<Options, String> {
         return Err("--to, --prefer, --nameserver and --ca need a DOMAIN".to_owned());
     }
     if let Some(domain) = &given.domain {
-        if let Some(meant) = domain_within(domain).filter(|_| Domain::new(domain).is_err()) {
-            return Err(format!("{domain:?} is not a domain; did you mean {meant}?"));
-        }
+        check_domain(domain)?;
     }
     Ok(Options {
         domain: given.domain,

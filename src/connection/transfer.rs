@@ -175,7 +175,7 @@ impl Connection {
         let error = match (self.stream.conn.reader().read(buffer), &self.failure) {
             (Ok(read), _) => {
                 if read > 0 {
-                    self.unproved = None;
+                    self.unproved.take().inspect(|session| session.prove());
                 } else if !buffer.is_empty() && !self.is_shut_down {
                     // The server has ended the connection without a word, as one does that has lost the session.
                     self.forget_unproved();

@@ -350,10 +350,10 @@ fn negotiate(
         // An error of sending counts only if the peer has not sent the reason before it closed: then it is returned in
         // the next turn.
         Err(error) if error.kind() == ErrorKind::WouldBlock => match not_sent {
-            Some(error) => return Err(AttemptError::io(error)),
+            Some(error) => return Err(broken(negotiation, error)),
             None => &[],
         },
-        Err(error) => return Err(AttemptError::io(not_sent.unwrap_or(error))),
+        Err(error) => return Err(broken(negotiation, not_sent.unwrap_or(error))),
     };
     let progress = negotiation.handle_bytes(read, now).map_err(AttemptError::negotiation)?;
     match progress {
@@ -364,6 +364,11 @@ fn negotiate(
         Progress::Proceed => nothing_behind_proceed(tcp, negotiation, now)?,
     }
     Ok(progress)
+}
+
+/// Why a negotiation is over whose socket has failed.
+fn broken(negotiation: &mut Negotiation, error: io::Error) -> AttemptError {
+    negotiation.handle_reset().map_or_else(|| AttemptError::io(error), AttemptError::negotiation)
 }
 
 /// Sends as much as the socket takes.

@@ -185,18 +185,48 @@ fn io_words(kind: io::ErrorKind) -> Option<&'static str> {
         io::ErrorKind::PermissionDenied => {
             "permission denied: a firewall on this machine blocks the connection"
         }
-        io::ErrorKind::AddrNotAvailable => "the source address is not an address of this machine",
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine has no address to connect from: IPv6 is off here, the source address that was set is not its own, \
+             or all its ports are in use"
+        }
         _ => return None,
     })
 }
 
-/// The source is the error of the operating system. An error of rustls is only in [`kind`](AttemptError::kind), since
-/// its text repeats that of `Display`, often as debug text.
+/// The source is the error of the operating system, unless `Display` shows that error already. An error of rustls is only in
+/// [`kind`](AttemptError::kind), since its text repeats that of `Display`, often as debug text.
 impl Error for AttemptError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.0 {
-            Cause::Io(error) => Some(&**error),
-            Cause::Tls(..) | Cause::Negotiation(_) | Cause::TimedOut(..) | Cause::EndInTls => None,
+            Cause::Io(error) if io_words(error.kind()).is_some() => Some(&**error),
+            Cause::Io(_) | Cause::Tls(..) | Cause::Negotiation(_) | Cause::TimedOut(..) | Cause::EndInTls => {
+                None
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+
+    // rule D7
+    #[test]
+    fn the_text_of_the_operating_system_is_said_once() {
+        for errno in [Errno::CONNREFUSED, Errno::INVAL, Errno::TIMEDOUT, Errno::ADDRNOTAVAIL] {
+            let system = io::Error::from(errno).to_string();
+            let error = AttemptError::io(errno.into());
+            let source = error.source().map(ToString::to_string).unwrap_or_default();
+            assert_eq!(format!("{error}: {source}").matches(&system).count(), 1, "{error}: {source}");
+        }
+    }
+
+    // rule D7: a machine without IPv6 says the same as one that has no such source address.
+    #[test]
+    fn no_source_address_is_blamed_that_was_not_set() {
+        let error = AttemptError::io(Errno::ADDRNOTAVAIL.into()).to_string();
+        assert!(error.contains("IPv6 is off"), "{error}");
     }
 }

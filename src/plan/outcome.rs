@@ -14,6 +14,9 @@ use crate::report::{AttemptReport, LookupReport, LookupResult, Report};
 use crate::service::TlsMode;
 use crate::settings::Policy;
 
+/// How many hosts an error names: it is one line, and the report has them all.
+const SHOWN_HOSTS: usize = 5;
+
 /// Why a name is never looked up in DNS (RFC 7686 section 2, RFC 6761 section 6.4).
 pub(super) fn no_dns(host: &Host) -> String {
     match host.special_use() {
@@ -188,14 +191,26 @@ impl Plan {
         if all_failed {
             return self.lookup_failed();
         }
-        let hosts = self.race.contenders.candidates().map(Candidate::host);
-        let hosts: Vec<String> = hosts.map(ToString::to_string).collect();
-        let mut message = format!("no server of {} has an address: {}", self.domain, hosts.join(", "));
+        let mut message = format!("no server of {} has an address: {}", self.domain, self.hosts());
         message += self.multicast_dns();
         if let Some(note) = self.notes.first() {
             message += &format!("; {note}");
         }
         Error::new(ErrorKind::Attempts, message)
+    }
+
+    /// The hosts of the candidates, each once: `a.test, b.test and 3 more`.
+    fn hosts(&self) -> String {
+        let mut hosts: Vec<&Host> = Vec::new();
+        for host in self.race.contenders.candidates().map(Candidate::host) {
+            if !hosts.contains(&host) {
+                hosts.push(host);
+            }
+        }
+        let shown: Vec<String> = hosts.iter().take(SHOWN_HOSTS).map(ToString::to_string).collect();
+        let more = hosts.len().saturating_sub(SHOWN_HOSTS);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!("{}{more}", shown.join(", "))
     }
 
     /// What to add to the error if a host is under `.local`.

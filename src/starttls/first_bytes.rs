@@ -85,8 +85,12 @@ impl Begin {
     }
 
     fn unknown(&self) -> Fault {
-        let shown = self.bytes.get(..SHOWN).unwrap_or(&self.bytes);
-        Fault::NotXmpp(LooksLike::Unknown(shown.escape_ascii().to_string()))
+        let shown = |byte: &u8| match byte {
+            // Printable, as in `Quoted`.
+            b'\'' | b'"' | b'\\' => char::from(*byte).to_string(),
+            other => other.escape_ascii().to_string(),
+        };
+        Fault::NotXmpp(LooksLike::Unknown(self.bytes.iter().take(SHOWN).map(shown).collect()))
     }
 }
 

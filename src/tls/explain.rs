@@ -11,7 +11,6 @@ use super::verifier::Evidence;
 use super::{alert, refusal};
 
 /// An error of rustls with the text of [`explain`], for errors after the handshake.
-#[derive(Debug)]
 pub(crate) struct Explained(Error);
 
 impl Explained {
@@ -26,6 +25,13 @@ impl fmt::Display for Explained {
     }
 }
 
+/// The text as well: it is what `unwrap` and `main` show of an [`io::Error`](std::io::Error).
+impl fmt::Debug for Explained {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.to_string(), formatter)
+    }
+}
+
 /// Without `source`: the text of rustls' error repeats this one, as debug text.
 impl std::error::Error for Explained {}
 
@@ -35,7 +41,7 @@ pub(crate) fn explain(error: &Error, evidence: &Evidence) -> String {
         Error::InvalidCertificate(error) => refusal::explain(error, evidence),
         Error::NoCertificatesPresented => "the server sent no certificate".to_owned(),
         Error::InvalidCertRevocationList(error) => revocation_list(error),
-        Error::AlertReceived(received) => alert_received(*received),
+        Error::AlertReceived(received) => alert_received(*received, evidence),
         Error::InvalidMessage(error) => invalid_message(error, evidence),
         Error::PeerIncompatible(error) => peer_incompatible(error),
         Error::PeerMisbehaved(PeerMisbehaved::SelectedUnofferedApplicationProtocol) => {
@@ -76,9 +82,18 @@ fn type_name(name: Option<&'static str>, number: u8) -> String {
     name.map_or_else(|| number.to_string(), |name| words(&format_args!("{name}")))
 }
 
-fn alert_received(received: AlertDescription) -> String {
+fn alert_received(received: AlertDescription, evidence: &Evidence) -> String {
     let name = alert::name(received);
-    match alert::meaning(received) {
+    let meaning = match received {
+        // It has agreed to all of that already. TLS 1.2 has no alert of its own for a certificate that is missing: "If the
+        // client does not send any certificates, the server MAY at its discretion either continue the handshake without
+        // client authentication, or respond with a fatal handshake_failure alert" (RFC 5246 section 7.4.6).
+        AlertDescription::HandshakeFailure if evidence.speaks_tls => {
+            Some("the server most likely requires a client certificate")
+        }
+        other => alert::meaning(other),
+    };
+    match meaning {
         Some(meaning) => format!("the server sent the fatal alert {name}: {meaning}"),
         None => format!("the server sent the fatal alert {name}"),
     }

@@ -112,6 +112,11 @@ impl Session {
         }
     }
 
+    /// Forgets earlier failures: the server has sent data after it resumed a session, so they had other causes.
+    pub(crate) fn prove(&self) {
+        self.sessions.edit(&self.key, |kept| kept.failures = 0);
+    }
+
     /// The cache of the server; `None` for a server that fails with sessions.
     fn cache(&self) -> Option<Arc<ClientSessionMemoryCache>> {
         self.sessions
@@ -217,6 +222,23 @@ mod tests {
         session.offered.store(true, Ordering::Relaxed);
         session.forget_offered();
         assert_eq!(session.kx_hint(&name()), None);
+    }
+
+    // rule E5a
+    #[test]
+    fn only_failures_in_a_row_count() {
+        let sessions = Arc::new(Sessions::default());
+        let session = session(&sessions, 443, TlsMode::Direct);
+        let fail = || {
+            session.offered.store(true, Ordering::Relaxed);
+            session.forget_offered();
+        };
+        fail();
+        session.prove();
+        fail();
+        assert!(session.cache().is_some());
+        fail();
+        assert!(session.cache().is_none());
     }
 
     #[test]

@@ -173,3 +173,15 @@ fn when_no_server_does_starttls_the_error_says_why() {
     assert!(given::chain(&error).contains("did not offer STARTTLS"), "{}", given::chain(&error));
     assert!(error.report().unwrap().to_string().contains("STARTTLS failed"));
 }
+
+// rule F2: a server that closes without having read all that was sent to it resets the connection.
+#[test]
+fn a_reset_behind_features_without_an_offer_says_that_nothing_was_offered() {
+    let authority = Authority::new();
+    let script = healthy(&authority)
+        .instead(Stage::Features, &[Step::send(SASL_FEATURES)])
+        .instead(Stage::Proceed, &[Step::AwaitStartTls, Step::Reset]);
+    let (connection, _) = past(&authority, script, false);
+    let [(_, text)] = &*failures(connection.report()) else { panic!("{}", connection.report()) };
+    assert!(text.contains("did not offer STARTTLS"), "{text}");
+}

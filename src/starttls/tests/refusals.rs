@@ -138,6 +138,7 @@ fn an_unknown_answer_is_shown_escaped_and_cut() {
     };
     assert_eq!(shown(b"\x1b[2J\xff ok"), "\\x1b[2J\\xff ok");
     assert_eq!(shown(&[b'y'; 1000]), "y".repeat(32));
+    assert_eq!(shown(b"it's \"a\\b\""), "it's \"a\\b\"");
     // Beginnings of known answers.
     assert_eq!(shown(b"22"), "22");
     assert_eq!(error(b"\r\n").fault(), &Fault::Ended(Ending::Connection));
@@ -247,4 +248,23 @@ fn an_error_is_one_line_that_says_what_it_means() {
         assert!(!message.contains(['\n', '\x1b']) && !message.ends_with('.'), "{message}");
         assert!(message.starts_with(|first: char| first.is_ascii_lowercase()), "{message}");
     }
+}
+
+// rule F2, F5
+#[test]
+fn what_was_wrong_before_a_reset_says_more_than_the_reset() {
+    let reset = |script: &str| {
+        let mut negotiation = negotiation(Form::Strict);
+        negotiation.output();
+        negotiation.handle_bytes(script.as_bytes(), now()).unwrap();
+        negotiation.handle_reset().map(|error| error.fault().clone())
+    };
+    let old = HEADER.replace("client' version='1.0'", "client'");
+    let broken_off = format!("{HEADER}<stream:error><conflict xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>");
+    assert_eq!(reset(""), None);
+    assert_eq!(reset(&format!("{HEADER}{FEATURES}")), None);
+    assert_eq!(reset(&old), Some(Fault::Version(None)));
+    assert_eq!(reset(&format!("{HEADER}<stream:features/>")), Some(Fault::NotOffered(None)));
+    assert!(matches!(reset(&broken_off), Some(Fault::Stream(_))));
+    assert!(matches!(reset("22"), Some(Fault::NotXmpp(_))));
 }

@@ -79,6 +79,16 @@ fn alerts_have_the_names_and_numbers_of_the_registry() {
     }
 }
 
+// rule E8b: a server with TLS 1.2 says so when it requires a client certificate.
+#[test]
+fn a_handshake_that_fails_behind_the_server_hello_does_not_lack_a_common_cipher() {
+    let failure = Error::AlertReceived(AlertDescription::HandshakeFailure);
+    let text = explain(&failure, &Evidence { speaks_tls: true, ..Evidence::NONE });
+    assert!(text.contains("client certificate") && !text.contains("in common"), "{text}");
+    let io = std::io::Error::other(Explained::new(failure));
+    assert_eq!(format!("{io:?}"), format!("Custom {{ kind: Other, error: {text:?} }}"));
+}
+
 // rule E8b
 #[test]
 fn only_before_any_valid_message_of_tls_the_server_speaks_another_protocol() {
