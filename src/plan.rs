@@ -17,17 +17,17 @@ use crate::service::TlsMode;
 use crate::settings::{Family, Policy, Settings};
 use crate::target::Server;
 
-pub(crate) use self::task::{DiscoveryOrder, Order, Route};
+pub(crate) use self::orders::{DiscoveryOrder, Order, Route};
 
 use self::questions::Questions;
 
+mod addresses;
 mod facts;
+mod orders;
 mod outcome;
 mod questions;
 #[cfg(test)]
 mod simulation;
-mod targets;
-mod task;
 #[cfg(test)]
 mod tests;
 
@@ -319,7 +319,7 @@ impl Plan {
     }
 
     fn race_order(&mut self, now: Instant) -> Option<Order> {
-        if self.race.candidates().len() == 0 {
+        if self.race.contenders.candidates().len() == 0 {
             return None;
         }
         loop {

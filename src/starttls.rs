@@ -1,7 +1,7 @@
 //! STARTTLS negotiation of the initiating entity (RFC 6120 section 5): what is sent, and what is expected. No IO.
 
-mod begin;
 mod error;
+mod first_bytes;
 mod stream;
 #[cfg(test)]
 mod tests;

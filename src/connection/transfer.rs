@@ -176,6 +176,10 @@ impl Connection {
             (Ok(read), _) => {
                 if read > 0 {
                     self.unproved = None;
+                } else if !buffer.is_empty() && !self.is_shut_down {
+                    // The server has ended the connection without sending anything, as a server that has lost the
+                    // session may.
+                    self.forget_unproved();
                 }
                 return Some(Ok(read));
             }

@@ -4,19 +4,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::address_order::Rank;
-use super::targets::{Next, Targets};
+use super::contenders::{Contenders, Room, Startable, Starting};
 use super::{AttemptError, AttemptEvent, AttemptId, Stage};
 use crate::deadline::Deadline;
 use crate::discovery::Candidate;
-use crate::discovery::order::{Below, Group, order};
+use crate::discovery::order::{Below, Group};
 use crate::domain::Host;
-use crate::limits::{
-    MAX_ADDRESSES, MAX_ATTEMPTS, MAX_CANDIDATES, MAX_IN_FLIGHT, MINIMUM_CONNECTION_ATTEMPT_DELAY,
-    RESOLUTION_DELAY,
-};
+use crate::limits::{MAX_ATTEMPTS, MAX_IN_FLIGHT, MINIMUM_CONNECTION_ATTEMPT_DELAY};
 use crate::report::{AttemptOutcome, AttemptReport};
-use crate::settings::{Family, Settings};
+use crate::settings::Settings;
 use crate::starttls::Step;
 
 /// An order of the race.
@@ -32,19 +28,6 @@ pub(crate) enum RaceOrder {
     Won(AttemptId),
     /// Nothing is in flight, and nothing is left to try or to wait for.
     Lost,
-}
-
-/// One candidate in the race.
-#[derive(Debug)]
-struct Contender {
-    candidate: Candidate,
-    /// The number of its host.
-    target: usize,
-    /// The addresses that were started, in order.
-    started: Vec<IpAddr>,
-    /// Those of them that were displaced, and when. They are started once more after everything else has been tried, so
-    /// that the bound on attempts in flight costs time and never the connect.
-    displaced: Vec<(IpAddr, Instant)>,
 }
 
 /// One attempt.
@@ -85,10 +68,7 @@ pub(crate) struct Race {
     settings: Arc<Settings>,
     /// When the connect began.
     began: Instant,
-    targets: Targets,
-    contenders: Vec<Contender>,
-    /// How many candidates are not tried, since they come after the last one that is.
-    left_out: usize,
+    pub(crate) contenders: Contenders,
     attempts: Vec<Runner>,
     group: Group,
     group_opened: Instant,
@@ -100,25 +80,13 @@ pub(crate) struct Race {
     is_stopped: bool,
 }
 
-/// What can be started in the current group.
-enum Startable {
-    /// This address of the contender with this number.
-    Now(usize, IpAddr),
-    /// Something, from this time on.
-    At(Instant),
-    /// All known addresses have started. `awaited`: lookups of the current group are outstanding.
-    AllStarted { awaited: bool },
-}
-
 impl Race {
     /// Creates a race without candidates, in a connect that starts now.
     pub(crate) fn new(settings: Arc<Settings>, now: Instant) -> Self {
         Self {
-            targets: Targets::new(settings.family),
+            contenders: Contenders::new(&settings),
             settings,
             began: now,
-            contenders: Vec::new(),
-            left_out: 0,
             attempts: Vec::new(),
             group: Group::default(),
             group_opened: now,
@@ -130,50 +98,19 @@ impl Race {
 
     /// Draws the order of `candidates`, which are all that are known now. Those that have started stay in front.
     pub(crate) fn set_candidates(&mut self, candidates: Vec<Candidate>, below: Below<'_>, now: Instant) {
-        let known = std::mem::take(&mut self.contenders);
-        let is_first = known.is_empty();
-        let numbered = known.into_iter().enumerate();
-        let started: Vec<_> = numbered.filter(|(_, contender)| !contender.started.is_empty()).collect();
+        let is_first = self.contenders.candidates().len() == 0;
+        let (places, first) = self.contenders.set(candidates, below, now);
         for attempt in &mut self.attempts {
-            let place = started.iter().position(|(number, _)| *number == attempt.report.candidate);
+            let place = places.iter().position(|place| *place == attempt.report.candidate);
             attempt.report.candidate = place.unwrap_or_default();
         }
-        self.contenders = started.into_iter().map(|(_, contender)| contender).collect();
-        let is_started =
-            |candidate: &Candidate| self.contenders.iter().any(|contender| contender.candidate == *candidate);
-        let waiting: Vec<Candidate> =
-            candidates.into_iter().filter(|candidate| !is_started(candidate)).collect();
-        // A domain can publish thousands of records: the excess is dropped first.
-        let room = MAX_CANDIDATES.saturating_sub(self.contenders.len());
-        self.left_out = waiting.len().saturating_sub(room);
-        let ordered = order(waiting, self.settings.policy, room, below);
-        if let Some(first) = ordered.first() {
-            let group = Group::of(first, self.settings.policy);
+        if let Some(group) = first {
             // A group that joins late can precede the one that is dialled now.
             let is_other = group != self.group && self.attempts.is_empty();
             if is_first || is_other || group < self.group {
                 (self.group, self.group_opened) = (group, now);
             }
         }
-        for candidate in ordered {
-            let target = self.targets.number(candidate.host(), now);
-            self.contenders.push(Contender { candidate, target, started: Vec::new(), displaced: Vec::new() });
-        }
-    }
-
-    /// The candidates, in order.
-    pub(crate) fn candidates(&self) -> impl ExactSizeIterator<Item = &Candidate> {
-        self.contenders.iter().map(|contender| &contender.candidate)
-    }
-
-    /// A candidate by its place in the order.
-    pub(crate) fn candidate(&self, place: usize) -> Option<&Candidate> {
-        self.contenders.get(place).map(|contender| &contender.candidate)
-    }
-
-    /// How many candidates were left out.
-    pub(crate) fn left_out(&self) -> usize {
-        self.left_out
     }
 
     /// The attempts, by number.
@@ -181,44 +118,14 @@ impl Race {
         self.attempts.iter().map(|attempt| &attempt.report)
     }
 
-    /// The hosts of candidates with more addresses than can be tried, and the number of the excess ones.
-    pub(crate) fn cut_addresses(&self) -> impl Iterator<Item = (&Host, usize)> {
-        let is_used = |number| self.contenders.iter().any(|contender| contender.target == number);
-        let used = self.targets.cut().filter(move |(number, _, _)| is_used(*number));
-        used.map(|(_, host, left_out)| (host, left_out))
-    }
-
     /// Whether there was more to start than [`MAX_ATTEMPTS`].
     pub(crate) fn is_cut(&self) -> bool {
-        self.attempts.len() >= MAX_ATTEMPTS
-            && self.contenders.iter().any(|contender| self.has_more(contender))
+        self.attempts.len() >= MAX_ATTEMPTS && self.contenders.has_any_more()
     }
 
     /// How many attempts were abandoned to start others.
     pub(crate) fn displaced(&self) -> usize {
         self.attempts.iter().filter(|attempt| attempt.is_displaced).count()
-    }
-
-    /// Handles the answer to an address question; `None` if the lookup has failed.
-    pub(crate) fn handle_addresses(
-        &mut self,
-        host: &Host,
-        family: Family,
-        addresses: Option<Vec<(Rank, IpAddr)>>,
-        now: Instant,
-    ) {
-        self.targets.answer(host, family, addresses, now);
-    }
-
-    /// Handles addresses from the additional section of an SRV answer.
-    pub(crate) fn handle_hints(
-        &mut self,
-        host: &Host,
-        family: Family,
-        addresses: Vec<(Rank, IpAddr)>,
-        now: Instant,
-    ) {
-        self.targets.hint(host, family, addresses, now);
     }
 
     /// Makes the race start nothing more. The attempts in flight continue.
@@ -236,8 +143,8 @@ impl Race {
             AttemptEvent::Completed(stage) => {
                 attempt.delay = self.settings.limits.delay_after(at.saturating_sub(attempt.progress()));
                 attempt.report.completed.push((stage, at));
-                let candidate = self.contenders.get(attempt.report.candidate);
-                let next = candidate.and_then(|contender| stage.next(contender.candidate.tls()));
+                let candidate = self.contenders.candidate(attempt.report.candidate);
+                let next = candidate.and_then(|candidate| stage.next(candidate.tls()));
                 attempt.report.stage = next.unwrap_or(stage);
             }
             AttemptEvent::Reached(step) => attempt.step = Some(step),
@@ -267,18 +174,18 @@ impl Race {
             return Some(RaceOrder::Close(id));
         }
         while self.may_start() {
-            if let Some(host) = self.due_lookup() {
+            if let Some(host) = self.contenders.due_lookup(self.group) {
                 return Some(RaceOrder::LookUp(host));
             }
-            match self.startable(now) {
-                Startable::Now(contender, address) => {
-                    if !self.next_start_from(contender, address).is_over(now) {
+            match self.contenders.startable(self.group, self.room(), now) {
+                Startable::Now(place, address) => {
+                    if !self.next_start_from().is_over(now) {
                         break;
                     }
                     if self.is_full() {
                         return self.displace(now).map(RaceOrder::Close);
                     }
-                    return self.start(contender, address, now);
+                    return self.start(place, address, now);
                 }
                 Startable::At(_) => {
                     self.keep_one_free_start();
@@ -289,7 +196,7 @@ impl Race {
                     if !self.next_group_from(awaited).is_over(now) {
                         break;
                     }
-                    let Some(group) = self.next_group() else { break };
+                    let Some(group) = self.contenders.next_group(self.group) else { break };
                     self.group = group;
                     self.group_opened = now;
                     self.free_starts = 1;
@@ -305,10 +212,11 @@ impl Race {
         if !self.may_start() {
             return limits;
         }
-        limits.min(match self.startable(now) {
-            Startable::Now(contender, address) => self.next_start_from(contender, address),
+        let has_next_group = || self.contenders.next_group(self.group).is_some();
+        limits.min(match self.contenders.startable(self.group, self.room(), now) {
+            Startable::Now(..) => self.next_start_from(),
             Startable::At(at) => Deadline::from(at),
-            Startable::AllStarted { awaited } if self.next_group().is_some() => self.next_group_from(awaited),
+            Startable::AllStarted { awaited } if has_next_group() => self.next_group_from(awaited),
             Startable::AllStarted { .. } => Deadline::NEVER,
         })
     }
@@ -317,19 +225,12 @@ impl Race {
         !self.is_stopped && self.attempts.len() < MAX_ATTEMPTS
     }
 
-    /// A host whose addresses have not been asked for: of the current group, an earlier one, or, ahead of time, the
-    /// next one.
-    fn due_lookup(&mut self) -> Option<Host> {
-        let latest = self.next_group().unwrap_or(self.group);
-        let due = self
-            .contenders
-            .iter()
-            .filter(|contender| Group::of(&contender.candidate, self.settings.policy) <= latest);
-        due.map(|contender| contender.target).find_map(|host| self.targets.ask(host))
+    fn is_full(&self) -> bool {
+        self.room() == Room::None
     }
 
-    fn is_full(&self) -> bool {
-        self.in_flight().count() >= MAX_IN_FLIGHT
+    fn room(&self) -> Room {
+        if self.in_flight().count() >= MAX_IN_FLIGHT { Room::None } else { Room::Some }
     }
 
     /// Abandons the attempt in flight that has gone longest without completing a stage, so that another can start.
@@ -339,12 +240,7 @@ impl Race {
         let (index, attempt) = in_flight.min_by_key(|(_, attempt)| attempt.progress())?;
         attempt.end(AttemptOutcome::Abandoned, at);
         attempt.is_displaced = true;
-        let (contender, address) = (attempt.report.candidate, attempt.report.address.ip());
-        let contender = self.contenders.get_mut(contender)?;
-        let is_first_time = contender.started.iter().filter(|started| **started == address).count() == 1;
-        if is_first_time {
-            contender.displaced.push((address, now));
-        }
+        self.contenders.displace(attempt.report.candidate, attempt.report.address.ip());
         Some(AttemptId(index))
     }
 
@@ -422,14 +318,11 @@ impl Race {
     }
 
     fn start(&mut self, place: usize, address: IpAddr, now: Instant) -> Option<RaceOrder> {
-        let group = self.group_of(self.contenders.get(place)?);
+        let Starting { candidate, group, target } = self.contenders.start(place, address)?;
         let started = self.since_begin(now);
-        let contender = self.contenders.get_mut(place)?;
-        contender.displaced.retain(|(displaced, _)| *displaced != address);
-        contender.started.push(address);
         self.free_starts = self.free_starts.saturating_sub(1);
         let id = AttemptId(self.attempts.len());
-        let address = SocketAddr::new(address, contender.candidate.port());
+        let address = SocketAddr::new(address, candidate.port());
         self.attempts.push(Runner {
             report: AttemptReport {
                 candidate: place,
@@ -442,21 +335,17 @@ impl Race {
                 outcome: AttemptOutcome::InFlight,
             },
             group,
-            target: contender.target,
+            target,
             step: None,
             delay: self.settings.limits.attempt_delay,
             is_displaced: false,
         });
-        Some(RaceOrder::Start { id, candidate: contender.candidate.clone(), address })
+        Some(RaceOrder::Start { id, candidate, address })
     }
 
-    /// From when on this attempt may start: when none in flight has completed a stage for its attempt delay, or at once
-    /// after a failure, but never closer to the start before than the minimum. One that was displaced waits for room.
-    fn next_start_from(&self, place: usize, address: IpAddr) -> Deadline {
-        let is_again = self.contenders.get(place).is_some_and(|one| one.started.contains(&address));
-        if is_again && self.is_full() {
-            return Deadline::NEVER;
-        }
+    /// From when on the next attempt may start: once none in flight has completed a stage for its attempt delay, or
+    /// immediately after a failure, but never sooner after the previous start than the minimum.
+    fn next_start_from(&self) -> Deadline {
         let quiet = if self.free_starts > 0 { Deadline::from(self.group_opened) } else { self.quiet_from() };
         let latest = self.attempts.last().map(|attempt| attempt.report.started);
         let apart = latest.map(|at| Deadline::after(self.began, at + MINIMUM_CONNECTION_ATTEMPT_DELAY));
@@ -470,67 +359,6 @@ impl Race {
         quiet.max().unwrap_or_else(|| Deadline::from(self.group_opened))
     }
 
-    /// What to start in the current group, or in an earlier one whose addresses came late: the first in order. A
-    /// candidate whose addresses are still unknown holds back those after it in its group for [`RESOLUTION_DELAY`].
-    fn startable(&self, now: Instant) -> Startable {
-        let mut held_back: Option<Group> = None;
-        let mut earliest: Option<Instant> = None;
-        let mut awaited = false;
-        for (index, contender) in self.contenders.iter().enumerate() {
-            let group = self.group_of(contender);
-            if group > self.group {
-                continue;
-            }
-            match self.next(contender) {
-                Next::Address(address, from) => {
-                    let from = if held_back == Some(group) { from + RESOLUTION_DELAY } else { from };
-                    if from <= now {
-                        return Startable::Now(index, address);
-                    }
-                    earliest = Some(earliest.map_or(from, |earliest| earliest.min(from)));
-                    held_back = Some(group);
-                }
-                Next::Unknown => {
-                    held_back = Some(group);
-                    awaited |= group == self.group;
-                }
-                Next::MoreToCome => awaited |= group == self.group,
-                Next::Nothing => {}
-            }
-        }
-        earliest.map_or(Startable::AllStarted { awaited }, Startable::At)
-    }
-
-    /// The current group of a candidate: after all others once its turn is used up.
-    fn group_of(&self, contender: &Contender) -> Group {
-        let group = Group::of(&contender.candidate, self.settings.policy);
-        let is_left_over = contender.started.len() >= MAX_ADDRESSES || self.is_again(contender);
-        if is_left_over { group.left_over() } else { group }
-    }
-
-    /// Whether only displaced addresses are left of the candidate.
-    fn is_again(&self, contender: &Contender) -> bool {
-        !contender.displaced.is_empty()
-            && self.targets.next(contender.target, &contender.started) == Next::Nothing
-    }
-
-    fn next(&self, contender: &Contender) -> Next {
-        match (self.targets.next(contender.target, &contender.started), contender.displaced.first()) {
-            (Next::Nothing, Some((address, since))) => Next::Address(*address, *since),
-            (next, _) => next,
-        }
-    }
-
-    /// Whether the candidate has, or may get, an address that has not started.
-    fn has_more(&self, contender: &Contender) -> bool {
-        self.next(contender) != Next::Nothing
-    }
-
-    fn next_group(&self) -> Option<Group> {
-        let groups = self.contenders.iter().map(|contender| self.group_of(contender));
-        groups.filter(|group| *group > self.group).min()
-    }
-
     /// When the next group starts, given that everything in this one has started.
     ///
     /// At once if all its attempts have failed. Otherwise when nothing in flight has completed a stage for the group
@@ -541,28 +369,19 @@ impl Race {
             return Deadline::from(self.group_opened);
         }
         let progress = self.in_flight().map(Runner::progress).max().map(|at| self.began + at);
-        let looked_up = if awaited { self.latest_lookup() } else { None };
+        let opened = self.group_opened;
+        let looked_up = || self.contenders.latest_lookup(self.group).map_or(opened, |at| at.max(opened));
+        let looked_up = awaited.then(looked_up);
         let since = progress.max(looked_up).unwrap_or(self.group_opened);
         let quiet = Deadline::after(since, self.settings.limits.group_delay);
-        let next_group = self.next_group();
-        let mut next =
-            self.contenders.iter().filter(|contender| Some(self.group_of(contender)) == next_group);
-        let next = next.find(|contender| self.has_more(contender));
-        let same_host =
-            next.is_some_and(|next| self.in_flight().any(|attempt| attempt.target == next.target));
+        let next = self.contenders.next_target(self.group);
+        let same_host = self.in_flight().any(|attempt| Some(attempt.target) == next);
         // An infinite group delay asks for strict order.
         if same_host && quiet != Deadline::NEVER { quiet.min(self.quiet_from()) } else { quiet }
     }
 
-    /// When the current group received its latest DNS answer, or when it started.
-    fn latest_lookup(&self) -> Option<Instant> {
-        let of_group = self.contenders.iter().filter(|contender| self.group_of(contender) == self.group);
-        let answers = of_group.filter_map(|contender| self.targets.latest(contender.target));
-        Some(answers.max().map_or(self.group_opened, |at| at.max(self.group_opened)))
-    }
-
     fn is_lost(&self) -> bool {
-        let may_go_on = self.may_start() && self.contenders.iter().any(|contender| self.has_more(contender));
+        let may_go_on = self.may_start() && self.contenders.has_any_more();
         !self.is_in_flight() && self.verified.is_empty() && !may_go_on
     }
 }

@@ -33,8 +33,7 @@ pub(crate) fn order(
 /// A group of candidates of equal rank. The lesser group goes first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Group {
-    /// Tried only after everything else.
-    is_left_over: bool,
+    round: Round,
     /// False for the server that the caller prefers.
     is_discovered: bool,
     /// Whether the policy prefers the other kind of TLS.
@@ -47,13 +46,24 @@ impl Group {
     pub(crate) fn of(candidate: &Candidate, policy: Policy) -> Self {
         let behind = policy.preferred().is_some_and(|preferred: TlsMode| candidate.tls() != preferred);
         let is_discovered = candidate.origin() != Origin::Preferred;
-        Self { is_left_over: false, is_discovered, behind, priority: candidate.priority() }
+        Self { round: Round::First, is_discovered, behind, priority: candidate.priority() }
     }
 
-    /// The same group in the round after all groups have been tried.
-    pub(crate) fn left_over(self) -> Self {
-        Self { is_left_over: true, ..self }
+    /// The same group in another round.
+    pub(crate) fn in_round(self, round: Round) -> Self {
+        Self { round, ..self }
     }
+}
+
+/// The round in which a group is tried; each round goes through all groups.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Round {
+    #[default]
+    First,
+    /// For the addresses in excess of the first round.
+    LeftOver,
+    /// For the addresses that were displaced.
+    Again,
 }
 
 /// Draws `limit` of the records, without replacement, and returns their indices into `weights`.

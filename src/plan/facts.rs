@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::Plan;
-use super::targets::{addresses_of, hints_of};
+use super::addresses::{addresses_of, hints_of};
 use crate::dial::{AttemptEvent, AttemptId};
 use crate::dns::{Answer, LookupError, LookupFacts, Question, RecordKind};
 use crate::domain::Host;
@@ -42,7 +42,7 @@ impl Plan {
                 let family = if question.kind() == RecordKind::Ipv6 { Family::Ipv6 } else { Family::Ipv4 };
                 let addresses = result.as_ref().ok().map(|answer| self.ranked(&addresses_of(answer), family));
                 let host = Host::Name(question.name().to_owned());
-                self.race.handle_addresses(&host, family, addresses, now);
+                self.race.contenders.handle_addresses(&host, family, addresses, now);
             }
         }
     }

@@ -45,7 +45,7 @@ impl Plan {
             domain: self.domain.clone(),
             service: self.settings.service.clone(),
             lookups: lookups.collect(),
-            candidates: self.race.candidates().cloned().collect(),
+            candidates: self.race.contenders.candidates().cloned().collect(),
             attempts: self.race.attempts().map(|attempt| self.with_scope(attempt)).collect(),
             notes: self.left_out_records.iter().chain(&self.notes).cloned().chain(self.cuts()).collect(),
             elapsed: since(now),
@@ -65,12 +65,12 @@ impl Plan {
     /// Notes about what was not tried because of the bounds on work.
     fn cuts(&self) -> Vec<String> {
         let mut cuts = Vec::new();
-        if self.race.left_out() > 0 {
-            let left_out = self.race.left_out();
+        if self.race.contenders.left_out() > 0 {
+            let left_out = self.race.contenders.left_out();
             let candidates = plural(left_out, "candidate was", "candidates were");
             cuts.push(format!("{left_out} {candidates} left out: at most {MAX_CANDIDATES} are tried"));
         }
-        for (host, count) in self.race.cut_addresses() {
+        for (host, count) in self.race.contenders.cut_addresses() {
             let (addresses, were) = (plural(count, "address", "addresses"), plural(count, "was", "were"));
             cuts.push(format!(
                 "{count} {addresses} of {host} {were} left out: at most {MAX_ATTEMPTS} are tried"
@@ -181,14 +181,14 @@ impl Plan {
         let is_of_target = |question: &Question| {
             let is_target = |host: &Host| matches!(host, Host::Name(name) if name == question.name());
             question.kind() != RecordKind::Srv
-                && self.race.candidates().any(|candidate| is_target(candidate.host()))
+                && self.race.contenders.candidates().any(|candidate| is_target(candidate.host()))
         };
         let mut asked = self.questions.list().iter().filter(|asked| is_of_target(&asked.question)).peekable();
         let all_failed = asked.peek().is_some() && asked.all(|asked| !matches!(asked.result, Some(Ok(_))));
         if all_failed {
             return self.lookup_failed();
         }
-        let hosts = self.race.candidates().map(Candidate::host);
+        let hosts = self.race.contenders.candidates().map(Candidate::host);
         let hosts: Vec<String> = hosts.map(ToString::to_string).collect();
         let mut message = format!("no server of {} has an address: {}", self.domain, hosts.join(", "));
         message += self.multicast_dns();
@@ -200,7 +200,7 @@ impl Plan {
 
     /// What to add to the error if a host is under `.local`.
     fn multicast_dns(&self) -> &'static str {
-        let hosts = self.race.candidates().map(Candidate::host).chain([self.discovered_host()]);
+        let hosts = self.race.contenders.candidates().map(Candidate::host).chain([self.discovered_host()]);
         let mut special_uses = hosts.map(Host::special_use);
         if special_uses.any(|special_use| special_use == SpecialUse::MulticastDns) {
             "; names under .local are looked up in the hosts file and in DNS, but not by multicast DNS"
@@ -210,7 +210,7 @@ impl Plan {
     }
 
     fn fallback(&self) -> Option<&Host> {
-        let mut candidates = self.race.candidates();
+        let mut candidates = self.race.contenders.candidates();
         candidates.find(|candidate| candidate.origin() == Origin::Fallback).map(Candidate::host)
     }
 
@@ -243,7 +243,8 @@ impl Plan {
             1 => "1 attempt,".to_owned(),
             count => format!("{count} attempts; the one that got furthest,"),
         };
-        let candidate = self.race.candidate(furthest.candidate).map(ToString::to_string).unwrap_or_default();
+        let candidate =
+            self.race.contenders.candidate(furthest.candidate).map(ToString::to_string).unwrap_or_default();
         let place = match &self.route {
             Route::Connected { .. } => "on the given stream".to_owned(),
             Route::Domain | Route::OtherHost(_) | Route::Explicit(_) | Route::Prefer(_) => {

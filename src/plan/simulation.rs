@@ -307,7 +307,7 @@ impl Play {
         };
         if let Ok(answer) = &result {
             let host = Host::Name(question.name().to_owned());
-            let addresses = super::targets::addresses_of(answer).into_iter();
+            let addresses = super::addresses::addresses_of(answer).into_iter();
             self.given.extend(addresses.map(|address| (host.clone(), Some(question.kind()), address)));
             let hints = answer.additional().iter();
             self.given

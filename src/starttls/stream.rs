@@ -4,8 +4,8 @@ use rxml::error::EndOrError;
 use rxml::parser::CommentMode;
 use rxml::{AttrMap, Event, Namespace, Options, Parse, Parser, WithOptions};
 
-use super::begin::{Begin, is_white_space};
 use super::error::{Ending, Fault, LooksLike, StreamError, quoted};
+use super::first_bytes::{Begin, is_white_space};
 use super::{STREAMS_NAMESPACE, TLS_NAMESPACE};
 use crate::limits::{MAX_NEGOTIATION, MAX_XML_DEPTH};
 

@@ -30,7 +30,7 @@ impl Plan {
         };
         for (family, addresses) in Family::BOTH.into_iter().zip(own) {
             let ranked = self.ranked(addresses, family);
-            self.race.handle_addresses(host, family, Some(ranked), now);
+            self.race.contenders.handle_addresses(host, family, Some(ranked), now);
         }
     }
 
@@ -57,7 +57,7 @@ impl Plan {
             let of_host = self.hints.iter().filter(|(hinted, _)| hinted == host);
             let addresses: Vec<IpAddr> = of_host.map(|(_, address)| *address).collect();
             for family in Family::BOTH.into_iter().filter(|family| self.settings.family.uses(*family)) {
-                self.race.handle_hints(host, family, self.ranked(&addresses, family), now);
+                self.race.contenders.handle_hints(host, family, self.ranked(&addresses, family), now);
             }
         }
     }

@@ -1,0 +1,259 @@
+//! The candidates of a race, in order, and which of their addresses can start. No IO.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use super::address_order::Rank;
+use super::targets::{Next, Targets};
+use crate::discovery::Candidate;
+use crate::discovery::order::{Below, Group, Round, order};
+use crate::domain::Host;
+use crate::limits::{MAX_ADDRESSES, MAX_CANDIDATES, RESOLUTION_DELAY};
+use crate::settings::{Family, Policy, Settings};
+
+/// One candidate in the race.
+#[derive(Debug)]
+struct Contender {
+    candidate: Candidate,
+    /// The number of its host.
+    target: usize,
+    /// The addresses that were started, in order.
+    started: Vec<IpAddr>,
+    /// Those of them that were displaced. They are started once more after everything else has been tried, so that the
+    /// bound on attempts in flight costs time and never the connect.
+    displaced: Vec<IpAddr>,
+}
+
+/// The candidates in order, with their addresses.
+#[derive(Debug)]
+pub(crate) struct Contenders {
+    policy: Policy,
+    targets: Targets,
+    list: Vec<Contender>,
+    /// How many candidates are not tried, since they come after the last one that is.
+    left_out: usize,
+}
+
+/// Whether another attempt can start without displacing one in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    Some,
+    None,
+}
+
+/// What can be started in a group.
+pub(super) enum Startable {
+    /// This address of the contender at this place.
+    Now(usize, IpAddr),
+    /// Something, from this time on.
+    At(Instant),
+    /// All known addresses have started. `awaited`: lookups of the group are outstanding.
+    AllStarted { awaited: bool },
+}
+
+/// The contender of an address that starts.
+pub(super) struct Starting {
+    pub(super) candidate: Candidate,
+    pub(super) group: Group,
+    pub(super) target: usize,
+}
+
+impl Contenders {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let targets = Targets::new(settings.family);
+        Self { policy: settings.policy, targets, list: Vec::new(), left_out: 0 }
+    }
+
+    /// Draws the order of `candidates`, which are all that are known now. Those that have started stay in front.
+    /// Returns the places that they had before, and the first group of the others.
+    pub(super) fn set(
+        &mut self,
+        candidates: Vec<Candidate>,
+        below: Below<'_>,
+        now: Instant,
+    ) -> (Vec<usize>, Option<Group>) {
+        let known = std::mem::take(&mut self.list).into_iter().enumerate();
+        let (places, started) = known.filter(|(_, contender)| !contender.started.is_empty()).unzip();
+        self.list = started;
+        let is_started = |candidate: &Candidate| self.candidates().any(|started| started == candidate);
+        let waiting: Vec<Candidate> =
+            candidates.into_iter().filter(|candidate| !is_started(candidate)).collect();
+        // A domain can publish thousands of records: the excess is dropped first.
+        let room = MAX_CANDIDATES.saturating_sub(self.list.len());
+        self.left_out = waiting.len().saturating_sub(room);
+        let ordered = order(waiting, self.policy, room, below);
+        let first = ordered.first().map(|candidate| Group::of(candidate, self.policy));
+        for candidate in ordered {
+            let target = self.targets.number(candidate.host(), now);
+            self.list.push(Contender { candidate, target, started: Vec::new(), displaced: Vec::new() });
+        }
+        (places, first)
+    }
+
+    /// The candidates, in order.
+    pub(crate) fn candidates(&self) -> impl ExactSizeIterator<Item = &Candidate> {
+        self.list.iter().map(|contender| &contender.candidate)
+    }
+
+    /// A candidate by its place in the order.
+    pub(crate) fn candidate(&self, place: usize) -> Option<&Candidate> {
+        self.list.get(place).map(|contender| &contender.candidate)
+    }
+
+    /// How many candidates were left out.
+    pub(crate) fn left_out(&self) -> usize {
+        self.left_out
+    }
+
+    /// The hosts of candidates with more addresses than can be tried, and the number of the excess ones.
+    pub(crate) fn cut_addresses(&self) -> impl Iterator<Item = (&Host, usize)> {
+        let is_used = |number| self.list.iter().any(|contender| contender.target == number);
+        let used = self.targets.cut().filter(move |(number, _, _)| is_used(*number));
+        used.map(|(_, host, left_out)| (host, left_out))
+    }
+
+    /// Handles the answer to an address question; `None` if the lookup has failed.
+    pub(crate) fn handle_addresses(
+        &mut self,
+        host: &Host,
+        family: Family,
+        addresses: Option<Vec<(Rank, IpAddr)>>,
+        now: Instant,
+    ) {
+        self.targets.answer(host, family, addresses, now);
+    }
+
+    /// Handles addresses from the additional section of an SRV answer.
+    pub(crate) fn handle_hints(
+        &mut self,
+        host: &Host,
+        family: Family,
+        addresses: Vec<(Rank, IpAddr)>,
+        now: Instant,
+    ) {
+        self.targets.hint(host, family, addresses, now);
+    }
+
+    /// A host whose addresses have not been asked for: of group `present`, an earlier one, or, ahead of time, the next
+    /// one.
+    pub(super) fn due_lookup(&mut self, present: Group) -> Option<Host> {
+        let latest = self.next_group(present).unwrap_or(present);
+        let is_due = |contender: &&Contender| Group::of(&contender.candidate, self.policy) <= latest;
+        let due = self.list.iter().filter(is_due).map(|contender| contender.target);
+        due.into_iter().find_map(|host| self.targets.ask(host))
+    }
+
+    /// What to start in group `present`, or in an earlier one whose addresses came late: the first in order. A
+    /// candidate whose addresses are still unknown holds back those after it in its group for [`RESOLUTION_DELAY`].
+    pub(super) fn startable(&self, present: Group, room: Room, now: Instant) -> Startable {
+        let mut held_back: Option<Group> = None;
+        let mut earliest: Option<Instant> = None;
+        let mut awaited = false;
+        for (place, contender) in self.list.iter().enumerate() {
+            let group = self.group_of(contender);
+            if group > present || self.is_again(contender) {
+                continue;
+            }
+            match self.next(contender) {
+                Next::Address(address, from) => {
+                    let from = if held_back == Some(group) { from + RESOLUTION_DELAY } else { from };
+                    if from <= now {
+                        return Startable::Now(place, address);
+                    }
+                    earliest = Some(earliest.map_or(from, |earliest| earliest.min(from)));
+                    held_back = Some(group);
+                }
+                Next::Unknown => {
+                    held_back = Some(group);
+                    awaited |= group == present;
+                }
+                Next::MoreToCome => awaited |= group == present,
+                Next::Nothing => {}
+            }
+        }
+        if let Some(earliest) = earliest {
+            return Startable::At(earliest);
+        }
+        self.startable_again(present, room).unwrap_or(Startable::AllStarted { awaited })
+    }
+
+    /// A displaced address that can start once more: only if there is room, and nothing else that it would keep from
+    /// starting.
+    fn startable_again(&self, present: Group, room: Room) -> Option<Startable> {
+        if room == Room::None {
+            return None;
+        }
+        self.list.iter().enumerate().find_map(|(place, contender)| {
+            let address = contender.displaced.first()?;
+            let is_due = self.is_again(contender) && self.group_of(contender) <= present;
+            is_due.then_some(Startable::Now(place, *address))
+        })
+    }
+
+    /// Starts an address of the contender at `place`.
+    pub(super) fn start(&mut self, place: usize, address: IpAddr) -> Option<Starting> {
+        let group = self.group_of(self.list.get(place)?);
+        let contender = self.list.get_mut(place)?;
+        contender.displaced.retain(|displaced| *displaced != address);
+        contender.started.push(address);
+        Some(Starting { candidate: contender.candidate.clone(), group, target: contender.target })
+    }
+
+    /// Notes that the attempt on that address was abandoned to start another. It is started once more at most.
+    pub(super) fn displace(&mut self, place: usize, address: IpAddr) {
+        let Some(contender) = self.list.get_mut(place) else { return };
+        if contender.started.iter().filter(|started| **started == address).count() == 1 {
+            contender.displaced.push(address);
+        }
+    }
+
+    /// Whether anything is left to start or to look up.
+    pub(super) fn has_any_more(&self) -> bool {
+        self.list.iter().any(|contender| self.has_more(contender))
+    }
+
+    /// The group after `present`.
+    pub(super) fn next_group(&self, present: Group) -> Option<Group> {
+        let groups = self.list.iter().map(|contender| self.group_of(contender));
+        groups.filter(|group| *group > present).min()
+    }
+
+    /// The number of the host that goes first in the group after `present`.
+    pub(super) fn next_target(&self, present: Group) -> Option<usize> {
+        let next = self.next_group(present)?;
+        let mut of_next = self.list.iter().filter(|contender| self.group_of(contender) == next);
+        of_next.find(|contender| self.has_more(contender)).map(|contender| contender.target)
+    }
+
+    /// When group `present` received its latest DNS answer.
+    pub(super) fn latest_lookup(&self, present: Group) -> Option<Instant> {
+        let of_group = self.list.iter().filter(|contender| self.group_of(contender) == present);
+        of_group.filter_map(|contender| self.targets.latest(contender.target)).max()
+    }
+
+    /// The current group of a candidate: after all others once its turn is used up.
+    fn group_of(&self, contender: &Contender) -> Group {
+        let round = if self.is_again(contender) {
+            Round::Again
+        } else if contender.started.len() >= MAX_ADDRESSES {
+            Round::LeftOver
+        } else {
+            Round::First
+        };
+        Group::of(&contender.candidate, self.policy).in_round(round)
+    }
+
+    /// Whether only displaced addresses are left of the candidate.
+    fn is_again(&self, contender: &Contender) -> bool {
+        !contender.displaced.is_empty() && self.next(contender) == Next::Nothing
+    }
+
+    fn next(&self, contender: &Contender) -> Next {
+        self.targets.next(contender.target, &contender.started)
+    }
+
+    /// Whether the candidate has, or may get, an address to start.
+    fn has_more(&self, contender: &Contender) -> bool {
+        !contender.displaced.is_empty() || self.next(contender) != Next::Nothing
+    }
+}
