@@ -1,4 +1,4 @@
-//! Discovery with real name servers: Knot DNS, Unbound, dnsmasq.
+//! Tests of discovery with real name servers: Knot DNS, Unbound, dnsmasq.
 
 use xmpp_connect::{AnswerSource, ErrorKind, Policy, Service, TlsMode};
 
