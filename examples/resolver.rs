@@ -1,12 +1,11 @@
-//! A custom resolver, with fixed answers, and the servers that a connect would try with it. Works offline.
+//! A resolver of one's own, with fixed answers, and one around it that prints them. Works offline.
 //!
 //! ```text
 //! cargo run --example resolver
 //! ```
 
-use xmpp_connect::{
-    Answer, Answers, Connector, Error, LookupError, Question, Record, RecordKind, Resolver, SrvRecord,
-};
+use xmpp_connect::dns::{Answer, Answers, LookupError, Question, Record, RecordKind, Resolver, SrvRecord};
+use xmpp_connect::{Connector, Error};
 
 #[derive(Debug)]
 struct Fixed;
@@ -32,8 +31,26 @@ impl Resolver for Fixed {
     }
 }
 
+/// Prints what another resolver answers.
+#[derive(Debug)]
+struct Printed<R>(R);
+
+impl<R: Resolver> Resolver for Printed<R> {
+    fn ask(&self, questions: &[Question], answers: &Answers) {
+        let outer = answers.clone();
+        let printed = answers.intercept(questions, move |question, result| {
+            match &result {
+                Ok(answer) => println!("{question}: {} records", answer.records().len()),
+                Err(error) => println!("{question}: {error}"),
+            }
+            outer.send(question, result);
+        });
+        self.0.ask(questions, &printed);
+    }
+}
+
 fn main() -> Result<(), Error> {
-    let connector = Connector::builder().resolver(Fixed).build()?;
+    let connector = Connector::builder().resolver(Printed(Fixed)).build()?;
     let discovery = connector.discover("example.org")?;
     print!("{discovery}\n{}", discovery.report());
     Ok(())

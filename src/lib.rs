@@ -23,6 +23,7 @@
 //!   for how a connection ends.
 //! - [`Error::kind`] says what can be done about a failed connect.
 //! - Module [`report`] describes what happened in a connect, whether it succeeded or not.
+//! - Module [`dns`] has the resolvers, and the trait for your own.
 //!
 //! # Architecture
 //!
@@ -54,7 +55,7 @@ mod connector;
 mod deadline;
 mod dial;
 mod discovery;
-mod dns;
+pub mod dns;
 mod domain;
 mod error;
 mod limits;
@@ -78,13 +79,6 @@ pub use builder::{ConnectorBuilder, connect};
 pub use connection::{Connection, Parts};
 pub use connector::{Connector, Discovery};
 pub use discovery::{Candidate, Origin};
-#[cfg(feature = "hickory")]
-pub use dns::HickoryResolver;
-pub use dns::resolver::{Answers, Resolver};
-pub use dns::{
-    Answer, AnswerSource, ConfigurationError, LookupError, LookupFacts, Question, Record, RecordKind,
-    SrvRecord,
-};
 pub use domain::{Domain, Host, InvalidDomain};
 pub use error::{Error, ErrorKind};
 pub use service::{Service, TlsMode};

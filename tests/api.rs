@@ -4,10 +4,11 @@
 
 use std::io;
 
+use xmpp_connect::dns::{Answers, LookupError, Resolver};
 use xmpp_connect::report::Report;
 use xmpp_connect::{
-    Answers, Connection, Connector, ConnectorBuilder, Discovery, Domain, Error, ErrorKind, InvalidDomain,
-    LookupError, Parts, Policy, Resolver, Service, TlsMode,
+    Connection, Connector, ConnectorBuilder, Discovery, Domain, Error, ErrorKind, InvalidDomain, Parts,
+    Policy, Service, TlsMode,
 };
 
 const fn crosses_threads<T: Send + Sync + 'static>() {}

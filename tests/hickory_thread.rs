@@ -4,11 +4,12 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use xmpp_connect::{Connector, HickoryResolver};
+use xmpp_connect::Connector;
+use xmpp_connect::dns::HickoryResolver;
 
 use support::{Behaviour, DnsServer, Zone, process::threads};
 
-// spec D6, H5
+// rule D6, H5
 #[test]
 fn it_starts_with_the_first_question_and_ends_with_the_resolver() {
     let silent = DnsServer::start(Zone::new().on_everything(Behaviour::Silence));

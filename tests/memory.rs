@@ -15,7 +15,8 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
-use xmpp_connect::{Answer, Answers, Connector, Question, Resolver};
+use xmpp_connect::Connector;
+use xmpp_connect::dns::{Answer, Answers, Question, Resolver};
 
 /// How many domains are asked for. Without optimisation each takes a third of a second; forty would leave 180 MB behind if
 /// each answer were kept.

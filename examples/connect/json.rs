@@ -4,8 +4,9 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use xmpp_connect::dns::AnswerSource;
 use xmpp_connect::report::{AttemptOutcome, AttemptReport, LookupReport, Report, Stage};
-use xmpp_connect::{AnswerSource, Candidate, Connection, Error, ErrorKind, Service, TlsMode};
+use xmpp_connect::{Candidate, Connection, Error, ErrorKind, Service, TlsMode};
 
 use crate::Outcome;
 

@@ -29,7 +29,7 @@ pub struct SrvRecord {
     pub target: String,
 }
 
-/// An answer of the DNS: the records, CNAMEs followed. Without records it says "none".
+/// An answer of the DNS: the records, CNAMEs followed. Without records it means "none".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
     records: Vec<Record>,
@@ -40,34 +40,34 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// An answer with these records, not cached and not authenticated. An empty list says that the name has none.
+    /// Creates an answer with these records, neither cached nor authenticated. An empty list means that the name has none.
     #[must_use]
     pub fn new(records: Vec<Record>) -> Self {
         Self { records, ..Self::default() }
     }
 
-    /// The answer that the name does not exist at all (NXDOMAIN).
+    /// Creates the answer that the name does not exist at all (NXDOMAIN).
     #[must_use]
     pub fn no_such_name() -> Self {
         Self { no_such_name: true, ..Self::default() }
     }
 
-    /// How long the answer may be kept. Default: not at all. The built-in cache never keeps answers of a caller's resolver.
+    /// Sets how long the answer may be kept. Default: not at all. The built-in cache never keeps a caller's answers.
     #[must_use]
     pub fn with_time_to_live(mut self, time_to_live: Duration) -> Self {
         self.time_to_live = Some(time_to_live);
         self
     }
 
-    /// Whether DNSSEC proved the answer (RFC 4035 section 3.2.3). Default: no.
+    /// Sets whether the answer was validated by DNSSEC (RFC 4035 section 3.2.3). Default: false.
     #[must_use]
     pub fn with_authenticated(mut self, authenticated: bool) -> Self {
         self.authenticated = authenticated;
         self
     }
 
-    /// Addresses of SRV targets that came along in the additional section; a hint only. The names are taken as absolute,
-    /// in A-labels, whatever their case, with or without the trailing dot.
+    /// Sets the addresses of SRV targets from the additional section, as hints. The names are absolute, in A-labels, in any
+    /// case, with or without the trailing dot. Default: none.
     #[must_use]
     pub fn with_additional(mut self, additional: Vec<(String, IpAddr)>) -> Self {
         let canonical = |(name, address): (String, IpAddr)| (canonical(&name), address);
@@ -75,31 +75,31 @@ impl Answer {
         self
     }
 
-    /// The records.
+    /// Returns the records.
     #[must_use]
     pub fn records(&self) -> &[Record] {
         &self.records
     }
 
-    /// How long the answer may be kept.
+    /// Returns how long the answer may be kept; `None`: not at all.
     #[must_use]
     pub fn time_to_live(&self) -> Option<Duration> {
         self.time_to_live
     }
 
-    /// Whether DNSSEC proved the answer.
+    /// Returns whether the answer was validated by DNSSEC.
     #[must_use]
     pub fn is_authenticated(&self) -> bool {
         self.authenticated
     }
 
-    /// Whether the answer is that the name does not exist (NXDOMAIN).
+    /// Returns whether the answer is that the name does not exist (NXDOMAIN).
     #[must_use]
     pub fn is_no_such_name(&self) -> bool {
         self.no_such_name
     }
 
-    /// A copy of what may be kept: the addresses of the additional section count for one connect only (spec B9).
+    /// Returns a copy of what may be cached: the addresses of the additional section count for one connect only (rule B9).
     pub(crate) fn without_additional(&self) -> Self {
         let Self { records, time_to_live, authenticated, no_such_name, additional: _ } = self;
         Self {
@@ -111,19 +111,19 @@ impl Answer {
         }
     }
 
-    /// Leaves out the additional addresses of names for which this is false.
+    /// Removes the additional addresses of names for which `keeps` returns false.
     pub(crate) fn retain_additional(&mut self, keeps: impl Fn(&str) -> bool) {
         self.additional.retain(|(name, _)| keeps(name));
     }
 
-    /// Addresses that came along in the additional section: owner name and address.
+    /// Returns the addresses of SRV targets from the additional section, each with its owner name.
     #[must_use]
     pub fn additional(&self) -> &[(String, IpAddr)] {
         &self.additional
     }
 }
 
-/// How an answer came about, for the report.
+/// Where an answer is from and what it took, for the report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LookupFacts {

@@ -1,4 +1,4 @@
-//! The cache of answers, positive and negative, by their time to live (RFC 2308; spec H4). No IO.
+//! The cache of answers, positive and negative, by their time to live (RFC 2308; rule H4). No IO.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -60,7 +60,7 @@ impl Cache {
         self.generation
     }
 
-    /// Keeps `answer` where it may be kept, without the addresses of its additional section (spec B9).
+    /// Keeps `answer` where it may be kept, without the addresses of its additional section (rule B9).
     pub(crate) fn store(&mut self, generation: u64, question: &Question, answer: &Answer, now: Instant) {
         let longest = if answer.records().is_empty() { MAX_NEGATIVE_TTL } else { MAX_POSITIVE_TTL };
         let time_to_live = answer.time_to_live().unwrap_or_default().min(longest);
@@ -152,7 +152,7 @@ mod tests {
         cache
     }
 
-    // spec H4
+    // rule H4
     #[test]
     fn answers_live_as_long_as_they_say_up_to_an_hour_or_five_minutes() {
         let now = wait::now();
@@ -174,7 +174,7 @@ mod tests {
         }
     }
 
-    // spec H4
+    // rule H4
     #[test]
     fn no_time_to_live_and_zero_are_not_kept() {
         let now = wait::now();
@@ -183,7 +183,7 @@ mod tests {
         }
     }
 
-    // spec H4
+    // rule H4
     #[test]
     fn names_and_kinds_are_kept_apart() {
         let now = wait::now();
@@ -192,7 +192,7 @@ mod tests {
         assert_eq!(cache.answer(&Question::new("example.org", RecordKind::Ipv6), now), None);
     }
 
-    // spec H4
+    // rule H4
     #[test]
     fn a_cache_that_is_off_keeps_nothing() {
         let now = wait::now();
@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(cache.answer(&question("example.org"), now), None);
     }
 
-    // spec H4
+    // rule H4
     #[test]
     fn the_thousand_and_first_entry_replaces_the_one_that_expires_first() {
         let now = wait::now();
@@ -215,7 +215,7 @@ mod tests {
         assert_eq!(missing, [&names[999]]);
     }
 
-    // spec H4
+    // rule H4
     #[test]
     fn what_has_expired_makes_room_before_what_has_not() {
         let now = wait::now();
@@ -240,7 +240,7 @@ mod tests {
         Question::new(&format!("_xmpp-client._tcp.n{number}.example"), RecordKind::Srv)
     }
 
-    // spec H4
+    // rule H4
     #[test]
     fn what_is_too_large_is_not_kept_and_takes_the_place_of_nothing_else() {
         let now = wait::now();
@@ -257,7 +257,7 @@ mod tests {
         assert_eq!((cache.answer(&owner(1), now), cache.octets), (None, 0));
     }
 
-    // spec H4, H6
+    // rule H4, H6
     #[test]
     fn all_together_takes_a_mebioctet_at_most() {
         let now = wait::now();
@@ -278,7 +278,7 @@ mod tests {
         assert_eq!((cache.octets, cache.entries.len()), (0, 0));
     }
 
-    // spec H4
+    // rule H4
     #[test]
     fn an_entry_counts_for_all_that_it_allocates() {
         let answer = services(7, ".example.org");
@@ -295,7 +295,7 @@ mod tests {
         assert!(counted > least && counted < 3 * least, "{counted} {least}");
     }
 
-    // spec H4
+    // rule H4
     #[test]
     fn clearing_gives_the_memory_back() {
         let now = wait::now();
@@ -304,7 +304,7 @@ mod tests {
         assert_eq!((cache.entries.capacity(), cache.octets), (0, 0));
     }
 
-    // spec H4, B9
+    // rule H4, B9
     #[test]
     fn additional_addresses_are_not_kept() {
         let now = wait::now();
@@ -313,7 +313,7 @@ mod tests {
         assert_eq!(cache.answer(&question("example.org"), now).unwrap().additional(), []);
     }
 
-    // spec H4
+    // rule H4
     #[test]
     fn what_is_removed_or_cleared_is_gone_and_late_answers_do_not_come_back() {
         let now = wait::now();

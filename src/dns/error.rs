@@ -2,25 +2,45 @@
 
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
 /// Why a question found no answer. Not to be confused with the answer "none".
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// Two errors are equal when they read the same.
+#[derive(Clone, Debug)]
 pub struct LookupError {
     message: String,
+    source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 impl LookupError {
-    /// A failure that reads `message`: lower case, one line.
+    /// Creates an error that reads `message`: lower case, one line.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into() }
+        Self { message: message.into(), source: None }
     }
 
-    /// The failure in words.
+    /// Sets what caused it, for [`source`](Error::source). The report of a connect has the message only, so say there what
+    /// matters.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.source = Some(Arc::from(source.into()));
+        self
+    }
+
+    /// Returns the failure in words.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
     }
 }
+
+impl PartialEq for LookupError {
+    fn eq(&self, other: &Self) -> bool {
+        self.message == other.message
+    }
+}
+
+impl Eq for LookupError {}
 
 impl fmt::Display for LookupError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -28,7 +48,11 @@ impl fmt::Display for LookupError {
     }
 }
 
-impl Error for LookupError {}
+impl Error for LookupError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_ref().map(|source| &**source as &(dyn Error + 'static))
+    }
+}
 
 /// Why a resolver cannot be built: something that it is given contradicts itself, or is missing.
 ///

@@ -62,7 +62,7 @@ impl Lookups<'_> {
         }
     }
 
-    /// That this machine has run out of sockets to ask with, told once.
+    /// Returns once that this machine has run out of sockets to ask with.
     pub(crate) fn take_exhaustion(&mut self) -> Option<io::Error> {
         match self {
             Self::Stub { lookups, .. } => lookups.as_mut()?.take_exhaustion(),
@@ -78,7 +78,7 @@ impl Lookups<'_> {
         }
     }
 
-    /// The connect ended without a connection: what it was told may be why, so it is not kept.
+    /// The connect ended without a connection: the answers that it used may be why, so they are not kept.
     pub(crate) fn forget_used(&mut self) {
         match self {
             Self::Stub { lookups: Some(lookups), .. } => lookups.forget_used(),

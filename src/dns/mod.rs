@@ -1,4 +1,8 @@
-//! Questions to the DNS and their answers, and the trait for a caller's own resolver.
+//! Questions to the DNS, their answers, and resolvers: the built-in one, and the trait for a caller's own.
+//!
+//! A connector needs nothing of this: it reads resolv.conf and the hosts file, and asks the name servers. For another
+//! resolver implement [`Resolver`], or take one from here, and hand it to
+//! [`ConnectorBuilder::resolver`](crate::ConnectorBuilder::resolver).
 
 mod answer;
 pub(crate) mod cache;
@@ -20,8 +24,10 @@ pub use self::error::{ConfigurationError, LookupError};
 #[cfg(feature = "hickory")]
 pub use self::hickory::HickoryResolver;
 pub use self::question::{Question, RecordKind};
+pub use self::resolver::{Answers, Resolver};
+pub use self::stub::StubResolver;
 
-/// The result of one question.
+/// The result of one lookup.
 pub(crate) type Finished = (Question, Result<Answer, LookupError>, LookupFacts);
 
 /// Where random numbers come from.

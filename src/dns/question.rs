@@ -10,19 +10,20 @@ pub struct Question {
 }
 
 impl Question {
-    /// The question for the records of `kind` at `name`, which is in A-labels. It is taken as absolute, in lower case,
-    /// with or without its trailing dot.
-    pub(crate) fn new(name: &str, kind: RecordKind) -> Self {
+    /// Creates the question for the records of `kind` at `name`, which is in A-labels. It is taken as absolute, in lower
+    /// case, with or without its trailing dot. A text that is no name of DNS is not refused here: its lookup fails.
+    #[must_use]
+    pub fn new(name: &str, kind: RecordKind) -> Self {
         Self { name: canonical(name), kind }
     }
 
-    /// The name: absolute, A-labels, lower case, without the trailing dot. Search lists never apply to it.
+    /// Returns the name: absolute, A-labels, lower case, without the trailing dot. Search lists never apply to it.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The kind of record asked for.
+    /// Returns the kind of record asked for.
     #[must_use]
     pub fn kind(&self) -> RecordKind {
         self.kind

@@ -1,23 +1,26 @@
-//! The seam for a caller's own resolver: questions go out at once, answers are pushed back from any thread.
+//! The trait for a caller's own resolver: questions go out at once, answers are pushed back from any thread.
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
 use std::time::{Duration, Instant};
 
 use super::{Answer, AnswerSource, Finished, LookupError, LookupFacts, Question};
 use crate::deadline::{Deadline, Seconds};
-use crate::wait::Waker;
+use crate::wait::{self, Waker};
 
-/// A resolver that replaces the built-in one: another protocol, another cache, fixed answers.
+/// A resolver that replaces the built-in one: with another protocol, another cache, or fixed answers.
 ///
-/// One that blocks in [`ask`](Self::ask) keeps everything correct, but for as long as it blocks nothing else of the
-/// connect goes on, its time limits included. A panic in `ask` reaches the caller of connect; one in a thread of the
-/// resolver drops the `answers` of that thread, which counts as failed.
+/// Blocking in [`ask`](Self::ask) is allowed, but nothing else of the connect makes progress meanwhile, and its time limits
+/// are not enforced. A panic in `ask` reaches the caller of connect; one in a thread of the resolver drops the `answers` of
+/// that thread, which counts as failed.
+///
+/// [`Answers::intercept`] wraps a resolver, [`Answers::collect`] asks one and waits; [`StubResolver`](super::StubResolver) is
+/// the built-in one, to fall back to.
 ///
 /// ```
 /// use std::net::Ipv4Addr;
-/// use xmpp_connect::{Answer, Answers, LookupError, Question, Record, RecordKind, Resolver};
+/// use xmpp_connect::dns::{Answer, Answers, LookupError, Question, Record, RecordKind, Resolver};
 ///
 /// /// Everything is at one address.
 /// #[derive(Debug)]
@@ -42,17 +45,17 @@ pub trait Resolver: fmt::Debug + Send + Sync {
     /// Answers go to `answers` in any order, now or later, from any thread. When the last clone of `answers` is dropped,
     /// what is still open counts as failed.
     ///
-    /// A kind of record that the resolver does not know is answered with an error. An answer without records would say
-    /// that there are none: [`RecordKind`](super::RecordKind) grows, and "none" means something for every kind.
+    /// For a kind of record that the resolver does not know, send an error. An answer without records would say that there
+    /// are none, and [`RecordKind`](super::RecordKind) may get more kinds.
     fn ask(&self, questions: &[Question], answers: &Answers);
 
-    /// A connect has ended without a connection, and these are the questions whose answers it had: they may be why. A
-    /// resolver with a cache removes them from it, so that the next connect does not fail for the same reason. Default:
-    /// does nothing.
+    /// Removes the answers to these questions from the cache, if there is one. It is called when a connect has ended without
+    /// a connection: the answers that it used may be why, and the next connect had better not use them. Default: does
+    /// nothing.
     fn forget(&self, _questions: &[Question]) {}
 
-    /// [`Connector::clear_cache`](crate::Connector::clear_cache) was called: a resolver with a cache empties it. Default:
-    /// does nothing.
+    /// Empties the cache, if there is one: [`Connector::clear_cache`](crate::Connector::clear_cache) was called. Default: does
+    /// nothing.
     fn clear_cache(&self) {}
 }
 
@@ -76,90 +79,181 @@ impl<R: Resolver + ?Sized> Resolver for Arc<R> {
 pub struct Answers(Arc<Desk>);
 
 /// What the clones of one [`Answers`] share. Its drop is the drop of the last clone.
-#[derive(Debug)]
 struct Desk {
-    batch: Arc<Mutex<Batch>>,
     deadline: Deadline,
+    /// Those for whom these ask.
+    outer: Option<Answers>,
+    open: Mutex<Open>,
 }
 
+/// The questions that wait, and where their answers go: no more answers than there were questions, however many are sent.
+struct Open {
+    questions: Vec<Question>,
+    /// It may hold a descriptor, and a resolver may keep its `Answers` for ever: when nothing more can come, it is dropped.
+    on_answer: Option<Recipient>,
+}
+
+type Recipient = Arc<dyn Fn(Question, Result<Answer, LookupError>, AnswerSource) + Send + Sync>;
+
 impl Answers {
-    /// Sends the answer to a question. An answer without records says "none"; an error says that nobody knows.
+    /// Asks `resolver` and waits for its answers, up to `deadline`: to test a resolver, or to ask one from within another.
+    /// Returns one result for each question, in the order of the questions; what is late is an error.
     ///
-    /// False when the answer is not waited for: it is late, or the question was not asked here or has been answered.
-    pub fn send(&self, question: Question, result: Result<Answer, LookupError>) -> bool {
-        lock(&self.0.batch).answer(question, result)
+    /// ```
+    /// use xmpp_connect::dns::{Answer, Answers, Question, RecordKind, Resolver};
+    ///
+    /// # #[derive(Debug)]
+    /// # struct NoRecords;
+    /// # impl Resolver for NoRecords {
+    /// #     fn ask(&self, questions: &[Question], answers: &Answers) {
+    /// #         for question in questions {
+    /// #             answers.send(question.clone(), Ok(Answer::new(Vec::new())));
+    /// #         }
+    /// #     }
+    /// # }
+    /// let question = Question::new("example.org", RecordKind::Ipv6);
+    /// let results = Answers::collect(&NoRecords, &[question.clone()], None);
+    /// assert_eq!(results, [(question, Ok(Answer::new(Vec::new())))]);
+    /// ```
+    #[must_use]
+    pub fn collect<R: Resolver + ?Sized>(
+        resolver: &R,
+        questions: &[Question],
+        deadline: Option<Instant>,
+    ) -> Vec<(Question, Result<Answer, LookupError>)> {
+        let deadline = deadline.map_or(Deadline::NEVER, Deadline::from);
+        let (sender, receiver) = mpsc::channel();
+        let on_answer = move |question, result, _| drop(sender.send((question, result)));
+        let answers = Self::with(questions, deadline, None, Arc::new(on_answer));
+        resolver.ask(questions, &answers);
+        let desk = Arc::downgrade(&answers.0);
+        drop(answers);
+        let next = || match deadline.remaining(wait::now()) {
+            Some(remaining) => receiver.recv_timeout(remaining).ok(),
+            None => receiver.recv().ok(),
+        };
+        let mut answered: Vec<_> = std::iter::from_fn(next).take(questions.len()).collect();
+        if let Some(desk) = desk.upgrade() {
+            desk.close();
+        }
+        let result_of = |question: &Question| {
+            let index = answered.iter().position(|(answered, _)| answered == question);
+            let late = || (question.clone(), Err(LookupError::new("no answer in time")));
+            index.map_or_else(late, |index| answered.swap_remove(index))
+        };
+        questions.iter().map(result_of).collect()
     }
 
-    /// When the answers are needed at the latest: the end of the lookup limit or of the connect; `None`: no limit.
+    /// Returns `Answers` to hand to another resolver with the same `questions`, or some of them. What it sends goes to
+    /// `on_answer`, in whatever thread sends it, and not here: `on_answer` sends on what it wants to. Their
+    /// [`deadline`](Self::deadline) is the same, and they are wanted as long as these are.
+    ///
+    /// ```
+    /// use xmpp_connect::dns::{Answers, Question, Resolver};
+    ///
+    /// /// Prints what another resolver answers.
+    /// #[derive(Debug)]
+    /// struct Printed<R>(R);
+    ///
+    /// impl<R: Resolver> Resolver for Printed<R> {
+    ///     fn ask(&self, questions: &[Question], answers: &Answers) {
+    ///         let outer = answers.clone();
+    ///         let printed = answers.intercept(questions, move |question, result| {
+    ///             println!("{question}: {result:?}");
+    ///             outer.send(question, result);
+    ///         });
+    ///         self.0.ask(questions, &printed);
+    ///     }
+    ///
+    ///     fn forget(&self, questions: &[Question]) {
+    ///         self.0.forget(questions);
+    ///     }
+    ///
+    ///     fn clear_cache(&self) {
+    ///         self.0.clear_cache();
+    ///     }
+    /// }
+    /// ```
+    #[must_use]
+    pub fn intercept(
+        &self,
+        questions: &[Question],
+        on_answer: impl Fn(Question, Result<Answer, LookupError>) + Send + Sync + 'static,
+    ) -> Self {
+        let on_answer = move |question, result, _| on_answer(question, result);
+        Self::with(questions, self.0.deadline, Some(self.clone()), Arc::new(on_answer))
+    }
+
+    fn with(questions: &[Question], deadline: Deadline, outer: Option<Self>, on_answer: Recipient) -> Self {
+        let open = Open { questions: questions.to_vec(), on_answer: Some(on_answer) };
+        Self(Arc::new(Desk { deadline, outer, open: Mutex::new(open) }))
+    }
+
+    /// Sends the answer to a question. An answer without records says "none"; an error says that the lookup failed.
+    ///
+    /// Returns false when the answer is not waited for: it is late, or the question was not asked here or has been answered.
+    pub fn send(&self, question: Question, result: Result<Answer, LookupError>) -> bool {
+        self.is_wanted() && self.0.answer(question, result, AnswerSource::Resolver)
+    }
+
+    /// Returns when the answers are needed at the latest: the end of the lookup limit or of the connect; `None` for no limit.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.0.deadline.at()
     }
 
-    /// Whether any of the answers is still waited for.
+    /// Returns whether any of the answers is still waited for.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
-        !lock(&self.0.batch).open.is_empty()
+        let has_open = !lock(&self.0.open).questions.is_empty();
+        has_open && self.0.outer.as_ref().is_none_or(Self::is_wanted)
+    }
+}
+
+impl Desk {
+    fn answer(&self, question: Question, result: Result<Answer, LookupError>, source: AnswerSource) -> bool {
+        let mut open = lock(&self.open);
+        let Some(index) = open.questions.iter().position(|open| *open == question) else { return false };
+        open.questions.swap_remove(index);
+        let on_answer =
+            if open.questions.is_empty() { open.on_answer.take() } else { open.on_answer.clone() };
+        // Not locked: it may send more answers.
+        drop(open);
+        if let Some(on_answer) = on_answer {
+            on_answer(question, result, source);
+        }
+        true
+    }
+
+    /// Fails the questions that are still open.
+    fn fail(&self, why: &str) {
+        let open = lock(&self.open).questions.clone();
+        for question in open {
+            self.answer(question, Err(LookupError::new(why)), AnswerSource::Nobody);
+        }
+    }
+
+    /// Nobody waits for the answers any more.
+    fn close(&self) {
+        *lock(&self.open) = Open { questions: Vec::new(), on_answer: None };
     }
 }
 
 impl Drop for Desk {
     fn drop(&mut self) {
         // Nobody is left who could answer.
-        let mut batch = lock(&self.batch);
-        batch.fail("the given resolver did not answer");
-        batch.wake();
+        self.fail("the given resolver did not answer");
     }
 }
 
-/// Questions that were asked together. It holds no more answers than there were questions, however many are sent.
-#[derive(Debug)]
-struct Batch {
-    open: Vec<Question>,
-    deadline: Deadline,
-    done: VecDeque<Finished>,
-    /// Ends the wait of the connect. It holds a descriptor, and a resolver may keep its `Answers` for ever: when nothing
-    /// more can come, it is taken away.
-    waker: Option<Waker>,
-}
-
-impl Batch {
-    fn answer(&mut self, question: Question, result: Result<Answer, LookupError>) -> bool {
-        let Some(index) = self.open.iter().position(|open| *open == question) else { return false };
-        self.open.swap_remove(index);
-        self.done.push_back((question, result, FACTS));
-        self.wake();
-        true
-    }
-
-    fn fail(&mut self, why: &str) {
-        for question in self.open.drain(..) {
-            let facts = LookupFacts { source: AnswerSource::Nobody, tries: 1 };
-            self.done.push_back((question, Err(LookupError::new(why)), facts));
-        }
-    }
-
-    fn wake(&self) {
-        if let Some(waker) = &self.waker {
-            waker.wake();
-        }
-    }
-
-    fn wake_at(&self) -> Deadline {
-        if self.open.is_empty() { Deadline::NEVER } else { self.deadline }
-    }
-
-    fn is_over(&self) -> bool {
-        self.open.is_empty() && self.done.is_empty()
-    }
-
-    fn close(&mut self) {
-        *self = Self { open: Vec::new(), deadline: self.deadline, done: VecDeque::new(), waker: None };
+impl fmt::Debug for Desk {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Desk").field("open", &lock(&self.open).questions).finish_non_exhaustive()
     }
 }
 
-fn lock(batch: &Mutex<Batch>) -> MutexGuard<'_, Batch> {
-    batch.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The questions of one connect to a caller's resolver.
@@ -169,7 +263,9 @@ pub(crate) struct ResolverLookups {
     waker: Waker,
     deadline: Deadline,
     lookup_limit: Duration,
-    batches: Vec<Arc<Mutex<Batch>>>,
+    /// What was asked together, and the end of its limit.
+    asked: Vec<(Weak<Desk>, Deadline)>,
+    finished: Arc<Mutex<VecDeque<Finished>>>,
     /// The questions that were answered.
     used: Vec<Question>,
 }
@@ -182,50 +278,47 @@ impl ResolverLookups {
         deadline: Deadline,
         lookup_limit: Duration,
     ) -> Self {
-        Self { resolver, waker, deadline, lookup_limit, batches: Vec::new(), used: Vec::new() }
+        let (asked, finished, used) = (Vec::new(), Arc::default(), Vec::new());
+        Self { resolver, waker, deadline, lookup_limit, asked, finished, used }
     }
 
     pub(crate) fn ask(&mut self, questions: &[Question], now: Instant) {
         let deadline = Deadline::after(now, self.lookup_limit);
-        let waker = Some(self.waker.clone());
-        let batch = Batch { open: questions.to_vec(), deadline, done: VecDeque::new(), waker };
-        let batch = Arc::new(Mutex::new(batch));
-        self.batches.push(Arc::clone(&batch));
-        let answers = Answers(Arc::new(Desk { batch, deadline: self.deadline.min(deadline) }));
+        let (finished, waker) = (Arc::clone(&self.finished), self.waker.clone());
+        let on_answer = move |question, result, source| {
+            lock(&finished).push_back((question, result, LookupFacts { source, tries: 1 }));
+            waker.wake();
+        };
+        let answers = Answers::with(questions, self.deadline.min(deadline), None, Arc::new(on_answer));
+        self.asked.push((Arc::downgrade(&answers.0), deadline));
         self.resolver.ask(questions, &answers);
     }
 
     /// When the limit of the next lookup is reached.
     pub(crate) fn wake_at(&self) -> Deadline {
-        self.batches.iter().map(|batch| lock(batch).wake_at()).min().unwrap_or(Deadline::NEVER)
+        self.open().map(|(_, deadline)| deadline).min().unwrap_or(Deadline::NEVER)
     }
 
     /// Ends the lookups whose limit is reached.
     pub(crate) fn expire(&mut self, now: Instant) {
-        for batch in &self.batches {
-            let mut batch = lock(batch);
-            if batch.deadline.is_over(now) {
-                batch.fail(&format!("no answer within {}", Seconds(self.lookup_limit)));
-            }
+        for (desk, _) in self.open().filter(|(_, deadline)| deadline.is_over(now)) {
+            desk.fail(&format!("no answer within {}", Seconds(self.lookup_limit)));
         }
     }
 
     /// The next result that has come.
     pub(crate) fn take(&mut self) -> Option<Finished> {
-        let finished = self.batches.iter().find_map(|batch| lock(batch).done.pop_front());
-        match &finished {
-            Some((question, Ok(_), _)) => self.used.push(question.clone()),
-            Some((_, Err(_), _)) => {}
-            None => self.batches.retain(|batch| {
-                let mut batch = lock(batch);
-                let is_over = batch.is_over();
-                if is_over {
-                    batch.close();
-                }
-                !is_over
-            }),
+        let finished = lock(&self.finished).pop_front()?;
+        if finished.1.is_ok() {
+            self.used.push(finished.0.clone());
         }
-        finished
+        Some(finished)
+    }
+
+    /// What waits for answers.
+    fn open(&self) -> impl Iterator<Item = (Arc<Desk>, Deadline)> {
+        let desks = self.asked.iter().filter_map(|(desk, deadline)| Some((desk.upgrade()?, *deadline)));
+        desks.filter(|(desk, _)| !lock(&desk.open).questions.is_empty())
     }
 
     /// The connect ends without a connection.
@@ -237,8 +330,6 @@ impl ResolverLookups {
 /// The resolver learns from its `answers` that nobody waits any more.
 impl Drop for ResolverLookups {
     fn drop(&mut self) {
-        self.batches.iter().for_each(|batch| lock(batch).close());
+        self.open().for_each(|(desk, _)| desk.close());
     }
 }
-
-const FACTS: LookupFacts = LookupFacts { source: AnswerSource::Resolver, tries: 1 };

@@ -24,7 +24,7 @@ pub(crate) const REFUSED: u16 = 5;
 
 /// A response in the making.
 #[derive(Clone)]
-pub(crate) struct Response {
+pub(crate) struct RawResponse {
     pub(crate) id: [u8; 2],
     pub(crate) flags: u16,
     pub(crate) questions: Vec<Vec<u8>>,
@@ -33,7 +33,7 @@ pub(crate) struct Response {
     pub(crate) additional: Vec<Vec<u8>>,
 }
 
-impl Response {
+impl RawResponse {
     /// The response to `query` that has no records.
     pub(crate) fn to(query: &[u8]) -> Self {
         let end = 12 + query[12..].iter().position(|octet| *octet == 0).unwrap() + 5;

@@ -200,7 +200,7 @@ pub(crate) fn verifying_config(trust: Trust) -> Result<ClientConfig, TlsSetupErr
     any(feature = "ring", feature = "aws-lc-rs"),
     expect(clippy::unnecessary_wraps, reason = "without a provider feature there is none")
 )]
-fn provider() -> Option<Arc<CryptoProvider>> {
+pub(crate) fn provider() -> Option<Arc<CryptoProvider>> {
     if let Some(provider) = CryptoProvider::get_default() {
         return Some(Arc::clone(provider));
     }

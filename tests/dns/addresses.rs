@@ -1,23 +1,18 @@
 //! Addresses as they come: by the additional section, one family before the other, late.
 
 use std::net::{Ipv6Addr, SocketAddr};
-use std::time::Duration;
 
-use xmpp_connect::AddressFamily;
 use xmpp_connect::report::LookupResult;
 
-use crate::given::{DOMAIN, XMPPS, has_ipv6, outcomes, zone};
+use crate::given::{DOMAIN, XMPPS, has_ipv6, zone};
 use crate::setup::{HOST, Service, TRY_DELAY, lookup, sorted_questions};
-use crate::support::{Authority, Behaviour, DnsServer, Latch, Rcode, Rtype, Script, XmppServer, Zone};
-
-/// "An A answer waits at most 50 ms for the AAAA (resolution delay)" (spec D4).
-const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
+use crate::support::{Authority, Behaviour, DnsServer, Latch, Rtype, Script, XmppServer, Zone};
 
 fn asked_for_host(dns: &DnsServer) -> Vec<String> {
     sorted_questions(dns).into_iter().filter(|question| question.starts_with(HOST)).collect()
 }
 
-// spec B9
+// rule B9
 #[test]
 fn an_address_of_the_additional_section_is_used_at_once_and_asked_for_all_the_same() {
     let service = Service::new();
@@ -31,7 +26,7 @@ fn an_address_of_the_additional_section_is_used_at_once_and_asked_for_all_the_sa
     assert!(connection.report().attempts()[0].started < TRY_DELAY);
 }
 
-// spec B9
+// rule B9
 #[test]
 fn stale_addresses_in_the_additional_section_cost_an_attempt_and_not_the_connect() {
     let service = Service::new();
@@ -50,72 +45,6 @@ fn stale_addresses_in_the_additional_section_cost_an_attempt_and_not_the_connect
     assert_eq!(connection.peer_addr(), service.server.addr());
 }
 
-// spec B9, D11
-#[test]
-fn a_family_that_is_not_used_is_neither_asked_for_nor_taken_from_the_additional_section() {
-    let service = Service::new();
-    for zone in [service.zone(), service.zone().address(HOST, "::1").with_additional()] {
-        let dns = DnsServer::start(zone);
-        let options = service.builder(&[dns.addr()]).address_family(AddressFamily::Ipv4Only);
-        let connection = options.build().unwrap().connect(DOMAIN).unwrap();
-        assert_eq!(outcomes(connection.report()), [(service.server.port(), "connected".to_owned())]);
-        assert!(dns.questions().iter().all(|question| !question.ends_with(" AAAA")));
-    }
-}
-
-// spec B9, B10
-#[test]
-fn a_hint_that_leads_nowhere_leaves_the_family_that_is_asked_for() {
-    if !has_ipv6() {
-        return;
-    }
-    // The additional section has the A record only: the AAAA record is found by the further question.
-    let authority = Authority::new();
-    let script = Script::direct(authority.server(&[DOMAIN]));
-    let server = XmppServer::start_on("::1", script);
-    let service = Service { authority, server };
-    let refused = zone(&[(XMPPS, 0, SocketAddr::from(([127, 0, 0, 1], service.server.port())))]);
-    let dns = DnsServer::start(refused.with_additional());
-    let latch = Latch::new();
-    dns.change(|zone| zone.on(HOST, Rtype::AAAA, Behaviour::Answer.held(&latch)));
-    let connection = std::thread::scope(|scope| {
-        let connection = scope.spawn(|| service.connect(&[dns.addr()]).unwrap());
-        dns.wait_queries(6);
-        dns.change(|zone| zone.address(HOST, "::1"));
-        latch.open();
-        connection.join().unwrap()
-    });
-    assert_eq!(connection.peer_addr(), service.server.addr());
-    assert_eq!(asked_for_host(&dns), [format!("{HOST} A"), format!("{HOST} AAAA")]);
-}
-
-// spec D4
-#[test]
-fn a_waits_fifty_milliseconds_for_a_late_aaaa() {
-    let service = Service::new();
-    let dns = DnsServer::start(service.zone().on(HOST, Rtype::AAAA, Behaviour::Silence));
-    let connection = service.connect(&[dns.addr()]).unwrap();
-    let report = connection.report();
-    let known = lookup(report, &format!("{HOST} A")).answered.unwrap();
-    let started = report.attempts()[0].started;
-    assert!(started >= known + RESOLUTION_DELAY && started < known + TRY_DELAY, "{report}");
-}
-
-// spec D4
-#[test]
-fn aaaa_starts_without_a() {
-    if !has_ipv6() {
-        return;
-    }
-    let authority = Authority::new();
-    let server = XmppServer::start_on("::1", Script::direct(authority.server(&[DOMAIN])));
-    let service = Service { authority, server };
-    let dns = DnsServer::start(service.zone().on(HOST, Rtype::A, Behaviour::Silence));
-    let connection = service.connect(&[dns.addr()]).unwrap();
-    assert_eq!(connection.peer_addr(), service.server.addr());
-    assert_eq!(lookup(connection.report(), &format!("{HOST} A")).result, LookupResult::Abandoned);
-}
-
 /// A silent server at 127.0.0.1 and a good one at `::1`, at the same port.
 fn silent_and_good() -> (XmppServer, Service) {
     let authority = Authority::new();
@@ -125,7 +54,7 @@ fn silent_and_good() -> (XmppServer, Service) {
     (silent, Service { authority, server })
 }
 
-// spec D4, D3
+// rule D4, D3
 #[test]
 fn aaaa_that_comes_when_a_is_dialled_joins_the_race() {
     if !has_ipv6() {
@@ -147,7 +76,7 @@ fn aaaa_that_comes_when_a_is_dialled_joins_the_race() {
     assert_eq!(addresses, [silent.addr(), service.server.addr()]);
 }
 
-// spec B2
+// rule B2
 #[test]
 fn a_target_that_is_the_domain_needs_no_further_question() {
     let service = Service::new();
@@ -155,23 +84,4 @@ fn a_target_that_is_the_domain_needs_no_further_question() {
     let dns = DnsServer::start(zone);
     service.connect(&[dns.addr()]).unwrap();
     assert_eq!(dns.queries().len(), 4);
-}
-
-// spec B10
-#[test]
-fn a_target_without_addresses_or_whose_lookups_fail_is_passed_over() {
-    let service = Service::new();
-    let port = service.server.port();
-    let zone = Zone::new()
-        .srv(XMPPS, 1, 0, port, "none.example")
-        .srv(XMPPS, 2, 0, port, "failing.example")
-        .srv(XMPPS, 3, 0, port, "good.example")
-        .address("good.example", "127.0.0.1");
-    let servfail = || Behaviour::Code(Rcode::SERVFAIL);
-    let zone =
-        zone.on("failing.example", Rtype::A, servfail()).on("failing.example", Rtype::AAAA, servfail());
-    let dns = DnsServer::start(zone);
-    let connection = service.connect(&[dns.addr()]).unwrap();
-    assert_eq!(connection.candidate().host().to_string(), "good.example");
-    assert_eq!(connection.report().attempts().len(), 1);
 }

@@ -10,7 +10,7 @@ use crate::given::{DOMAIN, XMPP, XMPPS};
 use crate::setup::{HOST, Service, asking, dead, look_up, lookup, sorted_questions, tries};
 use crate::support::{Behaviour, DnsServer, Query, Rcode, Rtype, Transport, Zone};
 
-// spec B2, A6, D12
+// rule B2, A6, D12
 #[test]
 fn a_connect_asks_six_questions_with_absolute_names_each_once() {
     let service = Service::new();
@@ -29,7 +29,7 @@ fn a_connect_asks_six_questions_with_absolute_names_each_once() {
     assert_eq!(last, HashSet::from([format!("{HOST} A"), format!("{HOST} AAAA")]));
 }
 
-// spec B2
+// rule B2
 #[test]
 fn no_question_of_the_first_four_waits_for_an_answer() {
     let dns = dead();
@@ -44,7 +44,7 @@ fn no_question_of_the_first_four_waits_for_an_answer() {
     assert_eq!(dns.questions().into_iter().collect::<HashSet<_>>().len(), 4);
 }
 
-// spec H2, H1
+// rule H2, H1
 #[test]
 fn a_question_asks_for_recursion_and_for_1232_octets() {
     let service = Service::new();
@@ -61,7 +61,7 @@ fn a_question_asks_for_recursion_and_for_1232_octets() {
     }
 }
 
-// spec H3
+// rule H3
 #[test]
 fn the_ad_bit_is_asked_for_and_believed_only_from_a_trusted_server() {
     let service = Service::new();
@@ -84,7 +84,7 @@ fn distinct<T: Eq + std::hash::Hash>(queries: &[Query], part: impl Fn(&Query) ->
     queries.iter().map(part).collect::<HashSet<_>>().len()
 }
 
-// spec H1
+// rule H1
 #[test]
 fn every_question_has_an_id_and_a_port_of_its_own() {
     let dns = DnsServer::start(Zone::new());
@@ -99,7 +99,7 @@ fn every_question_has_an_id_and_a_port_of_its_own() {
     assert!(distinct(&queries, |query| query.from.port()) >= 10, "{queries:?}");
 }
 
-// spec H1
+// rule H1
 #[test]
 fn every_try_has_an_id_and_a_port_of_its_own() {
     let again = [Behaviour::Silence, Behaviour::Answer];
@@ -113,7 +113,7 @@ fn every_try_has_an_id_and_a_port_of_its_own() {
     assert!(distinct(&queries, |query| query.id) >= 4 - CHANCE, "{queries:?}");
 }
 
-// spec H2
+// rule H2
 #[test]
 fn a_server_that_refuses_edns_is_asked_without_at_once_and_from_then_on() {
     let service = Service::new();
@@ -134,7 +134,7 @@ fn a_server_that_refuses_edns_is_asked_without_at_once_and_from_then_on() {
     }
 }
 
-// spec H2, H3
+// rule H2, H3
 #[test]
 fn a_server_that_knows_neither_edns_nor_the_question_has_failed() {
     for code in [Rcode::FORMERR, Rcode::NOTIMP] {
@@ -147,7 +147,7 @@ fn a_server_that_knows_neither_edns_nor_the_question_has_failed() {
     }
 }
 
-// spec H2
+// rule H2
 #[test]
 fn without_edns_an_answer_of_more_than_512_octets_comes_over_tcp() {
     let zone = (0..30).fold(Zone::new(), |zone, port| zone.srv(XMPPS, 0, 0, 1 + port, "host.example"));

@@ -1,15 +1,12 @@
 //! What a connector keeps of answers, how long, and when it forgets.
 
-use std::time::{Duration, Instant};
-
+use xmpp_connect::dns::AnswerSource;
 use xmpp_connect::report::LookupResult;
-use xmpp_connect::{AnswerSource, Connector, ErrorKind, Target, TlsMode};
+use xmpp_connect::{Connector, ErrorKind};
 
 use crate::given::{self, DOMAIN, XMPP, XMPPS};
 use crate::setup::{HOST, Service, asking, lookup, sorted_questions, source, tries};
-use crate::support::{
-    Behaviour, DnsServer, Latch, PATIENCE, Rcode, Refused, Rtype, Script, XmppServer, Zone,
-};
+use crate::support::{Behaviour, DnsServer, Rcode, Refused, Rtype, Script, XmppServer, Zone};
 
 /// The questions that a connector asks for the servers of `example.org`, sorted.
 const SRV_QUESTIONS: [&str; 2] = ["_xmpp-client._tcp.example.org SRV", "_xmpps-client._tcp.example.org SRV"];
@@ -30,7 +27,7 @@ fn zone() -> Zone {
     Zone::new().start_of_authority(DOMAIN, 300).srv(XMPPS, 0, 0, 5223, HOST)
 }
 
-// spec H4
+// rule H4
 #[test]
 fn a_second_connect_asks_nothing_when_every_answer_may_be_kept() {
     let service = Service::new();
@@ -48,7 +45,7 @@ fn a_second_connect_asks_nothing_when_every_answer_may_be_kept() {
     assert_eq!(lookup(connection.report(), &format!("{XMPP} SRV")).result, LookupResult::None);
 }
 
-// spec H4
+// rule H4
 #[test]
 fn a_negative_answer_without_soa_is_not_kept() {
     let service = Service::new();
@@ -66,49 +63,7 @@ fn a_negative_answer_without_soa_is_not_kept() {
     assert_eq!(asked, expected);
 }
 
-// spec H4
-#[test]
-fn negative_answers_live_as_long_as_their_soa_says() {
-    // NXDOMAIN for both, and then: the names exist, and have no SRV records.
-    let nothing = || Zone::new().address("below._xmpp-client._tcp.example.org", "127.0.0.1");
-    for zone in [Zone::new(), nothing().address("below._xmpps-client._tcp.example.org", "127.0.0.1")] {
-        for (minimum, again) in [(300, 0), (0, 2)] {
-            let dns = DnsServer::start(zone.clone().start_of_authority(DOMAIN, minimum));
-            let connector = asking(&[dns.addr()]).build().unwrap();
-            discover(&connector);
-            assert_eq!(asked_in(&dns, || discover(&connector)).len(), again, "minimum {minimum}");
-        }
-        // A SOA record of another zone says nothing here.
-        let dns = DnsServer::start(zone.start_of_authority("example.net", 300));
-        let connector = asking(&[dns.addr()]).build().unwrap();
-        discover(&connector);
-        assert_eq!(asked_in(&dns, || discover(&connector)), SRV_QUESTIONS);
-    }
-}
-
-// spec H4
-#[test]
-fn a_time_to_live_of_zero_is_not_kept_and_a_second_is_no_longer() {
-    let dns =
-        DnsServer::start(Zone::new().time_to_live(0).srv(XMPPS, 0, 0, 1, HOST).srv(XMPP, 0, 0, 1, HOST));
-    let connector = asking(&[dns.addr()]).build().unwrap();
-    discover(&connector);
-    assert_eq!(asked_in(&dns, || discover(&connector)), SRV_QUESTIONS);
-
-    let short = Zone::new().time_to_live(1).srv(XMPPS, 0, 0, 1, HOST).srv(XMPP, 0, 0, 1, HOST);
-    let dns = DnsServer::start(short);
-    let connector = asking(&[dns.addr()]).build().unwrap();
-    let start = Instant::now();
-    discover(&connector);
-    while dns.queries().len() == 2 {
-        assert!(start.elapsed() < PATIENCE);
-        Latch::new().pause(Duration::from_millis(5)).unwrap();
-        discover(&connector);
-    }
-    assert!(start.elapsed() >= Duration::from_secs(1));
-}
-
-// spec H4
+// rule H4
 #[test]
 fn failures_are_not_kept() {
     let dns = DnsServer::start(zone().on_everything(Behaviour::Code(Rcode::SERVFAIL)));
@@ -121,7 +76,7 @@ fn failures_are_not_kept() {
     assert_eq!(asked, SRV_QUESTIONS);
 }
 
-// spec H4
+// rule H4
 #[test]
 fn clearing_and_switching_off_ask_again() {
     let dns = DnsServer::start(zone());
@@ -136,15 +91,7 @@ fn clearing_and_switching_off_ask_again() {
     assert_eq!(asked_in(&dns, || discover(&connector)), SRV_QUESTIONS);
 }
 
-// spec H4
-#[test]
-fn connectors_keep_answers_apart() {
-    let dns = DnsServer::start(zone());
-    discover(&asking(&[dns.addr()]).build().unwrap());
-    assert_eq!(asked_in(&dns, || discover(&asking(&[dns.addr()]).build().unwrap())), SRV_QUESTIONS);
-}
-
-// spec H4
+// rule H4
 #[test]
 fn a_connect_without_a_connection_forgets_what_it_used_and_nothing_else() {
     let service = Service::new();
@@ -171,7 +118,7 @@ fn a_connect_without_a_connection_forgets_what_it_used_and_nothing_else() {
     assert!(asked.is_empty(), "{asked:?}");
 }
 
-// spec H4
+// rule H4
 #[test]
 fn what_the_first_connect_without_a_connection_learnt_is_forgotten_too() {
     let service = Service::new();
@@ -183,7 +130,7 @@ fn what_the_first_connect_without_a_connection_learnt_is_forgotten_too() {
     assert_eq!(connector.connect(DOMAIN).unwrap().peer_addr(), service.server.addr());
 }
 
-// spec H4, B9
+// rule H4, B9
 #[test]
 fn addresses_of_the_additional_section_are_not_kept() {
     let service = Service::new();
@@ -195,36 +142,4 @@ fn addresses_of_the_additional_section_are_not_kept() {
     let asked = asked_in(&dns, || drop(connector.discover(DOMAIN).unwrap()));
     assert!(asked.is_empty(), "{asked:?}");
     connector.connect(DOMAIN).unwrap_err();
-}
-
-// spec H4
-#[test]
-fn an_answer_with_its_alias_lives_as_long_as_the_shorter_one() {
-    let kept = |alias, record| {
-        let zone =
-            Zone::new().start_of_authority(DOMAIN, 300).time_to_live(alias).cname(XMPPS, "end.example");
-        let dns = DnsServer::start(zone.time_to_live(record).srv("end.example", 0, 0, 5223, HOST));
-        let connector = asking(&[dns.addr()]).build().unwrap();
-        discover(&connector);
-        asked_in(&dns, || discover(&connector)).is_empty()
-    };
-    assert!(kept(300, 300));
-    assert!(!kept(0, 300));
-    assert!(!kept(300, 0));
-}
-
-// spec H4
-#[test]
-fn questions_are_told_apart_by_name_and_type() {
-    let dns = DnsServer::start(zone().srv(XMPP, 0, 0, 5222, HOST).start_of_authority(".", 300));
-    let connector = asking(&[dns.addr()]).build().unwrap();
-    discover(&connector);
-    assert!(asked_in(&dns, || drop(connector.discover("EXAMPLE.org.").unwrap())).is_empty());
-    assert_eq!(asked_in(&dns, || drop(connector.discover("a.example.org").unwrap())).len(), 2);
-    // What has an SRV record may have an address.
-    let asked = asked_in(&dns, || {
-        drop(connector.connect_to(DOMAIN, Target::new("b.example", 5223, TlsMode::Direct).unwrap()));
-    });
-    assert_eq!(asked, ["b.example A", "b.example AAAA"]);
-    assert_eq!(dns.queries().iter().filter(|query| query.kind == Rtype::SRV).count(), 0);
 }

@@ -3,15 +3,13 @@
 use std::time::Duration;
 
 use xmpp_connect::report::LookupResult;
-use xmpp_connect::{ErrorKind, Origin, Policy, TlsMode};
+use xmpp_connect::{ErrorKind, Policy};
 
-use crate::given::{self, DOMAIN, XMPP, XMPPS};
-use crate::setup::{
-    LOOKUP_LIMIT, Service, TRY_DELAY, asking, dead, look_up, lookup, sorted_questions, took, tries, why,
-};
-use crate::support::{Behaviour, DnsServer, Latch, Rcode, Rtype, Script, XmppServer, Zone};
+use crate::given::{DOMAIN, XMPPS};
+use crate::setup::{LOOKUP_LIMIT, TRY_DELAY, asking, dead, look_up, sorted_questions, took, tries, why};
+use crate::support::{Behaviour, DnsServer, Latch, Rcode, Rtype, Zone};
 
-// spec H3, B5
+// rule H3, B5
 #[test]
 fn a_refusal_of_the_only_server_is_a_failure_at_once_that_names_it() {
     for code in [Rcode::SERVFAIL, Rcode::REFUSED, Rcode::NOTAUTH] {
@@ -24,67 +22,7 @@ fn a_refusal_of_the_only_server_is_a_failure_at_once_that_names_it() {
     }
 }
 
-// spec B5, H3
-#[test]
-fn when_one_lookup_of_two_fails_the_other_is_enough() {
-    let service = Service::new();
-    let starttls = XmppServer::start(Script::starttls(service.authority.server(&[DOMAIN])));
-    for code in [Rcode::SERVFAIL, Rcode::REFUSED] {
-        for (failing, tls) in [(XMPPS, TlsMode::StartTls), (XMPP, TlsMode::Direct)] {
-            let zone = given::zone(&[(XMPPS, 0, service.server.addr()), (XMPP, 0, starttls.addr())]);
-            let dns = DnsServer::start(zone.on(failing, Rtype::SRV, Behaviour::Code(code)));
-            let connection = service.connect(&[dns.addr()]).unwrap();
-            assert_eq!(connection.tls_mode(), tls);
-            let failed = lookup(connection.report(), &format!("{failing} SRV"));
-            assert!(why(failed).contains(&code.to_string()), "{failed}");
-        }
-    }
-}
-
-// spec B4, B5, B7
-#[test]
-fn when_all_fails_the_fallback_is_left_and_the_error_is_that_of_the_lookup() {
-    let dns = DnsServer::start(Zone::new().on_everything(Behaviour::Code(Rcode::REFUSED)));
-    let options = || asking(&[dns.addr()]);
-    let discovery = options().build().unwrap().discover(DOMAIN).unwrap();
-    assert_eq!(discovery.candidates()[0].origin(), Origin::Fallback);
-    assert!(discovery.report().lookups().iter().all(|lookup| why(lookup).contains("REFUSED")));
-    let error = options().build().unwrap().connect(DOMAIN).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Lookup);
-    assert!(error.to_string().contains("127.0.0.1: answered REFUSED"), "{error}");
-    let error = options().policy(Policy::DirectOnly).build().unwrap().connect(DOMAIN).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Lookup);
-}
-
-// spec B5, B7
-#[test]
-fn not_offered_beside_a_failure_is_an_error_that_names_both() {
-    for (offered, other) in [(XMPPS, XMPP), (XMPP, XMPPS)] {
-        let zone = Zone::new().srv(offered, 0, 0, 0, ".").address(DOMAIN, "127.0.0.1");
-        let dns = DnsServer::start(zone.on(other, Rtype::SRV, Behaviour::Code(Rcode::SERVFAIL)));
-        let error = asking(&[dns.addr()]).build().unwrap().connect(DOMAIN).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Lookup);
-        let text = error.to_string();
-        assert!(text.contains("does not offer") && text.contains("SERVFAIL"), "{text}");
-        assert!(error.report().unwrap().attempts().is_empty());
-    }
-}
-
-// spec B7
-#[test]
-fn no_such_name_for_all_is_no_such_domain() {
-    for zone in [Zone::new(), Zone::new().start_of_authority(".", 60)] {
-        let dns = DnsServer::start(zone);
-        let error = asking(&[dns.addr()]).build().unwrap().connect(DOMAIN).unwrap_err();
-        assert_eq!(
-            (error.kind(), error.to_string().as_str()),
-            (ErrorKind::NoSuchDomain, "the domain example.org does not exist")
-        );
-        assert_eq!(dns.queries().len(), 4);
-    }
-}
-
-// spec A6
+// rule A6
 #[test]
 fn a_name_that_is_not_there_is_asked_for_as_it_is_and_below_no_other() {
     let dns = DnsServer::start(Zone::new());
@@ -101,7 +39,7 @@ fn a_name_that_is_not_there_is_asked_for_as_it_is_and_below_no_other() {
     }
 }
 
-// spec D5, H1
+// rule D5, H1
 #[test]
 fn an_answer_after_the_limit_is_too_late_and_harms_no_later_lookup() {
     const LIMIT: Duration = Duration::from_millis(200);
@@ -124,7 +62,7 @@ fn an_answer_after_the_limit_is_too_late_and_harms_no_later_lookup() {
     assert_eq!(dns.queries().len(), 2);
 }
 
-// spec D5
+// rule D5
 #[test]
 fn silence_ends_at_the_limit_of_the_whole_connect_where_that_is_shorter() {
     let dns = dead();

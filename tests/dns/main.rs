@@ -23,14 +23,14 @@ mod asking;
 mod cache;
 mod failing;
 mod junk;
-mod lame;
 mod large;
+mod lost;
 mod malformed;
+mod reporting;
 mod servers;
 mod setup;
 #[cfg(target_os = "linux")]
 mod sockets;
 #[cfg(target_os = "linux")]
 mod source;
-mod telling;
 mod truncated;

@@ -3,8 +3,9 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
+use xmpp_connect::dns::AnswerSource;
 use xmpp_connect::report::{LookupReport, LookupResult, Report};
-use xmpp_connect::{AnswerSource, Connection, Connector, ConnectorBuilder, Error, Policy};
+use xmpp_connect::{Connection, Connector, ConnectorBuilder, Error, Policy};
 
 use crate::given::{self, DOMAIN, XMPPS};
 use crate::support::{Authority, Behaviour, DnsServer, Script, Workers, XmppServer, Zone};
@@ -12,10 +13,10 @@ use crate::support::{Authority, Behaviour, DnsServer, Script, Workers, XmppServe
 /// The target of the SRV record of [`Service::zone`].
 pub(crate) const HOST: &str = "host0.example.org";
 
-/// "Try k goes out min(1 s, `timeout`) after try k-1" (spec H3): what is over before that has not waited for the clock.
+/// "Try k is sent min(1 s, `timeout`) after try k-1" (rule H3): what is over before that has not waited for the clock.
 pub(crate) const TRY_DELAY: Duration = Duration::from_secs(1);
 
-/// The limit of one lookup that is not set (spec D5).
+/// The limit of one lookup that is not set (rule D5).
 pub(crate) const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
 
 /// What [`Behaviour::Mangled`] does to an answer.

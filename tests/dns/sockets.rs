@@ -27,7 +27,7 @@ fn counted(dns: &DnsServer, questions: usize, open: usize) {
     });
 }
 
-// spec H6, D5
+// rule H6, D5
 #[test]
 fn lookups_that_fail_leave_no_socket() {
     counted(&dead(), 2, 2);
@@ -36,7 +36,7 @@ fn lookups_that_fail_leave_no_socket() {
     counted(&DnsServer::start(silent), 4, 1);
 }
 
-// spec H6
+// rule H6
 #[test]
 fn lookups_that_end_leave_no_socket() {
     let ends = [
@@ -57,7 +57,7 @@ fn lookups_that_end_leave_no_socket() {
     }
 }
 
-// spec H6, D3
+// rule H6, D3
 #[test]
 fn a_connection_keeps_no_socket_to_the_name_server_whatever_was_still_asked() {
     let service = Service::new();
@@ -72,7 +72,7 @@ fn a_connection_keeps_no_socket_to_the_name_server_whatever_was_still_asked() {
     }
 }
 
-// spec H6, D5
+// rule H6, D5
 #[test]
 fn a_lookup_that_is_given_up_closes_its_sockets_while_the_connect_goes_on() {
     let service = Service::new();

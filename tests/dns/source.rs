@@ -1,4 +1,4 @@
-//! From where name servers are asked (spec D14). Elsewhere than on Linux only 127.0.0.1 is there without being set up.
+//! From where name servers are asked (rule D14). Elsewhere than on Linux only 127.0.0.1 is there without being set up.
 
 use std::net::IpAddr;
 
@@ -10,7 +10,7 @@ use crate::support::{DnsServer, Transport, Zone};
 
 const SOURCE: &str = "127.0.0.2";
 
-// spec D14
+// rule D14
 #[test]
 fn name_servers_are_asked_from_the_source_address_over_udp_and_tcp() {
     let service = Service::new();
@@ -29,7 +29,7 @@ fn name_servers_are_asked_from_the_source_address_over_udp_and_tcp() {
     }
 }
 
-// spec D14
+// rule D14
 #[test]
 fn a_name_server_of_the_other_family_is_asked_all_the_same() {
     let loopback: IpAddr = "::1".parse().unwrap();

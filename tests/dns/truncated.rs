@@ -3,8 +3,9 @@
 use std::net::UdpSocket;
 use std::time::Duration;
 
+use xmpp_connect::Policy;
+use xmpp_connect::dns::AnswerSource;
 use xmpp_connect::report::LookupResult;
-use xmpp_connect::{AnswerSource, Policy};
 
 use crate::given::{DOMAIN, XMPP, XMPPS};
 use crate::setup::{
@@ -24,7 +25,7 @@ fn one_record() -> Zone {
     Zone::new().srv(XMPPS, 0, 0, 5223, "host.example")
 }
 
-// spec H2
+// rule H2
 #[test]
 fn a_truncated_answer_is_asked_again_over_tcp() {
     let service = Service::new();
@@ -45,7 +46,7 @@ fn a_truncated_answer_is_asked_again_over_tcp() {
     }
 }
 
-// spec D5, H6
+// rule D5, H6
 #[test]
 fn silence_and_dripping_over_tcp_end_at_the_limit_of_the_lookup() {
     const LIMIT: Duration = Duration::from_millis(300);
@@ -58,7 +59,7 @@ fn silence_and_dripping_over_tcp_end_at_the_limit_of_the_lookup() {
     }
 }
 
-// spec H3, B5
+// rule H3, B5
 #[test]
 fn a_connection_that_ends_before_the_answer_is_a_failure_at_once() {
     for over_tcp in [OverTcp::Close, OverTcp::Half] {
@@ -71,7 +72,7 @@ fn a_connection_that_ends_before_the_answer_is_a_failure_at_once() {
     }
 }
 
-// spec H2, H3
+// rule H2, H3
 #[test]
 fn without_tcp_a_truncated_answer_is_a_failure_at_once_and_the_next_server_is_asked() {
     let refused = Refused::new();
@@ -92,7 +93,7 @@ fn without_tcp_a_truncated_answer_is_a_failure_at_once_and_the_next_server_is_as
     assert!(took(&lookup) < TRY_DELAY, "{lookup}");
 }
 
-// spec H2, H6
+// rule H2, H6
 #[test]
 fn an_answer_that_is_truncated_over_tcp_too_is_a_failure_at_once() {
     let always = |mut message: Vec<u8>| {
@@ -105,7 +106,7 @@ fn an_answer_that_is_truncated_over_tcp_too_is_a_failure_at_once() {
     assert!(took(&lookup) < TRY_DELAY, "{lookup}");
 }
 
-// spec H3
+// rule H3
 #[test]
 fn silence_over_tcp_sends_the_question_to_the_next_server_after_a_second() {
     let first = truncating(one_record(), OverTcp::Silence);
@@ -116,7 +117,7 @@ fn silence_over_tcp_sends_the_question_to_the_next_server_after_a_second() {
     assert!(took(&lookup) >= TRY_DELAY && took(&lookup) < LOOKUP_LIMIT, "{lookup}");
 }
 
-// spec H3, B2
+// rule H3, B2
 #[test]
 fn over_tcp_only_questions_that_leave_together_share_a_connection() {
     let service = Service::new();
@@ -138,7 +139,7 @@ fn over_tcp_only_questions_that_leave_together_share_a_connection() {
     }
 }
 
-// spec H3
+// rule H3
 #[test]
 fn a_question_without_an_answer_holds_up_no_other_on_its_connection() {
     let dns = DnsServer::start(one_record().on(XMPPS, Rtype::SRV, Behaviour::Silence));
@@ -156,7 +157,7 @@ fn a_question_without_an_answer_holds_up_no_other_on_its_connection() {
     assert!(queries.iter().all(|query| query.from == queries[0].from));
 }
 
-// spec H3
+// rule H3
 #[test]
 #[cfg(target_os = "linux")]
 fn a_server_that_accepts_no_connection_costs_one_second() {

@@ -9,7 +9,8 @@ use domain::rdata::dnssec::{ProtoRrsig, RtypeBitmap, Timestamp};
 use domain::rdata::{Dnskey, Ns, Nsec, Soa, Srv, ZoneRecordData};
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
-use xmpp_connect::{Connector, Error, ErrorKind, HickoryResolver, Policy};
+use xmpp_connect::dns::HickoryResolver;
+use xmpp_connect::{Connector, Error, ErrorKind, Policy};
 
 use super::support::{Behaviour, DnsServer, Zone};
 use super::{DIRECT, LONG, candidates, lookups};
@@ -127,7 +128,7 @@ fn connector(server: SocketAddr, root: &Root) -> Connector {
     builder.lookup_timeout(LONG).timeout(LONG).build().unwrap()
 }
 
-// spec H5
+// rule H5
 #[test]
 fn a_signed_answer_is_authenticated_and_not_asked_for_twice() {
     let root = Root::new();
@@ -154,7 +155,7 @@ fn is_bogus(zone: Zone, root: &Root) {
     assert!(told.iter().all(|lookup| lookup.contains("failed: ") && lookup.contains("DNSSEC")), "{told:?}");
 }
 
-// spec H5, H6
+// rule H5, H6
 #[test]
 fn a_changed_answer_fails() {
     let root = Root::new();
@@ -163,7 +164,7 @@ fn a_changed_answer_fails() {
     is_bogus(root.zone(&answer, &[]), &root);
 }
 
-// spec H5
+// rule H5
 #[test]
 fn an_answer_signed_with_another_key_or_at_another_time_fails() {
     let (root, other) = (Root::new(), Root::new());
@@ -173,7 +174,7 @@ fn an_answer_signed_with_another_key_or_at_another_time_fails() {
     is_bogus(root.zone(&root.signed_for(&[srv(5223)], 3_600, 7_200), &[]), &root);
 }
 
-// spec H5
+// rule H5
 #[test]
 fn an_answer_that_lost_its_signatures_fails_where_the_zone_is_signed() {
     let root = Root::new();
@@ -182,7 +183,7 @@ fn an_answer_that_lost_its_signatures_fails_where_the_zone_is_signed() {
     is_bogus(root.zone(&[], &[start_of_authority()]), &root);
 }
 
-// spec B5, H5
+// rule B5, H5
 #[test]
 fn a_proved_denial_is_none() {
     let root = Root::new();
@@ -198,7 +199,7 @@ fn a_proved_denial_is_none() {
     assert!(report.lookups()[0].authenticated);
 }
 
-// spec B5, H5
+// rule B5, H5
 #[test]
 fn a_denial_that_says_that_there_are_records_fails() {
     let root = Root::new();
@@ -207,7 +208,7 @@ fn a_denial_that_says_that_there_are_records_fails() {
     is_bogus(root.zone(&[], &authority.concat()), &root);
 }
 
-// spec H5
+// rule H5
 #[test]
 fn a_domain_that_is_proved_to_be_unsigned_is_used_and_not_authenticated() {
     let root = Root::new();
@@ -224,7 +225,7 @@ fn a_domain_that_is_proved_to_be_unsigned_is_used_and_not_authenticated() {
     assert!(discovery.report().lookups().iter().all(|lookup| !lookup.authenticated));
 }
 
-// spec H5
+// rule H5
 #[test]
 fn without_validation_nobody_says_authenticated_whatever_the_server_says() {
     let zone = Zone::new().srv(DIRECT, 5, 0, 5223, "one.example.org").authenticated();

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
-use xmpp_connect::{ErrorKind, HickoryResolver};
+use xmpp_connect::ErrorKind;
+use xmpp_connect::dns::HickoryResolver;
 
 use super::support::{Authority, DnsServer, Latch, ServerTls, Wire, Workers, Zone, server_tls};
 use super::{DIRECT, SOON, candidates, lookups, patient, timed};
@@ -82,7 +83,7 @@ fn name() -> ServerName<'static> {
     ServerName::try_from(NAME).unwrap()
 }
 
-// spec H5
+// rule H5
 #[test]
 fn answers_come_over_tls() {
     let (dns, authority) = (zone(), Authority::new());
@@ -100,9 +101,9 @@ fn answers_come_over_tls() {
     assert_eq!(dns.questions().len(), 4);
 }
 
-// spec H5
+// rule H5
 #[test]
-fn a_name_server_with_another_certificate_is_told_nothing() {
+fn a_name_server_with_another_certificate_is_asked_nothing() {
     let (dns, authority) = (zone(), Authority::new());
     let wrong_name = front(&dns, authority.server(&["other.example.net"]), over_tls);
     let wrong_root = front(&dns, Authority::new().server(&[NAME]), over_tls);
@@ -172,7 +173,7 @@ mod https {
         }
     }
 
-    // spec H5
+    // rule H5
     #[test]
     fn answers_come_over_https() {
         let (dns, authority) = (zone(), Authority::new());
@@ -184,9 +185,9 @@ mod https {
         assert_eq!(dns.questions().len(), 2);
     }
 
-    // spec H5
+    // rule H5
     #[test]
-    fn a_server_with_another_certificate_is_told_nothing() {
+    fn a_server_with_another_certificate_is_asked_nothing() {
         let (dns, authority) = (zone(), Authority::new());
         let tls = ServerTls::new(Authority::new().issue(&[NAME])).alpn(&["h2"]).config();
         let (address, _workers) = front(&dns, tls, over_https);

@@ -19,8 +19,9 @@ mod thread;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use xmpp_connect::dns::HickoryResolver;
 use xmpp_connect::report::Report;
-use xmpp_connect::{Connector, ConnectorBuilder, Error, HickoryResolver};
+use xmpp_connect::{Connector, ConnectorBuilder, Error};
 
 use support::{DnsServer, Zone};
 

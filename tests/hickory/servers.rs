@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use xmpp_connect::{Error, ErrorKind, HickoryResolver};
+use xmpp_connect::dns::HickoryResolver;
+use xmpp_connect::{Error, ErrorKind};
 
-use super::support::{Behaviour, DnsServer, Rcode, Zone, closed_udp_port};
+use super::support::{Behaviour, DnsServer, Rcode, Rtype, Zone, closed_udp_port};
 use super::{DIRECT, SOON, builder, candidates, timed};
 
 const FOUND: [&str; 1] = ["direct TLS one.example.org:5223"];
@@ -20,7 +21,7 @@ fn ask(servers: &[SocketAddr]) -> (Vec<String>, Duration) {
     (candidates(discovery.unwrap().report()), time)
 }
 
-// spec H3
+// rule H3
 #[test]
 fn a_first_server_that_is_silent_costs_a_second_and_goes_last_then() {
     let silent = DnsServer::start(Zone::new().on_everything(Behaviour::Silence));
@@ -35,7 +36,7 @@ fn a_first_server_that_is_silent_costs_a_second_and_goes_last_then() {
     assert_eq!(silent.questions(), [""; 0]);
 }
 
-// spec H3
+// rule H3
 #[test]
 fn a_first_server_that_refuses_costs_nothing() {
     for zone in [
@@ -49,7 +50,7 @@ fn a_first_server_that_refuses_costs_nothing() {
     }
 }
 
-// spec H3
+// rule H3
 #[test]
 fn a_first_server_that_is_not_there_is_passed_over() {
     let second = DnsServer::start(good());
@@ -58,7 +59,7 @@ fn a_first_server_that_is_not_there_is_passed_over() {
     assert!(time < SOON, "{time:?}");
 }
 
-// spec H3
+// rule H3
 #[test]
 fn what_the_first_server_denies_is_denied_and_what_the_second_denies_is_not() {
     let (knows, denies) = (DnsServer::start(good()), DnsServer::start(Zone::new()));
@@ -69,7 +70,33 @@ fn what_the_first_server_denies_is_denied_and_what_the_second_denies_is_not() {
     assert_eq!(ask(&[late.addr(), denies.addr()]).0, FOUND, "it answers within two seconds");
 }
 
-// spec B5, D5, H3
+// rule H3c
+#[test]
+fn a_lame_server_sends_the_question_to_the_next() {
+    // No records, and neither AA nor RA.
+    let lame = Zone::new().on_everything(Behaviour::Mangled(|mut message| {
+        message[2] &= !0x04;
+        message[3] = 0;
+        message
+    }));
+    let (lame, second) = (DnsServer::start(lame), DnsServer::start(good()));
+    let (found, time) = ask(&[lame.addr(), second.addr()]);
+    assert_eq!(found, FOUND);
+    assert!(time < Duration::from_secs(1), "{time:?}");
+}
+
+// rule H3
+#[test]
+fn what_was_lost_is_asked_again_after_a_second_and_no_sooner() {
+    let lost = good().script(DIRECT, Rtype::SRV, &[Behaviour::Silence, Behaviour::Answer]);
+    let server = DnsServer::start(lost);
+    let (found, time) = ask(&[server.addr()]);
+    assert_eq!(found, FOUND);
+    assert!(time >= Duration::from_secs(1) && time < SOON, "{time:?}");
+    assert_eq!(server.questions().iter().filter(|question| question.starts_with(DIRECT)).count(), 2);
+}
+
+// rule B5, D5, H3
 #[test]
 fn silence_of_all_ends_with_the_lookup_limit() {
     let silent = DnsServer::start(Zone::new().on_everything(Behaviour::Silence));
@@ -82,7 +109,7 @@ fn silence_of_all_ends_with_the_lookup_limit() {
     assert!(time >= limit && time < SOON, "{time:?}");
 }
 
-// spec H3
+// rule H3
 #[test]
 fn when_every_server_fails_each_is_named() {
     let refuse = || DnsServer::start(Zone::new().on_everything(Behaviour::Code(Rcode::REFUSED)));

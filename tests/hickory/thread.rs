@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use xmpp_connect::{Connector, HickoryResolver, Resolver};
+use xmpp_connect::Connector;
+use xmpp_connect::dns::{HickoryResolver, Resolver};
 
 use super::support::{Behaviour, DnsServer, Zone};
 use super::{DIRECT, SOON, builder, candidates, timed};
 
-// spec H5
+// rule H5
 #[test]
 fn dropping_the_resolver_ends_a_lookup_that_hangs() {
     let silent = DnsServer::start(Zone::new().on_everything(Behaviour::Silence));
@@ -22,7 +23,7 @@ fn dropping_the_resolver_ends_a_lookup_that_hangs() {
     assert!(time < Duration::from_secs(2), "hickory waits for 5 s: {time:?}");
 }
 
-// spec D5, H5
+// rule D5, H5
 #[test]
 fn a_lookup_that_nobody_waits_for_ends() {
     let silent = DnsServer::start(Zone::new().on_everything(Behaviour::Silence));
@@ -42,7 +43,7 @@ fn a_lookup_that_nobody_waits_for_ends() {
     assert!(sent < 12, "{:?}", silent.questions());
 }
 
-// spec H5
+// rule H5
 #[test]
 fn one_resolver_serves_connectors_in_several_threads() {
     let server = DnsServer::start(Zone::new().srv(DIRECT, 5, 0, 5223, "one.example.org"));
@@ -63,7 +64,7 @@ fn one_resolver_serves_connectors_in_several_threads() {
     assert!(time < SOON, "{time:?}");
 }
 
-// spec H4
+// rule H4
 #[test]
 fn clearing_the_cache_reaches_it_and_so_does_a_connect_without_a_connection() {
     let server = DnsServer::start(Zone::new().srv(DIRECT, 5, 0, 5223, "one.example.org"));

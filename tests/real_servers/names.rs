@@ -1,6 +1,7 @@
 //! Tests of discovery with real name servers: Knot DNS, Unbound, dnsmasq.
 
-use xmpp_connect::{AnswerSource, ErrorKind, Policy, Service, TlsMode};
+use xmpp_connect::dns::AnswerSource;
+use xmpp_connect::{ErrorKind, Policy, Service, TlsMode};
 
 use super::{DNSMASQ, KNOT, TestResult, UNBOUND, client, connect, connector, failure, options, server};
 

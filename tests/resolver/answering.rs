@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use xmpp_connect::{Answer, AnswerSource, Question, Record, RecordKind};
+use xmpp_connect::dns::{Answer, AnswerSource, Question, Record, RecordKind};
 
 use super::support::{Latch, Workers};
 use super::{Bench, Kept, SOON, answer_all, lookups, own, srv, timed};
 
-// spec H5
+// rule H5
 #[test]
 fn answers_inside_the_call_connect_and_stand_in_the_report() {
     let bench = Bench::new();
@@ -32,7 +32,7 @@ fn answers_inside_the_call_connect_and_stand_in_the_report() {
     }
 }
 
-// spec B2, H5
+// rule B2, H5
 #[test]
 fn questions_that_do_not_depend_on_each_other_come_in_one_call() {
     let bench = Bench::new();
@@ -46,11 +46,11 @@ fn questions_that_do_not_depend_on_each_other_come_in_one_call() {
     let (questions, _) = kept.first();
     let kinds = questions.iter().map(Question::kind).collect::<Vec<_>>();
     assert_eq!(kinds, [RecordKind::Srv, RecordKind::Srv, RecordKind::Ipv6, RecordKind::Ipv4]);
-    // spec A6
+    // rule A6
     assert!(questions.iter().all(|question| question.name().ends_with("example.org")), "{questions:?}");
 }
 
-// spec H5
+// rule H5
 #[test]
 fn answers_from_another_thread_one_by_one_in_any_order_connect() {
     let bench = Bench::new();
@@ -73,7 +73,7 @@ fn answers_from_another_thread_one_by_one_in_any_order_connect() {
     assert!(time < SOON, "{time:?}");
 }
 
-// spec D1, H5
+// rule D1, H5
 #[test]
 fn a_slow_resolver_is_waited_for_up_to_the_lookup_limit() {
     let bench = Bench::new();
@@ -95,7 +95,7 @@ fn a_slow_resolver_is_waited_for_up_to_the_lookup_limit() {
     assert!(time >= 2 * pause, "SRV and addresses, one after the other: {time:?}");
 }
 
-// spec H5
+// rule H5
 #[test]
 fn an_answer_that_races_with_the_wait_is_never_missed() {
     const ROUNDS: usize = 500;
@@ -124,7 +124,7 @@ fn an_answer_that_races_with_the_wait_is_never_missed() {
     assert!(time < 3 * SOON, "{time:?}");
 }
 
-// spec H5, H6
+// rule H5, H6
 #[test]
 fn a_second_answer_and_one_to_a_question_of_another_connect_are_refused() {
     let bench = Bench::new();
@@ -149,7 +149,7 @@ fn a_second_answer_and_one_to_a_question_of_another_connect_are_refused() {
     assert!(kept.0.read(Vec::len) > 1, "the addresses of the target are asked for later");
 }
 
-// spec H5
+// rule H5
 #[test]
 fn records_of_another_kind_than_was_asked_for_are_no_records() {
     let bench = Bench::new();

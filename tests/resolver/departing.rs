@@ -4,9 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use xmpp_connect::{
-    Answer, Answers, Connector, ErrorKind, LookupError, Policy, Question, RecordKind, Resolver,
-};
+use xmpp_connect::dns::{Answer, Answers, LookupError, Question, RecordKind, Resolver};
+use xmpp_connect::{Connector, ErrorKind, Policy};
 
 use super::support::{Latch, Workers};
 use super::{Bench, Kept, SOON, answer_all, lookups, own, timed};
@@ -21,7 +20,7 @@ fn patient(resolver: impl Resolver + 'static) -> Connector {
     Connector::builder().lookup_timeout(LONG).timeout(LONG).resolver(resolver).build().unwrap()
 }
 
-// spec H5
+// rule H5
 #[test]
 fn answers_that_are_dropped_count_as_failed_at_once() {
     let connector = patient(own(|_, _| {}));
@@ -34,7 +33,7 @@ fn answers_that_are_dropped_count_as_failed_at_once() {
     }
 }
 
-// spec B5, H5
+// rule B5, H5
 #[test]
 fn what_was_answered_before_the_drop_counts() {
     let bench = Bench::new();
@@ -58,7 +57,7 @@ fn what_was_answered_before_the_drop_counts() {
     assert!(time < SOON, "{time:?}");
 }
 
-// spec D5, H5
+// rule D5, H5
 #[test]
 fn answers_that_are_kept_for_ever_cost_the_lookup_limit() {
     let kept = Arc::new(Kept::default());
@@ -72,7 +71,7 @@ fn answers_that_are_kept_for_ever_cost_the_lookup_limit() {
     assert!(error.to_string().contains("no answer within 0.2 s"), "{error}");
 }
 
-// spec D5, H5
+// rule D5, H5
 #[test]
 fn the_total_limit_ends_the_wait_for_a_resolver() {
     let kept = Arc::new(Kept::default());
@@ -85,7 +84,7 @@ fn the_total_limit_ends_the_wait_for_a_resolver() {
     assert!(time >= SHORT && time < SOON, "{time:?}");
 }
 
-// spec H5
+// rule H5
 #[test]
 fn a_resolver_learns_that_nobody_waits_any_more() {
     let bench = Bench::new();
@@ -121,7 +120,7 @@ fn a_resolver_learns_that_nobody_waits_any_more() {
     assert!(!answers.send(questions[0].clone(), Err(LookupError::new("late"))), "given up");
 }
 
-// spec D5
+// rule D5
 #[test]
 #[expect(clippy::disallowed_methods, reason = "test code measures")]
 fn the_deadline_is_that_of_the_lookup_or_of_the_connect() {
@@ -154,7 +153,7 @@ fn the_deadline_is_that_of_the_lookup_or_of_the_connect() {
     }
 }
 
-// spec H5
+// rule H5
 #[test]
 fn a_panic_in_the_call_reaches_the_caller_and_leaves_the_connector_usable() {
     let bench = Bench::new();
@@ -176,7 +175,7 @@ fn a_panic_in_the_call_reaches_the_caller_and_leaves_the_connector_usable() {
     connector.connect("example.org").unwrap();
 }
 
-// spec H5
+// rule H5
 #[test]
 fn a_panic_in_a_thread_of_the_resolver_counts_as_failed_at_once() {
     let connector = patient(own(|_, answers| {
@@ -196,7 +195,7 @@ fn a_panic_in_a_thread_of_the_resolver_counts_as_failed_at_once() {
     assert!(time < SOON, "{time:?}");
 }
 
-// spec H5
+// rule H5
 #[test]
 fn one_that_blocks_in_the_call_is_correct_and_only_slow() {
     let bench = Bench::new();
@@ -210,7 +209,7 @@ fn one_that_blocks_in_the_call_is_correct_and_only_slow() {
     connector.connect("example.org").unwrap();
 }
 
-// spec H5
+// rule H5
 #[test]
 fn one_resolver_serves_several_connectors() {
     let kept = Arc::new(Kept::default());
@@ -251,7 +250,7 @@ impl Resolver for Told {
     }
 }
 
-// spec H4
+// rule H4
 #[test]
 fn a_resolver_learns_what_to_forget() {
     let told = Arc::new(Told::default());

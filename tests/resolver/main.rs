@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "test code: what fails fails its test")]
 
 mod answering;
+mod chaining;
 mod departing;
 #[path = "../support/mod.rs"]
 mod support;
@@ -10,10 +11,9 @@ mod support;
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use xmpp_connect::dns::{Answer, Answers, Question, Record, RecordKind, Resolver, SrvRecord};
 use xmpp_connect::report::Report;
-use xmpp_connect::{
-    Answer, Answers, Connector, ConnectorBuilder, Question, Record, RecordKind, Resolver, SrvRecord,
-};
+use xmpp_connect::{Connector, ConnectorBuilder};
 
 use support::{Authority, Script, ServerTls, Watched, XmppServer};
 

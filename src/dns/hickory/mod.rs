@@ -1,7 +1,8 @@
 //! `HickoryResolver`: the caller's resolver by hickory-resolver, on a worker thread of its own.
 
+mod connections;
+mod exchange;
 mod lookup;
-mod round;
 mod servers;
 mod worker;
 
@@ -27,10 +28,10 @@ use crate::settings::SocketOptions;
 #[cfg(feature = "hickory-tls")]
 use crate::tls::{Trust, verifying_config};
 
-/// A [`Resolver`] by the hickory-resolver crate (formerly trust-dns-resolver): with DNSSEC, DNS over TLS and DNS over HTTPS,
-/// by the features `hickory-dnssec`, `hickory-tls` and `hickory-https`.
+/// A [`Resolver`] backed by the hickory-resolver crate (formerly trust-dns-resolver): with DNSSEC, DNS over TLS and DNS over
+/// HTTPS, behind the features `hickory-dnssec`, `hickory-tls` and `hickory-https`.
 ///
-/// It has one thread, which starts with the first question and ends when the resolver is dropped; whatever hangs then is
+/// It has one thread, which starts with the first question and ends when the resolver is dropped; lookups that hang then are
 /// abandoned. The hosts file goes first, answers are kept as the built-in resolver keeps them, and search lists never apply.
 /// Several servers are asked in their order, the next one when one has failed or is silent for a second.
 ///
@@ -38,7 +39,8 @@ use crate::tls::{Trust, verifying_config};
 /// empties its cache.
 ///
 /// ```no_run
-/// use xmpp_connect::{Connector, HickoryResolver};
+/// use xmpp_connect::dns::HickoryResolver;
+/// use xmpp_connect::Connector;
 ///
 /// let connector = Connector::builder().resolver(HickoryResolver::from_system()).build()?;
 /// # Ok::<(), xmpp_connect::Error>(())
@@ -90,14 +92,14 @@ impl fmt::Debug for Dnssec {
 }
 
 impl HickoryResolver {
-    /// Asks the name servers of resolv.conf, which is read with the first question, and again when it has changed. Of its
-    /// options `timeout` and `use-vc` apply.
+    /// Creates a resolver that asks the name servers of resolv.conf, which is read with the first question, and again when it has changed. Of its
+    /// options `timeout`, `attempts` and `use-vc` apply.
     #[must_use]
     pub fn from_system() -> Self {
         Self::with(SystemConfig::new(), Path::Plain)
     }
 
-    /// Asks these name servers, over UDP, and over TCP what does not fit.
+    /// Creates a resolver that asks these name servers over UDP, and over TCP for what does not fit.
     ///
     /// # Errors
     /// The list is empty, or a port is 0.
@@ -105,8 +107,8 @@ impl HickoryResolver {
         Ok(Self::with(SystemConfig::given(ResolverConfig::given(servers)?), Path::Plain))
     }
 
-    /// Asks these name servers over TLS (RFC 7858; the usual port is 853). Their certificates are for `name`; `config` says
-    /// how they are verified. Without it that is as in a connector, with the roots of feature `webpki-roots`.
+    /// Creates a resolver that asks these name servers over TLS (RFC 7858; the usual port is 853). Their certificates are for `name`; `config` says
+    /// how they are verified, by default as in a connector, with the roots of feature `webpki-roots`.
     ///
     /// # Errors
     /// The list is empty, a port is 0, or there is no `config` and no roots or no
@@ -123,7 +125,7 @@ impl HickoryResolver {
         ))
     }
 
-    /// Asks these name servers over HTTPS at `/dns-query` (RFC 8484; the usual port is 443). Their certificates are for
+    /// Creates a resolver that asks these name servers over HTTPS at `/dns-query` (RFC 8484; the usual port is 443). Their certificates are for
     /// `name`; `config` says how they are verified. Without it that is as in a connector, with the roots of feature
     /// `webpki-roots`.
     ///
@@ -151,8 +153,8 @@ impl HickoryResolver {
         Self { options, state, worker: Mutex::new(None) }
     }
 
-    /// Whether answers are validated by DNSSEC (RFC 4035) here, not by the server. A bogus answer is then a failed lookup,
-    /// and a proved one is told as [`is_authenticated`](crate::Answer::is_authenticated). The servers have to pass on
+    /// Sets whether answers are validated by DNSSEC (RFC 4035) here, not by the server. A bogus answer is then a failed lookup,
+    /// and a validated one is marked [`is_authenticated`](crate::dns::Answer::is_authenticated). The servers have to pass on
     /// signatures. Default: false.
     #[cfg(feature = "hickory-dnssec")]
     #[must_use]
@@ -165,7 +167,7 @@ impl HickoryResolver {
         self
     }
 
-    /// Validates from these keys on: DNSKEY records, in the form of a zone file. Default: the keys of the root.
+    /// Sets the trust anchors of DNSSEC: DNSKEY records, in the form of a zone file. Validates from them on. Default: the keys of the root.
     ///
     /// # Errors
     /// The keys cannot be read, or there are none.
@@ -174,7 +176,7 @@ impl HickoryResolver {
         let keys = anchors.parse::<TrustAnchors>().map_err(|error| {
             ConfigurationError::new(format!(
                 "the given DNSSEC keys cannot be read: {}",
-                lookup::one_line(&error.to_string())
+                exchange::one_line(&error.to_string())
             ))
         })?;
         if keys.is_empty() && !anchors.contains("DNSKEY") {

@@ -1,15 +1,13 @@
-//! The name servers of a `HickoryResolver`: which they are, and a pool of hickory-resolver's for each.
+//! The name servers of a `HickoryResolver`: which they are, and how each is asked.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ProtocolConfig, ResolverOpts};
+use hickory_resolver::config::{ConnectionConfig, ProtocolConfig, ResolverOpts};
 use hickory_resolver::net::NetError;
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::xfer::{DnsHandle, FirstAnswer};
 use hickory_resolver::proto::op::{DnsRequestOptions, DnsResponse, Query};
-use hickory_resolver::{NameServerPool, PoolContext, TlsConfig};
+use hickory_resolver::{PoolContext, TlsConfig};
 
 #[cfg(feature = "hickory-dnssec")]
 use hickory_resolver::net::dnssec::DnssecDnsHandle;
@@ -18,21 +16,22 @@ use rustls::ClientConfig;
 
 #[cfg(feature = "hickory-dnssec")]
 use super::Dnssec;
+use super::connections::{Connections, Datagrams, Responses};
 use super::{HickoryOptions, Path};
 use crate::dns::LookupError;
-use crate::dns::stub::resolv_conf::{DEFAULT_TIMEOUT, ResolverConfig, Transport};
+use crate::dns::stub::resolv_conf::{ResolverConfig, Transport};
+use crate::dns::stub::schedule::Rounds;
 use crate::dns::stub::state::ResolverState;
 use crate::dns::stub::system::Change;
+use crate::limits::TOTAL_LIMIT;
 use crate::wait;
 
-type Pool = NameServerPool<TokioRuntimeProvider>;
-
-/// How a server is asked. Each server has a pool of its own: a pool of several gives up when one says SERVFAIL.
+/// How a server is asked.
 #[derive(Clone)]
 enum Handle {
-    Plain(Pool),
+    Plain(Connections),
     #[cfg(feature = "hickory-dnssec")]
-    Validating(DnssecDnsHandle<Pool>),
+    Validating(DnssecDnsHandle<Connections>),
 }
 
 /// One name server.
@@ -40,7 +39,7 @@ enum Handle {
 pub(super) struct NameServer {
     pub(super) address: SocketAddr,
     handle: Handle,
-    /// What it means that hickory has "no connections": it does not say more.
+    /// What goes before the reason why there is no answer.
     pub(super) unreachable: &'static str,
 }
 
@@ -52,7 +51,7 @@ impl NameServer {
         options: DnsRequestOptions,
     ) -> Result<DnsResponse, NetError> {
         match &self.handle {
-            Handle::Plain(pool) => pool.lookup(query, options).first_answer().await,
+            Handle::Plain(handle) => handle.lookup(query, options).first_answer().await,
             #[cfg(feature = "hickory-dnssec")]
             Handle::Validating(handle) => handle.lookup(query, options).first_answer().await,
         }
@@ -73,6 +72,8 @@ impl NameServer {
 pub(super) struct View {
     /// In the order of the configuration, or why there are none.
     pub(super) servers: Result<Arc<Vec<NameServer>>, LookupError>,
+    /// How often they are asked.
+    pub(super) rounds: Rounds,
     /// Why the servers are not those of the system.
     pub(super) problem: Option<String>,
 }
@@ -96,7 +97,8 @@ impl Servers {
             Ok(current) => current,
             Err(error) => {
                 let why = format!("cannot read the settings of the resolver ({error})");
-                return View { servers: Err(LookupError::new(why)), problem: None };
+                let rounds = Rounds { attempts: 0, timeout: None };
+                return View { servers: Err(LookupError::new(why)), rounds, problem: None };
             }
         };
         if change == Change::Changed {
@@ -108,72 +110,59 @@ impl Servers {
             None => self.connect(&system.config).map(Arc::new),
         };
         self.known = servers.as_ref().ok().cloned();
-        View { servers, problem: system.problem }
+        View { servers, rounds: system.config.rounds(), problem: system.problem }
     }
 
     fn connect(&self, config: &ResolverConfig) -> Result<Vec<NameServer>, LookupError> {
         if config.servers.is_empty() {
             return Err(LookupError::new("no name server to ask"));
         }
-        let context =
-            Arc::new(PoolContext::new(options(config.timeout.unwrap_or(DEFAULT_TIMEOUT)), self.tls()?));
+        let context = Arc::new(PoolContext::new(options(), self.tls()?));
         let servers = config.servers.iter().map(|address| {
-            let name_server = self.name_server(*address, config.transport);
-            let pool =
-                NameServerPool::from_config([name_server], Arc::clone(&context), TokioRuntimeProvider::new());
-            NameServer { address: *address, handle: self.handle(pool), unreachable: self.unreachable() }
+            let (datagrams, protocol) = self.transport(config.transport);
+            let mut stream = ConnectionConfig::new(protocol);
+            stream.port = address.port();
+            let handle = self.handle(|responses| {
+                Connections::new(*address, datagrams, stream, Arc::clone(&context), responses)
+            });
+            NameServer { address: *address, handle, unreachable: self.unreachable() }
         });
         Ok(servers.collect())
     }
 
-    fn name_server(&self, address: SocketAddr, transport: Transport) -> NameServerConfig {
-        let protocols = match (&self.options.path, transport) {
-            (Path::Plain, Transport::Udp) => vec![ProtocolConfig::Udp, ProtocolConfig::Tcp],
-            (Path::Plain, Transport::Tcp) => vec![ProtocolConfig::Tcp],
+    fn transport(&self, transport: Transport) -> (Datagrams, ProtocolConfig) {
+        match (&self.options.path, transport) {
+            (Path::Plain, Transport::Udp) => (Datagrams::First, ProtocolConfig::Tcp),
+            (Path::Plain, Transport::Tcp) => (Datagrams::Never, ProtocolConfig::Tcp),
             #[cfg(feature = "hickory-tls")]
-            (Path::Tls { name, .. }, _) => vec![ProtocolConfig::Tls { server_name: name.to_str().into() }],
+            (Path::Tls { name, .. }, _) => {
+                (Datagrams::Never, ProtocolConfig::Tls { server_name: name.to_str().into() })
+            }
             #[cfg(feature = "hickory-https")]
             (Path::Https { name, .. }, _) => {
-                let path = "/dns-query".into();
-                vec![ProtocolConfig::Https { server_name: name.to_str().into(), path }]
+                let (server_name, path) = (name.to_str().into(), "/dns-query".into());
+                (Datagrams::Never, ProtocolConfig::Https { server_name, path })
             }
-        };
-        let connections = protocols.into_iter().map(|protocol| {
-            let mut connection = ConnectionConfig::new(protocol);
-            connection.port = address.port();
-            connection
-        });
-        NameServerConfig::new(address.ip(), true, connections.collect())
+        }
     }
 
     fn unreachable(&self) -> &'static str {
         match self.options.path {
-            Path::Plain => "it cannot be reached",
+            Path::Plain => "",
             #[cfg(feature = "hickory-tls")]
-            Path::Tls { .. } => {
-                "it cannot be reached over TLS, or its certificate is not good for the given name"
-            }
+            Path::Tls { .. } => "over TLS: ",
             #[cfg(feature = "hickory-https")]
-            Path::Https { .. } => {
-                "it cannot be reached over HTTPS, or its certificate is not good for the given name"
-            }
+            Path::Https { .. } => "over HTTPS: ",
         }
     }
 
-    #[cfg(not(feature = "hickory-dnssec"))]
-    #[expect(clippy::unused_self, reason = "the other features need it")]
-    fn handle(&self, pool: Pool) -> Handle {
-        Handle::Plain(pool)
-    }
-
-    #[cfg(feature = "hickory-dnssec")]
-    fn handle(&self, pool: Pool) -> Handle {
-        match &self.options.dnssec {
-            Dnssec::Ignored => Handle::Plain(pool),
-            Dnssec::Validated(anchors) => {
-                Handle::Validating(DnssecDnsHandle::with_trust_anchor(pool, Arc::clone(anchors)))
-            }
+    fn handle(&self, connect: impl FnOnce(Responses) -> Connections) -> Handle {
+        #[cfg(feature = "hickory-dnssec")]
+        if let Dnssec::Validated(anchors) = &self.options.dnssec {
+            let connections = connect(Responses::Classified);
+            return Handle::Validating(DnssecDnsHandle::with_trust_anchor(connections, Arc::clone(anchors)));
         }
+        Handle::Plain(connect(Responses::Raw))
     }
 
     fn tls(&self) -> Result<TlsConfig, LookupError> {
@@ -188,10 +177,10 @@ impl Servers {
     }
 }
 
-/// Search lists, the hosts file and the cache of hickory-resolver are not used: its pools know nothing of them.
-fn options(timeout: Duration) -> ResolverOpts {
+/// A try is listened to until its lookup ends.
+fn options() -> ResolverOpts {
     let mut options = ResolverOpts::default();
-    options.timeout = timeout;
+    options.timeout = TOTAL_LIMIT;
     options
 }
 
@@ -210,7 +199,7 @@ mod tests {
         view.servers.as_ref().unwrap().iter().map(|server| server.address.to_string()).collect()
     }
 
-    // spec H3, H3a
+    // rule H3, H3a
     #[test]
     fn a_changed_resolv_conf_is_read_again_and_an_unchanged_one_keeps_the_connections() {
         let directory = TemporaryDirectory::new();
@@ -234,19 +223,5 @@ mod tests {
         fs::rename(directory.path("new"), &resolv_conf).unwrap();
         assert_eq!(addresses(&servers.current()), ["192.0.2.2:53", "[2001:db8::1]:53"]);
         assert!(generation() > before, "what the old servers said is forgotten");
-    }
-
-    // spec H3
-    #[test]
-    fn each_transport_becomes_its_connections() {
-        let resolver = HickoryResolver::from_system();
-        let servers = Servers::new(resolver.options, resolver.state);
-        let address = SocketAddr::from(([192, 0, 2, 1], 5353));
-        let protocols = |transport| {
-            let connections = servers.name_server(address, transport).connections;
-            connections.into_iter().map(|one| (one.protocol, one.port)).collect::<Vec<_>>()
-        };
-        assert_eq!(protocols(Transport::Tcp), [(ProtocolConfig::Tcp, 5353)]);
-        assert_eq!(protocols(Transport::Udp), [(ProtocolConfig::Udp, 5353), (ProtocolConfig::Tcp, 5353)]);
     }
 }

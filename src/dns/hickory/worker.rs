@@ -11,7 +11,8 @@ use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::servers::{Servers, View};
-use super::{HickoryOptions, round};
+use super::{HickoryOptions, lookup};
+use crate::deadline::Deadline;
 use crate::dns::resolver::Answers;
 use crate::dns::stub::hosts_file::{HostsFile, Said};
 use crate::dns::stub::state::ResolverState;
@@ -64,7 +65,7 @@ impl Drop for Worker {
     fn drop(&mut self) {
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
-            // A panic in it has been told to those who asked.
+            // Those who asked know of a panic in it.
             let _ = thread.join();
         }
     }
@@ -139,9 +140,10 @@ async fn while_wanted(
         Ok(servers) => servers,
         Err(error) => return Some(Err(error.clone())),
     };
-    let mut lookup = pin!(round::look_up(question, servers, state));
+    let deadline = answers.deadline().map_or(Deadline::NEVER, Deadline::from);
+    let mut result = pin!(lookup::look_up(question, servers, view.rounds, deadline, state));
     loop {
-        match timeout(WANTED_INTERVAL, lookup.as_mut()).await {
+        match timeout(WANTED_INTERVAL, result.as_mut()).await {
             Ok(result) => return Some(result),
             Err(_) if answers.is_wanted() => {}
             Err(_) => return None,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::tests::query;
 use super::{Chain, QueryOutcome};
 use crate::dns::RecordKind;
-use crate::dns::testing::{A, CNAME, Response, SRV};
+use crate::dns::testing::{A, CNAME, RawResponse, SRV};
 use crate::wait;
 
 const LONGEST: usize = 65_535;
@@ -57,7 +57,7 @@ fn message(kind: RecordKind, first: Vec<u8>, next: impl Fn(u16) -> Vec<u8>) -> (
         }
         records.push(record);
     }
-    let response = Response { answer: records, ..Response::to(query("d.example", kind).octets()) };
+    let response = RawResponse { answer: records, ..RawResponse::to(query("d.example", kind).octets()) };
     (kind, response.octets())
 }
 
@@ -81,7 +81,7 @@ fn messages() -> Vec<(&'static str, (RecordKind, Vec<u8>))> {
     ]
 }
 
-// spec H6
+// rule H6
 #[test]
 fn an_answer_of_names_that_pointers_make_endless_cannot_be_used() {
     for (what, (kind, octets)) in messages() {
@@ -92,7 +92,7 @@ fn an_answer_of_names_that_pointers_make_endless_cannot_be_used() {
     }
 }
 
-// spec H6
+// rule H6
 #[test]
 #[ignore = "measures: cargo test --release --lib expensive -- --ignored --nocapture"]
 fn the_most_expensive_answers_are_read_within_a_turn() {

@@ -6,11 +6,11 @@ use super::tests::{answer, chain_of, decode, plain, query};
 use super::{Chain, QueryOutcome};
 use crate::dns::RecordKind;
 use crate::dns::testing::{
-    A, CNAME, NS, NXDOMAIN, Response, SOA, SRV, SplitMix64, address, alias, name, record, soa, srv,
+    A, CNAME, NS, NXDOMAIN, RawResponse, SOA, SRV, SplitMix64, address, alias, name, record, soa, srv,
 };
 use crate::wait;
 
-// spec H6
+// rule H6
 #[test]
 fn a_malformed_record_in_the_answer_fails_it() {
     let (query, response) = plain();
@@ -36,17 +36,17 @@ fn a_malformed_record_in_the_answer_fails_it() {
         assert_eq!(decode(&query, &response), QueryOutcome::Malformed("malformed answer"), "{record:?}");
     }
     let srv_query = self::query("d.example", RecordKind::Srv);
-    let short = Response::to(srv_query.octets()).answer(record("d.example", SRV, 60, &[0, 1, 0, 1, 0, 1]));
+    let short = RawResponse::to(srv_query.octets()).answer(record("d.example", SRV, 60, &[0, 1, 0, 1, 0, 1]));
     assert_eq!(decode(&srv_query, &short), QueryOutcome::Malformed("malformed answer"));
     // "None" is believed only of a message that can be read.
-    let none = Response { answer: Vec::new(), ..response };
+    let none = RawResponse { answer: Vec::new(), ..response };
     assert_eq!(
         decode(&query, &none.authority(record("", SOA, 60, &[0, 0]))),
         QueryOutcome::Malformed("malformed answer")
     );
 }
 
-// spec H6
+// rule H6
 #[test]
 fn a_message_cut_at_any_octet_is_no_answer() {
     let (query, response) = plain();
@@ -60,7 +60,7 @@ fn a_message_cut_at_any_octet_is_no_answer() {
     }
 }
 
-// spec H6
+// rule H6
 #[test]
 fn compression_loops_end() {
     let (query, response) = plain();
@@ -79,7 +79,7 @@ fn compression_loops_end() {
     }
 }
 
-// spec H6
+// rule H6
 #[test]
 fn a_message_of_64_kib_with_5000_records_is_read() {
     let (query, response) = plain();
@@ -88,7 +88,7 @@ fn a_message_of_64_kib_with_5000_records_is_read() {
         vec![0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 10, 0, high, low]
     };
     let many: Vec<_> = (0..4000).map(compressed).collect();
-    let other = Response {
+    let other = RawResponse {
         answer: [many, vec![vec![0, 0, 16, 0, 1, 0, 0, 0, 1, 0, 0]; 130]].concat(),
         ..response.clone()
     };
@@ -99,12 +99,12 @@ fn a_message_of_64_kib_with_5000_records_is_read() {
     // 4,000 addresses of a name of the greatest length.
     let long_name = ["a".repeat(63), "b".repeat(63), "c".repeat(63), "d".repeat(61)].join(".");
     let long_query = self::query(&long_name, RecordKind::Ipv4);
-    let long = Response { answer: other.answer[..4000].to_vec(), ..Response::to(long_query.octets()) };
+    let long = RawResponse { answer: other.answer[..4000].to_vec(), ..RawResponse::to(long_query.octets()) };
     assert_eq!(answer(&long_query, &long).records().len(), 4000);
 
     // 5,000 CNAME records that all have the same owner, and as many that lead nowhere.
     let small = vec![0xc0, 12, 0, 5, 0, 1, 0, 0, 0, 60, 0, 1, 0];
-    let aliases = Response { answer: vec![small; 5000], ..response };
+    let aliases = RawResponse { answer: vec![small; 5000], ..response };
     assert!(matches!(decode(&query, &aliases), QueryOutcome::Alias(_)));
 }
 
@@ -120,11 +120,11 @@ fn mutants(count: usize) {
     let (address_query, response) = plain();
     let srv_query = query("d.example", RecordKind::Srv);
     let seeds = [
-        (&address_query, Response { answer: chain_of(8), ..response.clone() }),
+        (&address_query, RawResponse { answer: chain_of(8), ..response.clone() }),
         (&address_query, response.flags(NXDOMAIN).authority(soa("example", 60, 60))),
         (
             &srv_query,
-            Response::to(srv_query.octets())
+            RawResponse::to(srv_query.octets())
                 .answer([&[0xc0, 12][..], &srv("", 60, 5222, "host.example")[1..]].concat())
                 .answer(srv("d.example", 60, 5222, ""))
                 .authority(record("example", NS, 60, &name("ns.example")))
@@ -166,13 +166,13 @@ fn mutants(count: usize) {
     assert!(answers > count / 50, "{answers}");
 }
 
-// spec H6
+// rule H6
 #[test]
 fn no_mutant_of_a_good_message_makes_it_panic() {
     mutants(100_000);
 }
 
-// spec H6
+// rule H6
 #[test]
 #[ignore = "takes half a minute without optimisation"]
 fn none_of_a_million_mutants_makes_it_panic() {

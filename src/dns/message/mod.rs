@@ -1,16 +1,17 @@
 //! DNS messages (RFC 1035 section 4): one query encoded, and what a datagram or frame says to it. No IO.
 
-use std::time::Duration;
+pub(crate) mod aliases;
+mod sections;
 
 use domain::base::iana::{Class, Opcode, OptRcode};
 use domain::base::message_builder::PushError;
 use domain::base::{Message, MessageBuilder, Name};
 
-use crate::dns::message::sections::{AnswerSection, Authority, addresses_of_targets, malformed, record_type};
+pub(crate) use self::aliases::Chain;
+use self::aliases::Denial;
+use self::sections::{Authority, addresses_of_targets, malformed, read_answers, record_type};
 use crate::dns::{Answer, LookupError, Question, RecordKind};
-use crate::limits::{EDNS_PAYLOAD_SIZE, MAX_ALIASES};
-
-mod sections;
+use crate::limits::EDNS_PAYLOAD_SIZE;
 
 /// Whether a query says that it knows EDNS (RFC 6891).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,51 +29,6 @@ pub(crate) enum Validation {
     Trusted,
     /// The AD bit is neither asked for nor believed.
     Untrusted,
-}
-
-/// The names that an answer went through, CNAME by CNAME, over all queries of one lookup.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Chain {
-    name: String,
-    passed: Vec<String>,
-    time_to_live: Option<Duration>,
-    validation: Validation,
-}
-
-impl Chain {
-    /// The chain that begins at `name` and has followed no alias yet.
-    pub(crate) fn new(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            passed: Vec::new(),
-            time_to_live: None,
-            validation: Validation::Trusted,
-        }
-    }
-
-    /// The name it has come to.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Goes on to `target`. "At most 8 deep; a loop is an error of that lookup, not a hang" (spec B8).
-    fn follow(&mut self, target: String, time_to_live: Duration) -> Result<(), QueryOutcome> {
-        let passed = std::mem::replace(&mut self.name, target);
-        self.passed.push(passed);
-        if self.passed.contains(&self.name) {
-            return Err(QueryOutcome::Malformed("the CNAME records form a loop"));
-        }
-        if self.passed.len() > MAX_ALIASES {
-            return Err(QueryOutcome::Malformed("more than 8 CNAME records in a row"));
-        }
-        self.time_to_live = Some(self.capped(time_to_live));
-        Ok(())
-    }
-
-    /// `time_to_live`, or that of an alias passed where it is shorter.
-    fn capped(&self, time_to_live: Duration) -> Duration {
-        self.time_to_live.map_or(time_to_live, |passed| passed.min(time_to_live))
-    }
 }
 
 /// What a message says to a query.
@@ -94,6 +50,18 @@ pub(crate) enum QueryOutcome {
     Answer(Answer),
     /// The name is an alias and the message does not tell what stands at its end: that needs a further query.
     Alias(Chain),
+}
+
+impl QueryOutcome {
+    /// What the server did wrong, or what has prevented an answer, if so.
+    pub(crate) fn failure(&self) -> Option<String> {
+        match self {
+            Self::NoEdns(code) | Self::ServerFailure(code) => Some(format!("answered {code}")),
+            Self::Malformed(why) => Some(format!("sent an answer that cannot be used: {why}")),
+            Self::Failure(why) => Some(why.clone()),
+            Self::Ignored | Self::Truncated | Self::Answer(_) | Self::Alias(_) => None,
+        }
+    }
 }
 
 /// One query as it goes to one server.
@@ -175,7 +143,7 @@ impl Query {
         }
     }
 
-    /// "Question (without case) and class match (RFC 5452)" (spec H1).
+    /// "Question (without case) and class match (RFC 5452)" (rule H1).
     fn has_same_question(&self, message: &Message<[u8]>) -> bool {
         message.sole_question().is_ok_and(|question| {
             *question.qname() == self.name
@@ -191,50 +159,30 @@ impl Query {
         code: OptRcode,
     ) -> Result<QueryOutcome, QueryOutcome> {
         if self.validation == Validation::Untrusted || !message.header().ad() {
-            chain.validation = Validation::Untrusted;
+            chain.distrust();
         }
         let mut section = message.answer().map_err(malformed)?;
-        let mut found = AnswerSection::read(&mut section, self.kind)?;
+        let mut answers = read_answers(&mut section, self.kind)?;
         let authority = section.next_section();
-        let aliases_before = chain.passed.len();
-        loop {
-            if code == OptRcode::NOERROR && found.records.contains_key(chain.name()) {
-                let (records, time_to_live) = found.records.remove(chain.name()).unwrap_or_default();
+        let asked = chain.name().to_owned();
+        match chain.follow(&mut answers)? {
+            Some((records, time_to_live)) if code == OptRcode::NOERROR => {
                 let additional =
                     authority.ok().flatten().and_then(|section| section.next_section().ok().flatten());
                 let additional = additional.map(|section| addresses_of_targets(section, &records));
-                let answer = Answer::new(records)
-                    .with_time_to_live(chain.capped(time_to_live))
-                    .with_authenticated(chain.validation == Validation::Trusted)
-                    .with_additional(additional.unwrap_or_default());
-                return Ok(QueryOutcome::Answer(answer));
+                Ok(QueryOutcome::Answer(chain.found(records, time_to_live, additional.unwrap_or_default())))
             }
-            let Some((target, time_to_live)) = found.aliases.remove(chain.name()) else { break };
-            chain.follow(target, time_to_live)?;
-        }
-        let authority = Authority::read(authority.map_err(malformed)?, chain.name())?;
-        if code == OptRcode::NOERROR && authority.negative_time_to_live.is_none() {
-            if chain.passed.len() > aliases_before {
-                return Ok(QueryOutcome::Alias(chain));
-            }
-            // "An answer without records, SOA, AA and RA is a lame server's" (spec H3c), as for glibc.
-            if !message.header().aa() && !message.header().ra() {
-                let why = if authority.has_name_servers {
-                    "only with a referral to other name servers"
-                } else {
-                    "without records, and neither knows the name nor asks other name servers"
+            Some(_) | None => {
+                let authority = Authority::read(authority.map_err(malformed)?, chain.name())?;
+                let denial = Denial {
+                    is_no_such_name: code == OptRcode::NXDOMAIN,
+                    time_to_live: authority.negative_time_to_live,
+                    has_name_servers: authority.has_name_servers,
+                    is_competent: message.header().aa() || message.header().ra(),
                 };
-                return Ok(QueryOutcome::ServerFailure(why.to_owned()));
+                Ok(chain.none(&denial, &asked))
             }
         }
-        // Of a name that is an alias, RFC 6604 section 2: the code says something of the alias' end only.
-        let is_no_such_name = code == OptRcode::NXDOMAIN && chain.passed.is_empty();
-        let none = if is_no_such_name { Answer::no_such_name() } else { Answer::new(Vec::new()) };
-        let none = none.with_authenticated(chain.validation == Validation::Trusted);
-        Ok(QueryOutcome::Answer(match authority.negative_time_to_live {
-            Some(time_to_live) => none.with_time_to_live(chain.capped(time_to_live)),
-            None => none,
-        }))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The sections of a DNS message, read record by record (RFC 1035 section 4.1.3). No IO.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use domain::base::wire::ParseError;
 use domain::rdata::{A, Aaaa, Cname, Soa, Srv};
 
 use crate::dns::message::QueryOutcome;
+use crate::dns::message::aliases::AnswerSection;
 use crate::dns::{Record, RecordKind, SrvRecord};
 use crate::limits::MAX_LABELS;
 
@@ -24,46 +25,32 @@ pub(super) fn record_type(kind: RecordKind) -> Rtype {
     }
 }
 
-/// What the answer section holds, by owner name; so a CNAME chain is followed whatever the order of the records.
-#[derive(Default)]
-pub(super) struct AnswerSection {
-    pub(super) records: HashMap<String, (Vec<Record>, Duration)>,
-    pub(super) aliases: HashMap<String, (String, Duration)>,
-}
-
-impl AnswerSection {
-    pub(super) fn read(
-        section: &mut RecordSection<'_, [u8]>,
-        kind: RecordKind,
-    ) -> Result<Self, QueryOutcome> {
-        let (mut found, mut labels) = (Self::default(), Labels::default());
-        for record in section {
-            let record = record.map_err(malformed)?;
-            if record.class() != Class::IN {
-                continue;
-            }
-            // What is not asked for is not read: names are most of the work.
-            let is_alias = record.rtype() == Rtype::CNAME;
-            if !is_alias && record.rtype() != record_type(kind) {
-                continue;
-            }
-            let (owner, time_to_live) = (labels.text(&record.owner())?, duration(record.ttl()));
-            if is_alias {
-                let alias = record.into_record::<Cname<_>>().map_err(malformed)?;
-                if let Some(alias) = alias {
-                    let target = labels.text(alias.data().cname())?;
-                    found.aliases.entry(owner).or_insert((target, time_to_live));
-                }
-            } else {
-                let data = record_data(record, kind, &mut labels)?;
-                let (records, shortest) =
-                    found.records.entry(owner).or_insert_with(|| (Vec::new(), time_to_live));
-                records.extend(data);
-                *shortest = time_to_live.min(*shortest);
-            }
+/// Reads the answer section: the records that are asked for, and the aliases.
+pub(super) fn read_answers(
+    section: &mut RecordSection<'_, [u8]>,
+    kind: RecordKind,
+) -> Result<AnswerSection, QueryOutcome> {
+    let (mut found, mut labels) = (AnswerSection::default(), Labels::default());
+    for record in section {
+        let record = record.map_err(malformed)?;
+        if record.class() != Class::IN {
+            continue;
         }
-        Ok(found)
+        // What is not asked for is not read: names are most of the work.
+        let is_alias = record.rtype() == Rtype::CNAME;
+        if !is_alias && record.rtype() != record_type(kind) {
+            continue;
+        }
+        let (owner, time_to_live) = (labels.text(&record.owner())?, duration(record.ttl()));
+        if is_alias {
+            if let Some(alias) = record.into_record::<Cname<_>>().map_err(malformed)? {
+                found.add_alias(owner, labels.text(alias.data().cname())?, time_to_live);
+            }
+        } else {
+            found.add(owner, record_data(record, kind, &mut labels)?, time_to_live);
+        }
     }
+    Ok(found)
 }
 
 fn record_data(
@@ -139,7 +126,7 @@ impl Authority {
     }
 }
 
-/// The addresses in the additional section that belong to targets of `records` (spec B9). What is malformed here is
+/// The addresses in the additional section that belong to targets of `records` (rule B9). What is malformed here is
 /// passed over: it is a hint only.
 pub(super) fn addresses_of_targets(
     section: RecordSection<'_, [u8]>,

@@ -1,8 +1,10 @@
 //! Tests of the message codec: each rule, each malformed shape, and mutants of good messages.
 
+use std::time::Duration;
+
 use super::*;
 use crate::dns::testing::{
-    A, AAAA, AUTHENTICATED, FORMERR, NS, NXDOMAIN, OPT, REFUSED, Response, SERVFAIL, TRUNCATED, address,
+    A, AAAA, AUTHENTICATED, FORMERR, NS, NXDOMAIN, OPT, REFUSED, RawResponse, SERVFAIL, TRUNCATED, address,
     alias, asked, name, record, soa, srv,
 };
 use crate::dns::{Record, SrvRecord};
@@ -18,17 +20,17 @@ pub(super) fn query(name: &str, kind: RecordKind) -> Query {
 }
 
 /// The query for the A records of `d.example`, and a response to it without records.
-pub(super) fn plain() -> (Query, Response) {
+pub(super) fn plain() -> (Query, RawResponse) {
     let query = query("d.example", RecordKind::Ipv4);
-    let response = Response::to(query.octets());
+    let response = RawResponse::to(query.octets());
     (query, response)
 }
 
-pub(super) fn decode(query: &Query, response: &Response) -> QueryOutcome {
+pub(super) fn decode(query: &Query, response: &RawResponse) -> QueryOutcome {
     query.decode(&response.octets(), &Chain::new(&asked(query.octets()).0))
 }
 
-pub(super) fn answer(query: &Query, response: &Response) -> Answer {
+pub(super) fn answer(query: &Query, response: &RawResponse) -> Answer {
     match decode(query, response) {
         QueryOutcome::Answer(answer) => answer,
         other => panic!("no answer but {other:?}"),
@@ -43,7 +45,7 @@ fn seconds(number: u64) -> Option<Duration> {
     Some(Duration::from_secs(number))
 }
 
-// spec H2, H3
+// rule H2, H3
 #[test]
 fn a_query_asks_for_recursion_and_says_that_1232_octets_fit() {
     let octets = query("_xmpp-client._tcp.Example.org", RecordKind::Srv).octets;
@@ -59,7 +61,7 @@ fn a_query_asks_for_recursion_and_says_that_1232_octets_fit() {
     assert_eq!(trusting[12..], [name("d.example"), vec![0, 28, 0, 1]].concat());
 }
 
-// spec A6, H6
+// rule A6, H6
 #[test]
 fn a_name_with_escapes_or_odd_characters_is_not_asked_for() {
     let long_label = "a".repeat(64);
@@ -73,7 +75,7 @@ fn a_name_with_escapes_or_odd_characters_is_not_asked_for() {
     assert_eq!(asked(query(&longest, RecordKind::Ipv4).octets()).0, longest);
 }
 
-// spec H1
+// rule H1
 #[test]
 fn an_answer_to_another_query_is_ignored() {
     let (query, good) = plain();
@@ -83,15 +85,15 @@ fn an_answer_to_another_query_is_ignored() {
         vec![[name(owner), kind.to_be_bytes().to_vec(), class.to_be_bytes().to_vec()].concat()]
     };
     let strays = [
-        Response { id: [0x12, 0x35], ..good.clone() },
-        Response { flags: good.flags & 0x7fff, ..good.clone() },
+        RawResponse { id: [0x12, 0x35], ..good.clone() },
+        RawResponse { flags: good.flags & 0x7fff, ..good.clone() },
         good.clone().flags(0x2000),
-        Response { questions: Vec::new(), ..good.clone() },
-        Response { questions: question("e.example", A, 1), ..good.clone() },
-        Response { questions: question("d.example.org", A, 1), ..good.clone() },
-        Response { questions: question("d.example", AAAA, 1), ..good.clone() },
-        Response { questions: question("d.example", A, 3), ..good.clone() },
-        Response {
+        RawResponse { questions: Vec::new(), ..good.clone() },
+        RawResponse { questions: question("e.example", A, 1), ..good.clone() },
+        RawResponse { questions: question("d.example.org", A, 1), ..good.clone() },
+        RawResponse { questions: question("d.example", AAAA, 1), ..good.clone() },
+        RawResponse { questions: question("d.example", A, 3), ..good.clone() },
+        RawResponse {
             questions: [question("d.example", A, 1), question("d.example", A, 1)].concat(),
             ..good.clone()
         },
@@ -104,7 +106,7 @@ fn an_answer_to_another_query_is_ignored() {
     }
 }
 
-// spec H1
+// rule H1
 #[test]
 fn case_makes_no_difference() {
     let (query, mut response) = plain();
@@ -117,7 +119,7 @@ fn case_makes_no_difference() {
     assert_eq!(answer(&query, &response).records(), addresses(&["192.0.2.1"]));
 }
 
-// spec H2, H3
+// rule H2, H3
 #[test]
 fn codes_say_whether_the_server_failed_or_knows_no_edns() {
     let (_, response) = plain();
@@ -134,12 +136,12 @@ fn codes_say_whether_the_server_failed_or_knows_no_edns() {
         (response.clone().flags(TRUNCATED), QueryOutcome::Truncated, QueryOutcome::Truncated),
         // A server that cannot read the query has no question to repeat.
         (
-            Response { questions: Vec::new(), ..response.clone() }.flags(FORMERR),
+            RawResponse { questions: Vec::new(), ..response.clone() }.flags(FORMERR),
             no_edns("FORMERR"),
             QueryOutcome::Ignored,
         ),
         (
-            Response { questions: Vec::new(), ..response }.flags(SERVFAIL),
+            RawResponse { questions: Vec::new(), ..response }.flags(SERVFAIL),
             failed("SERVFAIL"),
             QueryOutcome::Ignored,
         ),
@@ -151,7 +153,7 @@ fn codes_say_whether_the_server_failed_or_knows_no_edns() {
     }
 }
 
-// spec B8, H4
+// rule B8, H4
 #[test]
 fn only_the_records_at_the_end_of_the_chain_count_and_the_shortest_time_to_live() {
     let (query, response) = plain();
@@ -168,7 +170,7 @@ fn only_the_records_at_the_end_of_the_chain_count_and_the_shortest_time_to_live(
     records.push(other_class);
     for _ in 0..records.len() {
         records.rotate_left(1);
-        let response = Response { answer: records.clone(), ..response.clone() };
+        let response = RawResponse { answer: records.clone(), ..response.clone() };
         let answer = answer(&query, &response);
         let mut records = answer.records().to_vec();
         records.sort_by_key(|record| format!("{record:?}"));
@@ -177,7 +179,7 @@ fn only_the_records_at_the_end_of_the_chain_count_and_the_shortest_time_to_live(
     }
 }
 
-// spec H4
+// rule H4
 #[test]
 fn a_time_to_live_with_its_highest_bit_set_is_zero() {
     let (query, response) = plain();
@@ -195,29 +197,29 @@ pub(super) fn chain_of(length: usize) -> Vec<Vec<u8>> {
     records
 }
 
-// spec B8
+// rule B8
 #[test]
 fn eight_aliases_are_followed_and_nine_are_an_error() {
     let (query, response) = plain();
-    let eight = Response { answer: chain_of(8), ..response.clone() };
+    let eight = RawResponse { answer: chain_of(8), ..response.clone() };
     assert_eq!(answer(&query, &eight).records(), addresses(&["192.0.2.1"]));
-    let nine = Response { answer: chain_of(9), ..response };
+    let nine = RawResponse { answer: chain_of(9), ..response };
     assert_eq!(decode(&query, &nine), QueryOutcome::Malformed("more than 8 CNAME records in a row"));
 }
 
-// spec B8
+// rule B8
 #[test]
 fn eight_aliases_are_counted_over_all_queries() {
     let (query, response) = plain();
     let mut open = chain_of(5);
     open.pop();
-    let QueryOutcome::Alias(chain) = decode(&query, &Response { answer: open, ..response }) else {
+    let QueryOutcome::Alias(chain) = decode(&query, &RawResponse { answer: open, ..response }) else {
         panic!("an alias")
     };
     assert_eq!(chain.name(), "n5.example");
     let next = self::query("n5.example", RecordKind::Ipv4);
     let rest = |length: usize| {
-        let mut response = Response::to(next.octets());
+        let mut response = RawResponse::to(next.octets());
         response.answer = chain_of(length)[..length - 5].to_vec();
         response.answer(address(&format!("n{length}.example"), 600, "192.0.2.1")).octets()
     };
@@ -226,7 +228,7 @@ fn eight_aliases_are_counted_over_all_queries() {
     assert_eq!(next.decode(&rest(9), &chain), QueryOutcome::Malformed("more than 8 CNAME records in a row"));
 }
 
-// spec B8
+// rule B8
 #[test]
 fn a_loop_of_aliases_is_an_error() {
     let (query, response) = plain();
@@ -246,11 +248,11 @@ fn a_loop_of_aliases_is_an_error() {
         panic!("an alias")
     };
     let next = self::query("e.example", RecordKind::Ipv4);
-    let back = Response::to(next.octets()).answer(alias("e.example", 60, "d.example"));
+    let back = RawResponse::to(next.octets()).answer(alias("e.example", 60, "d.example"));
     assert_eq!(next.decode(&back.octets(), &chain), looping);
 }
 
-// spec B8
+// rule B8
 #[test]
 fn an_alias_without_records_is_asked_further_unless_the_zone_says_that_there_are_none() {
     let (query, response) = plain();
@@ -269,7 +271,7 @@ fn an_alias_without_records_is_asked_further_unless_the_zone_says_that_there_are
     assert_eq!(none, Answer::new(Vec::new()));
 }
 
-// spec B5, H4
+// rule B5, H4
 #[test]
 fn none_lives_as_long_as_the_zone_says_and_not_at_all_without_it() {
     let (query, response) = plain();
@@ -282,7 +284,7 @@ fn none_lives_as_long_as_the_zone_says_and_not_at_all_without_it() {
         (Some(soa("ample", 300, 60)), None),
     ];
     for (authority, time_to_live) in cases {
-        let response = Response { authority: authority.into_iter().collect(), ..response.clone() };
+        let response = RawResponse { authority: authority.into_iter().collect(), ..response.clone() };
         let none = answer(&query, &response);
         assert_eq!((none.is_no_such_name(), none.time_to_live()), (false, time_to_live));
         let no_such_name = answer(&query, &response.flags(NXDOMAIN));
@@ -290,12 +292,12 @@ fn none_lives_as_long_as_the_zone_says_and_not_at_all_without_it() {
     }
 }
 
-// spec H3c
+// rule H3c
 #[test]
 fn a_server_that_knows_nothing_and_asks_nobody_has_failed() {
     let (query, response) = plain();
     // Not with RA, AA, a SOA record, or another code.
-    let lame = Response { flags: 0x8100, ..response.clone() };
+    let lame = RawResponse { flags: 0x8100, ..response.clone() };
     assert!(matches!(decode(&query, &lame), QueryOutcome::ServerFailure(_)));
     for good in [response.clone(), lame.clone().flags(0x0400), lame.clone().authority(soa("example", 60, 60))]
     {
@@ -304,13 +306,13 @@ fn a_server_that_knows_nothing_and_asks_nobody_has_failed() {
     assert!(answer(&query, &lame.flags(NXDOMAIN)).is_no_such_name());
     let referral = response.authority(record("example", NS, 60, &name("ns.example")));
     assert_eq!(answer(&query, &referral).records(), []);
-    let referral = Response { flags: 0x8100, ..referral };
+    let referral = RawResponse { flags: 0x8100, ..referral };
     assert!(matches!(decode(&query, &referral), QueryOutcome::ServerFailure(_)));
     let authoritative = referral.flags(0x0400);
     assert_eq!(answer(&query, &authoritative).records(), []);
 }
 
-// spec H3
+// rule H3
 #[test]
 fn an_answer_is_authenticated_when_a_trusted_server_says_so_of_every_part() {
     let (_, response) = plain();
@@ -322,7 +324,7 @@ fn an_answer_is_authenticated_when_a_trusted_server_says_so_of_every_part() {
     assert!(!answer(&query("d.example", RecordKind::Ipv4), &said).is_authenticated());
 
     let start = query_of("a.example", RecordKind::Ipv4, Edns::With, Validation::Trusted);
-    let unproved = Response::to(start.octets()).answer(alias("a.example", 60, "d.example"));
+    let unproved = RawResponse::to(start.octets()).answer(alias("a.example", 60, "d.example"));
     for (first, expected) in [(unproved.clone(), false), (unproved.flags(AUTHENTICATED), true)] {
         let QueryOutcome::Alias(chain) = decode(&start, &first) else { panic!("an alias") };
         let QueryOutcome::Answer(answer) = trusting.decode(&said.octets(), &chain) else {
@@ -332,12 +334,12 @@ fn an_answer_is_authenticated_when_a_trusted_server_says_so_of_every_part() {
     }
 }
 
-// spec B5, H6
+// rule B5, H6
 #[test]
 fn srv_records_are_read_and_odd_targets_stay_apart_from_host_names() {
     let query = query("_xmpp-client._tcp.d.example", RecordKind::Srv);
     let owner = "_xmpp-client._tcp.d.example";
-    let response = Response::to(query.octets())
+    let response = RawResponse::to(query.octets())
         .answer(srv(owner, 60, 5222, "Host.Example"))
         .answer(srv(owner, 60, 0, ""))
         .answer(srv(owner, 60, 1, "a b.example\n"));
@@ -348,11 +350,11 @@ fn srv_records_are_read_and_odd_targets_stay_apart_from_host_names() {
     assert_eq!(answer(&query, &response).records(), expected);
 }
 
-// spec B9
+// rule B9
 #[test]
 fn additional_addresses_of_targets_are_collected_and_what_is_wrong_there_is_ignored() {
     let query = query("_xmpp-client._tcp.d.example", RecordKind::Srv);
-    let response = Response::to(query.octets())
+    let response = RawResponse::to(query.octets())
         .answer(srv("_xmpp-client._tcp.d.example", 60, 5222, "host.example"))
         .authority(record("d.example", NS, 60, &name("ns.example")))
         .additional(address("Host.example", 60, "192.0.2.1"))

@@ -139,3 +139,86 @@ pub(crate) enum EdnsSign {
     /// It has answered well only without one.
     Fails(EdnsFailure),
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::dns::Answer;
+    use crate::wait;
+
+    fn answer() -> QueryOutcome {
+        QueryOutcome::Answer(Answer::new(Vec::new()))
+    }
+
+    // rule H2
+    #[test]
+    fn whatever_a_server_says_to_edns_it_is_asked_without_at_once() {
+        let code = || "REFUSED".to_owned();
+        let failures = [
+            (QueryOutcome::NoEdns(code()), EdnsFailure::Certain),
+            (QueryOutcome::ServerFailure(code()), EdnsFailure::Possible),
+            (QueryOutcome::Malformed("malformed"), EdnsFailure::Possible),
+        ];
+        for (outcome, failure) in failures {
+            assert_eq!(EdnsFailure::of(&outcome), Some(failure));
+            let mut edns = EdnsTry::default();
+            assert_eq!(edns.next(Edns::With), Edns::With);
+            assert!(edns.handle_failure(failure), "asked again at once");
+            assert_eq!(edns.next(Edns::With), Edns::Without);
+            assert_eq!(edns.handle_outcome(Edns::Without, &answer()), Some(EdnsSign::Fails(failure)));
+        }
+        // Who fails either way shows nothing.
+        let mut edns = EdnsTry::Failed(EdnsFailure::Possible);
+        assert_eq!(edns.handle_outcome(Edns::Without, &QueryOutcome::ServerFailure(code())), None);
+    }
+
+    // rule H2
+    #[test]
+    fn silence_until_the_next_try_is_a_failure_and_a_late_answer_takes_that_back() {
+        let mut edns = EdnsTry::default();
+        assert_eq!([edns.next(Edns::With), edns.next(Edns::With)], [Edns::With, Edns::Without]);
+        assert!(!edns.handle_failure(EdnsFailure::Certain), "the question without is on its way");
+        assert_eq!(edns.handle_outcome(Edns::With, &answer()), Some(EdnsSign::Answers));
+        assert_eq!(edns.next(Edns::With), Edns::With);
+    }
+
+    // rule H2
+    #[test]
+    fn a_query_that_reached_nobody_says_nothing_of_edns() {
+        let mut edns = EdnsTry::default();
+        edns.next(Edns::With);
+        assert_eq!(edns.handle_outcome(Edns::With, &QueryOutcome::Failure("refused".to_owned())), None);
+        assert_eq!(edns.next(Edns::With), Edns::With);
+        edns.forget(Edns::With);
+        assert_eq!((edns.next(Edns::Without), edns), (Edns::Without, EdnsTry::NotAsked));
+    }
+
+    // rule H2
+    #[test]
+    fn one_sign_is_doubted_after_ten_minutes_and_two_are_believed_for_good() {
+        let (start, mut support) = (wait::now(), EdnsSupport::default());
+        assert_eq!(support.first(start), Edns::With);
+        support.handle_failure(EdnsFailure::Possible, start);
+        // Questions that left together are one sign.
+        support.handle_failure(EdnsFailure::Possible, start);
+        let doubted = start + DOUBTED_EDNS_TIME;
+        assert_eq!(support.first(doubted - Duration::from_nanos(1)), Edns::Without);
+        assert_eq!(support.first(doubted), Edns::With);
+        support.handle_failure(EdnsFailure::Possible, doubted);
+        assert_eq!(support.first(doubted + 1000 * DOUBTED_EDNS_TIME), Edns::Without);
+
+        let mut certain = EdnsSupport::default();
+        certain.handle_failure(EdnsFailure::Certain, start);
+        assert_eq!(certain.first(start + 1000 * DOUBTED_EDNS_TIME), Edns::Without);
+    }
+
+    // rule H2
+    #[test]
+    fn a_server_that_has_answered_with_edns_has_only_lost_a_datagram() {
+        let (start, mut support) = (wait::now(), EdnsSupport::Answers);
+        support.handle_failure(EdnsFailure::Possible, start);
+        assert_eq!(support.first(start), Edns::With);
+    }
+}

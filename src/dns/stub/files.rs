@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
-/// Opens the regular file at `path`, links followed, and tells which version of it that is.
+/// Opens the regular file at `path`, links followed. Returns which version of it that is, too.
 ///
 /// # Errors
 /// Why it cannot be opened; a directory, a FIFO or a device counts as not readable.
@@ -36,7 +36,7 @@ fn open_without_blocking(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 
-/// What tells two versions of a file apart.
+/// What distinguishes two versions of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
     modified: Option<SystemTime>,
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
     use crate::dns::testing::TemporaryDirectory;
 
-    // spec H3b
+    // rule H3b
     #[test]
     fn only_a_regular_file_is_opened() {
         let directory = TemporaryDirectory::new();
@@ -82,7 +82,7 @@ mod tests {
         assert_eq!(open(&file).unwrap().1, Stamp::of(&file).unwrap());
     }
 
-    // spec H3b
+    // rule H3b
     #[cfg(target_os = "linux")]
     #[test]
     fn a_fifo_a_device_and_a_dangling_link_are_refused_at_once() {
@@ -92,7 +92,7 @@ mod tests {
         std::os::unix::fs::symlink(directory.path("nothing"), &link).unwrap();
         for path in [&*fifo, Path::new("/dev/zero")] {
             assert_eq!(open(path).unwrap_err().to_string(), "it is not a regular file");
-            // As if it had been put there behind our look at it: opening does not wait, and the descriptor tells.
+            // As if it had been put there behind our look at it: opening does not wait, and the descriptor shows it.
             let file = open_without_blocking(path).unwrap();
             assert!(check(&file.metadata().unwrap()).is_err());
         }

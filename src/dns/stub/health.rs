@@ -1,4 +1,4 @@
-//! Which name servers have been silent, or know no EDNS, over all connects of a connector (spec H2, H3). No IO.
+//! Which name servers have been silent, or know no EDNS, over all connects of a connector (rule H2, H3). No IO.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -31,8 +31,8 @@ impl Health {
         observed.silent = None;
     }
 
-    /// `server` has let the question of `asked` go by. When it has answered another one since, a datagram was lost and
-    /// the server is well.
+    /// `server` has not answered a question of `asked`. When it has answered another one since, a datagram was lost, and
+    /// nothing is wrong with the server.
     pub(crate) fn handle_silence(&mut self, server: SocketAddr, asked: Instant, now: Instant) {
         let observed = self.servers.entry(server).or_default();
         let is_known = observed.silent.is_some_and(|(known, _)| known >= asked);
@@ -67,7 +67,7 @@ impl Health {
         order
     }
 
-    /// "The order is the file's again when the file changes" (spec H3).
+    /// "The order is the file's again when the file changes" (rule H3).
     pub(crate) fn clear(&mut self) {
         self.servers.clear();
     }
@@ -95,7 +95,7 @@ mod tests {
             .collect()
     }
 
-    // spec H3
+    // rule H3
     #[test]
     fn a_silent_server_goes_last_for_thirty_seconds() {
         let start = wait::now();
@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(order(&health, noticed + SILENT_SERVER_TIME), [1, 2, 3]);
     }
 
-    // spec H3
+    // rule H3
     #[test]
     fn an_answer_and_a_changed_file_bring_it_back() {
         let start = wait::now();
@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(order(&health, start + 4 * SECOND), [1, 2, 3]);
     }
 
-    // spec H3
+    // rule H3
     #[test]
     fn a_server_that_answered_another_question_meanwhile_has_not_timed_out() {
         let start = wait::now();
@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(order(&health, start + SECOND), [1, 2, 3]);
     }
 
-    // spec H3
+    // rule H3
     #[test]
     fn when_all_are_silent_the_order_is_as_listed() {
         let start = wait::now();

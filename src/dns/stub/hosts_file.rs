@@ -1,4 +1,4 @@
-//! What one connect knows of the hosts file, which is read a piece a turn, for the names that are asked for (spec H3b).
+//! What one connect knows of the hosts file, which is read a piece a turn, for the names that are asked for (rule H3b).
 
 mod scan;
 
@@ -70,7 +70,7 @@ impl HostsFile {
         }
     }
 
-    /// "The hosts file first for A/AAAA" (spec H3), before what a server adds unasked. That waits for no large file: where
+    /// "The hosts file comes first for A/AAAA" (rule H3), before what a server adds unasked. That waits for no large file: where
     /// it is not known in this turn that the file lacks a name, what was added for it is left out.
     pub(crate) fn check_hints(&mut self, answer: &mut Answer, buffer: &mut [u8]) {
         for (name, _) in answer.additional().iter().take(MAX_CANDIDATES) {
@@ -160,7 +160,7 @@ mod tests {
         matches!(said, Said::Answer(answer) if answer.records().len() == 1)
     }
 
-    // spec H3b
+    // rule H3b
     #[test]
     fn a_small_file_is_read_in_one_turn_and_only_when_a_name_is_asked_for() {
         let directory = TemporaryDirectory::new();
@@ -179,7 +179,7 @@ mod tests {
         assert!(file.lacks("example.org") && !file.lacks("example.com"));
     }
 
-    // spec H3b
+    // rule H3b
     #[test]
     fn a_large_file_takes_a_bounded_piece_a_turn_and_names_that_come_meanwhile_wait_for_the_next_reading() {
         let directory = TemporaryDirectory::new();
@@ -210,7 +210,7 @@ mod tests {
         assert!(turns >= 2 * fs::metadata(&path).unwrap().len() / 200, "{turns}");
     }
 
-    // spec H3b
+    // rule H3b
     #[test]
     fn what_is_no_file_has_no_names() {
         let directory = TemporaryDirectory::new();
@@ -228,7 +228,7 @@ mod tests {
         }
     }
 
-    // spec H3b
+    // rule H3b
     #[test]
     fn a_changed_file_counts_from_the_next_connect_on() {
         let directory = TemporaryDirectory::new();

@@ -112,7 +112,7 @@ impl Lookup {
         }
     }
 
-    /// Has the servers that let the question go by asked last from now on.
+    /// Notes which servers have not answered, so that they are asked last from now on.
     fn note_silence(&self, silent: impl Iterator<Item = (usize, Instant)>, network: &Network, now: Instant) {
         for (index, asked) in silent {
             if let Some(server) = self.servers.get(index) {
@@ -124,7 +124,7 @@ impl Lookup {
     /// The error of a lookup that has reached its limit, with what each server that was asked has done.
     fn timed_out(&self) -> LookupError {
         let asked = self.servers.iter().zip(self.schedule.failures());
-        let told = asked.filter_map(|(server, failure)| {
+        let done = asked.filter_map(|(server, failure)| {
             let failure = failure?;
             Some(if failure.is_empty() {
                 format!("{}: no usable answer", server.ip())
@@ -132,7 +132,7 @@ impl Lookup {
                 failure.to_owned()
             })
         });
-        let servers = told.collect::<Vec<_>>().join("; ");
+        let servers = done.collect::<Vec<_>>().join("; ");
         LookupError::new(format!("no answer within {} ({servers})", Seconds(self.limit)))
     }
 
@@ -204,13 +204,12 @@ impl Lookup {
                 Transport::Udp => self.ask(attempt, Transport::Tcp, network, now),
                 Transport::Tcp => self.fail(attempt, "sent a truncated answer over TCP", now),
             },
-            QueryOutcome::NoEdns(code) | QueryOutcome::ServerFailure(code) => {
-                self.fail(attempt, &format!("answered {code}"), now);
+            QueryOutcome::NoEdns(_)
+            | QueryOutcome::ServerFailure(_)
+            | QueryOutcome::Malformed(_)
+            | QueryOutcome::Failure(_) => {
+                self.fail(attempt, &reply.failure().unwrap_or_default(), now);
             }
-            QueryOutcome::Malformed(why) => {
-                self.fail(attempt, &format!("sent an answer that cannot be used: {why}"), now);
-            }
-            QueryOutcome::Failure(why) => self.fail(attempt, &why, now),
             QueryOutcome::Answer(answer) => {
                 let source = match transport {
                     Transport::Udp => AnswerSource::Udp(server),
@@ -235,7 +234,7 @@ impl Lookup {
         }
     }
 
-    /// "CNAMEs […] are followed […] by further queries" (spec B8).
+    /// "CNAMEs [...] are followed [...] by further queries" (rule B8).
     fn follow(&mut self, chain: Chain, network: &mut Network, now: Instant) {
         self.chain = chain;
         self.tries.clear();

@@ -1,4 +1,4 @@
-//! The blocking stub resolver: the hosts file, the cache, and the name servers, on the caller's one wait (spec H).
+//! The blocking stub resolver: the hosts file, the cache, and the name servers, on the caller's one wait (rules H).
 
 mod edns;
 mod files;
@@ -7,6 +7,7 @@ pub(crate) mod hosts_file;
 mod lookup;
 mod network;
 pub(crate) mod resolv_conf;
+mod resolver;
 pub(crate) mod schedule;
 mod sleep;
 pub(crate) mod state;
@@ -15,6 +16,8 @@ mod tcp;
 mod udp;
 #[cfg(windows)]
 mod windows;
+
+pub use self::resolver::StubResolver;
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
@@ -169,7 +172,12 @@ impl StubLookups {
         self.network.close_idle();
     }
 
-    /// That this machine has run out of sockets to ask with, told once.
+    /// Whether every question has its result, and every result has been taken.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.open.is_empty() && self.held.is_empty() && self.done.is_empty()
+    }
+
+    /// Returns once that this machine has run out of sockets to ask with.
     pub(crate) fn take_exhaustion(&mut self) -> Option<io::Error> {
         self.exhaustion.take().or_else(|| self.network.take_exhaustion())
     }
@@ -179,7 +187,7 @@ impl StubLookups {
         self.done.pop_front()
     }
 
-    /// "A connect that ends without a connection removes every entry it used" (spec H4).
+    /// "A connect that ends without a connection removes every entry it used" (rule H4).
     pub(crate) fn forget_used(&mut self) {
         let used = std::mem::take(&mut self.used);
         self.state.with_cache(|cache| used.iter().for_each(|question| cache.remove(question)));
@@ -319,19 +327,5 @@ impl fmt::Debug for StubLookups {
     }
 }
 
-#[cfg(test)]
-mod alias_tests;
-#[cfg(test)]
-mod edns_tests;
-#[cfg(test)]
-mod kept_tests;
-#[cfg(test)]
-mod limit_tests;
-#[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "test servers have their own threads")]
-mod peers;
-#[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "test servers have their own threads")]
-mod tcp_tests;
 #[cfg(test)]
 mod tests;

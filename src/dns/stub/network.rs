@@ -71,7 +71,7 @@ impl Network {
         self.state.with_health(|health| health.handle_answer(server, now));
     }
 
-    /// `server` has let the question of `asked` go by.
+    /// `server` has not answered a question of `asked`.
     pub(crate) fn note_silence(&self, server: SocketAddr, asked: Instant, now: Instant) {
         self.state.with_health(|health| health.handle_silence(server, asked, now));
     }
@@ -90,15 +90,15 @@ impl Network {
         self.state.with_health(|health| health.edns(server, now))
     }
 
-    /// A socket was told that no question reaches `server` over UDP (ICMP), which the system does not tell every socket:
-    /// those who send such messages limit how many.
+    /// Notes that no question reaches `server` over UDP, by an ICMP message to one socket. The others may get none: those
+    /// who send such messages limit how many.
     pub(crate) fn note_unreachable(&mut self, server: SocketAddr, error: &io::Error, now: Instant) {
         if !socket::is_exhaustion(error) {
             self.unreachable.insert(server, (now, error.to_string()));
         }
     }
 
-    /// Why no question reaches `server` over UDP, where a socket was told so within the last second.
+    /// Returns why no question reaches `server` over UDP, if an ICMP message has said so within the last second.
     pub(crate) fn unreachable(&self, server: SocketAddr, now: Instant) -> Option<&str> {
         let (noted, why) = self.unreachable.get(&server)?;
         (!Deadline::after(*noted, UNREACHABLE_SERVER_TIME).is_over(now)).then_some(why)
@@ -106,7 +106,7 @@ impl Network {
 
     /// How often the servers are asked.
     pub(crate) fn rounds(&self) -> Rounds {
-        Rounds { attempts: self.config.attempts, timeout: self.config.timeout }
+        self.config.rounds()
     }
 
     /// The limit that a lookup needs to ask as the settings say, where that is more than usual.
@@ -117,7 +117,7 @@ impl Network {
     /// Asks `server` over UDP.
     ///
     /// # Errors
-    /// When the question cannot be sent, for one because no socket is to be had.
+    /// The question cannot be sent, for example because there are no more sockets.
     pub(crate) fn ask_udp(
         &mut self,
         server: SocketAddr,
@@ -139,7 +139,7 @@ impl Network {
     /// was sent for that: not at all when it is on its way.
     ///
     /// # Errors
-    /// When the question cannot be sent, for one because no socket is to be had.
+    /// The question cannot be sent, for example because there are no more sockets.
     pub(crate) fn ask_tcp(
         &mut self,
         server: SocketAddr,
@@ -240,12 +240,12 @@ impl Network {
         why
     }
 
-    /// That this machine has run out of sockets, told once.
+    /// Returns once that this machine has run out of sockets.
     pub(crate) fn take_exhaustion(&mut self) -> Option<io::Error> {
         self.exhaustion.take()
     }
 
-    /// "A fresh random […] id per try" (spec H1).
+    /// "A fresh random id for each try" (rule H1).
     fn random_id(&self) -> u16 {
         u16::try_from((self.random)() & u64::from(u16::MAX)).unwrap_or_default()
     }

@@ -1,18 +1,15 @@
-//! What the stub resolver is told: name servers, timeout, attempts and options, from resolv.conf. No IO.
+//! The settings in a resolv.conf: name servers, timeout, attempts and options, read as glibc reads them. No IO.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
 use crate::dns::ConfigurationError;
 use crate::dns::message::Validation;
+use crate::dns::stub::schedule::Rounds;
 use crate::limits::{MAX_NAME_SERVERS, MAX_SERVER_ATTEMPTS, MAX_SERVER_TIMEOUT, SERVER_ATTEMPTS};
 
 /// The port of DNS (RFC 1035 section 4.2).
 pub(crate) const DNS_PORT: u16 = 53;
-
-/// glibc's `RES_TIMEOUT`.
-#[cfg(feature = "hickory")]
-pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// In which order the servers are asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +102,11 @@ impl ResolverConfig {
         config
     }
 
+    /// How often the servers are asked.
+    pub(crate) fn rounds(&self) -> Rounds {
+        Rounds { attempts: self.attempts, timeout: self.timeout }
+    }
+
     fn read_option(&mut self, option: &str) {
         match option.split_once(':') {
             Some(("timeout", number)) => {
@@ -157,7 +159,7 @@ mod tests {
         parse(text).servers.iter().map(ToString::to_string).collect()
     }
 
-    // spec H3
+    // rule H3
     #[test]
     fn an_ordinary_file_is_read() {
         let config = parse(
@@ -175,7 +177,7 @@ mod tests {
         assert_eq!(config, expected);
     }
 
-    // spec H3
+    // rule H3
     #[test]
     fn an_unknown_or_broken_line_never_fails_the_file() {
         let text = "nameserver\nnameserver not-an-address\nnameserver 192.0.2.999\noptions\noptions edns0 ndots:x \
@@ -184,21 +186,21 @@ mod tests {
         assert_eq!(parse(text), ResolverConfig::new(vec!["192.0.2.1:53".parse().unwrap()]));
     }
 
-    // spec H3
+    // rule H3
     #[test]
     fn without_a_name_server_it_is_the_loopback_address() {
         assert_eq!(servers(""), ["127.0.0.1:53"]);
         assert_eq!(servers("options rotate"), ["127.0.0.1:53"]);
     }
 
-    // spec H3
+    // rule H3
     #[test]
     fn only_the_first_three_name_servers_count() {
         let text = "nameserver 192.0.2.1\nnameserver 192.0.2.2\nnameserver x\nnameserver 192.0.2.3\nnameserver 192.0.2.4";
         assert_eq!(servers(text), ["192.0.2.1:53", "192.0.2.2:53", "192.0.2.3:53"]);
     }
 
-    // spec H3
+    // rule H3
     #[test]
     fn a_comment_ends_the_line() {
         let config =
@@ -207,7 +209,7 @@ mod tests {
         assert_eq!((config.attempts, config.order), (4, ServerOrder::AsListed));
     }
 
-    // spec H3
+    // rule H3
     #[test]
     fn the_zone_of_a_link_local_server_becomes_its_scope() {
         let scopes = |text| match parse(text).servers.as_slice() {
@@ -222,7 +224,7 @@ mod tests {
         assert_eq!(servers("nameserver 192.0.2.1%eth0"), ["127.0.0.1:53"]);
     }
 
-    // spec H3
+    // rule H3
     #[test]
     fn timeout_and_attempts_have_caps() {
         let cases = [

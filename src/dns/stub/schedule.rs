@@ -1,4 +1,4 @@
-//! Which name server is asked when, for one question, and which answer counts (spec H3). No IO.
+//! Which name server is asked when, for one question, and which answer counts (rule H3). No IO.
 
 use std::time::{Duration, Instant};
 
@@ -11,14 +11,14 @@ use crate::limits::{EARLIER_SERVER_DELAY, TRY_DELAY};
 pub(crate) struct Rounds {
     /// How many times each server is asked.
     pub(crate) attempts: u32,
-    /// `timeout` of resolv.conf, where it stands there: "the same server is asked again after n s at the earliest" (spec
+    /// `timeout` of resolv.conf, where it stands there: "the same server is asked again after n s at the earliest" (rule
     /// H3a).
     pub(crate) timeout: Option<Duration>,
 }
 
 impl Rounds {
-    /// How long a lookup over `servers` servers has to last so that the last of them has its `timeout`: "the lookup limit
-    /// is at least that" (spec H3a). None where `timeout` asks for no more than is usual.
+    /// How long a lookup over `servers` servers has to last so that the last of them has its `timeout`: "the limit of the lookup
+    /// is at least that" (rule H3a). None where `timeout` asks for no more than is usual.
     pub(crate) fn longest(self, servers: usize) -> Option<Duration> {
         let timeout = self.timeout.filter(|timeout| *timeout > TRY_DELAY)?;
         let servers = u32::try_from(servers).unwrap_or(u32::MAX);
@@ -174,7 +174,7 @@ impl Schedule {
         silent_at.unwrap_or(self.next_at).min(next_try)
     }
 
-    /// The servers that have let their last try go by in silence for as long as one may take, and when it went out.
+    /// The servers that have been silent since their last try for as long as one may take, and when that was sent.
     pub(crate) fn silent(&self, now: Instant) -> impl Iterator<Item = (usize, Instant)> {
         self.silent_since(move |asked| Deadline::after(asked, TRY_DELAY).is_over(now))
     }
@@ -201,8 +201,8 @@ impl Schedule {
         })
     }
 
-    /// "NXDOMAIN and no-data from the first server in order are final; from a later one only when the earlier ones
-    /// have failed or been silent for 2 s (split horizon, VPN)" (spec H3).
+    /// "NXDOMAIN and no-data from the first server in order are final. From a later server they count only when the earlier
+    /// ones have failed or have been silent for 2 s (split horizon, VPN)" (rule H3).
     fn settled_none(&mut self, now: Instant) -> Option<Resolved> {
         let first =
             self.servers.iter_mut().find(|server| server.none.is_some() || !server.is_given_up(now))?;

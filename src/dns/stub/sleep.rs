@@ -1,4 +1,4 @@
-//! Notices that the machine has slept, by the clock that stands still then and the one that does not (spec H4). No IO.
+//! Notices that the machine has slept, by the clock that stands still then and the one that does not (rule H4). No IO.
 
 use crate::limits::MAX_CLOCK_DIFFERENCE;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ mod tests {
     use super::*;
     use crate::wait;
 
-    // spec H4
+    // rule H4
     #[test]
     fn a_night_a_clock_that_is_set_and_nothing_else_part_the_clocks() {
         let (now, wall) = (wait::now(), Duration::from_secs(1_800_000_000));

@@ -35,7 +35,7 @@ impl ResolverState {
         self.with_health(Health::clear);
     }
 
-    /// "When wall clock and monotonic clock part by more than 5 s, cache and server health are emptied" (spec H4): a
+    /// "When wall clock and monotonic clock part by more than 5 s, cache and server health are emptied" (rule H4): a
     /// network is seldom the same after a night.
     pub(crate) fn notice_sleep(&self, (now, wall): (Instant, Duration)) {
         if self.clocks.lock().unwrap_or_else(PoisonError::into_inner).have_parted(now, wall) {

@@ -181,7 +181,7 @@ fn read(path: &Path) -> io::Result<(Vec<u8>, Stamp)> {
     Ok((text, stamp))
 }
 
-/// The number of the network interface `name`, as Linux tells it.
+/// The number of the network interface `name`, on Linux.
 fn interface_index(name: &str) -> Option<u32> {
     if !cfg!(any(target_os = "android", target_os = "linux")) || name.contains('/') || name.starts_with('.') {
         return None;
@@ -205,7 +205,7 @@ fn system_hosts() -> Option<PathBuf> {
 }
 
 /// The hosts file of a Windows that is installed at `system_root`. Never a path that begins at the root of the current
-/// drive, `\etc` for one, where every user may make files.
+/// drive, such as `\etc`, where every user may create files.
 #[cfg(any(windows, test))]
 fn windows_hosts(system_root: Option<std::ffi::OsString>) -> Option<PathBuf> {
     let system_root = PathBuf::from(system_root?);
@@ -223,7 +223,7 @@ mod tests {
         settings.config.servers.iter().map(ToString::to_string).collect()
     }
 
-    // spec H3
+    // rule H3
     #[test]
     fn a_changed_file_is_read_again_and_an_unchanged_one_is_not() {
         let directory = TemporaryDirectory::new();
@@ -244,7 +244,7 @@ mod tests {
         assert_eq!((change, servers(&third)), (Change::Changed, vec!["192.0.2.2:53".to_owned()]));
     }
 
-    // spec H3a, H3b
+    // rule H3a, H3b
     #[test]
     fn without_a_resolv_conf_this_machine_is_asked_and_the_error_says_why_and_a_later_file_is_found() {
         let directory = TemporaryDirectory::new();
@@ -274,7 +274,7 @@ mod tests {
         assert_eq!(settings.problem, None);
     }
 
-    // spec H3b
+    // rule H3b
     #[test]
     fn of_a_huge_resolv_conf_the_first_whole_lines_count() {
         let directory = TemporaryDirectory::new();
@@ -293,7 +293,7 @@ mod tests {
         assert_eq!(servers(), ["127.0.0.1:53"]);
     }
 
-    // spec H3b
+    // rule H3b
     #[test]
     fn the_hosts_file_of_windows_is_in_its_system_folder_or_nowhere() {
         let root = std::env::temp_dir();
@@ -305,7 +305,7 @@ mod tests {
         assert_eq!(windows_hosts(None), None);
     }
 
-    // spec H3
+    // rule H3
     #[test]
     fn an_interface_name_cannot_leave_its_directory() {
         assert_eq!(interface_index("../net/lo"), None);

@@ -183,7 +183,7 @@ fn take_messages(input: &mut Vec<u8>, messages: &mut Vec<Vec<u8>>, is_wanted: im
 mod tests {
     use super::*;
 
-    // spec H1
+    // rule H1
     #[test]
     fn messages_are_found_wherever_the_stream_is_cut() {
         // One that nobody waits for, one without a number, and none at all are dropped.
@@ -197,5 +197,27 @@ mod tests {
             assert_eq!(messages, [vec![1, 2, 3], vec![1, 2]]);
             assert_eq!(input, [0, 5, 1]);
         }
+    }
+
+    // rule H6, D5
+    #[test]
+    fn a_turn_reads_as_much_as_one_buffer_takes_however_much_is_sent() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = listener.local_addr().unwrap();
+        let mut connection = DnsConnection::open(1, server, &SocketOptions::default()).unwrap();
+        let mut stream = listener.accept().unwrap().0;
+        stream.set_nonblocking(true).unwrap();
+        // Empty messages, as many as go into the buffers between.
+        let (flood, mut length) = (vec![0; 1 << 16], 0);
+        while let Ok(count) = stream.write(&flood) {
+            length += count;
+        }
+        drop(stream);
+        let (mut turns, mut buffer) = (0, vec![0; 65_535]);
+        while connection.advance(&mut buffer).end.is_none() {
+            assert!(connection.input.len() < 2);
+            turns += 1;
+        }
+        assert!(turns >= length / 65_535, "{turns} turns for {length} octets");
     }
 }

@@ -39,7 +39,7 @@ impl Departure {
     fn of(result: io::Result<usize>) -> io::Result<Self> {
         match result {
             Ok(_) => Ok(Self::Sent),
-            // A full queue of the network interface, on macOS and the BSDs; Linux tells nobody. It passes.
+            // A full queue of the network interface, on macOS and the BSDs; Linux does not report it. It passes.
             Err(error) if is_full(&error) => Ok(Self::Lost),
             Err(error) => Err(error),
         }
@@ -52,7 +52,7 @@ fn is_full(error: &io::Error) -> bool {
 
 impl UdpTry {
     /// Sends `query` to `server` from a fresh socket. It is connected, so that the system chooses a port at random, drops
-    /// what others send, and tells when nobody listens there.
+    /// what others send, and reports when nobody listens there.
     pub(crate) fn send(
         token: usize,
         attempt: Try,
@@ -90,7 +90,7 @@ impl UdpTry {
 mod tests {
     use super::*;
 
-    // spec D12, H3
+    // rule D12, H3
     #[test]
     fn a_full_queue_loses_the_datagram_and_a_lack_of_descriptors_is_an_error() {
         assert_eq!(Departure::of(Ok(40)).unwrap(), Departure::Sent);

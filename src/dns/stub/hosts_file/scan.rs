@@ -149,7 +149,7 @@ mod tests {
         answer(&addresses, kind).map(|answer| answer.records().len())
     }
 
-    // spec H3
+    // rule H3
     #[test]
     fn names_and_aliases_are_found_without_case_each_address_once() {
         assert_eq!(addresses(TEXT, "chat.example.org"), ["192.0.2.1", "192.0.2.2", "2001:db8::1"]);
@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(addresses(TEXT, "server"), [""; 0], "in a comment");
     }
 
-    // spec H3
+    // rule H3
     #[test]
     fn a_name_in_the_file_has_only_the_families_of_the_file_and_other_questions_are_left_to_the_dns() {
         assert_eq!(kinds("six.example.org", RecordKind::Ipv4), Some(0));
@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(kinds("chat.example.org", RecordKind::Srv), None);
     }
 
-    // spec H3b
+    // rule H3b
     #[test]
     fn lines_are_read_as_glibc_reads_them() {
         // Each as `getent ahosts` of glibc 2.36 says.
@@ -194,7 +194,7 @@ mod tests {
         }
     }
 
-    // spec H3b
+    // rule H3b
     #[test]
     fn wherever_the_text_is_cut_the_same_is_found() {
         let whole = scan(TEXT, &NAMES);
@@ -209,7 +209,7 @@ mod tests {
         assert_eq!(texts(scan), whole, "byte by byte");
     }
 
-    // spec H3b, H6
+    // rule H3b, H6
     #[test]
     fn long_words_lines_and_lists_take_no_more_memory() {
         let mut scan = Scan::new(["n".to_owned(), "a".repeat(MAX_HOSTS_WORD)]);
@@ -225,7 +225,7 @@ mod tests {
         assert_eq!((found[0].1.len(), found[0].1.capacity()), (MAX_ATTEMPTS, MAX_ATTEMPTS));
     }
 
-    // spec H6
+    // rule H6
     #[test]
     fn mutated_text_never_panics_and_cuts_never_matter() {
         let mut numbers = SplitMix64(11);

@@ -44,7 +44,7 @@ fn assert_next(schedule: &mut Schedule, at: Instant, order: &Option<LookupOrder>
     assert_eq!(schedule.poll(at), *order);
 }
 
-// spec H3
+// rule H3
 #[test]
 fn silence_sends_a_try_every_second_through_the_servers_and_around_again() {
     let (mut schedule, start) = schedule(3, 2);
@@ -66,7 +66,7 @@ fn silence_sends_a_try_every_second_through_the_servers_and_around_again() {
     assert_eq!(schedule.tries, 6);
 }
 
-// spec D5
+// rule D5
 #[test]
 fn at_its_deadline_the_lookup_has_timed_out_and_an_answer_that_is_there_goes_before() {
     for is_answered in [false, true] {
@@ -93,7 +93,7 @@ fn at_its_deadline_the_lookup_has_timed_out_and_an_answer_that_is_there_goes_bef
     }
 }
 
-// spec H3a
+// rule H3a
 #[test]
 fn the_same_server_is_asked_again_after_the_timeout_and_another_one_after_a_second() {
     let start = wait::now();
@@ -111,7 +111,7 @@ fn the_same_server_is_asked_again_after_the_timeout_and_another_one_after_a_seco
     assert_eq!(schedule.poll(start + MOMENT), ask(0, 1));
 }
 
-// spec H3a
+// rule H3a
 #[test]
 fn a_lookup_lasts_as_long_as_the_last_try_may_take() {
     let longest = |servers, attempts, timeout: u32| {
@@ -128,7 +128,7 @@ fn a_lookup_lasts_as_long_as_the_last_try_may_take() {
     assert_eq!(extreme.longest(usize::MAX), Some(Duration::MAX));
 }
 
-// spec H3
+// rule H3
 #[test]
 fn an_explicit_failure_sends_the_next_try_at_once() {
     let (mut schedule, start) = schedule(2, 2);
@@ -140,7 +140,7 @@ fn an_explicit_failure_sends_the_next_try_at_once() {
     assert_next(&mut schedule, start + MOMENT + SECOND, &ask(0, 2));
 }
 
-// spec H3
+// rule H3
 #[test]
 fn the_lookup_fails_at_once_when_every_try_of_every_server_has_failed() {
     let (mut schedule, start) = schedule(2, 2);
@@ -153,7 +153,7 @@ fn the_lookup_fails_at_once_when_every_try_of_every_server_has_failed() {
     assert_eq!((schedule.poll(start), schedule.wake_at()), (None, Deadline::NEVER));
 }
 
-// spec H3
+// rule H3
 #[test]
 fn one_silent_server_keeps_the_lookup_open() {
     let (mut schedule, start) = schedule(2, 1);
@@ -165,7 +165,7 @@ fn one_silent_server_keeps_the_lookup_open() {
     assert_eq!(schedule.poll(start + 4 * SECOND), failed("SERVFAIL; REFUSED"));
 }
 
-// spec H3
+// rule H3
 #[test]
 fn a_late_failure_of_an_early_try_leaves_the_later_try_open() {
     let (mut schedule, start) = schedule(1, 2);
@@ -177,7 +177,7 @@ fn a_late_failure_of_an_early_try_leaves_the_later_try_open() {
     assert_eq!(schedule.poll(start + SECOND), finished(positive()));
 }
 
-// spec H3
+// rule H3
 #[test]
 fn records_from_any_server_are_final() {
     let (mut schedule, start) = schedule(2, 2);
@@ -189,7 +189,7 @@ fn records_from_any_server_are_final() {
     assert_eq!(schedule.poll(start + SECOND), finished(positive()));
 }
 
-// spec H3
+// rule H3
 #[test]
 fn none_from_the_first_server_is_final() {
     let (mut schedule, start) = schedule(2, 2);
@@ -198,7 +198,7 @@ fn none_from_the_first_server_is_final() {
     assert_eq!(schedule.poll(start), finished(none()));
 }
 
-// spec H3
+// rule H3
 #[test]
 fn none_from_a_later_server_waits_until_the_earlier_has_been_silent_for_two_seconds() {
     let (mut schedule, start) = schedule(2, 1);
@@ -208,7 +208,7 @@ fn none_from_a_later_server_waits_until_the_earlier_has_been_silent_for_two_seco
     assert_next(&mut schedule, start + 2 * SECOND, &finished(none()));
 }
 
-// spec H3
+// rule H3
 #[test]
 fn none_from_the_third_server_waits_for_both_before_it() {
     let (mut schedule, start) = schedule(3, 1);
@@ -220,7 +220,7 @@ fn none_from_the_third_server_waits_for_both_before_it() {
     assert_next(&mut schedule, start + 3 * SECOND, &finished(none()));
 }
 
-// spec H3
+// rule H3
 #[test]
 fn none_from_a_later_server_is_final_when_the_earlier_has_failed() {
     for before in [true, false] {
@@ -241,7 +241,7 @@ fn none_from_a_later_server_is_final_when_the_earlier_has_failed() {
     }
 }
 
-// spec H3
+// rule H3
 #[test]
 fn a_server_that_said_none_is_not_asked_again() {
     let (mut schedule, start) = schedule(3, 2);
@@ -256,7 +256,7 @@ fn a_server_that_said_none_is_not_asked_again() {
     assert_next(&mut schedule, start + 2 * SECOND, &finished(none()));
 }
 
-// spec H3
+// rule H3
 #[test]
 fn servers_that_let_a_try_go_by_are_named_and_others_are_not() {
     let (mut schedule, start) = schedule(3, 1);
@@ -271,7 +271,7 @@ fn servers_that_let_a_try_go_by_are_named_and_others_are_not() {
     assert_eq!(silent(&schedule, start + 3 * SECOND), [(0, start)]);
 }
 
-// spec H3, H6
+// rule H3, H6
 #[test]
 fn nobody_to_ask_is_a_failure_and_extreme_numbers_are_no_trouble() {
     for (servers, attempts) in [(0, 2), (2, 0)] {

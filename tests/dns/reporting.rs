@@ -1,17 +1,17 @@
-//! What a report tells of the lookups, and how it reads.
+//! What a report says of the lookups, and how it reads.
 
 use std::time::Duration;
 
+use xmpp_connect::dns::{AnswerSource, RecordKind};
 use xmpp_connect::report::LookupResult;
-use xmpp_connect::{AnswerSource, RecordKind};
 
 use crate::given::{DOMAIN, XMPP, XMPPS};
 use crate::setup::{HOST, Service, asking, dead, look_up, lookup, source, tries};
 use crate::support::{Behaviour, DnsServer, OverTcp, Rcode, Rtype, Zone};
 
-// spec D7, H3
+// rule D7, H3
 #[test]
-fn each_lookup_tells_question_result_source_tries_and_time() {
+fn each_lookup_has_question_result_source_tries_and_time() {
     let service = Service::new();
     let dns = DnsServer::start(service.zone());
     let connection = service.connect(&[dns.addr()]).unwrap();
@@ -37,7 +37,7 @@ fn each_lookup_tells_question_result_source_tries_and_time() {
     assert_eq!(report.lookups()[0].question.kind(), RecordKind::Srv);
 }
 
-// spec D7
+// rule D7
 #[test]
 fn a_report_reads_as_a_table() {
     let service = Service::new();
@@ -63,9 +63,9 @@ fn a_report_reads_as_a_table() {
     assert!(srv.ends_with("  from the cache, authenticated"), "{srv}");
 }
 
-// spec D7, B7
+// rule D7, B7
 #[test]
-fn a_failure_tells_which_server_said_what_and_that_nobody_answered() {
+fn a_failure_names_each_server_and_what_it_said() {
     let failing = DnsServer::start(Zone::new().on_everything(Behaviour::Code(Rcode::REFUSED)));
     let error = asking(&[failing.addr()]).build().unwrap().connect(DOMAIN).unwrap_err();
     let report = error.report().unwrap();
@@ -76,9 +76,9 @@ fn a_failure_tells_which_server_said_what_and_that_nobody_answered() {
     }
 }
 
-// spec D7
+// rule D7
 #[test]
-fn not_offered_is_told_apart_from_none() {
+fn not_offered_reads_other_than_none() {
     let dns = DnsServer::start(Zone::new().srv(XMPPS, 0, 0, 0, "."));
     let error = asking(&[dns.addr()]).build().unwrap().connect(DOMAIN).unwrap_err();
     let report = error.report().unwrap();
@@ -86,9 +86,9 @@ fn not_offered_is_told_apart_from_none() {
     assert_eq!(lookup(report, &format!("{XMPP} SRV")).result, LookupResult::None);
 }
 
-// spec D7
+// rule D7
 #[test]
-fn what_was_not_waited_for_is_told_so() {
+fn what_was_not_waited_for_is_abandoned() {
     let service = Service::new();
     let dns = DnsServer::start(service.zone().on(DOMAIN, Rtype::A, Behaviour::Silence));
     let connection = service.connect(&[dns.addr()]).unwrap();
@@ -97,9 +97,9 @@ fn what_was_not_waited_for_is_told_so() {
     assert!(lookup.facts.is_none());
 }
 
-// spec D7, D5
+// rule D7, D5
 #[test]
-fn a_lookup_that_is_given_up_tells_how_often_it_was_sent() {
+fn a_lookup_that_is_given_up_says_how_often_it_was_sent() {
     let dns = dead();
     let lookup = look_up(asking(&[dns.addr()]).lookup_timeout(Duration::from_millis(1_500)));
     assert_eq!((source(&lookup), tries(&lookup)), (AnswerSource::Nobody, 2), "{lookup}");
