@@ -64,7 +64,7 @@ impl Run<'_> {
             let wake_at = self.plan.wake_at(now).min(attempts.wake_at());
             let Some(ready) = self.wait(wake_at, Some(&attempts)) else { continue };
             for (id, event) in attempts.advance(&ready, wait::now()) {
-                logging::debug(format_args!("attempt {}: {event:?}", id.0 + 1));
+                logging::debug(format_args!("attempt {}: {event}", id.0 + 1));
                 self.plan.handle_attempt(id, event, wait::now());
             }
         }

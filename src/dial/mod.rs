@@ -68,3 +68,41 @@ pub(crate) enum AttemptEvent {
     /// The attempt has failed.
     Failed(AttemptError),
 }
+
+/// For the log.
+impl fmt::Display for AttemptEvent {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Completed(stage) => write!(formatter, "{stage} is complete"),
+            Self::Reached(step) => write!(formatter, "STARTTLS is {step}"),
+            Self::Noted(note) => formatter.write_str(note),
+            Self::Verified => formatter.write_str("TLS is complete and the certificate is verified"),
+            Self::Repeated(why) => write!(formatter, "TLS is repeated without a session: {why}"),
+            Self::Failed(why) => write!(formatter, "failed: {why}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // rule E8b
+    #[test]
+    fn the_log_has_words_for_every_event() {
+        let refused = AttemptError::io(std::io::ErrorKind::ConnectionRefused.into());
+        for (event, words) in [
+            (AttemptEvent::Completed(Stage::StartTls), "STARTTLS is complete"),
+            (AttemptEvent::Reached(Step::Header), "STARTTLS is before its stream header"),
+            (AttemptEvent::Noted("a note"), "a note"),
+            (AttemptEvent::Verified, "TLS is complete and the certificate is verified"),
+            (
+                AttemptEvent::Repeated(refused.clone()),
+                "TLS is repeated without a session: connection refused",
+            ),
+            (AttemptEvent::Failed(refused), "failed: connection refused"),
+        ] {
+            assert!(event.to_string().starts_with(words), "{event}");
+        }
+    }
+}

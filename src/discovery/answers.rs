@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Discovered, SrvAnswer, Unusable, merge};
+use super::srv::{Discovered, SrvAnswer, Unusable, merge};
 use crate::deadline::Deadline;
 use crate::dns::{Answer, LookupError, Question, SrvRecord};
 use crate::limits::OTHER_SRV_DELAY;

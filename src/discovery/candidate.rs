@@ -1,0 +1,117 @@
+//! A candidate: one server to try, and where it comes from. No IO.
+
+use std::fmt;
+
+use crate::domain::Host;
+use crate::service::TlsMode;
+
+/// One server to try: from an SRV record, the fallback, or a target that the caller gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    tls: TlsMode,
+    host: Host,
+    port: u16,
+    priority: u16,
+    weight: u16,
+    origin: Origin,
+}
+
+impl Candidate {
+    pub(crate) fn new(
+        tls: TlsMode,
+        host: Host,
+        port: u16,
+        priority: u16,
+        weight: u16,
+        origin: Origin,
+    ) -> Self {
+        Self { tls, host, port, priority, weight, origin }
+    }
+
+    /// A candidate that is not from an SRV record: priority and weight are 0.
+    pub(crate) fn single(tls: TlsMode, host: Host, port: u16, origin: Origin) -> Self {
+        Self::new(tls, host, port, 0, 0, origin)
+    }
+
+    /// Returns how TLS starts there.
+    #[must_use]
+    pub fn tls(&self) -> TlsMode {
+        self.tls
+    }
+
+    /// Returns the host: the target of the SRV record (RFC 2782), the domain, or the host that the caller gave.
+    #[must_use]
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Returns the TCP port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Returns the priority of the SRV record, 0 without one. Lower priorities are tried first.
+    #[must_use]
+    pub fn priority(&self) -> u16 {
+        self.priority
+    }
+
+    /// Returns the weight of the SRV record, 0 without one.
+    #[must_use]
+    pub fn weight(&self) -> u16 {
+        self.weight
+    }
+
+    /// Whether both are the same server, regardless of priority, weight and origin.
+    pub(crate) fn is_same_server(&self, other: &Self) -> bool {
+        (&self.host, self.port, self.tls) == (&other.host, other.port, other.tls)
+    }
+
+    /// Returns where the candidate comes from.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+}
+
+/// `xmpp.example.org:5223 direct TLS`.
+impl fmt::Display for Candidate {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.host {
+            Host::Address(address @ std::net::IpAddr::V6(_)) => write!(formatter, "[{address}]")?,
+            host @ (Host::Address(_) | Host::Name(_)) => write!(formatter, "{host}")?,
+        }
+        write!(formatter, ":{} {}", self.port, self.tls)
+    }
+}
+
+/// Where a candidate comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Origin {
+    /// An SRV record.
+    Srv,
+    /// The domain itself on the default port, because it has no SRV records (RFC 6120 section 3.2.2).
+    Fallback,
+    /// The target of [`Connector::connect_to`](crate::Connector::connect_to), or the peer of the stream given to
+    /// [`Connector::secure`](crate::Connector::secure).
+    Explicit,
+    /// The target of [`Connector::connect_preferring`](crate::Connector::connect_preferring).
+    Preferred,
+    /// The domain, which is an IP address.
+    Address,
+}
+
+/// `srv`, `fallback`, `explicit`, `preferred` or `address`.
+impl fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Srv => "srv",
+            Self::Fallback => "fallback",
+            Self::Explicit => "explicit",
+            Self::Preferred => "preferred",
+            Self::Address => "address",
+        })
+    }
+}
