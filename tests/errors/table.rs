@@ -1,4 +1,4 @@
-//! Tests of the results of both SRV answers, with a real DNS server. The whole table is proved in `src/discovery/mod.rs`.
+//! Tests of the results of both SRV answers, with a real DNS server. The whole table is proved in `src/discovery/srv.rs`.
 
 use xmpp_connect::{ErrorKind, Origin, TlsMode};
 
