@@ -23,6 +23,7 @@
 //!   for how a connection ends.
 //! - [`Error::kind`] says what can be done about a failed connect.
 //! - Module [`report`] describes what happened in a connect, whether it succeeded or not.
+//! - Module [`dns`] has the resolvers, and the trait for your own.
 //!
 //! # Architecture
 //!

@@ -1,4 +1,4 @@
-//! What the types of the API promise without running: threads, sizes, conversions.
+//! Tests of properties of the API's types: threads, sizes, conversions.
 
 #![expect(clippy::unwrap_used, reason = "test code: what fails fails its test")]
 
@@ -37,7 +37,7 @@ const _: () = {
     assert!(size_of::<Connector>() == size_of::<usize>(), "a connector is cheap to clone");
 };
 
-/// Fails without the network: none of the domains here ever reaches it.
+/// Connects to a domain that is refused before anything is sent.
 fn connect<D>(connector: &Connector, domain: D) -> Error
 where
     D: TryInto<Domain>,

@@ -1,4 +1,4 @@
-//! Certificates over real handshakes: which are good for a domain, and what is told of those that are not (RFC 9525).
+//! Tests of certificates in real handshakes: which are valid for a domain, and the errors for the others (RFC 9525).
 
 #![expect(
     clippy::indexing_slicing,
@@ -48,7 +48,7 @@ fn connect(
     Ok(connection)
 }
 
-/// Asserts that a certificate is refused in direct TLS and in STARTTLS alike, with `why` in the error.
+/// Asserts that a certificate is refused with direct TLS and with STARTTLS, with `why` in the error.
 #[track_caller]
 fn assert_untrusted(identity: impl Fn(&Authority) -> Identity, why: &str) {
     let authority = Authority::new();
@@ -59,7 +59,7 @@ fn assert_untrusted(identity: impl Fn(&Authority) -> Identity, why: &str) {
             error.to_string().starts_with("no server of example.org could be trusted: 1 attempt, to host0.")
         );
         assert!(chain(&error).contains(why), "{}", chain(&error));
-        // Always: which certificate, of whom, until when.
+        // Every error describes the certificate: its names, issuer and dates.
         let read = ["(the certificate is ", "valid from "];
         assert!(read.iter().all(|part| chain(&error).contains(part)), "{}", chain(&error));
         for wrong in ["{", "}", "::", "Some(", "Other", "Context", "Unsupported", "[6", "\\"] {
@@ -144,7 +144,7 @@ fn whom_a_certificate_comes_from_is_told() {
     assert_untrusted(|_| Identity::self_signed(&[DOMAIN]), "the certificate is self-signed, and not trusted");
     let issued_by = "the certificate was issued by \"Root ";
     assert_untrusted(|_| Authority::new().issue(&[DOMAIN]), issued_by);
-    // A chain whose intermediate certificate the server forgot: the usual cause goes first.
+    // The server does not send its intermediate certificate: the usual cause, which the error names first.
     assert_untrusted(
         |authority| {
             let Identity { mut chain, key } = authority.issue_by_intermediate(&[DOMAIN]);
@@ -295,7 +295,7 @@ fn an_untrusted_candidate_is_followed_by_the_next_one() {
         let mut connection = one_by_one(builder(&authority, &dns)).build().unwrap().connect(DOMAIN).unwrap();
         assert_eq!(connection.peer_addr(), good.addr());
         talk(&mut connection);
-        // The server that was refused hears why, and nothing of the application.
+        // The refused server receives an alert, and no data of the application.
         let record = bad.wait_end(0);
         assert!(matches!(record.end, Some(End::Failed(_))), "{record:#?}");
         assert!(record.secure_bytes().is_empty());
@@ -306,7 +306,7 @@ fn an_untrusted_candidate_is_followed_by_the_next_one() {
 #[test]
 fn no_name_is_carried_from_one_candidate_to_the_next() {
     let authority = Authority::new();
-    // Each is good for the other's target, and for nothing of the domain.
+    // Each is valid for the other's target, but not for the domain.
     let one = server(authority.issue(&["host1.example.org"]), TlsMode::Direct);
     let two = server(authority.issue(&["host0.example.org"]), TlsMode::StartTls);
     let dns = DnsServer::start(zone(&[(XMPPS, 0, one.addr()), (XMPP, 1, two.addr())]));
@@ -318,7 +318,7 @@ fn no_name_is_carried_from_one_candidate_to_the_next() {
     let told = failures(error.report().unwrap());
     assert!(told.iter().all(|(_, why)| why.contains("not for example.org")), "{told:?}");
 
-    // One connector, two domains: what was good for the one is not good for the other.
+    // One connector, two domains: the certificate of one is not valid for the other.
     let server = server(authority.issue(&[DOMAIN]), TlsMode::Direct);
     let dns = DnsServer::start(zone(&[
         (XMPPS, 0, server.addr()),
@@ -376,7 +376,7 @@ fn given_roots_add_to_those_compiled_in_or_replace_them() {
     assert_eq!(kind(builder().only_roots([other.clone(), authority.root_der()]).build().unwrap()), Ok(()));
     assert_eq!(kind(builder().only_roots([other.clone()]).build().unwrap()), Err(ErrorKind::Untrusted));
     assert_eq!(kind(builder().add_roots([authority.root_der()]).build().unwrap()), Ok(()));
-    // In whatever order the calls are.
+    // The order of the calls does not matter.
     let ours = authority.root_der();
     for builder in [
         builder().add_roots([ours.clone()]).only_roots([other.clone()]),

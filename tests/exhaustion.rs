@@ -1,4 +1,4 @@
-//! No more file descriptors. A binary of its own, with a single test, since the whole process has none then.
+//! Tests lack of file descriptors, in a separate binary with a single test, since the whole process then has none.
 
 #![cfg(target_os = "linux")]
 
@@ -32,7 +32,7 @@ fn without_descriptors_the_connect_ends_with_that_error_and_not_with_the_servers
         assert!(error.report().is_some() && !error.is_permanent());
         assert!(std::error::Error::source(&error).unwrap().to_string().contains("os error 24"), "{error:?}");
     }
-    // With descriptors again the same connector works as before: it finds that nobody is there.
+    // With descriptors again, the same connector works as before: the connection is refused.
     let error = connector
         .connect_to("example.org", Target::new("127.0.0.1", 9, TlsMode::StartTls).unwrap())
         .unwrap_err();

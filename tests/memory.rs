@@ -1,6 +1,6 @@
-//! What a connector keeps, measured from outside (Linux).
+//! Measures the memory that a connector keeps (Linux).
 //!
-//! One test only: what is measured is the whole process.
+//! It has one test only, since it measures the whole process.
 
 #![cfg(target_os = "linux")]
 #![expect(
@@ -88,7 +88,7 @@ fn large_answers_leave_little_behind() {
     let server = listener.local_addr().unwrap();
     thread::spawn(move || {
         for stream in listener.incoming() {
-            // A client that has what it wants closes.
+            // The client closes when it has its answer.
             let _ = serve(stream.unwrap());
         }
     });

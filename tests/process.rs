@@ -1,6 +1,6 @@
-//! The process during connects, counted from outside and from inside (Linux): no thread is started, no descriptor stays open.
+//! Counts threads and descriptors during connects (Linux): no thread is started, and no descriptor stays open.
 //!
-//! One test only: what is counted is the whole process.
+//! It has one test only, since it counts in the whole process.
 
 #![cfg(target_os = "linux")]
 #![expect(
@@ -109,7 +109,7 @@ impl Watched {
         Self { child, lines }
     }
 
-    /// The number behind `word` at the beginning of a line.
+    /// The number after `word` at the beginning of a line.
     fn next(&mut self, word: &str) -> usize {
         let number = self.lines.find_map(|line| line.unwrap().strip_prefix(word)?.parse().ok());
         number.unwrap_or_else(|| panic!("the child has ended before it said {word:?}"))

@@ -1,4 +1,4 @@
-//! The race over real sockets: what a dead, silent or refusing server costs, who is left alone, and that losers are closed.
+//! Tests of the race over real sockets: what a dead, silent or refusing server costs, and that losers are closed.
 //!
 //! Lower limits are exact, and upper ones have room for a slow machine. What must not be the cause of a start is switched off
 //! instead of timed: with an infinite priority delay only the attempt delay can start the next address, and the other way
@@ -126,7 +126,7 @@ fn a_refusal_starts_the_next_at_once_in_this_priority_and_the_next() {
     for priority in [0, 1] {
         let (refused, server) = (Refused::new(), XmppServer::start(script(&authority, TlsMode::Direct)));
         let dns = DnsServer::start(zone(&[(XMPPS, 0, refused.addr()), (XMPPS, priority, server.addr())]));
-        // No delay ever starts anything, so the refusal has.
+        // No delay starts an attempt here, so the refusal did.
         let connector = one_by_one(builder(&authority, &dns)).build().unwrap();
         let connection = connect_with_first(&connector, refused.addr().port());
         let (first, second) = two(connection.report());

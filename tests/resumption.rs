@@ -1,4 +1,4 @@
-//! Sessions of TLS resume at the server that issued them and nowhere else, and one that cannot is connected to all the same.
+//! Tests of resumption: only at the server that issued the session, and servers that cannot resume are no obstacle.
 
 #![expect(
     clippy::disallowed_methods,
@@ -30,7 +30,7 @@ const MODES: [TlsMode; 2] = [TlsMode::Direct, TlsMode::StartTls];
 const INTERNAL_ERROR: [u8; 7] = [21, 3, 3, 0, 2, 2, 80];
 const CERTIFICATE_UNKNOWN: [u8; 7] = [21, 3, 3, 0, 2, 2, 46];
 
-/// A server at one port that takes a course for each connection; the last one stays.
+/// A server at one port with a behaviour for each connection; the last one is repeated.
 fn server(courses: Vec<Script>) -> XmppServer {
     XmppServer::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), courses)
 }
@@ -107,7 +107,7 @@ fn a_handshake_that_fails_with_a_session_is_repeated_without_one() {
                 assert!(!connection.is_resumed());
                 assert_eq!(server.accepted(), 3, "{report}");
 
-                // What the repeat has agreed on is a session like any other.
+                // The session of the repeat is like any other.
                 assert!(connect(&connector, &server, mode).is_resumed());
                 assert_eq!(server.accepted(), 4);
             }
@@ -131,7 +131,7 @@ fn a_server_that_always_fails_fails_its_candidate_after_one_repeat() {
             assert!(repeated(&report).unwrap().contains("alert"), "{report}");
             let [attempt] = report.attempts() else { panic!("{report}") };
             assert!(attempt.error().unwrap().to_string().contains("reset"), "{report}");
-            // The session is forgotten: there is nothing to do without.
+            // The session is forgotten, so there is none to repeat without.
             let (_, report) = fail(&connector, &server, mode);
             assert_eq!((repeated(&report), server.accepted()), (None, 4), "{report}");
         }
@@ -250,7 +250,7 @@ fn silence_until_the_total_limit_is_a_failure_too() {
     }
 }
 
-// rule G1a, E5a: under TLS 1.3 the server may say no when our handshake is complete.
+// rule G1a, E5a: under TLS 1.3 the server may refuse after our handshake is complete.
 #[test]
 fn a_session_whose_connection_fails_before_the_server_has_said_anything_is_forgotten() {
     let authority = Authority::new();
@@ -350,7 +350,7 @@ fn sessions_do_not_cross_targets_ports_modes_or_domains() {
     const OTHER: &str = "other.example";
     let authority = Authority::new();
     for config in configs(&authority, &[DOMAIN, OTHER]) {
-        // Both know each other's tickets, and take turns in their modes.
+        // Both accept each other's tickets, and alternate their modes.
         let both = |first, second| server(vec![healthy(&config, first), healthy(&config, second)]);
         let [direct, starttls] = MODES;
         let (one, other) = (both(direct, direct), both(direct, direct));

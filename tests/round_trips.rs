@@ -1,4 +1,4 @@
-//! Round trips, counted by the lock-step relay instead of timed: what a connect costs on a long path, cold and warm.
+//! Tests of round trips, counted by the lock-step relay: what a connect costs, with and without cached answers.
 
 #![expect(clippy::unwrap_used, reason = "test code: what cannot be set up fails its test")]
 
@@ -62,7 +62,7 @@ impl Path {
         assert_eq!(self.dns.queries().len(), expected, "{:#?}", self.relay.log());
     }
 
-    /// How many round trips the DNS has cost.
+    /// How many round trips DNS has taken.
     fn to_dns(&self) -> usize {
         self.relay.log().iter().filter(|turn| !turn.questions().is_empty()).count()
     }

@@ -1,4 +1,4 @@
-//! No write raises SIGPIPE, whatever the process does with that signal: in a connect, in `secure`, and on the connection.
+//! Tests that no write raises SIGPIPE, whatever the process does with it, in a connect, in `secure` and on the connection.
 
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "test code: what cannot be set up fails its test")]
@@ -47,7 +47,7 @@ fn no_write_raises_sigpipe() {
     let signal = Signal::watch();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
 
-    // std alone does raise it, in the way that rustls writes: else this test would prove nothing.
+    // std does raise it with vectored writes, as rustls uses them; otherwise this test would prove nothing.
     let (mut ours, _peer) = open(&listener);
     ours.shutdown(Shutdown::Write).unwrap();
     let error = ours.write_vectored(&[IoSlice::new(b"one"), IoSlice::new(b"two")]).unwrap_err();
@@ -56,7 +56,7 @@ fn no_write_raises_sigpipe() {
 
     let authority = Authority::new();
     let connector = Connector::builder().only_roots([authority.root_der()]).build().unwrap();
-    // The stream can be written to no more when the ClientHello, or the stream header, is to leave.
+    // The stream is closed for writing when the ClientHello, or the stream header, is to be sent.
     for mode in [TlsMode::Direct, TlsMode::StartTls] {
         let (ours, _peer) = open(&listener);
         ours.shutdown(Shutdown::Write).unwrap();
@@ -65,7 +65,7 @@ fn no_write_raises_sigpipe() {
         assert!(!signal.was_raised(), "{mode}");
     }
 
-    // It is only behind <proceed/> that nothing can be written.
+    // The stream is closed for writing only after <proceed/>.
     let (ours, mut peer) = open(&listener);
     let other = ours.try_clone().unwrap();
     std::thread::scope(|scope| {
@@ -83,7 +83,7 @@ fn no_write_raises_sigpipe() {
         let error = connector.secure(DOMAIN, ours, TlsMode::StartTls).unwrap_err();
         assert!(given::chain(&error).contains("Broken pipe"), "{error:?}");
         assert!(!signal.was_raised());
-        // Open until now: the end of the stream would be another error.
+        // Open until now, since the end of the stream would be a different error.
         drop(peer.join().unwrap());
     });
 

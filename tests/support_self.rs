@@ -1,4 +1,4 @@
-//! The test bench tested by itself: what would let other tests pass that should fail, if the bench had it wrong.
+//! Tests of the test bench: of the faults in it that would let other tests pass.
 //!
 //! Counts of round trips, sockets and threads that are too low, black holes that are none, junk that is right, and threads that
 //! fail in silence. All else of the bench is proved by the tests that use it.

@@ -177,7 +177,8 @@ impl Connection {
                 if read > 0 {
                     self.unproved.take().inspect(|session| session.prove());
                 } else if !buffer.is_empty() && !self.is_shut_down {
-                    // The server has ended the connection without a word, as one does that has lost the session.
+                    // The server has ended the connection without sending anything, as a server that has lost the
+                    // session may.
                     self.forget_unproved();
                 }
                 return Some(Ok(read));

@@ -1,4 +1,4 @@
-//! Tests of whole connects with unusual files in place of the system's, and of connects that are cancelled.
+//! Tests of whole connects with unusual files in place of the system's, and of cancelled connects.
 
 use std::fs::{self, File};
 use std::io::Write;

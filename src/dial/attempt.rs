@@ -207,8 +207,8 @@ impl<'a> Attempts<'a> {
 
     /// Returns the connection of a verified attempt. All others are closed.
     pub(crate) fn into_verified(self, id: AttemptId) -> Option<Verified> {
-        // Those that started earlier were silent for so long that this one started beside them, and would be so again
-        // with the same session: no other would ever be used than this one.
+        // Earlier attempts were silent for so long that this one started in parallel. With the same session they would
+        // be silent again, so that only this server would ever be used.
         let overtaken = self.list.iter().filter(|attempt| attempt.id < id);
         overtaken.for_each(Attempt::forget_session);
         self.verified.into_iter().find_map(|(verified, connection)| (verified == id).then_some(connection))

@@ -19,8 +19,8 @@ struct Contender {
     target: usize,
     /// The addresses that were started, in order.
     started: Vec<IpAddr>,
-    /// Those of them that made room for others: they are started once more when all else has been tried, so that the
-    /// bound on what is in flight costs time and never the connect.
+    /// Those of them that were displaced. They are started once more after everything else has been tried, so that the
+    /// bound on attempts in flight costs time and never the connect.
     displaced: Vec<IpAddr>,
 }
 
@@ -30,11 +30,11 @@ pub(crate) struct Contenders {
     policy: Policy,
     targets: Targets,
     list: Vec<Contender>,
-    /// How many candidates stand behind the last one that is tried.
+    /// How many candidates are not tried, since they come after the last one that is.
     left_out: usize,
 }
 
-/// Whether another attempt can be in flight without one making room for it.
+/// Whether another attempt can start without displacing one in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Room {
     Some,
@@ -43,15 +43,15 @@ pub(super) enum Room {
 
 /// What can be started in a group.
 pub(super) enum Startable {
-    /// The contender at this place, this address.
+    /// This address of the contender at this place.
     Now(usize, IpAddr),
     /// Something, from this time on.
     At(Instant),
-    /// All that is known has started. `awaited`: some lookups of the group go on.
+    /// All known addresses have started. `awaited`: lookups of the group are outstanding.
     AllStarted { awaited: bool },
 }
 
-/// What is known of a contender whose address starts.
+/// The contender of an address that starts.
 pub(super) struct Starting {
     pub(super) candidate: Candidate,
     pub(super) group: Group,
@@ -64,8 +64,8 @@ impl Contenders {
         Self { policy: settings.policy, targets, list: Vec::new(), left_out: 0 }
     }
 
-    /// Draws the order of `candidates`, all that are known now. Those that have started keep their places in front; the
-    /// places that they had before are returned, with the group that goes first of the others.
+    /// Draws the order of `candidates`, which are all that are known now. Those that have started stay in front.
+    /// Returns the places that they had before, and the first group of the others.
     pub(super) fn set(
         &mut self,
         candidates: Vec<Candidate>,
@@ -78,7 +78,7 @@ impl Contenders {
         let is_started = |candidate: &Candidate| self.candidates().any(|started| started == candidate);
         let waiting: Vec<Candidate> =
             candidates.into_iter().filter(|candidate| !is_started(candidate)).collect();
-        // A domain can publish thousands of records: what is too many is cut before anything is done with it.
+        // A domain can publish thousands of records: the excess is dropped first.
         let room = MAX_CANDIDATES.saturating_sub(self.list.len());
         self.left_out = waiting.len().saturating_sub(room);
         let ordered = order(waiting, self.policy, room, below);
@@ -105,14 +105,14 @@ impl Contenders {
         self.left_out
     }
 
-    /// The hosts of candidates with more addresses than can be tried, and how many more.
+    /// The hosts of candidates with more addresses than can be tried, and the number of the excess ones.
     pub(crate) fn cut_addresses(&self) -> impl Iterator<Item = (&Host, usize)> {
         let is_used = |number| self.list.iter().any(|contender| contender.target == number);
         let used = self.targets.cut().filter(move |(number, _, _)| is_used(*number));
         used.map(|(_, host, left_out)| (host, left_out))
     }
 
-    /// The answer to an address question; `None` where the lookup has failed.
+    /// Handles the answer to an address question; `None` if the lookup has failed.
     pub(crate) fn handle_addresses(
         &mut self,
         host: &Host,
@@ -123,7 +123,7 @@ impl Contenders {
         self.targets.answer(host, family, addresses, now);
     }
 
-    /// Addresses that have come along with an SRV answer.
+    /// Handles addresses from the additional section of an SRV answer.
     pub(crate) fn handle_hints(
         &mut self,
         host: &Host,
@@ -134,7 +134,8 @@ impl Contenders {
         self.targets.hint(host, family, addresses, now);
     }
 
-    /// A host of `present`, an earlier group, or, ahead of time, the next one whose addresses were not asked for.
+    /// A host whose addresses have not been asked for: of group `present`, an earlier one, or, ahead of time, the next
+    /// one.
     pub(super) fn due_lookup(&mut self, present: Group) -> Option<Host> {
         let latest = self.next_group(present).unwrap_or(present);
         let is_due = |contender: &&Contender| Group::of(&contender.candidate, self.policy) <= latest;
@@ -142,8 +143,8 @@ impl Contenders {
         due.into_iter().find_map(|host| self.targets.ask(host))
     }
 
-    /// What `present` has to start, or an earlier group whose addresses came late: the first in order, but a candidate
-    /// whose addresses are unknown yet holds back those behind it in its group for [`RESOLUTION_DELAY`].
+    /// What to start in group `present`, or in an earlier one whose addresses came late: the first in order. A
+    /// candidate whose addresses are still unknown holds back those after it in its group for [`RESOLUTION_DELAY`].
     pub(super) fn startable(&self, present: Group, room: Room, now: Instant) -> Startable {
         let mut held_back: Option<Group> = None;
         let mut earliest: Option<Instant> = None;
@@ -176,7 +177,8 @@ impl Contenders {
         self.startable_again(present, room).unwrap_or(Startable::AllStarted { awaited })
     }
 
-    /// What was displaced and can start once more: when there is room, and nothing else to start, whose room it would take.
+    /// A displaced address that can start once more: only if there is room, and nothing else that it would keep from
+    /// starting.
     fn startable_again(&self, present: Group, room: Room) -> Option<Startable> {
         if room == Room::None {
             return None;
@@ -188,7 +190,7 @@ impl Contenders {
         })
     }
 
-    /// An address of the contender at `place` starts.
+    /// Starts an address of the contender at `place`.
     pub(super) fn start(&mut self, place: usize, address: IpAddr) -> Option<Starting> {
         let group = self.group_of(self.list.get(place)?);
         let contender = self.list.get_mut(place)?;
@@ -197,7 +199,7 @@ impl Contenders {
         Some(Starting { candidate: contender.candidate.clone(), group, target: contender.target })
     }
 
-    /// The attempt on that address was abandoned to make room. It is started once more at the most.
+    /// Notes that the attempt on that address was abandoned to start another. It is started once more at most.
     pub(super) fn displace(&mut self, place: usize, address: IpAddr) {
         let Some(contender) = self.list.get_mut(place) else { return };
         if contender.started.iter().filter(|started| **started == address).count() == 1 {
@@ -205,31 +207,31 @@ impl Contenders {
         }
     }
 
-    /// Whether anything is left to start or to be known.
+    /// Whether anything is left to start or to look up.
     pub(super) fn has_any_more(&self) -> bool {
         self.list.iter().any(|contender| self.has_more(contender))
     }
 
-    /// The group behind `present`.
+    /// The group after `present`.
     pub(super) fn next_group(&self, present: Group) -> Option<Group> {
         let groups = self.list.iter().map(|contender| self.group_of(contender));
         groups.filter(|group| *group > present).min()
     }
 
-    /// The number of the host that goes first in the group behind `present`.
+    /// The number of the host that goes first in the group after `present`.
     pub(super) fn next_target(&self, present: Group) -> Option<usize> {
         let next = self.next_group(present)?;
         let mut of_next = self.list.iter().filter(|contender| self.group_of(contender) == next);
         of_next.find(|contender| self.has_more(contender)).map(|contender| contender.target)
     }
 
-    /// When `present` had its latest answer from the DNS.
+    /// When group `present` received its latest DNS answer.
     pub(super) fn latest_lookup(&self, present: Group) -> Option<Instant> {
         let of_group = self.list.iter().filter(|contender| self.group_of(contender) == present);
         of_group.filter_map(|contender| self.targets.latest(contender.target)).max()
     }
 
-    /// The group that a candidate belongs to now: behind all others once it has used up its turn.
+    /// The current group of a candidate: after all others once its turn is used up.
     fn group_of(&self, contender: &Contender) -> Group {
         let round = if self.is_again(contender) {
             Round::Again
@@ -241,7 +243,7 @@ impl Contenders {
         Group::of(&contender.candidate, self.policy).in_round(round)
     }
 
-    /// Whether only what was displaced is left of the candidate.
+    /// Whether only displaced addresses are left of the candidate.
     fn is_again(&self, contender: &Contender) -> bool {
         !contender.displaced.is_empty() && self.next(contender) == Next::Nothing
     }
@@ -250,7 +252,7 @@ impl Contenders {
         self.targets.next(contender.target, &contender.started)
     }
 
-    /// Whether the candidate has or may get an address to start.
+    /// Whether the candidate has, or may get, an address to start.
     fn has_more(&self, contender: &Contender) -> bool {
         !contender.displaced.is_empty() || self.next(contender) != Next::Nothing
     }

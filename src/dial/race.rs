@@ -105,7 +105,7 @@ impl Race {
             attempt.report.candidate = place.unwrap_or_default();
         }
         if let Some(group) = first {
-            // A group that joins late can stand before the one that is dialled now.
+            // A group that joins late can precede the one that is dialled now.
             let is_other = group != self.group && self.attempts.is_empty();
             if is_first || is_other || group < self.group {
                 (self.group, self.group_opened) = (group, now);
@@ -128,7 +128,7 @@ impl Race {
         self.attempts.iter().filter(|attempt| attempt.is_displaced).count()
     }
 
-    /// Starts nothing any more. What is in flight goes on.
+    /// Makes the race start nothing more. The attempts in flight continue.
     pub(crate) fn stop(&mut self) {
         self.is_stopped = true;
     }
@@ -343,8 +343,8 @@ impl Race {
         Some(RaceOrder::Start { id, candidate, address })
     }
 
-    /// From when on the next attempt may start: when none in flight has completed a stage for its attempt delay, or at once
-    /// after a failure, but never closer to the start before than the minimum.
+    /// From when on the next attempt may start: once none in flight has completed a stage for its attempt delay, or
+    /// immediately after a failure, but never sooner after the previous start than the minimum.
     fn next_start_from(&self) -> Deadline {
         let quiet = if self.free_starts > 0 { Deadline::from(self.group_opened) } else { self.quiet_from() };
         let latest = self.attempts.last().map(|attempt| attempt.report.started);
@@ -359,7 +359,7 @@ impl Race {
         quiet.max().unwrap_or_else(|| Deadline::from(self.group_opened))
     }
 
-    /// When the next group starts, given that all of this one has started.
+    /// When the next group starts, given that everything in this one has started.
     ///
     /// At once if all its attempts have failed. Otherwise when nothing in flight has completed a stage for the group
     /// delay; an outstanding lookup counts as in flight since the latest answer of its host, or since the start of the

@@ -55,14 +55,14 @@ impl Group {
     }
 }
 
-/// How often all groups have been gone through.
+/// The round in which a group is tried; each round goes through all groups.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Round {
     #[default]
     First,
-    /// For the addresses that were too many for the first round.
+    /// For the addresses in excess of the first round.
     LeftOver,
-    /// For those that made room for others.
+    /// For the addresses that were displaced.
     Again,
 }
 

@@ -1,4 +1,4 @@
-//! What docs/rules.md and CONTRIBUTING.md say about the tree.
+//! Checks docs/rules.md and CONTRIBUTING.md against the tree.
 
 use std::fs;
 
@@ -45,9 +45,9 @@ fn rule_complaints(rules: &str, sources: &[Source], not_built: &str) -> Vec<Stri
     complaints
 }
 
-/// The map in CONTRIBUTING.md: each file is there, and the names in the row occur in it.
+/// Checks the table in CONTRIBUTING.md: each file must exist, and contain the names in its row.
 fn map_complaints(contributing: &str, text_of: impl Fn(&str) -> Option<String>) -> Vec<String> {
-    // Behind the head of the table.
+    // After the head of the table.
     let rows = contributing.lines().filter(|line| line.starts_with("| ")).skip(1);
     let complaints = rows.flat_map(|row| {
         let Some((what, path)) = row.strip_suffix("` |").and_then(|row| row.rsplit_once("| `")) else {
@@ -84,7 +84,7 @@ fn f() {} // spec_Z
 let a;
 // a grule A8
 ";
-    // No line of this file may cite a rule that is not there.
+    // No line of this file may cite a rule that does not exist.
     let text = text.replace("_Z", " A9");
     let rules = "- Not a rule. At all.\n- A1. One.\n- A2. Two (A1).\n- B3a. Three.\n- C1. Four.\n";
     let play = "== A sentence\n# rule A2\n# As rule C1 says.\n";

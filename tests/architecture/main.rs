@@ -1,4 +1,4 @@
-//! The shape of the crate, read from its text: layers, cores, the public API, and what its documents say about it.
+//! Checks the structure of the crate by its text: layers, cores, the public API, and the documents about it.
 //!
 //! The checks rely on rustfmt's layout and read no more Rust than they need. Each is a function from text to complaints, and
 //! the tests at the end show that it complains when it should.
@@ -34,17 +34,17 @@ const LAYERS: &[&[&str]] = &[
 /// The only modules that use each other. An attempt of the race is the report's record of it.
 const TOGETHER: [[&str; 2]; 2] = [["builder", "connector"], ["dial", "report"]];
 
-/// What has to be a core, beside the files that say so themselves.
+/// The modules that must be cores, in addition to the files that say that they are.
 const CORES: &str =
     "dial/race discovery dns/cache dns/message dns/stub/edns dns/stub/schedule domain plan starttls";
-/// How the first line of a core ends.
+/// The end of the first line of a core.
 const MARK: &str = "No IO.";
-/// What no core names: time, bytes and random numbers are given to it.
+/// What a core must not use: it gets time, bytes and random numbers as arguments.
 const IO: &str = "SystemTime TcpListener TcpStream ToSocketAddrs UdpSocket UnixDatagram UnixStream Instant::now io::BufRead \
                   io::Read io::Write std::env std::fs std::os std::process std::thread std::{ crate::random crate::wait \
                   hickory_resolver rustix socket2 tokio";
 
-/// What the API may name of other crates.
+/// The items of other crates that the API may use.
 const ALLOWED: &str = "CertificateDer ClientConfig ClientConnection ServerName StreamOwned";
 
 /// About 400 lines are wanted.
@@ -117,7 +117,7 @@ fn tree(folder: &str) -> Vec<Source> {
     files(folder, ".rs")
 }
 
-/// The files below `folder` whose names end so.
+/// The files below `folder` whose names have this ending.
 fn files(folder: &str, end: &str) -> Vec<Source> {
     let entries = fs::read_dir(root(folder)).unwrap_or_else(|error| panic!("{folder}: {error}")).flatten();
     let sources = entries.flat_map(|entry| {
@@ -139,7 +139,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|character| !is_word(character)).filter(|word| !word.is_empty())
 }
 
-/// What stands behind each `name` in `code` that is not a part of a longer word.
+/// The text after each `name` in `code` that is not part of a longer word.
 fn behind<'a>(code: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
     code.match_indices(name).filter_map(move |(at, _)| {
         let rest = code.get(at + name.len()..)?;
@@ -225,7 +225,7 @@ fn api_complaints(source: &Source) -> Vec<String> {
         if end.get().is_some_and(|ends| ends.iter().any(|end| format!("\n{line}").ends_with(end))) {
             end.set(None);
         }
-        // The one type that is named with its crate.
+        // The only type that is written with its crate.
         let code = code.replace("crate::", "crate__").replace("rustls::Error)", ")");
         let paths = crates.iter().map(String::as_str);
         let paths = paths.filter(|name| behind(&code, &format!("{name}::")).next().is_some());

@@ -1,4 +1,4 @@
-//! Discovery without dialling: the candidates in order, as values and as a table.
+//! Tests of discovery without connecting: the candidates in order, as values and as a table.
 
 use xmpp_connect::{ErrorKind, Origin, Policy, TlsMode};
 

@@ -1,4 +1,4 @@
-//! Servers that the caller names, and streams that the caller has opened.
+//! Tests of servers that the caller gives, and of streams that the caller has opened.
 
 use std::net::TcpStream;
 
@@ -29,7 +29,7 @@ fn an_explicit_server_is_looked_up_by_addresses_only_and_stays_the_domains() {
         let dns = DnsServer::start(
             zone(&[(XMPPS, 0, "127.0.0.1:9".parse().unwrap())]).address("other.example", "127.0.0.1"),
         );
-        // The policy is for what is found, not for what is named.
+        // The policy applies to servers that are found, not to one that is given.
         let connector = builder(&authority, &dns).policy(Policy::DirectOnly).build().unwrap();
         let mut connection =
             connector.connect_to(DOMAIN, Target::new("other.example", server.port(), tls).unwrap()).unwrap();
@@ -136,7 +136,7 @@ fn a_preferred_server_is_connected_to_and_one_that_fails_is_no_loss() {
         let connection = connect(refused.addr().port());
         assert_eq!((connection.peer_addr(), connection.candidate().origin()), (other.addr(), Origin::Srv));
         assert_eq!(connection.report().candidates().len(), 2);
-        // The candidate that a discovery found can be preferred, too.
+        // A candidate found by a discovery can be preferred too.
         let found = Target::from(connection.candidate());
         assert_eq!(connector.connect_preferring(DOMAIN, found).unwrap().peer_addr(), other.addr());
         let error = connector.connect_preferring(DOMAIN, Target::srv_of(DOMAIN).unwrap()).unwrap_err();

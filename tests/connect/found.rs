@@ -1,4 +1,4 @@
-//! Servers that are found by the DNS: SRV records of both kinds, policies, the fallback, and addresses that need no DNS.
+//! Tests of servers found by DNS: SRV records of both kinds, policies, the fallback, and addresses that need no DNS.
 
 use xmpp_connect::{ErrorKind, Origin, Policy, TlsMode};
 
@@ -126,7 +126,7 @@ fn the_fallback_has_all_addresses_of_the_domain_ipv6_first() {
     let address = given::own_loopback(12);
     let script = Script::starttls(authority.server(&[DOMAIN]));
     let _server = XmppServer::start_at((address, 5222).into(), vec![script]);
-    // At ::1 nobody of this test listens, so whatever is there fails: refused, or not trusted.
+    // This test has no server at ::1, so an attempt there fails: it is refused, or not trusted.
     let dns = DnsServer::start(Zone::new().address(DOMAIN, &address.to_string()).address(DOMAIN, "::1"));
     let connector = one_by_one(builder(&authority, &dns)).build().unwrap();
     let connection = connector.connect(DOMAIN).unwrap();
@@ -192,7 +192,7 @@ fn localhost_is_this_machine_without_any_question() {
     let dns = DnsServer::start(Zone::new());
     let connector = one_by_one(builder(&authority, &dns)).build().unwrap();
     for name in ["localhost", "xmpp.LocalHost."] {
-        // Whoever may be at port 5222 here, our own authority does not vouch for it.
+        // If there is a server at port 5222 here, its certificate is not from our authority.
         let error = connector.connect(name).unwrap_err();
         let report = error.report().unwrap();
         let attempts: Vec<_> = report.attempts().iter().map(|attempt| attempt.address.to_string()).collect();

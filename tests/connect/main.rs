@@ -1,4 +1,4 @@
-//! Whole connects that succeed: how the server is found, what it is told, and what the connection tells.
+//! Tests of whole connects that succeed: how the server is found, what is sent to it, and what the connection reports.
 
 #![expect(clippy::unwrap_used, reason = "test code: what cannot be set up fails its test")]
 

@@ -1,4 +1,4 @@
-//! What the far end is told: names in the header, in SNI and in the DNS, for clients and for servers.
+//! Tests of the names that are sent: in the header, in SNI and in DNS queries, for clients and for servers.
 
 use xmpp_connect::{Domain, Service, TlsMode};
 
@@ -67,7 +67,7 @@ fn a_client_does_not_say_who_it_is_before_tls() {
     assert!(clear.contains(" xmlns='jabber:client'") && clear.contains(" version='1.0'"), "{clear}");
 }
 
-/// Connects to `domain`, whose A-labels are `ascii`, and gives what the server saw.
+/// Connects to `domain`, whose A-labels are `ascii`, and returns what the server saw.
 fn connected(domain: &str, ascii: &str, tls: TlsMode) -> Record {
     let authority = Authority::new();
     let server = XmppServer::start(script(&authority, tls, ascii));

@@ -1,4 +1,4 @@
-//! What is agreed in TLS: names, ALPN, versions, sessions.
+//! Tests of what TLS negotiates: names, ALPN, versions, sessions.
 
 use xmpp_connect::{Connection, ErrorKind, Policy, TlsMode};
 
@@ -139,7 +139,7 @@ fn records_of_one_kind_are_never_tried_in_the_other_way() {
     let authority = Authority::new();
     let direct = XmppServer::start(script(ServerTls::new(issue(&authority)), TlsMode::Direct));
     let starttls = XmppServer::start(script(ServerTls::new(issue(&authority)), TlsMode::StartTls));
-    // Each behind the record of the other kind.
+    // The records have the wrong kind for their servers.
     let dns = DnsServer::start(zone(&[(XMPP, 0, direct.addr()), (XMPPS, 1, starttls.addr())]));
     let handshake = std::time::Duration::from_millis(500);
     let connector = builder(&authority, &dns).handshake_timeout(handshake).build().unwrap();

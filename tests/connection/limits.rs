@@ -1,4 +1,4 @@
-//! The limits of reads and writes: they hold whatever the far end does, and one direction does not stop the other.
+//! Tests of the time limits of reads and writes: the peer cannot extend them, and one direction does not stop the other.
 
 use std::io::{ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::support::{End, Latch, PATIENCE, Step};
 use super::{LIMIT, ROOM, bytes, connect};
 
-/// Asserts that this takes its limit and then says so.
+/// Asserts that this takes its limit, and then fails with `TimedOut`.
 #[track_caller]
 fn assert_timed_out(use_connection: impl FnOnce() -> std::io::Result<usize>) {
     let started = Instant::now();
@@ -39,7 +39,7 @@ fn a_dripping_peer_does_not_renew_the_limit_of_a_read() {
     let text = "a".repeat(40);
     let (mut connection, _server) = connect(&[Step::Drip(pace), Step::send(&*text), Step::send("b")]);
     connection.set_read_timeout(Some(LIMIT)).unwrap();
-    // A record of 40 bytes has 62 with what is around them, so it takes more than four times the limit.
+    // A record with 40 bytes of data has 62 bytes, so it takes more than four times the limit.
     assert_timed_out(|| connection.read(&mut [0; 100]));
     assert_timed_out(|| connection.read(&mut [0; 100]));
     connection.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -144,10 +144,10 @@ fn close_does_not_wait_for_ever_for_a_peer_that_does_not_read() {
     read.open();
 }
 
-/// A limit that is over before anything can happen.
+/// A limit that expires before anything can happen.
 const AT_ONCE: Duration = Duration::from_nanos(1);
 
-/// Waits until the far end has said something, which then lies in the socket.
+/// Waits until data of the peer has arrived at the socket.
 #[cfg(unix)]
 fn wait_for_bytes(connection: &xmpp_connect::Connection) {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -177,7 +177,7 @@ fn bytes_that_are_there_are_given_however_short_the_limit_is() {
             let mut buffer = vec![0; length];
             match connection.read(&mut buffer) {
                 Ok(read) => received.extend_from_slice(&buffer[..read]),
-                // Only for what is not there yet: a record whose end is on its way.
+                // Only for data that has not arrived yet: a record whose end is in transit.
                 Err(error) => {
                     assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
                     timed_out += 1;
@@ -187,7 +187,7 @@ fn bytes_that_are_there_are_given_however_short_the_limit_is() {
             }
         }
         assert!(received == sent);
-        // And a limit it is.
+        // The limit still applies.
         assert_eq!(connection.read(&mut [0; 9]).unwrap_err().kind(), ErrorKind::TimedOut);
     }
 }

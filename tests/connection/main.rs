@@ -1,4 +1,4 @@
-//! The connection that is handed over: reads and writes, their limits, its end, and what it is made of.
+//! Tests of the connection: reads and writes, their limits, its end, and its parts.
 
 #![expect(
     clippy::disallowed_methods,
@@ -146,7 +146,7 @@ fn a_record_that_is_cut_short_and_a_reset_are_errors() {
     }
 }
 
-// rule G1a: the peer stays silent after it, so a read that waits would wait for ever.
+// rule G1a: the peer stays silent after it, so a read that waits would wait forever.
 #[test]
 fn a_fatal_error_of_tls_is_given_again_at_once_and_what_came_before_it_is_given_first() {
     for old in [true, false] {
@@ -162,7 +162,7 @@ fn a_fatal_error_of_tls_is_given_again_at_once_and_what_came_before_it_is_given_
         assert_eq!(&hello, b"hello");
         let first = connection.read(&mut [0; 9]).unwrap_err();
         assert_eq!(first.kind(), ErrorKind::InvalidData);
-        // It has had our alert.
+        // It has received our alert.
         server.wait_end(0);
         for error in [
             connection.read(&mut [0; 9]).unwrap_err(),
@@ -188,7 +188,7 @@ fn close_says_goodbye_and_drop_does_not() {
         drop(connection);
         assert_eq!(server.wait_end(0).end, Some(End::Closed));
 
-        // What the far end has sent and nobody has read does not swallow the goodbye.
+        // Unread data of the peer does not keep close_notify from being sent.
         let (connection, server) = connect_with(tls, &[Step::send("unread")], |tls| tls, options);
         let said = |record: &support::Record| record.events.last().map(|_| ());
         server.wait_for(0, "what the server says", said);
@@ -205,7 +205,7 @@ fn after_a_shutdown_the_server_can_be_read_to_its_end_and_nothing_written() {
         let steps = [Step::Wait(end.clone()), Step::send("last words"), Step::CloseNotify];
         let (mut connection, server) = connect_with(tls, &steps, |tls| tls, |builder| builder);
         connection.write_all(b"bye").unwrap();
-        // Once more does no harm.
+        // A second call is harmless.
         connection.shutdown().unwrap();
         connection.shutdown().unwrap();
         assert_eq!(connection.write(b"more").unwrap_err().kind(), ErrorKind::BrokenPipe);
@@ -305,7 +305,7 @@ fn a_loop_of_the_callers_own_gets_would_block_and_a_descriptor_to_wait_for() {
     let speak = Latch::new();
     let (mut connection, _server) = connect(&[Step::Wait(speak.clone()), Step::send("hello"), Step::Echo]);
     connection.set_nonblocking(true);
-    // The limits are for those that wait.
+    // The limits only apply to calls that wait.
     connection.set_read_timeout(Some(PATIENCE)).unwrap();
     assert_eq!(connection.read(&mut [0; 9]).unwrap_err().kind(), ErrorKind::WouldBlock);
     speak.open();

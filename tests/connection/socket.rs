@@ -1,4 +1,4 @@
-//! The options of the socket under a connection.
+//! Tests of the socket options of a connection.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Time limits over real sockets: silence and dripping bytes at each stage end at the limit, and what is slow is given up.
+//! Tests of time limits over real sockets: silence and dripping bytes end at the limit of each stage, and of the connect.
 //!
 //! Lower limits are exact, upper ones have room for a slow machine.
 
@@ -25,17 +25,17 @@ use support::{
     Authority, Behaviour, DnsServer, Latch, OverTcp, Rtype, Script, Stage as At, Step, XmppServer, Zone,
 };
 
-/// The limit of a whole connect, where one is reached.
+/// The limit of a whole connect, in tests that reach it.
 const LIMIT: Duration = Duration::from_millis(700);
 /// How much later a connect may return on a slow machine. The rule says 100 ms.
 const ROOM: Duration = Duration::from_secs(2);
-/// Between two bytes: whatever is said takes longer than the limit, while no pause comes near it.
+/// The pause between two bytes: every message takes longer than the limit, while no pause comes near it.
 const PACE: Duration = Duration::from_millis(30);
 
 /// An option that is a time.
 type TimeOption = fn(ConnectorBuilder, Duration) -> ConnectorBuilder;
 
-/// Asserts that a connect is over at its limit, not before it and not much later.
+/// Asserts that a connect ends at its limit, not before it and not much later.
 #[track_caller]
 fn assert_timed_out(case: &str, connect: impl FnOnce() -> Result<Connection, Error>) -> Error {
     let started = Instant::now();
@@ -49,7 +49,7 @@ fn assert_timed_out(case: &str, connect: impl FnOnce() -> Result<Connection, Err
     error
 }
 
-/// What servers do that never get to the end of a stage, and the stage.
+/// The scripts of servers that never finish a stage, and the stage.
 fn stuck(authority: &Authority) -> Vec<(&'static str, TlsMode, Script, Stage)> {
     let config = authority.server(&[DOMAIN]);
     let direct = || Script::direct(config.clone());
@@ -108,7 +108,7 @@ fn silence_and_dripping_at_any_stage_end_at_the_limit_of_the_stage_and_the_next_
                 let dns = DnsServer::start(zone(&[(owner(tls), 0, bad.addr()), (XMPPS, 1, good.addr())]));
                 let options = one_by_one(builder(authority, &dns)).handshake_timeout(limit);
                 let connected = options.build().unwrap().connect(DOMAIN);
-                // The good server has the same limit, which a very slow machine may reach: that is no matter here.
+                // The good server has the same limit, which a very slow machine may reach; that does not matter here.
                 let report = match &connected {
                     Ok(connection) => connection.report(),
                     Err(error) => error.report().unwrap(),
@@ -234,7 +234,7 @@ fn a_nanosecond_is_a_limit_and_so_is_none() {
     ];
     for option in options {
         let connector = option(builder(&authority, &dns), nanosecond).build().unwrap();
-        // What is there at once is in time.
+        // An immediate answer is in time.
         if let Err(error) = connector.connect(DOMAIN) {
             assert!(matches!(error.kind(), ErrorKind::Attempts | ErrorKind::Lookup), "{error}");
         }
@@ -268,7 +268,7 @@ fn zero_is_refused_when_building() {
     }
 }
 
-/// What became of the question for `owner`.
+/// The result of the lookup of `owner`.
 fn lookup_of<'a>(report: &'a Report, name: &str) -> &'a LookupResult {
     &report.lookups().iter().find(|lookup| lookup.question.name() == name).unwrap().result
 }

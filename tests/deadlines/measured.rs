@@ -1,4 +1,4 @@
-//! How late a connect returns after its limit: figures, which need a release build and a quiet machine.
+//! Measures how late a connect returns after its limit, which needs a release build and an idle machine.
 //!
 //! `cargo test --release --test deadlines -- --ignored --nocapture --test-threads=1 measured`
 
@@ -16,7 +16,7 @@ use crate::support::{
 
 /// "`connect` returns at most 100 ms after the total limit" (rule D5).
 const LATE: Duration = Duration::from_millis(100);
-/// All that a negotiation reads.
+/// The most that a negotiation reads.
 const LONGEST: usize = 64 * 1024;
 /// A server's stream header, and the beginning of its features.
 const BEGINNING: &str = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' \
@@ -153,7 +153,7 @@ fn many_paths() -> Identity {
     }
 }
 
-/// 64 KiB, no more: what is longer ends the attempt.
+/// At most 64 KiB: more ends the attempt.
 fn filled(mut bytes: String, unit: &str) -> Vec<u8> {
     while bytes.len() + unit.len() <= LONGEST {
         bytes += unit;

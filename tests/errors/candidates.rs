@@ -1,4 +1,4 @@
-//! Records that cannot be used, targets that cannot be found, and when there is no fallback.
+//! Tests of records that cannot be used, targets that cannot be found, and when there is no fallback.
 
 use std::net::SocketAddr;
 
@@ -54,7 +54,7 @@ fn a_target_that_cannot_be_found_is_a_failed_candidate() {
         zone().srv(XMPPS, 0, 5, 5223, "gone.onion").srv(XMPPS, 0, 5, 5223, "gone.invalid"),
     ] {
         let dns = DnsServer::start(zone);
-        // No delay starts the next candidate, so the failure has.
+        // No delay starts the next candidate here, so the failure did.
         let connection = one_by_one(builder(&authority, &dns)).build().unwrap().connect(DOMAIN).unwrap();
         assert_eq!(connection.peer_addr(), server.addr());
         assert_eq!(connection.report().attempts().len(), 1);

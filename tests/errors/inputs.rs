@@ -1,4 +1,4 @@
-//! Input that is refused without a packet, and options that contradict each other.
+//! Tests of input that is refused before anything is sent, and of options that contradict each other.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,4 @@
-//! Errors of the DNS: which kind it is, and how a broken name server is borne.
+//! Tests of DNS errors: their kinds, and how broken name servers are handled.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ fn when_every_lookup_fails_it_is_the_lookup() {
         assert!(!error.is_permanent());
         assert_in_style(&error);
     }
-    // Nobody there at all.
+    // No name server at all.
     let connector = builder(&authority, &DnsServer::start(Zone::new())).nameservers([closed_udp_port()]);
     let connector = connector.lookup_timeout(Duration::from_secs(2)).build().unwrap();
     assert_eq!(connector.connect(DOMAIN).unwrap_err().kind(), ErrorKind::Lookup);

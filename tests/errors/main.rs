@@ -1,4 +1,4 @@
-//! Whole connects that fail, or nearly: what the DNS says, what the error says, and what the report keeps.
+//! Tests of whole connects that fail, or nearly: the DNS answers, the errors, and the reports.
 
 #[path = "../given/mod.rs"]
 mod given;
@@ -14,7 +14,7 @@ mod table;
 
 use xmpp_connect::Error;
 
-/// Asserts what holds for every error: one line, no full stop, no debug text of Rust, and the same for its causes; its
+/// Asserts what is true for every error: one line, no full stop, no Rust debug text, and the same for its causes; its
 /// `Debug` is these texts and nothing else.
 #[track_caller]
 fn assert_in_style(error: &Error) {

@@ -1,4 +1,4 @@
-//! The report of a connect, in an error and on a connection, as values and as a table for a person.
+//! Tests of the report of a connect, in an error and of a connection, as values and as a table.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -52,7 +52,7 @@ fn the_source_of_an_error_is_the_cause_of_the_attempt_that_came_furthest() {
     assert!(matches!(cause.kind(), AttemptErrorKind::Untrusted(UntrustedReason::WrongName)));
     assert!(!error.to_string().contains(&cause.to_string()), "{error}");
     assert_in_style(&error);
-    // What a main function prints that returns the error.
+    // This is printed if a main function returns the error.
     assert_eq!(format!("{error:?}"), format!("{error}: {cause}"));
 
     let as_io = std::io::Error::from(error);

@@ -1,4 +1,4 @@
-//! The two SRV answers of a real DNS server, and what comes of both. The whole table is proved in `src/discovery/srv.rs`.
+//! Tests of the results of both SRV answers, with a real DNS server. The whole table is proved in `src/discovery/srv.rs`.
 
 use xmpp_connect::{ErrorKind, Origin, TlsMode};
 
@@ -15,7 +15,7 @@ enum Srv {
     Failed,
 }
 
-/// What comes of two of them.
+/// The result of two of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     Direct,
@@ -34,7 +34,7 @@ fn with(zone: Zone, owner: &str, answer: Srv, port: u16, failure: &Behaviour) ->
         Records => zone.srv(owner, 0, 5, port, "host.example.org"),
         NoRecords => zone,
         Dot => zone.srv(owner, 0, 0, 0, "."),
-        // The record is there, and the server fails to say so.
+        // The record exists, but the server fails to return it.
         Failed => zone.srv(owner, 0, 5, port, "host.example.org").on(owner, Rtype::SRV, failure.clone()),
     }
 }

@@ -1,4 +1,4 @@
-//! What most integration tests begin with: a domain with a DNS, and a connector that asks nobody else and trusts nobody else.
+//! Common setup of the integration tests: a domain with a DNS server, and a connector that uses only that server.
 
 #![expect(
     clippy::indexing_slicing,
@@ -18,7 +18,7 @@ use xmpp_connect::{Connection, Connector, ConnectorBuilder, Error, TlsMode};
 use crate::support::xmpp::SASL_FEATURES;
 use crate::support::{Authority, DnsServer, PATIENCE, Zone};
 
-/// The domain that is connected to, where nothing else is said.
+/// The domain to connect to by default.
 pub(crate) const DOMAIN: &str = "example.org";
 /// The owner of its SRV records for direct TLS.
 pub(crate) const XMPPS: &str = "_xmpps-client._tcp.example.org";
@@ -38,7 +38,7 @@ pub(crate) fn connector(authority: &Authority, dns: &DnsServer) -> Connector {
     builder(authority, dns).build().unwrap()
 }
 
-/// One attempt after the other: the next one starts when the one before has failed, and never for being slow.
+/// One attempt after the other: the next one starts only when the previous one has failed.
 pub(crate) fn one_by_one(builder: ConnectorBuilder) -> ConnectorBuilder {
     builder.attempt_delay(Duration::MAX).priority_delay(Duration::MAX)
 }
@@ -60,7 +60,7 @@ pub(crate) fn owner(tls: TlsMode) -> &'static str {
     }
 }
 
-/// Sends a stream header and reads what a server of the bench says to it, to the end of its features.
+/// Sends a stream header, and reads the answer of a server of the bench, up to the end of its features.
 pub(crate) fn talk(connection: &mut Connection) -> String {
     connection.set_read_timeout(Some(PATIENCE)).unwrap();
     connection.write_all(HEADER.as_bytes()).unwrap();
@@ -74,7 +74,7 @@ pub(crate) fn talk(connection: &mut Connection) -> String {
     said
 }
 
-/// The error, with its sources: what a program would write to its log.
+/// The error with its sources, as a program would log it.
 pub(crate) fn chain(error: &Error) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
@@ -114,7 +114,7 @@ pub(crate) fn has_ipv6() -> bool {
     has
 }
 
-/// Keeps the tests of one binary apart that measure something of which the machine has only one.
+/// Serialises the tests of one binary that measure something that the machine has only once.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)

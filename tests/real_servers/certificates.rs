@@ -1,4 +1,4 @@
-//! Certificates that only OpenSSL makes and serves, and what the error says of them. They need `openssl` and no bench.
+//! Tests of certificates that only OpenSSL creates and serves, and of their errors. They need `openssl` but no bench.
 
 use std::error::Error as _;
 use std::fs;
@@ -38,7 +38,7 @@ impl Drop for Server {
     }
 }
 
-/// One certificate, what OpenSSL does with it, and what a client says.
+/// One certificate, the arguments of OpenSSL, and the expected error.
 struct Case {
     key: &'static [&'static str],
     /// The key of the root that issues it.
@@ -93,7 +93,7 @@ fn serve(folder: &Path, case: &Case) -> Result<(Server, u16), Box<dyn std::error
     let arguments = ["s_server", "-accept", "127.0.0.1:0", "-cert", "pem", "-key", "key"];
     let mut command = Command::new("openssl");
     command.args(arguments).args(case.serve).current_dir(folder);
-    // Its input stays open: at the end of it the server would end.
+    // Its input stays open, since the server exits at its end.
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
     let output = child.stdout.take().ok_or("there is no output")?;
     let server = Server(child);

@@ -1,4 +1,4 @@
-//! The library against real servers: Prosody, ejabberd, haproxy, Knot DNS, Unbound, dnsmasq.
+//! Tests with real servers: Prosody, ejabberd, haproxy, Knot DNS, Unbound, dnsmasq.
 //!
 //! `.ci/servers/bench cargo test --test real_servers -- --ignored` starts them; the first lines of that script say what
 //! the environment variables mean, and `.ci/servers/test.zone.in` what each domain publishes.
@@ -23,7 +23,7 @@ const KNOT: &str = "XMPP_CONNECT_AUTHORITATIVE";
 const UNBOUND: &str = "XMPP_CONNECT_UNBOUND";
 const DNSMASQ: &str = "XMPP_CONNECT_DNSMASQ";
 
-/// An error rather than a skipped test: without the bench nothing is proved.
+/// An error rather than a skipped test: without the bench, nothing would be proved.
 fn variable(name: &str) -> Result<String, String> {
     std::env::var(name).map_err(|_| {
         format!("{name} is not set; run .ci/servers/bench cargo test --test real_servers -- --ignored")
@@ -81,7 +81,7 @@ fn open_stream(connection: &mut Connection, header_attributes: &str) -> Result<S
     }
 }
 
-/// Connects, and proves that an XMPP server for this very domain is at the other end. `name` is the U-label form.
+/// Connects, and checks that the peer is an XMPP server for this domain. `name` is the U-label form.
 fn connect(connector: &Connector, domain: &str, name: &str) -> Result<Connection, Box<dyn Error>> {
     let mut connection = connector.connect(domain)?;
     let answer = open_stream(&mut connection, &format!("to='{name}' xmlns='jabber:client'"))?;
@@ -90,7 +90,7 @@ fn connect(connector: &Connector, domain: &str, name: &str) -> Result<Connection
     Ok(connection)
 }
 
-/// What a connect that must fail failed with.
+/// The error of a connect that must fail.
 fn failure(connector: &Connector, domain: &str) -> Result<xmpp_connect::Error, Box<dyn Error>> {
     match connector.connect(domain) {
         Ok(connection) => Err(format!("{domain} must not connect:\n{}", connection.report()).into()),
@@ -231,7 +231,7 @@ fn both_servers_take_starttls_in_one_write_and_step_by_step() -> TestResult {
     Ok(())
 }
 
-// rule E8: haproxy's web server takes its tickets back.
+// rule E8: haproxy's web server accepts its tickets.
 #[test]
 #[ignore = "needs the bench: .ci/servers/bench"]
 fn a_second_connection_resumes_the_session() -> TestResult {
@@ -239,7 +239,7 @@ fn a_second_connection_resumes_the_session() -> TestResult {
     let mut resumed = Vec::new();
     for _ in 0..2 {
         let mut connection = connector.connect("mux.test")?;
-        // The ticket comes with the first thing that is read, which is a complaint.
+        // The ticket comes with the first data that is read, which is an error page.
         assert!(open_stream(&mut connection, "xmlns='jabber:client'").is_err());
         resumed.push(connection.is_resumed());
     }
@@ -247,7 +247,7 @@ fn a_second_connection_resumes_the_session() -> TestResult {
     Ok(())
 }
 
-// rule E8: Prosody and ejabberd give tickets and do not take them back.
+// rule E8: Prosody and ejabberd issue tickets, but do not accept them.
 #[test]
 #[ignore = "needs the bench: .ci/servers/bench"]
 fn a_ticket_that_is_refused_does_no_harm() -> TestResult {
@@ -281,7 +281,7 @@ fn the_other_address_family_is_tried() -> TestResult {
     Ok(())
 }
 
-// rule E4, B7: the certificate of another domain, and one of an authority that nobody trusts.
+// rule E4, B7: the certificate of another domain, and one of an authority that is not trusted.
 #[test]
 #[ignore = "needs the bench: .ci/servers/bench"]
 fn certificates_that_prove_nothing_are_refused() -> TestResult {

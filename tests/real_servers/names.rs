@@ -1,4 +1,4 @@
-//! Discovery with real name servers: Knot DNS, Unbound, dnsmasq.
+//! Tests of discovery with real name servers: Knot DNS, Unbound, dnsmasq.
 
 use xmpp_connect::dns::AnswerSource;
 use xmpp_connect::{ErrorKind, Policy, Service, TlsMode};

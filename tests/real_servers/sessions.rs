@@ -1,4 +1,4 @@
-//! Sessions with OpenSSL: a server that cannot resume them.
+//! Tests of sessions with OpenSSL: a server that cannot resume them.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};

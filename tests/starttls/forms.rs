@@ -1,4 +1,4 @@
-//! The form of what is said: ours, bytes one by one, bytes without end, and bytes behind `<proceed/>`.
+//! Tests of the bytes before TLS: ours, and a peer's that come one by one, without end, or after `<proceed/>`.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ fn bytes_behind_proceed_reach_neither_tls_nor_the_application() {
             &["follow <proceed/>"],
         );
     }
-    // All at once, without having waited for the question.
+    // All at once, without waiting for the client.
     let all = [&header(DOMAIN), STARTTLS_FEATURES, PROCEED, "<message/>"].concat();
     let authority = Authority::new();
     let (connection, record) = past(&authority, says(&authority, &[&all]), true);

@@ -1,4 +1,4 @@
-//! STARTTLS with servers that do it in their own way, and with those that must not get through (RFC 6120 section 5).
+//! Tests of STARTTLS with servers that do it in unusual ways, and with those that must be refused (RFC 6120 section 5).
 //!
 //! The bytes themselves are tested in `src/starttls/`, cut at every position. Here the rules hold over real sockets: what is
 //! wrong is told, the next candidate is tried, and nothing leaves in clear text after the negotiation.
@@ -19,16 +19,16 @@ use xmpp_connect::report::Stage as Reached;
 use given::{DOMAIN, XMPP, builder, failures, one_by_one, talk, zone};
 use support::{Authority, DnsServer, Record, Script, Stage, Step, XmppServer};
 
-/// All that a client says before TLS.
+/// Everything that a client sends before TLS.
 const SAID: &str = "<?xml version='1.0'?><stream:stream to='example.org' version='1.0' xmlns='jabber:client' \
     xmlns:stream='http://etherx.jabber.org/streams'><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
 
-/// A healthy course, to depart from.
+/// The script of a healthy server, to be changed.
 fn healthy(authority: &Authority) -> Script {
     Script::starttls(authority.server(&[DOMAIN]))
 }
 
-/// Answers the header with these words, in one write each. It would go on to TLS if it were let.
+/// Answers the header with these texts, in one write each. The server would continue with TLS.
 fn says(authority: &Authority, words: &[&str]) -> Script {
     let words = words.iter().map(|words| Step::send(*words));
     let steps: Vec<_> = [Step::AwaitHeader].into_iter().chain(words).chain([Step::AwaitStartTls]).collect();

@@ -1,4 +1,4 @@
-//! Servers that must not get through: what is wrong is told, and the next candidate is tried.
+//! Tests of servers that must be refused: the error says what is wrong, and the next candidate is tried.
 
 use std::time::Duration;
 
@@ -128,7 +128,7 @@ fn the_end_behind_proceed_is_followed_by_the_next_candidate() {
     let authority = Authority::new();
     let (connection, _) = past(&authority, healthy(&authority).until(Stage::Tls).then(Step::Close), true);
     let failures = failures(connection.report());
-    // The end may come together with <proceed/> or after our ClientHello has left.
+    // The end may come together with <proceed/>, or after our ClientHello is sent.
     let (stage, why) = &failures[0];
     let expected = match stage {
         Reached::Tls => "the server closed the connection during the TLS handshake",

@@ -1,4 +1,4 @@
-//! Loopback addresses where nobody answers: refused, and the black hole.
+//! Loopback addresses without a server: refused, and the black hole.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 

@@ -1,4 +1,4 @@
-//! A TCP stream that blocks until it is told to stop, and that can drip or swallow what is written to it.
+//! A TCP stream that blocks until it is stopped, and that can drip or drop what is written to it.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};

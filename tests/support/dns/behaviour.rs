@@ -1,4 +1,4 @@
-//! What the DNS server of the bench does with a question, as bytes: the right answer, or one of many wrong ones.
+//! How the DNS server of the bench answers a question, as bytes: correctly, or in one of many wrong ways.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A DNS server on loopback, UDP and TCP at the same port, that answers from a [`Zone`], or misbehaves as a test says.
+//! A DNS server on loopback, UDP and TCP at the same port, that answers from a [`Zone`], or misbehaves as a test wants.
 
 mod behaviour;
 mod server;

@@ -1,4 +1,4 @@
-//! What the DNS server of the bench knows, and the answers that follow from it.
+//! The records of the DNS server of the bench, and its answers.
 
 use std::net::IpAddr;
 

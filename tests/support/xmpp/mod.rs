@@ -1,4 +1,4 @@
-//! An XMPP server on loopback that does what a script says, one thread a connection, and records what it saw.
+//! An XMPP server on loopback that follows a script, one thread for each connection, and records what it sees.
 
 mod record;
 mod script;

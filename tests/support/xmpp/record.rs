@@ -1,4 +1,4 @@
-//! What an XMPP server of the bench has seen of one connection.
+//! What an XMPP server of the bench records of one connection.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,4 @@
-//! What an XMPP server of the bench does, step by step: the healthy course, and departures from it.
+//! What an XMPP server of the bench does, step by step: as a healthy server, or with deviations.
 
 use std::sync::Arc;
 use std::time::Duration;
