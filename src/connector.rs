@@ -239,5 +239,5 @@ impl std::fmt::Display for Discovery {
 }
 
 #[cfg(test)]
-#[cfg(all(feature = "ring", target_os = "linux"))]
+#[cfg(all(feature = "ring", feature = "webpki-roots", target_os = "linux"))]
 mod tests;

@@ -23,7 +23,7 @@ use xmpp_connect::report::Stage as ReportStage;
 use xmpp_connect::{Connection, Connector, ConnectorBuilder, ErrorKind, Target, TlsMode};
 
 use given::{DOMAIN, talk};
-use support::{Authority, PATIENCE, Script, ServerTls, Stage, Step, XmppServer};
+use support::{Authority, DnsServer, PATIENCE, Script, ServerTls, Stage, Step, XmppServer};
 
 const MODES: [TlsMode; 2] = [TlsMode::Direct, TlsMode::StartTls];
 /// The TLS records of fatal alerts (RFC 8446 section 6).
@@ -277,6 +277,69 @@ fn a_session_whose_connection_fails_before_the_server_has_said_anything_is_forgo
                 assert_eq!(connection.read_to_end(&mut Vec::new()).unwrap_err().kind(), kind);
                 assert_eq!(connect(&connector, &server, mode).is_resumed(), resumes, "{kind:?}");
             }
+        }
+    }
+}
+
+// rule G1a, E5a
+#[test]
+fn a_session_whose_connection_ends_before_the_server_has_said_anything_is_forgotten() {
+    let authority = Authority::new();
+    for config in configs(&authority, &[DOMAIN]) {
+        for mode in MODES {
+            // Whoever has ended the connection himself is not surprised that nothing comes.
+            for (steps, is_shut_down, resumes) in
+                [(vec![], false, false), (vec![], true, true), (vec![Step::send("x")], false, true)]
+            {
+                let healthy = healthy(&config, mode);
+                let ended =
+                    steps.iter().cloned().fold(healthy.clone().until(Stage::SecureHeader), Script::then);
+                let ended = ended.then(Step::CloseNotify).then(Step::Close);
+                let server = server(vec![healthy.clone(), ended, healthy]);
+                let connector = builder(&authority).build().unwrap();
+                connect(&connector, &server, mode);
+                let mut connection = connector
+                    .connect_to(DOMAIN, Target::new("127.0.0.1", server.port(), mode).unwrap())
+                    .unwrap();
+                assert!(connection.is_resumed());
+                connection.set_read_timeout(Some(PATIENCE)).unwrap();
+                if is_shut_down {
+                    connection.shutdown().unwrap();
+                }
+                // With no room for data, nothing that comes of a read says anything.
+                assert_eq!(connection.read(&mut []).unwrap(), 0);
+                assert_eq!(connection.read_to_end(&mut Vec::new()).unwrap(), steps.len());
+                assert_eq!(
+                    connect(&connector, &server, mode).is_resumed(),
+                    resumes,
+                    "{steps:?} {is_shut_down}"
+                );
+            }
+        }
+    }
+}
+
+// rule E5a, D3
+#[test]
+fn a_server_that_falls_silent_when_it_is_offered_a_session_is_used_again_though_another_has_won() {
+    let authority = Authority::new();
+    for mode in MODES {
+        for config in configs(&authority, &[DOMAIN]) {
+            let (healthy, silent) = (healthy(&config, mode), failing(&config, mode, &[Step::Silence]));
+            let first = server(vec![healthy.clone(), silent, healthy.clone()]);
+            let second = server(vec![healthy]);
+            let dns = DnsServer::start(given::zone(&[
+                (given::owner(mode), 1, first.addr()),
+                (given::owner(mode), 2, second.addr()),
+            ]));
+            let connector = given::connector(&authority, &dns);
+            let winners = [&first, &second, &first, &first].map(|winner| {
+                let mut connection = connector.connect(DOMAIN).unwrap();
+                talk(&mut connection);
+                (connection.peer_addr(), winner.addr(), connection.is_resumed())
+            });
+            assert!(winners.iter().all(|(is, expected, _)| is == expected), "{winners:?}");
+            assert_eq!(winners.map(|(_, _, resumed)| resumed), [false, false, false, true]);
         }
     }
 }

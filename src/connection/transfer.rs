@@ -174,6 +174,9 @@ impl Connection {
             (Ok(read), _) => {
                 if read > 0 {
                     self.unproved = None;
+                } else if !buffer.is_empty() && !self.is_shut_down {
+                    // The server has ended the connection without a word, as one does that has lost the session.
+                    self.forget_unproved();
                 }
                 return Some(Ok(read));
             }

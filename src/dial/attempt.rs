@@ -207,6 +207,10 @@ impl<'a> Attempts<'a> {
 
     /// The connection of an attempt that is verified. All others are closed.
     pub(crate) fn into_verified(self, id: AttemptId) -> Option<Verified> {
+        // Those that started earlier were silent for so long that this one started beside them, and would be so again
+        // with the same session: no other would ever be used than this one.
+        let overtaken = self.list.iter().filter(|attempt| attempt.id < id);
+        overtaken.for_each(Attempt::forget_session);
         self.verified.into_iter().find_map(|(verified, connection)| (verified == id).then_some(connection))
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::address_order::Rank;
 use super::targets::{Next, Targets};
 use crate::discovery::Candidate;
-use crate::discovery::order::{Below, Group, order};
+use crate::discovery::order::{Below, Group, Round, order};
 use crate::domain::Host;
 use crate::limits::{MAX_ADDRESSES, MAX_CANDIDATES, RESOLUTION_DELAY};
 use crate::settings::{Family, Policy, Settings};
@@ -19,9 +19,9 @@ struct Contender {
     target: usize,
     /// The addresses that were started, in order.
     started: Vec<IpAddr>,
-    /// Those of them that made room for others, and when: they are started once more when all else has been tried, so
-    /// that the bound on what is in flight costs time and never the connect.
-    displaced: Vec<(IpAddr, Instant)>,
+    /// Those of them that made room for others: they are started once more when all else has been tried, so that the
+    /// bound on what is in flight costs time and never the connect.
+    displaced: Vec<IpAddr>,
 }
 
 /// The candidates in order, with their addresses.
@@ -32,6 +32,13 @@ pub(crate) struct Contenders {
     list: Vec<Contender>,
     /// How many candidates stand behind the last one that is tried.
     left_out: usize,
+}
+
+/// Whether another attempt can be in flight without one making room for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    Some,
+    None,
 }
 
 /// What can be started in a group.
@@ -137,13 +144,13 @@ impl Contenders {
 
     /// What `present` has to start, or an earlier group whose addresses came late: the first in order, but a candidate
     /// whose addresses are unknown yet holds back those behind it in its group for [`RESOLUTION_DELAY`].
-    pub(super) fn startable(&self, present: Group, now: Instant) -> Startable {
+    pub(super) fn startable(&self, present: Group, room: Room, now: Instant) -> Startable {
         let mut held_back: Option<Group> = None;
         let mut earliest: Option<Instant> = None;
         let mut awaited = false;
         for (place, contender) in self.list.iter().enumerate() {
             let group = self.group_of(contender);
-            if group > present {
+            if group > present || self.is_again(contender) {
                 continue;
             }
             match self.next(contender) {
@@ -163,28 +170,38 @@ impl Contenders {
                 Next::Nothing => {}
             }
         }
-        earliest.map_or(Startable::AllStarted { awaited }, Startable::At)
+        if let Some(earliest) = earliest {
+            return Startable::At(earliest);
+        }
+        self.startable_again(present, room).unwrap_or(Startable::AllStarted { awaited })
+    }
+
+    /// What was displaced and can start once more: when there is room, and nothing else to start, whose room it would take.
+    fn startable_again(&self, present: Group, room: Room) -> Option<Startable> {
+        if room == Room::None {
+            return None;
+        }
+        self.list.iter().enumerate().find_map(|(place, contender)| {
+            let address = contender.displaced.first()?;
+            let is_due = self.is_again(contender) && self.group_of(contender) <= present;
+            is_due.then_some(Startable::Now(place, *address))
+        })
     }
 
     /// An address of the contender at `place` starts.
     pub(super) fn start(&mut self, place: usize, address: IpAddr) -> Option<Starting> {
         let group = self.group_of(self.list.get(place)?);
         let contender = self.list.get_mut(place)?;
-        contender.displaced.retain(|(displaced, _)| *displaced != address);
+        contender.displaced.retain(|displaced| *displaced != address);
         contender.started.push(address);
         Some(Starting { candidate: contender.candidate.clone(), group, target: contender.target })
     }
 
-    /// Whether the address has started before, and was displaced.
-    pub(super) fn has_started(&self, place: usize, address: IpAddr) -> bool {
-        self.list.get(place).is_some_and(|contender| contender.started.contains(&address))
-    }
-
     /// The attempt on that address was abandoned to make room. It is started once more at the most.
-    pub(super) fn displace(&mut self, place: usize, address: IpAddr, now: Instant) {
+    pub(super) fn displace(&mut self, place: usize, address: IpAddr) {
         let Some(contender) = self.list.get_mut(place) else { return };
         if contender.started.iter().filter(|started| **started == address).count() == 1 {
-            contender.displaced.push((address, now));
+            contender.displaced.push(address);
         }
     }
 
@@ -214,26 +231,27 @@ impl Contenders {
 
     /// The group that a candidate belongs to now: behind all others once it has used up its turn.
     fn group_of(&self, contender: &Contender) -> Group {
-        let group = Group::of(&contender.candidate, self.policy);
-        let is_left_over = contender.started.len() >= MAX_ADDRESSES || self.is_again(contender);
-        if is_left_over { group.left_over() } else { group }
+        let round = if self.is_again(contender) {
+            Round::Again
+        } else if contender.started.len() >= MAX_ADDRESSES {
+            Round::LeftOver
+        } else {
+            Round::First
+        };
+        Group::of(&contender.candidate, self.policy).in_round(round)
     }
 
     /// Whether only what was displaced is left of the candidate.
     fn is_again(&self, contender: &Contender) -> bool {
-        !contender.displaced.is_empty()
-            && self.targets.next(contender.target, &contender.started) == Next::Nothing
+        !contender.displaced.is_empty() && self.next(contender) == Next::Nothing
     }
 
     fn next(&self, contender: &Contender) -> Next {
-        match (self.targets.next(contender.target, &contender.started), contender.displaced.first()) {
-            (Next::Nothing, Some((address, since))) => Next::Address(*address, *since),
-            (next, _) => next,
-        }
+        self.targets.next(contender.target, &contender.started)
     }
 
-    /// Whether the candidate has or may get an address that has not started.
+    /// Whether the candidate has or may get an address to start.
     fn has_more(&self, contender: &Contender) -> bool {
-        self.next(contender) != Next::Nothing
+        !contender.displaced.is_empty() || self.next(contender) != Next::Nothing
     }
 }

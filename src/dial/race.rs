@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::contenders::{Contenders, Startable, Starting};
+use super::contenders::{Contenders, Room, Startable, Starting};
 use super::{AttemptError, AttemptEvent, AttemptId, Stage};
 use crate::deadline::Deadline;
 use crate::discovery::Candidate;
@@ -177,9 +177,9 @@ impl Race {
             if let Some(host) = self.contenders.due_lookup(self.group) {
                 return Some(RaceOrder::LookUp(host));
             }
-            match self.contenders.startable(self.group, now) {
+            match self.contenders.startable(self.group, self.room(), now) {
                 Startable::Now(place, address) => {
-                    if !self.next_start_from(place, address).is_over(now) {
+                    if !self.next_start_from().is_over(now) {
                         break;
                     }
                     if self.is_full() {
@@ -213,8 +213,8 @@ impl Race {
             return limits;
         }
         let has_next_group = || self.contenders.next_group(self.group).is_some();
-        limits.min(match self.contenders.startable(self.group, now) {
-            Startable::Now(place, address) => self.next_start_from(place, address),
+        limits.min(match self.contenders.startable(self.group, self.room(), now) {
+            Startable::Now(..) => self.next_start_from(),
             Startable::At(at) => Deadline::from(at),
             Startable::AllStarted { awaited } if has_next_group() => self.next_group_from(awaited),
             Startable::AllStarted { .. } => Deadline::NEVER,
@@ -226,7 +226,11 @@ impl Race {
     }
 
     fn is_full(&self) -> bool {
-        self.in_flight().count() >= MAX_IN_FLIGHT
+        self.room() == Room::None
+    }
+
+    fn room(&self) -> Room {
+        if self.in_flight().count() >= MAX_IN_FLIGHT { Room::None } else { Room::Some }
     }
 
     /// Makes room: of the attempts in flight the one that has gone longest without completing a stage is abandoned.
@@ -236,7 +240,7 @@ impl Race {
         let (index, attempt) = in_flight.min_by_key(|(_, attempt)| attempt.progress())?;
         attempt.end(AttemptOutcome::Abandoned, at);
         attempt.is_displaced = true;
-        self.contenders.displace(attempt.report.candidate, attempt.report.address.ip(), now);
+        self.contenders.displace(attempt.report.candidate, attempt.report.address.ip());
         Some(AttemptId(index))
     }
 
@@ -338,12 +342,9 @@ impl Race {
         Some(RaceOrder::Start { id, candidate, address })
     }
 
-    /// From when on this attempt may start: when none in flight has completed a stage for its attempt delay, or at once
-    /// after a failure, but never closer to the start before than the minimum. One that was displaced waits for room.
-    fn next_start_from(&self, place: usize, address: IpAddr) -> Deadline {
-        if self.contenders.has_started(place, address) && self.is_full() {
-            return Deadline::NEVER;
-        }
+    /// From when on the next attempt may start: when none in flight has completed a stage for its attempt delay, or at once
+    /// after a failure, but never closer to the start before than the minimum.
+    fn next_start_from(&self) -> Deadline {
         let quiet = if self.free_starts > 0 { Deadline::from(self.group_opened) } else { self.quiet_from() };
         let latest = self.attempts.last().map(|attempt| attempt.report.started);
         let apart = latest.map(|at| Deadline::after(self.began, at + MINIMUM_CONNECTION_ATTEMPT_DELAY));

@@ -33,8 +33,7 @@ pub(crate) fn order(
 /// Candidates that are equals. The lesser group goes first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Group {
-    /// What is tried only when all else has been.
-    is_left_over: bool,
+    round: Round,
     /// Not the server that the caller prefers, where the caller prefers one.
     is_discovered: bool,
     /// Not the kind of TLS that the policy prefers, where it prefers one.
@@ -47,13 +46,24 @@ impl Group {
     pub(crate) fn of(candidate: &Candidate, policy: Policy) -> Self {
         let behind = policy.preferred().is_some_and(|preferred: TlsMode| candidate.tls() != preferred);
         let is_discovered = candidate.origin() != Origin::Preferred;
-        Self { is_left_over: false, is_discovered, behind, priority: candidate.priority() }
+        Self { round: Round::First, is_discovered, behind, priority: candidate.priority() }
     }
 
-    /// The same group, when all groups have been tried.
-    pub(crate) fn left_over(self) -> Self {
-        Self { is_left_over: true, ..self }
+    /// The same group in another round.
+    pub(crate) fn in_round(self, round: Round) -> Self {
+        Self { round, ..self }
     }
+}
+
+/// How often all groups have been gone through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Round {
+    #[default]
+    First,
+    /// For the addresses that were too many for the first round.
+    LeftOver,
+    /// For those that made room for others.
+    Again,
 }
 
 /// Draws `limit` of the records, without replacement, and gives their indices into `weights`.
