@@ -74,7 +74,7 @@ impl fmt::Display for AttemptEvent {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Completed(stage) => write!(formatter, "{stage} is complete"),
-            Self::Reached(step) => write!(formatter, "STARTTLS is {step}"),
+            Self::Reached(step) => write!(formatter, "waiting for the server, {step}"),
             Self::Noted(note) => formatter.write_str(note),
             Self::Verified => formatter.write_str("TLS is complete and the certificate is verified"),
             Self::Repeated(why) => write!(formatter, "TLS is repeated without a session: {why}"),
@@ -93,7 +93,7 @@ mod tests {
         let refused = AttemptError::io(std::io::ErrorKind::ConnectionRefused.into());
         for (event, words) in [
             (AttemptEvent::Completed(Stage::StartTls), "STARTTLS is complete"),
-            (AttemptEvent::Reached(Step::Header), "STARTTLS is before its stream header"),
+            (AttemptEvent::Reached(Step::Header), "waiting for the server, before its stream header"),
             (AttemptEvent::Noted("a note"), "a note"),
             (AttemptEvent::Verified, "TLS is complete and the certificate is verified"),
             (
