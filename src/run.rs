@@ -3,7 +3,8 @@
 use std::net::TcpStream;
 
 use crate::deadline::Deadline;
-use crate::dial::attempt::{Attempts, Dialer, Verified};
+use crate::dial::attempt::{Dialer, Verified};
+use crate::dial::attempts::Attempts;
 use crate::dns::lookups::Lookups;
 use crate::error::{Error, ErrorKind};
 use crate::logging;

@@ -1,4 +1,4 @@
-//! Attempts: drives sockets through TCP, STARTTLS and TLS, all in one thread. Decides nothing.
+//! One attempt: drives a socket through TCP, STARTTLS and TLS. Decides nothing.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,17 +7,17 @@ use std::time::Instant;
 
 use rustls::ClientConnection;
 
-use super::{AttemptError, AttemptEvent, AttemptId, Stage};
+use super::{AttemptError, AttemptId, Stage};
 use crate::deadline::Deadline;
 use crate::discovery::Candidate;
 use crate::domain::Domain;
-use crate::limits::{MAX_NEGOTIATED_A_TURN, MAX_TLS_READS_A_TURN, TURN_LIMIT};
+use crate::limits::{MAX_NEGOTIATED_A_TURN, MAX_TLS_READS_A_TURN};
 use crate::service::TlsMode;
 use crate::settings::{Settings, SocketOptions};
 use crate::socket::{self, NoSignal};
 use crate::starttls::{Negotiation, Opening, Progress, Step};
 use crate::tls::{Agreed, Endpoint, Evidence, Handshake, Resume, Session, Tls};
-use crate::wait::{self, Interest, Ready, Token, Wait};
+use crate::wait::Interest;
 
 /// What all attempts of one connect have in common.
 #[derive(Debug)]
@@ -39,22 +39,13 @@ pub(crate) struct Verified {
     pub(crate) peer: SocketAddr,
 }
 
-/// The attempts in flight.
+/// One attempt: its socket, and where it stands.
 #[derive(Debug)]
-pub(crate) struct Attempts<'a> {
-    dialer: Dialer<'a>,
-    /// The stream that the caller has connected, until its attempt starts.
-    given: Option<TcpStream>,
-    list: Vec<Attempt>,
-    verified: Vec<(AttemptId, Verified)>,
-}
-
-#[derive(Debug)]
-struct Attempt {
-    id: AttemptId,
+pub(super) struct Attempt {
+    pub(super) id: AttemptId,
     candidate: Candidate,
     address: SocketAddr,
-    tcp: TcpStream,
+    pub(super) tcp: TcpStream,
     state: AttemptState,
     /// The step of the negotiation that was last reported to the plan.
     step: Option<Step>,
@@ -80,7 +71,7 @@ enum Repeat {
 }
 
 /// The result of one turn of an attempt.
-enum Advance {
+pub(super) enum Advance {
     /// It waits for its socket.
     Waits,
     /// A stage is complete, and the next one has started. With a note for the report.
@@ -89,134 +80,58 @@ enum Advance {
     Verified(Agreed),
 }
 
-impl<'a> Attempts<'a> {
-    /// Creates the set without attempts. If `given` is a stream, the first attempt uses it instead of opening a socket.
-    pub(crate) fn new(dialer: Dialer<'a>, given: Option<TcpStream>) -> Self {
-        Self { dialer, given, list: Vec::new(), verified: Vec::new() }
-    }
-
-    /// Starts an attempt. Returns an event if it fails immediately.
-    pub(crate) fn start(
-        &mut self,
+impl Attempt {
+    /// Opens a socket and starts to connect.
+    ///
+    /// # Errors
+    /// What the operating system says at once.
+    pub(super) fn connect(
         id: AttemptId,
         candidate: Candidate,
-        mut address: SocketAddr,
-    ) -> Option<AttemptEvent> {
-        let (opened, repeat) = match self.given.take() {
-            Some(tcp) => {
-                // With the scope id of a link-local address, which a candidate does not have.
-                address = tcp.peer_addr().unwrap_or(address);
-                (adopt(tcp, &self.dialer.settings.socket), Repeat::Impossible)
-            }
-            None => (socket::connect(address, &self.dialer.settings.socket), Repeat::Possible),
-        };
-        match opened {
-            Ok(tcp) => {
-                let state = AttemptState::Connecting;
-                self.list.push(Attempt { id, candidate, address, tcp, state, step: None, repeat });
-                None
-            }
-            Err(error) => Some(AttemptEvent::Failed(AttemptError::io(error))),
-        }
+        address: SocketAddr,
+        dialer: &Dialer<'_>,
+    ) -> Result<Self, AttemptError> {
+        let tcp = socket::connect(address, &dialer.settings.socket).map_err(AttemptError::io)?;
+        let (state, repeat) = (AttemptState::Connecting, Repeat::Possible);
+        Ok(Self { id, candidate, address, tcp, state, step: None, repeat })
     }
 
-    /// Closes an attempt.
-    pub(crate) fn close(&mut self, id: AttemptId) {
-        self.list.retain(|attempt| {
-            if attempt.id == id {
-                attempt.forget_session();
-            }
-            attempt.id != id
-        });
+    /// Takes over a stream that the caller has connected.
+    ///
+    /// # Errors
+    /// What the operating system says of its options.
+    pub(super) fn adopt(
+        id: AttemptId,
+        candidate: Candidate,
+        address: SocketAddr,
+        tcp: TcpStream,
+        dialer: &Dialer<'_>,
+    ) -> Result<Self, AttemptError> {
+        // With the scope of a link-local address, which a candidate does not have.
+        let address = tcp.peer_addr().unwrap_or(address);
+        let tcp = adopt(tcp, &dialer.settings.socket).map_err(AttemptError::io)?;
+        let (state, repeat) = (AttemptState::Connecting, Repeat::Impossible);
+        Ok(Self { id, candidate, address, tcp, state, step: None, repeat })
     }
 
-    /// Forgets the sessions that were offered, because the connect has failed. Otherwise a session would be offered
-    /// forever to a server that stays silent when it receives one.
-    pub(crate) fn forget_sessions(&self) {
-        self.list.iter().for_each(Attempt::forget_session);
+    pub(super) fn is_connecting(&self) -> bool {
+        matches!(self.state, AttemptState::Connecting)
     }
 
-    /// Adds the sockets to a wait.
-    pub(crate) fn register<'w>(&'w self, wait: &mut Wait<'w>) {
-        for attempt in &self.list {
-            wait.add(Token::Attempt(attempt.id.0), &attempt.tcp, attempt.interest());
-        }
+    /// Whether this is the repeat of a handshake without a session.
+    pub(super) fn is_repeat(&self) -> bool {
+        self.repeat == Repeat::Done
     }
 
-    /// When an attempt must be advanced even if its socket is not ready.
-    pub(crate) fn wake_at(&self) -> Deadline {
-        self.list.iter().map(Attempt::wake_at).min().unwrap_or(Deadline::NEVER)
+    /// The connection, where the handshake is complete.
+    pub(super) fn into_verified(self, agreed: Agreed) -> Option<Verified> {
+        let Self { candidate, address: peer, tcp, state, .. } = self;
+        let AttemptState::Handshaking(handshake) = state else { return None };
+        let Handshake { client: tls, session } = *handshake;
+        Some(Verified { tcp, tls, agreed, session, candidate, peer })
     }
 
-    /// Advances every attempt whose socket is ready, or whose time has come, as far as possible without waiting.
-    pub(crate) fn advance(&mut self, ready: &Ready, now: Instant) -> Vec<(AttemptId, AttemptEvent)> {
-        let mut events = Vec::new();
-        let mut unmoved = Vec::new();
-        let slice = Deadline::after(wait::now(), TURN_LIMIT);
-        for mut attempt in std::mem::take(&mut self.list) {
-            // Windows does not always report a failed connect, so it is checked for in every turn.
-            let is_looked_for = cfg!(windows) && matches!(attempt.state, AttemptState::Connecting);
-            let is_due = is_looked_for || attempt.wake_at().is_over(now);
-            let is_due = is_due || ready.contains(Token::Attempt(attempt.id.0));
-            if !is_due || slice.is_over(wait::now()) {
-                unmoved.push(attempt);
-                continue;
-            }
-            loop {
-                let turn = attempt.turn(&self.dialer, now);
-                events.extend(attempt.new_step().map(|step| (attempt.id, AttemptEvent::Reached(step))));
-                match turn {
-                    Ok(Advance::Waits) => self.list.push(attempt),
-                    Ok(Advance::Completed(stage, note)) => {
-                        // A repeat is part of the TLS stage, and does not extend its limit.
-                        if attempt.repeat != Repeat::Done {
-                            events.push((attempt.id, AttemptEvent::Completed(stage)));
-                            events.extend(note.map(|note| (attempt.id, AttemptEvent::Noted(note))));
-                        }
-                        continue;
-                    }
-                    Ok(Advance::Verified(agreed)) => {
-                        events.push((attempt.id, AttemptEvent::Verified));
-                        let Attempt { id, candidate, address: peer, tcp, state, .. } = attempt;
-                        if let AttemptState::Handshaking(handshake) = state {
-                            let Handshake { client: tls, session } = *handshake;
-                            self.verified.push((id, Verified { tcp, tls, agreed, session, candidate, peer }));
-                        }
-                    }
-                    Err(error) => {
-                        let id = attempt.id;
-                        if attempt.must_repeat(&error) {
-                            events.push((id, AttemptEvent::Repeated(error)));
-                            match attempt.again(&self.dialer) {
-                                Ok(attempt) => self.list.push(attempt),
-                                Err(error) => events.push((id, AttemptEvent::Failed(error))),
-                            }
-                        } else {
-                            attempt.forget_session();
-                            events.push((id, AttemptEvent::Failed(error)));
-                        }
-                    }
-                }
-                break;
-            }
-        }
-        // Those that had no turn go first at the next wake-up, which is immediate, since their sockets stay ready.
-        self.list.splice(..0, unmoved);
-        events
-    }
-
-    /// Returns the connection of a verified attempt. All others are closed.
-    pub(crate) fn into_verified(self, id: AttemptId) -> Option<Verified> {
-        // Earlier attempts were silent for so long that this one started in parallel. With the same session they would
-        // be silent again, so that only this server would ever be used.
-        let overtaken = self.list.iter().filter(|attempt| attempt.id < id);
-        overtaken.for_each(Attempt::forget_session);
-        self.verified.into_iter().find_map(|(verified, connection)| (verified == id).then_some(connection))
-    }
-}
-
-impl Attempt {
-    fn interest(&self) -> Interest {
+    pub(super) fn interest(&self) -> Interest {
         match &self.state {
             AttemptState::Connecting => Interest::Write,
             AttemptState::Negotiating { unsent, .. } if unsent.is_empty() => Interest::Read,
@@ -229,7 +144,7 @@ impl Attempt {
     }
 
     /// The step of the negotiation, if it has changed.
-    fn new_step(&mut self) -> Option<Step> {
+    pub(super) fn new_step(&mut self) -> Option<Step> {
         let AttemptState::Negotiating { negotiation, .. } = &self.state else { return None };
         let step = Some(negotiation.step());
         if self.step == step {
@@ -239,7 +154,7 @@ impl Attempt {
         step
     }
 
-    fn wake_at(&self) -> Deadline {
+    pub(super) fn wake_at(&self) -> Deadline {
         match &self.state {
             AttemptState::Negotiating { negotiation, .. } => negotiation.wake_at(),
             AttemptState::Connecting | AttemptState::Handshaking(_) => Deadline::NEVER,
@@ -252,7 +167,7 @@ impl Attempt {
         handshake.session.as_deref().filter(|session| session.is_offered())
     }
 
-    fn forget_session(&self) {
+    pub(super) fn forget_session(&self) {
         if let Some(session) = self.offered() {
             session.forget_offered();
         }
@@ -260,12 +175,12 @@ impl Attempt {
 
     /// Whether to repeat the handshake without a session: one was offered, it may be the cause of the failure, and a
     /// new socket can be opened.
-    fn must_repeat(&self, error: &AttemptError) -> bool {
+    pub(super) fn must_repeat(&self, error: &AttemptError) -> bool {
         self.repeat == Repeat::Possible && self.offered().is_some() && !error.is_about_a_certificate()
     }
 
     /// Starts again on a new socket, with a full handshake.
-    fn again(self, dialer: &Dialer<'_>) -> Result<Self, AttemptError> {
+    pub(super) fn again(self, dialer: &Dialer<'_>) -> Result<Self, AttemptError> {
         self.forget_session();
         let tcp = socket::connect(self.address, &dialer.settings.socket).map_err(AttemptError::io)?;
         Ok(Self { tcp, state: AttemptState::Connecting, repeat: Repeat::Done, ..self })
@@ -282,7 +197,7 @@ impl Attempt {
         )))
     }
 
-    fn turn(&mut self, dialer: &Dialer<'_>, now: Instant) -> Result<Advance, AttemptError> {
+    pub(super) fn turn(&mut self, dialer: &Dialer<'_>, now: Instant) -> Result<Advance, AttemptError> {
         match &mut self.state {
             AttemptState::Connecting => {
                 if !socket::connected(&self.tcp).map_err(AttemptError::io)? {

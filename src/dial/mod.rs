@@ -9,6 +9,7 @@ pub use error::{AttemptError, AttemptErrorKind};
 
 pub(crate) mod address_order;
 pub(crate) mod attempt;
+pub(crate) mod attempts;
 mod contenders;
 mod error;
 pub(crate) mod race;
