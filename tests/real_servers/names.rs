@@ -145,7 +145,11 @@ fn every_name_server_answers_over_tcp_alone() -> TestResult {
         let connector =
             options(name_server, Service::Client, Policy::AsPublished)?.dns_over_tcp(true).build()?;
         let connection = connect(&connector, "prosody.test", "prosody.test")?;
-        for lookup in connection.report().lookups() {
+        // With an address from the additional section a connection can be there before the answer with the same address.
+        let answered: Vec<_> =
+            connection.report().lookups().iter().filter(|lookup| lookup.answered.is_some()).collect();
+        assert!(answered.len() >= 2, "{name_server}: {}", connection.report());
+        for lookup in answered {
             let over_tcp =
                 lookup.facts.as_ref().is_some_and(|facts| matches!(facts.source, AnswerSource::Tcp(_)));
             assert!(over_tcp, "{name_server}: {lookup}");
