@@ -18,11 +18,12 @@ use crate::dns::stub::resolv_conf::{ResolverConfig, Transport};
 use crate::dns::stub::system::SystemConfig;
 use crate::domain::Domain;
 use crate::error::{Error, ErrorKind};
+use crate::quoted::Quoted;
 use crate::service::Service;
 use crate::settings::AddressFamily;
 use crate::settings::Policy;
 use crate::settings::Settings;
-use crate::socket::CAN_BIND_TO_INTERFACE;
+use crate::socket::{CAN_BIND_TO_INTERFACE, MAX_INTERFACE_NAME};
 use crate::tls::{Tls, TlsOptions};
 
 /// Builds a [`Connector`]. Created by [`Connector::builder`].
@@ -216,8 +217,8 @@ impl ConnectorBuilder {
     /// on this side before the server has checked it. The first read then fails with the server's alert.
     ///
     /// The connector keeps the TLS sessions in a store of its own, separately for each server. To turn them off, use
-    /// `Resumption::disabled()` in the configuration, or [`resumption`](Self::resumption); other values of
-    /// `ClientConfig::resumption` have no effect.
+    /// `Resumption::disabled()` in the configuration, or [`resumption`](Self::resumption). The `Tls12Resumption` of the
+    /// configuration applies.
     pub fn tls_config(mut self, config: ClientConfig) -> Self {
         self.tls.config = Some(config);
         self
@@ -267,7 +268,8 @@ impl ConnectorBuilder {
     /// - a limit or delay of zero;
     /// - an empty list of name servers, or one at port 0; both name servers and a resolver; `trust_ad` or
     ///   `dns_over_tcp` without name servers;
-    /// - an interface on a system that does not support it; a source address of a family that is excluded;
+    /// - an interface on a system that does not support it, or with a name that no interface can have; a source address
+    ///   of a family that is excluded;
     /// - both root certificates and a `ClientConfig`; no root certificates; one that cannot be read; no crypto
     ///   provider.
     pub fn build(self) -> Result<Connector, Error> {
@@ -281,8 +283,8 @@ impl ConnectorBuilder {
         let mut settings = self.settings.clone();
         settings.family = self.family_for_source()?;
         let names = self.names()?;
-        if self.settings.socket.interface.is_some() && !CAN_BIND_TO_INTERFACE {
-            return Err(configuration("an interface can only be set on Linux and Android"));
+        if let Some(interface) = &self.settings.socket.interface {
+            check_interface(interface)?;
         }
         let tls = Tls::new(self.tls, &settings.service).map_err(|error| configuration(error.to_string()))?;
         Ok(Connector::new(settings, tls, names))
@@ -349,6 +351,19 @@ impl ConnectorBuilder {
             }
         }
     }
+}
+
+/// Linux takes an empty name for "any interface", and only looks at the first 15 bytes of a longer one: connections would
+/// leave by another interface than the caller has set.
+fn check_interface(name: &str) -> Result<(), Error> {
+    if !CAN_BIND_TO_INTERFACE {
+        return Err(configuration("an interface can only be set on Linux and Android"));
+    }
+    if name.is_empty() || name.len() > MAX_INTERFACE_NAME || name.contains('\0') {
+        let name = Quoted(name, MAX_INTERFACE_NAME);
+        return Err(configuration(format!("no interface can have the name \"{name}\"")));
+    }
+    Ok(())
 }
 
 fn configuration(message: impl Into<String>) -> Error {

@@ -146,6 +146,9 @@ pub(crate) fn is_exhaustion(error: &io::Error) -> bool {
 /// Whether sockets can be bound to an interface on this platform.
 pub(crate) const CAN_BIND_TO_INTERFACE: bool = cfg!(any(target_os = "android", target_os = "linux"));
 
+/// The longest name of an interface on Linux, in bytes: `IFNAMSIZ` without the NUL at the end.
+pub(crate) const MAX_INTERFACE_NAME: usize = 15;
+
 #[cfg(any(target_os = "android", target_os = "linux"))]
 fn bind_to(socket: &Socket, interface: &str) -> io::Result<()> {
     socket.bind_device(Some(interface.as_bytes()))

@@ -45,6 +45,7 @@ pub enum AttemptErrorKind<'a> {
     /// The server did not offer STARTTLS, or refused it (`<failure/>`, RFC 6120 section 5.4.2.2).
     StartTlsNotOffered,
     /// The server sent a stream error before TLS (RFC 6120 section 4.9).
+    #[non_exhaustive]
     StreamError {
         /// The defined condition, such as `host-unknown`.
         condition: Option<&'a str>,

@@ -165,16 +165,16 @@ impl Plan {
 
     /// The error when DNS lookups failed, and the fallback, if it was tried, failed too.
     pub(super) fn lookup_failed(&self) -> Error {
-        let mut message = format!(
+        let message = format!(
             "the lookup of the servers of {} failed: {}",
             self.discovered_host(),
             self.first_lookup_error().unwrap_or("no answer")
         );
-        if self.race.attempts().len() == 0 {
-            message += self.multicast_dns();
-        } else {
-            message += &format!("; the domain itself was tried instead: {}", self.tally());
+        // A preferred server may have been tried, but not the domain itself.
+        if !self.race.attempts().any(|attempt| self.is_of_fallback(attempt)) {
+            return Error::new(ErrorKind::Lookup, message + self.multicast_dns());
         }
+        let message = format!("{message}; the domain itself was tried instead: {}", self.tally());
         Error::new(ErrorKind::Lookup, message)
             .with_cause(self.furthest().and_then(AttemptReport::error).cloned())
     }
@@ -227,6 +227,11 @@ impl Plan {
     fn fallback(&self) -> Option<&Host> {
         let mut candidates = self.race.contenders.candidates();
         candidates.find(|candidate| candidate.origin() == Origin::Fallback).map(Candidate::host)
+    }
+
+    fn is_of_fallback(&self, attempt: &AttemptReport) -> bool {
+        let candidate = self.race.contenders.candidate(attempt.candidate);
+        candidate.is_some_and(|candidate| candidate.origin() == Origin::Fallback)
     }
 
     /// Whether the address questions of the fallback were answered, and all answers were NXDOMAIN.

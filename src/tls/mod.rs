@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::client::{Resumption, Tls12Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
@@ -89,6 +89,7 @@ pub(crate) struct Tls {
     starttls: Arc<ClientConfig>,
     /// `None`: sessions are not resumed.
     sessions: Option<Arc<Sessions>>,
+    tls12: Tls12Resumption,
 }
 
 /// A handshake that is about to start.
@@ -118,6 +119,7 @@ impl Tls {
             None => verifying_config(trust)?,
         };
         let sessions = (resumption && !is_disabled(&starttls.resumption)).then(Arc::default);
+        let tls12 = tls12_resumption(&starttls.resumption);
         // Each handshake gets the store of its server. The store of a caller's configuration is not used.
         starttls.resumption = Resumption::disabled();
         // XEP-0368 section 2, rules 7 to 9: ALPN is for direct TLS only.
@@ -128,7 +130,7 @@ impl Tls {
         if alpn {
             direct.alpn_protocols = vec![service.alpn().as_bytes().to_vec()];
         }
-        Ok(Self { direct: Arc::new(direct), starttls: Arc::new(starttls), sessions })
+        Ok(Self { direct: Arc::new(direct), starttls: Arc::new(starttls), sessions, tls12 })
     }
 
     /// Creates a TLS client that uses `domain` for SNI and the certificate check, never the host of `endpoint`, which
@@ -152,7 +154,7 @@ impl Tls {
         };
         let session = sessions.of(domain, endpoint, resume);
         let mut config = ClientConfig::clone(config);
-        config.resumption = Resumption::store(Arc::<Session>::clone(&session));
+        config.resumption = Resumption::store(Arc::<Session>::clone(&session)).tls12_resumption(self.tls12);
         let client = ClientConnection::new(Arc::new(config), server_name(domain)?)?;
         Ok(Handshake { client, session: Some(session) })
     }
@@ -166,7 +168,17 @@ impl Tls {
 /// Whether a caller's configuration turns resumption off. rustls shows this only in `Debug`, which has the kind of
 /// store.
 fn is_disabled(resumption: &Resumption) -> bool {
-    format!("{resumption:?}") == format!("{:?}", Resumption::disabled())
+    let without_tls12 = resumption.clone().tls12_resumption(Tls12Resumption::Disabled);
+    format!("{without_tls12:?}") == format!("{:?}", Resumption::disabled())
+}
+
+/// How a caller's configuration resumes sessions of TLS 1.2. rustls shows this, too, only in `Debug`.
+fn tls12_resumption(resumption: &Resumption) -> Tls12Resumption {
+    let is = |tls12: &Tls12Resumption| {
+        format!("{resumption:?}") == format!("{:?}", resumption.clone().tls12_resumption(*tls12))
+    };
+    let possible = [Tls12Resumption::SessionIdOrTickets, Tls12Resumption::SessionIdOnly];
+    possible.into_iter().find(is).unwrap_or(Tls12Resumption::Disabled)
 }
 
 /// The name for SNI and the certificate check. For an address, rustls sends no SNI (RFC 6066 section 3).
@@ -259,9 +271,29 @@ mod tests {
         let mut config = verifying_config(Trust::default()).unwrap();
         let own = TlsOptions { config: Some(config.clone()), ..TlsOptions::default() };
         assert!(tls(own).unwrap().sessions.is_some());
-        config.resumption = Resumption::disabled();
-        let own = TlsOptions { config: Some(config), ..TlsOptions::default() };
-        assert!(tls(own).unwrap().sessions.is_none());
+        for disabled in
+            [Resumption::disabled(), Resumption::disabled().tls12_resumption(Tls12Resumption::SessionIdOnly)]
+        {
+            config.resumption = disabled;
+            let own = TlsOptions { config: Some(config.clone()), ..TlsOptions::default() };
+            assert!(tls(own).unwrap().sessions.is_none());
+        }
+    }
+
+    // rule E8
+    #[test]
+    #[cfg(all(feature = "ring", feature = "webpki-roots"))]
+    fn the_callers_choice_for_tls_1_2_is_kept() {
+        assert_eq!(tls(TlsOptions::default()).unwrap().tls12, Tls12Resumption::SessionIdOrTickets);
+        let mut config = verifying_config(Trust::default()).unwrap();
+        for tls12 in
+            [Tls12Resumption::Disabled, Tls12Resumption::SessionIdOnly, Tls12Resumption::SessionIdOrTickets]
+        {
+            config.resumption = Resumption::in_memory_sessions(1).tls12_resumption(tls12);
+            let own = tls(TlsOptions { config: Some(config.clone()), ..TlsOptions::default() }).unwrap();
+            assert!(own.sessions.is_some());
+            assert_eq!(own.tls12, tls12);
+        }
     }
 
     // rule E4, A4

@@ -115,6 +115,10 @@ fn options_that_cannot_be_are_refused_when_building() {
             "source address",
         ),
         (Connector::builder().only_roots([]), "no root certificates"),
+        // Linux would bind to no interface, or to the one with the first 15 letters.
+        (root().interface(""), "interface"),
+        (root().interface("\0eth0"), "interface"),
+        (root().interface("sixteen-letters-"), "interface"),
     ];
     for (builder, words) in refused {
         let error = builder.build().unwrap_err();
