@@ -119,8 +119,8 @@ impl ConnectorBuilder {
     }
 
     /// Sets how long an attempt may make no progress before the next one of the same priority starts in parallel (RFC
-    /// 8305 section 5). After a completed stage, the delay is twice the duration of that stage if that is longer, up to
-    /// 2 s. With `Duration::MAX`, the next attempt starts only when this one has failed. The default is 250 ms.
+    /// 8305 section 5). Once it has completed a stage, the delay is twice the time of that stage, up to 2 s, if that is
+    /// longer. With `Duration::MAX`, the next attempt starts only when this one has failed. The default is 250 ms.
     pub fn attempt_delay(mut self, delay: Duration) -> Self {
         self.settings.limits.attempt_delay = delay;
         self
@@ -208,8 +208,8 @@ impl ConnectorBuilder {
     }
 
     /// Sets the TLS configuration, for example to use a client certificate, another crypto provider, or another
-    /// verifier. Its ALPN protocols and session store are replaced, and early data is turned off. By default, the
-    /// connector creates one.
+    /// verifier. Its ALPN protocols and session store are replaced, and early data is turned off. The compiled-in root
+    /// certificates are not added to it. By default, the connector creates one.
     ///
     /// You are then responsible for verification: anything that this configuration does not check is not checked.
     ///
@@ -248,8 +248,8 @@ impl ConnectorBuilder {
         self
     }
 
-    /// Sets the resolver. It is then responsible for the hosts file and the cache. By default, the built-in stub
-    /// resolver is used.
+    /// Sets the resolver: one of module [`dns`](crate::dns), or your own. It is then responsible for the hosts file and
+    /// the cache. By default, the built-in stub resolver is used.
     pub fn resolver(mut self, resolver: impl Resolver + 'static) -> Self {
         self.resolver = Some(Arc::new(resolver));
         self

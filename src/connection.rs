@@ -170,6 +170,8 @@ impl Connection {
     /// record has arrived; the connection can still be used. Data that has already arrived is returned, however short
     /// the limit.
     ///
+    /// To limit several reads together, such as those of the stream features, set what is left before each of them.
+    ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`] for a limit of zero.
     pub fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {

@@ -113,7 +113,8 @@ impl Connector {
         self.dial(domain.try_into()?, Route::Prefer(server), None)
     }
 
-    /// Returns the servers of `domain`, in the order in which a connect would try them. It connects to none of them.
+    /// Returns the servers of `domain`, in the order in which a connect would try them. It connects to none of them, and
+    /// does not look up their addresses: a domain that does not exist has its fallback as the only server.
     ///
     /// Each call makes a new weighted random draw within a priority (RFC 2782).
     ///
@@ -130,9 +131,12 @@ impl Connector {
 
     /// Establishes TLS over a TCP connection that you have opened, for example through a proxy or a tunnel.
     ///
-    /// STARTTLS negotiation, verification, limits and report are the same as for [`connect`](Self::connect). No DNS
-    /// query is sent, and the [`Policy`](crate::Policy) does not apply. The socket is made non-blocking, and
-    /// TCP_NODELAY is set.
+    /// STARTTLS negotiation, verification, limits and report are the same as for [`connect`](Self::connect); all times
+    /// start with this call. No DNS query is sent, and the [`Policy`](crate::Policy) does not apply. The socket is made
+    /// non-blocking, and TCP_NODELAY is set.
+    ///
+    /// [`discover`](Self::discover) finds the hosts and ports to ask a proxy for; its DNS queries do not go through the
+    /// proxy. The report and [`Connection::peer_addr`] show the other end of `tcp`, which is then the proxy.
     ///
     /// If the server fails to resume a TLS session, the handshake is not repeated, since there is no second stream. The
     /// session is forgotten, so the next call makes a full handshake.

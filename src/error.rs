@@ -16,8 +16,9 @@ use crate::report::Report;
 /// that got furthest. [`report`](Self::report) has every server and address, with the stage reached, the time and the
 /// reason.
 ///
-/// `Display` is one line. `Debug`, which `fn main() -> Result<(), Box<dyn Error>>` prints, is that line followed by the
-/// causes.
+/// `Display` is one line, without the cause: to show a user why, for example what is wrong with a certificate, also print
+/// [`source`](error::Error::source), or use `Debug`. `Debug`, which `fn main() -> Result<(), Box<dyn Error>>` prints, is
+/// that line followed by the causes.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -53,8 +54,8 @@ pub enum ErrorKind {
     /// operator of the server.
     Attempts,
     /// The attempt that got furthest failed because the server's certificate is not trusted, or not valid for the
-    /// domain. Do not connect without verification: show the message to the user, who may recognise a captive portal or
-    /// a wrong clock, or to the operator of the server.
+    /// domain. Do not connect without verification: show the error with its source to the user, who may recognise a
+    /// captive portal or a wrong clock, or to the operator of the server.
     Untrusted,
     /// The time limit of the connect expired. Try again later, or with a longer limit.
     TimedOut,

@@ -190,7 +190,7 @@ pub struct AttemptReport {
     pub address: SocketAddr,
     /// When it started.
     pub started: Duration,
-    /// When it ended, or the end of the whole connect if it did not.
+    /// When it ended: with the connect, at the latest.
     pub ended: Duration,
     /// The completed stages, and when each was completed.
     pub completed: Vec<(Stage, Duration)>,

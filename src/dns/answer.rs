@@ -29,7 +29,8 @@ pub struct SrvRecord {
     pub target: String,
 }
 
-/// An answer of the DNS: the records, CNAMEs followed. Without records it means "none".
+/// The answer to a [`Question`](super::Question): the records at the end of its CNAMEs. An answer without records says
+/// that there are none; a lookup that failed has a [`LookupError`](super::LookupError) instead.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
     records: Vec<Record>,
@@ -40,26 +41,28 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Creates an answer with these records, neither cached nor authenticated. An empty list means that the name has none.
+    /// Creates an answer with these records, not authenticated and not to be kept. An empty list means that the name has no
+    /// records of this kind.
     #[must_use]
     pub fn new(records: Vec<Record>) -> Self {
         Self { records, ..Self::default() }
     }
 
-    /// Creates the answer that the name does not exist at all (NXDOMAIN).
+    /// Creates an answer that says that the name does not exist (NXDOMAIN).
     #[must_use]
     pub fn no_such_name() -> Self {
         Self { no_such_name: true, ..Self::default() }
     }
 
-    /// Sets how long the answer may be kept. Default: not at all. The built-in cache never keeps a caller's answers.
+    /// Sets how long the answer may be kept. The default is not at all. It is for resolvers that wrap this one: the
+    /// connector itself keeps no answers of a resolver that you have given.
     #[must_use]
     pub fn with_time_to_live(mut self, time_to_live: Duration) -> Self {
         self.time_to_live = Some(time_to_live);
         self
     }
 
-    /// Sets whether the answer was validated by DNSSEC (RFC 4035 section 3.2.3). Default: false.
+    /// Sets whether the answer was validated by DNSSEC (RFC 4035 section 3.2.3). The default is false.
     #[must_use]
     pub fn with_authenticated(mut self, authenticated: bool) -> Self {
         self.authenticated = authenticated;
@@ -67,7 +70,7 @@ impl Answer {
     }
 
     /// Sets the addresses of SRV targets from the additional section, as hints. The names are absolute, in A-labels, in any
-    /// case, with or without the trailing dot. Default: none.
+    /// case, with or without the trailing dot. The default is none.
     #[must_use]
     pub fn with_additional(mut self, additional: Vec<(String, IpAddr)>) -> Self {
         let canonical = |(name, address): (String, IpAddr)| (canonical(&name), address);
@@ -81,7 +84,7 @@ impl Answer {
         &self.records
     }
 
-    /// Returns how long the answer may be kept; `None`: not at all.
+    /// Returns how long the answer may be kept; `None` is not at all.
     #[must_use]
     pub fn time_to_live(&self) -> Option<Duration> {
         self.time_to_live
@@ -123,13 +126,13 @@ impl Answer {
     }
 }
 
-/// Where an answer is from and what it took, for the report.
+/// Where an answer is from and how many queries it took, for the report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LookupFacts {
     /// Where the answer is from.
     pub source: AnswerSource,
-    /// How many times the question was sent, all servers together; 0 when it was not sent.
+    /// How many times the question was sent, to all servers together; 0 if it was not sent.
     pub tries: u32,
 }
 

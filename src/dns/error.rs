@@ -4,9 +4,9 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-/// Why a question found no answer. Not to be confused with the answer "none".
+/// Why a lookup failed. That a name has no records is not a failure but an [`Answer`](super::Answer) without records.
 ///
-/// Two errors are equal when they read the same.
+/// Two errors are equal if their messages are equal.
 #[derive(Clone, Debug)]
 pub struct LookupError {
     message: String,
@@ -14,20 +14,20 @@ pub struct LookupError {
 }
 
 impl LookupError {
-    /// Creates an error that reads `message`: lower case, one line.
+    /// Creates an error with this message: one line, starting in lower case.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), source: None }
     }
 
-    /// Sets what caused it, for [`source`](Error::source). The report of a connect has the message only, so say there what
-    /// matters.
+    /// Sets the cause, for [`source`](Error::source). The report of a connect shows only the message, so what matters
+    /// belongs there.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(Arc::from(source.into()));
         self
     }
 
-    /// Returns the failure in words.
+    /// Returns the message.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
@@ -54,9 +54,9 @@ impl Error for LookupError {
     }
 }
 
-/// Why a resolver cannot be built: something that it is given contradicts itself, or is missing.
+/// Why a resolver cannot be created: an argument is wrong, or something that it needs is not compiled in.
 ///
-/// It becomes an [`Error`](crate::Error) of kind [`Configuration`](crate::ErrorKind::Configuration).
+/// It converts to an [`Error`](crate::Error) of kind [`Configuration`](crate::ErrorKind::Configuration).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigurationError {
     message: String,

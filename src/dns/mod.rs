@@ -1,8 +1,8 @@
-//! Questions to the DNS, their answers, and resolvers: the built-in one, and the trait for a caller's own.
+//! DNS questions and answers, and resolvers: the trait for your own, and those of this crate.
 //!
-//! A connector needs nothing of this: it reads resolv.conf and the hosts file, and asks the name servers. For another
-//! resolver implement [`Resolver`], or take one from here, and hand it to
-//! [`ConnectorBuilder::resolver`](crate::ConnectorBuilder::resolver).
+//! You need this module only to replace or to wrap the built-in resolver, which reads resolv.conf and the hosts file and
+//! asks the name servers. To replace it, implement [`Resolver`] or take [`StubResolver`] or `HickoryResolver` (feature
+//! `hickory`), and pass it to [`ConnectorBuilder::resolver`](crate::ConnectorBuilder::resolver).
 
 mod answer;
 pub(crate) mod cache;

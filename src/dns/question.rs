@@ -10,8 +10,8 @@ pub struct Question {
 }
 
 impl Question {
-    /// Creates the question for the records of `kind` at `name`, which is in A-labels. It is taken as absolute, in lower
-    /// case, with or without its trailing dot. A text that is no name of DNS is not refused here: its lookup fails.
+    /// Creates the question for the records of `kind` at `name`. The name is absolute and in A-labels; it is folded to
+    /// lower case, and a trailing dot is removed. It is not checked: the lookup of an invalid name fails.
     #[must_use]
     pub fn new(name: &str, kind: RecordKind) -> Self {
         Self { name: canonical(name), kind }

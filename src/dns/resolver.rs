@@ -11,12 +11,13 @@ use crate::wait::{self, Waker};
 
 /// A resolver that replaces the built-in one: with another protocol, another cache, or fixed answers.
 ///
-/// Blocking in [`ask`](Self::ask) is allowed, but nothing else of the connect makes progress meanwhile, and its time limits
-/// are not enforced. A panic in `ask` reaches the caller of connect; one in a thread of the resolver drops the `answers` of
-/// that thread, which counts as failed.
+/// Blocking in [`ask`](Self::ask) is allowed, but meanwhile the connect makes no other progress, and its time limits are
+/// not enforced. A panic in `ask` reaches the caller of the connect. If a thread of the resolver panics, it drops its
+/// [`Answers`], and the questions that are still open fail.
 ///
-/// [`Answers::intercept`] wraps a resolver, [`Answers::collect`] asks one and waits; [`StubResolver`](super::StubResolver) is
-/// the built-in one, to fall back to.
+/// To wrap a resolver, use [`Answers::intercept`], and pass on [`forget`](Self::forget) and
+/// [`clear_cache`](Self::clear_cache) too. To ask one and wait for its answers, use [`Answers::collect`].
+/// [`StubResolver`](super::StubResolver) is the built-in resolver, to be wrapped or to fall back to.
 ///
 /// ```
 /// use std::net::Ipv4Addr;
@@ -40,26 +41,25 @@ use crate::wait::{self, Waker};
 /// }
 /// ```
 pub trait Resolver: fmt::Debug + Send + Sync {
-    /// Starts to answer the questions, which do not depend on each other; should return at once.
+    /// Starts to answer the questions, which do not depend on each other. It should return immediately.
     ///
-    /// Answers go to `answers` in any order, now or later, from any thread. When the last clone of `answers` is dropped,
-    /// what is still open counts as failed.
+    /// Answers are sent to `answers` in any order, now or later, from any thread. When the last clone of `answers` is
+    /// dropped, the questions that have no answer yet fail.
     ///
-    /// For a kind of record that the resolver does not know, send an error. An answer without records would say that there
-    /// are none, and [`RecordKind`](super::RecordKind) may get more kinds.
+    /// For a kind of record that the resolver does not know, send an error: [`RecordKind`](super::RecordKind) may get more
+    /// kinds, and an answer without records would say that there are none.
     fn ask(&self, questions: &[Question], answers: &Answers);
 
-    /// Removes the answers to these questions from the cache, if there is one. It is called when a connect has ended without
-    /// a connection: the answers that it used may be why, and the next connect had better not use them. Default: does
-    /// nothing.
+    /// Removes the answers to these questions, of which there may be none, from the cache if the resolver has one. It is
+    /// called when a connect has failed, since the answers that it used may be the reason. The default does nothing.
     fn forget(&self, _questions: &[Question]) {}
 
-    /// Empties the cache, if there is one: [`Connector::clear_cache`](crate::Connector::clear_cache) was called. Default: does
-    /// nothing.
+    /// Clears the cache, if the resolver has one. It is called by
+    /// [`Connector::clear_cache`](crate::Connector::clear_cache). The default does nothing.
     fn clear_cache(&self) {}
 }
 
-/// One resolver for several connectors.
+/// An `Arc` shares one resolver, and its cache, among several connectors.
 impl<R: Resolver + ?Sized> Resolver for Arc<R> {
     fn ask(&self, questions: &[Question], answers: &Answers) {
         (**self).ask(questions, answers);
@@ -96,8 +96,9 @@ struct Open {
 type Recipient = Arc<dyn Fn(Question, Result<Answer, LookupError>, AnswerSource) + Send + Sync>;
 
 impl Answers {
-    /// Asks `resolver` and waits for its answers, up to `deadline`: to test a resolver, or to ask one from within another.
-    /// Returns one result for each question, in the order of the questions; what is late is an error.
+    /// Asks `resolver` and waits for its answers until `deadline`, or without limit: to test a resolver, or to ask one from
+    /// another. Returns one result for each question, in the order of the questions; without an answer in time it is an
+    /// error.
     ///
     /// ```
     /// use xmpp_connect::dns::{Answer, Answers, Question, RecordKind, Resolver};
@@ -144,9 +145,10 @@ impl Answers {
         questions.iter().map(result_of).collect()
     }
 
-    /// Returns `Answers` to hand to another resolver with the same `questions`, or some of them. What it sends goes to
-    /// `on_answer`, in whatever thread sends it, and not here: `on_answer` sends on what it wants to. Their
-    /// [`deadline`](Self::deadline) is the same, and they are wanted as long as these are.
+    /// Returns new `Answers` for another resolver, which is asked the same `questions` or some of them. Its answers go only
+    /// to `on_answer`, in the thread that sends them; to pass one on, `on_answer` sends it to a clone of these `Answers`.
+    ///
+    /// The new ones have the same [`deadline`](Self::deadline), and are [wanted](Self::is_wanted) no longer than these.
     ///
     /// ```
     /// use xmpp_connect::dns::{Answers, Question, Resolver};
@@ -189,14 +191,15 @@ impl Answers {
         Self(Arc::new(Desk { deadline, outer, open: Mutex::new(open) }))
     }
 
-    /// Sends the answer to a question. An answer without records says "none"; an error says that the lookup failed.
+    /// Sends the answer to a question. An answer without records says that there are none; an error says that the lookup
+    /// failed.
     ///
-    /// Returns false when the answer is not waited for: it is late, or the question was not asked here or has been answered.
+    /// Returns false if nobody waits for the answer: it is late, or the question was not asked or has been answered.
     pub fn send(&self, question: Question, result: Result<Answer, LookupError>) -> bool {
         self.is_wanted() && self.0.answer(question, result, AnswerSource::Resolver)
     }
 
-    /// Returns when the answers are needed at the latest: the end of the lookup limit or of the connect; `None` for no limit.
+    /// Returns when the lookup or the whole connect reaches its time limit, whichever is first; `None` without a limit.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.0.deadline.at()

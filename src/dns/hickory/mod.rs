@@ -31,12 +31,12 @@ use crate::tls::{Trust, verifying_config};
 /// A [`Resolver`] backed by the hickory-resolver crate (formerly trust-dns-resolver): with DNSSEC, DNS over TLS and DNS over
 /// HTTPS, behind the features `hickory-dnssec`, `hickory-tls` and `hickory-https`.
 ///
-/// It has one thread, which starts with the first question and ends when the resolver is dropped; lookups that hang then are
-/// abandoned. The hosts file goes first, answers are kept as the built-in resolver keeps them, and search lists never apply.
-/// Several servers are asked in their order, the next one when one has failed or is silent for a second.
+/// It has one thread, which starts with the first question. It ends when the resolver is dropped, and abandons the lookups
+/// that are then in progress. The hosts file takes precedence for addresses, answers are cached as by the built-in
+/// resolver, and search lists never apply. The name servers are asked in their order: the next one when one has failed or
+/// been silent for a second.
 ///
-/// An `Arc` of it serves several connectors. [`Connector::clear_cache`](crate::Connector::clear_cache) of each of them
-/// empties its cache.
+/// To share it and its cache among several connectors, use an `Arc`.
 ///
 /// ```no_run
 /// use xmpp_connect::dns::HickoryResolver;
@@ -92,27 +92,27 @@ impl fmt::Debug for Dnssec {
 }
 
 impl HickoryResolver {
-    /// Creates a resolver that asks the name servers of resolv.conf, which is read with the first question, and again when it has changed. Of its
-    /// options `timeout`, `attempts` and `use-vc` apply.
+    /// Creates a resolver that asks the name servers of resolv.conf, which is read at the first question and again when it
+    /// has changed. Its options `timeout`, `attempts` and `use-vc` apply.
     #[must_use]
     pub fn from_system() -> Self {
         Self::with(SystemConfig::new(), Path::Plain)
     }
 
-    /// Creates a resolver that asks these name servers over UDP, and over TCP for what does not fit.
+    /// Creates a resolver that asks these name servers over UDP, and over TCP for answers that are too long for UDP.
     ///
     /// # Errors
-    /// The list is empty, or a port is 0.
+    /// An empty list, or port 0.
     pub fn new(servers: impl IntoIterator<Item = SocketAddr>) -> Result<Self, ConfigurationError> {
         Ok(Self::with(SystemConfig::given(ResolverConfig::given(servers)?), Path::Plain))
     }
 
-    /// Creates a resolver that asks these name servers over TLS (RFC 7858; the usual port is 853). Their certificates are for `name`; `config` says
-    /// how they are verified, by default as in a connector, with the roots of feature `webpki-roots`.
+    /// Creates a resolver that asks these name servers over TLS (RFC 7858; the usual port is 853). Their certificates must
+    /// be valid for `name`. Without `config`, they are verified as by a connector, with the roots of feature
+    /// `webpki-roots`.
     ///
     /// # Errors
-    /// The list is empty, a port is 0, or there is no `config` and no roots or no
-    /// cryptography to make one of.
+    /// An empty list, port 0, or no `config` where no roots or no crypto provider are compiled in.
     #[cfg(feature = "hickory-tls")]
     pub fn over_tls(
         servers: impl IntoIterator<Item = SocketAddr>,
@@ -125,12 +125,12 @@ impl HickoryResolver {
         ))
     }
 
-    /// Creates a resolver that asks these name servers over HTTPS at `/dns-query` (RFC 8484; the usual port is 443). Their certificates are for
-    /// `name`; `config` says how they are verified. Without it that is as in a connector, with the roots of feature
-    /// `webpki-roots`.
+    /// Creates a resolver that asks these name servers over HTTPS at `/dns-query` (RFC 8484; the usual port is 443). Their
+    /// certificates must be valid for `name`. Without `config`, they are verified as by a connector, with the roots of
+    /// feature `webpki-roots`.
     ///
     /// # Errors
-    /// As [`over_tls`](Self::over_tls).
+    /// The same as for [`over_tls`](Self::over_tls).
     #[cfg(feature = "hickory-https")]
     pub fn over_https(
         servers: impl IntoIterator<Item = SocketAddr>,
@@ -153,9 +153,9 @@ impl HickoryResolver {
         Self { options, state, worker: Mutex::new(None) }
     }
 
-    /// Sets whether answers are validated by DNSSEC (RFC 4035) here, not by the server. A bogus answer is then a failed lookup,
-    /// and a validated one is marked [`is_authenticated`](crate::dns::Answer::is_authenticated). The servers have to pass on
-    /// signatures. Default: false.
+    /// Sets whether this resolver validates answers by DNSSEC (RFC 4035). The lookup then fails for a bogus answer, and a
+    /// validated one is marked [`is_authenticated`](crate::dns::Answer::is_authenticated). The name servers must pass on
+    /// signatures. The default is false.
     #[cfg(feature = "hickory-dnssec")]
     #[must_use]
     pub fn validate(mut self, validate: bool) -> Self {
@@ -167,10 +167,11 @@ impl HickoryResolver {
         self
     }
 
-    /// Sets the trust anchors of DNSSEC: DNSKEY records, in the form of a zone file. Validates from them on. Default: the keys of the root.
+    /// Enables [`validate`](Self::validate) with these trust anchors: DNSKEY records, in the form of a zone file. The
+    /// default is the keys of the root.
     ///
     /// # Errors
-    /// The keys cannot be read, or there are none.
+    /// Keys that cannot be read, or none.
     #[cfg(feature = "hickory-dnssec")]
     pub fn validate_from(mut self, anchors: &str) -> Result<Self, ConfigurationError> {
         let keys = anchors.parse::<TrustAnchors>().map_err(|error| {

@@ -16,24 +16,28 @@ use crate::settings::SocketOptions;
 use crate::tls;
 use crate::wait::{self, Wait};
 
-/// The built-in stub resolver as a [`Resolver`], for resolvers that ask another first, or that change its answers.
+/// The built-in stub resolver as a [`Resolver`], to be wrapped, or to be asked when another resolver fails.
 ///
-/// It has no thread: [`ask`](Resolver::ask) blocks until every question has been answered or the
-/// [`deadline`](Answers::deadline) is over. In a connect that means that attempts that have begun do not go on while further
-/// names are looked up; with servers that answer, that is a round trip. A connector without a resolver does not have this
-/// cost: what it has built in waits for answers and attempts alike.
+/// It has no thread: [`ask`](Resolver::ask) blocks until every question is answered or the [`deadline`](Answers::deadline)
+/// has passed. Meanwhile, the attempts of the connect make no progress: for about one round trip if the name servers
+/// answer. A connector without a resolver of yours does not have this cost, since it waits for answers and attempts at the
+/// same time.
+///
+/// It has a cache of its own. Its sockets have no options: the connector's
+/// [`source_address`](crate::ConnectorBuilder::source_address), [`interface`](crate::ConnectorBuilder::interface) and
+/// [`dns_cache`](crate::ConnectorBuilder::dns_cache) do not apply to it.
 ///
 /// ```no_run
 /// use xmpp_connect::Connector;
 /// use xmpp_connect::dns::{Answers, Question, Resolver, StubResolver};
 ///
-/// /// Asks the name servers of the system what another resolver does not find out.
+/// /// Asks another resolver first, and the name servers of the system if that fails.
 /// #[derive(Debug)]
 /// struct OrElseSystem<R>(R, StubResolver);
 ///
 /// impl<R: Resolver> Resolver for OrElseSystem<R> {
 ///     fn ask(&self, questions: &[Question], answers: &Answers) {
-///         // Half of the time is left for the second.
+///         // Leaves half of the time to the second.
 ///         let now = std::time::Instant::now();
 ///         let half = answers.deadline().map(|deadline| now + deadline.saturating_duration_since(now) / 2);
 ///         let mut failed = Vec::new();
@@ -60,18 +64,18 @@ pub struct StubResolver {
 }
 
 impl StubResolver {
-    /// Creates a resolver that asks the name servers of the system, as a connector without other settings does.
+    /// Creates a resolver that asks the name servers of the system, as a connector does by default.
     ///
     /// # Errors
-    /// There is no cryptography to take random numbers from: enable feature `ring` or `aws-lc-rs`.
+    /// No crypto provider to take random numbers from: enable feature `ring` or `aws-lc-rs`.
     pub fn from_system() -> Result<Self, ConfigurationError> {
         Self::with(SystemConfig::new())
     }
 
-    /// Creates a resolver that asks these name servers, in this order. The hosts file still goes first.
+    /// Creates a resolver that asks these name servers, in this order. The hosts file still takes precedence for addresses.
     ///
     /// # Errors
-    /// The list is empty, a port is 0, or there is no cryptography as in [`from_system`](Self::from_system).
+    /// An empty list, port 0, or no crypto provider, as for [`from_system`](Self::from_system).
     pub fn new(servers: impl IntoIterator<Item = SocketAddr>) -> Result<Self, ConfigurationError> {
         Self::with(SystemConfig::given(ResolverConfig::given(servers)?))
     }
