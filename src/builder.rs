@@ -10,6 +10,7 @@ use rustls::pki_types::CertificateDer;
 
 use crate::connection::Connection;
 use crate::connector::{Connector, Names};
+use crate::discovery::Candidate;
 use crate::dns::cache::Caching;
 use crate::dns::message::Validation;
 use crate::dns::resolver::Resolver;
@@ -18,6 +19,7 @@ use crate::dns::stub::resolv_conf::{ResolverConfig, Transport};
 use crate::dns::stub::system::SystemConfig;
 use crate::domain::Domain;
 use crate::error::{Error, ErrorKind};
+use crate::filter::Filter;
 use crate::quoted::Quoted;
 use crate::service::Service;
 use crate::settings::AddressFamily;
@@ -40,6 +42,7 @@ pub struct ConnectorBuilder {
     transport: Transport,
     resolver: Option<Arc<dyn Resolver>>,
     caching: Caching,
+    filter: Option<Filter>,
 }
 
 impl Default for ConnectorBuilder {
@@ -52,6 +55,7 @@ impl Default for ConnectorBuilder {
             transport: Transport::Udp,
             resolver: None,
             caching: Caching::On,
+            filter: None,
         }
     }
 }
@@ -138,6 +142,23 @@ impl ConnectorBuilder {
     /// Sets which address families are used, and which is tried first. The default is [`AddressFamily::Any`].
     pub fn address_family(mut self, family: AddressFamily) -> Self {
         self.settings.family = family;
+        self
+    }
+
+    /// Sets a filter over the addresses of servers: it returns whether a connection to that address of the candidate is
+    /// allowed. By default, all are.
+    ///
+    /// If domains come from strangers, use [`public_only`](crate::public_only), which keeps them from making the program
+    /// connect to this machine and its network.
+    ///
+    /// A refused address is a failed attempt in the report
+    /// ([`RefusedByFilter`](crate::report::AttemptErrorKind::RefusedByFilter)): nothing is sent to it, and it costs no
+    /// time. The filter is called once for each address of a candidate when its turn comes, wherever the address comes
+    /// from: DNS, the hosts file, a [`Target`](crate::Target), or the domain itself. The connection goes to the address
+    /// that the filter has seen. It is called in the thread of the connect and should return at once; a panic in it
+    /// reaches the caller of the connect. It applies neither to name servers nor to [`Connector::secure`].
+    pub fn filter(mut self, filter: impl Fn(&Candidate, SocketAddr) -> bool + Send + Sync + 'static) -> Self {
+        self.filter = Some(Filter::new(filter));
         self
     }
 
@@ -287,7 +308,7 @@ impl ConnectorBuilder {
             check_interface(interface)?;
         }
         let tls = Tls::new(self.tls, &settings.service).map_err(|error| configuration(error.to_string()))?;
-        Ok(Connector::new(settings, tls, names))
+        Ok(Connector::new(settings, tls, names, self.filter))
     }
 
     fn check_times(&self) -> Result<(), Error> {

@@ -11,6 +11,7 @@ use crate::dns::resolver::{self, Resolver};
 use crate::dns::stub::Stub;
 use crate::domain::Domain;
 use crate::error::{Error, ErrorKind};
+use crate::filter::Filter;
 use crate::limits::LOOKUP_LIMIT;
 use crate::plan::{Plan, Route};
 use crate::random::Random;
@@ -46,6 +47,7 @@ struct ConnectorInner {
     settings: Arc<Settings>,
     tls: Tls,
     names: Names,
+    filter: Option<Filter>,
 }
 
 /// Who answers DNS questions.
@@ -56,8 +58,8 @@ pub(crate) enum Names {
 }
 
 impl Connector {
-    pub(crate) fn new(settings: Settings, tls: Tls, names: Names) -> Self {
-        Self(Arc::new(ConnectorInner { settings: Arc::new(settings), tls, names }))
+    pub(crate) fn new(settings: Settings, tls: Tls, names: Names, filter: Option<Filter>) -> Self {
+        Self(Arc::new(ConnectorInner { settings: Arc::new(settings), tls, names, filter }))
     }
 
     /// Connects to a server of `domain`.
@@ -132,8 +134,8 @@ impl Connector {
     /// Establishes TLS over a TCP connection that you have opened, for example through a proxy or a tunnel.
     ///
     /// STARTTLS negotiation, verification, limits and report are the same as for [`connect`](Self::connect); all times
-    /// start with this call. No DNS query is sent, and the [`Policy`](crate::Policy) does not apply. The socket is made
-    /// non-blocking, and TCP_NODELAY is set.
+    /// start with this call. No DNS query is sent, and neither the [`Policy`](crate::Policy) nor the
+    /// [`filter`](crate::ConnectorBuilder::filter) applies. The socket is made non-blocking, and TCP_NODELAY is set.
     ///
     /// [`discover`](Self::discover) finds the hosts and ports to ask a proxy for; its DNS queries do not go through the
     /// proxy. The report and [`Connection::peer_addr`] show the other end of `tcp`, which is then the proxy.
@@ -178,7 +180,7 @@ impl Connector {
         go: impl FnOnce(Run<'_>) -> Result<R, Error>,
     ) -> Result<R, Error> {
         let now = wait::now();
-        let ConnectorInner { settings, tls, names } = &*self.0;
+        let ConnectorInner { settings, tls, names, filter } = &*self.0;
         let random = Random::new(tls.provider());
         // Checked before anything is sent: no question with a predictable id may be sent.
         random.bits();
@@ -188,7 +190,10 @@ impl Connector {
         let (chance, options) = (random.clone(), settings.socket.clone());
         let routes = move |destination| socket::source_of(destination, &options);
         let chance = Box::new(move |bound| chance.below(bound));
-        let plan = Plan::new(domain.clone(), route, Arc::clone(settings), chance, Box::new(routes), now);
+        let mut plan = Plan::new(domain.clone(), route, Arc::clone(settings), chance, Box::new(routes), now);
+        if let Some(filter) = filter {
+            plan.set_filter(filter.clone());
+        }
         let (lookups, wakeups) = match names {
             Names::Stub(stub) => {
                 let random = random.clone();

@@ -43,6 +43,10 @@ pub(crate) const MAX_ADDRESSES: usize = 16;
 /// How many attempts one connect makes at most.
 pub(crate) const MAX_ATTEMPTS: usize = 128;
 
+/// How many addresses the caller's filter refuses in one connect at most; beyond that, it makes no more attempts. They do
+/// not count as attempts, so that a server among hundreds of addresses that are refused is still found.
+pub(crate) const MAX_REFUSED: usize = 1024;
+
 /// How many attempts are in flight at most. When one more is due, the one without progress for the longest time is
 /// abandoned.
 pub(crate) const MAX_IN_FLIGHT: usize = 8;

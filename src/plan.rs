@@ -13,6 +13,7 @@ use crate::discovery::{Candidate, Discovered, Origin};
 use crate::dns::{Question, RecordKind};
 use crate::domain::{Domain, Host, SpecialUse};
 use crate::error::{Error, ErrorKind};
+use crate::filter::Filter;
 use crate::service::TlsMode;
 use crate::settings::{Family, Policy, Settings};
 use crate::target::Server;
@@ -109,6 +110,13 @@ impl Plan {
         };
         plan.begin(now);
         plan
+    }
+
+    /// Sets which addresses the caller allows. That does not apply to a stream that the caller has connected.
+    pub(crate) fn set_filter(&mut self, filter: Filter) {
+        if !matches!(self.route, Route::Connected { .. }) {
+            self.race.set_filter(filter);
+        }
     }
 
     fn begin(&mut self, now: Instant) {

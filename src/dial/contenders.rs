@@ -1,6 +1,8 @@
 //! The candidates of a race, in order, and which of their addresses can start. No IO.
 
-use std::net::IpAddr;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use super::address_order::Rank;
@@ -8,7 +10,9 @@ use super::targets::{Next, Targets};
 use crate::discovery::Candidate;
 use crate::discovery::order::{Below, Group, Round, order};
 use crate::domain::Host;
+use crate::filter::Filter;
 use crate::limits::{MAX_ADDRESSES, MAX_CANDIDATES, RESOLUTION_DELAY};
+use crate::logging;
 use crate::settings::{Family, Policy, Settings};
 
 /// One candidate in the race.
@@ -22,6 +26,40 @@ struct Contender {
     /// Those of them that were displaced. They are started once more after everything else has been tried, so that the
     /// bound on attempts in flight costs time and never the connect.
     displaced: Vec<IpAddr>,
+    /// What the caller's filter has said of each of the addresses.
+    verdicts: HashMap<IpAddr, Verdict>,
+}
+
+/// What the caller's filter says of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Allowed,
+    Refused,
+}
+
+impl Verdict {
+    fn of(filter: &Filter, candidate: &Candidate, address: SocketAddr) -> Self {
+        let is_allowed = filter.allows(candidate, address);
+        if !is_allowed {
+            logging::debug(format_args!("{candidate} at {address} is refused by the filter"));
+        }
+        if is_allowed { Self::Allowed } else { Self::Refused }
+    }
+}
+
+impl Contender {
+    fn new(candidate: Candidate, target: usize) -> Self {
+        Self { candidate, target, started: Vec::new(), displaced: Vec::new(), verdicts: HashMap::new() }
+    }
+
+    /// Whether an address was started or refused, so that the report refers to the candidate.
+    fn has_begun(&self) -> bool {
+        !self.started.is_empty() || self.verdicts.values().any(|verdict| *verdict == Verdict::Refused)
+    }
+
+    fn is_refused(&self, address: &IpAddr) -> bool {
+        self.verdicts.get(address) == Some(&Verdict::Refused)
+    }
 }
 
 /// The candidates in order, with their addresses.
@@ -32,6 +70,8 @@ pub(crate) struct Contenders {
     list: Vec<Contender>,
     /// How many candidates are not tried, since they come after the last one that is.
     left_out: usize,
+    /// The group whose addresses have been judged by the filter, unless more have become known since.
+    judged: Option<Group>,
 }
 
 /// Whether another attempt can start without displacing one in flight.
@@ -61,7 +101,7 @@ pub(super) struct Starting {
 impl Contenders {
     pub(super) fn new(settings: &Settings) -> Self {
         let targets = Targets::new(settings.family);
-        Self { policy: settings.policy, targets, list: Vec::new(), left_out: 0 }
+        Self { policy: settings.policy, targets, list: Vec::new(), left_out: 0, judged: None }
     }
 
     /// Draws the order of `candidates`, which are all that are known now. Those that have started stay in front.
@@ -73,21 +113,28 @@ impl Contenders {
         now: Instant,
     ) -> (Vec<usize>, Option<Group>) {
         let known = std::mem::take(&mut self.list).into_iter().enumerate();
-        let (places, started) = known.filter(|(_, contender)| !contender.started.is_empty()).unzip();
-        self.list = started;
-        let is_started = |candidate: &Candidate| self.candidates().any(|started| started == candidate);
+        let (places, begun) = known.filter(|(_, contender)| contender.has_begun()).unzip();
+        self.list = begun;
+        let has_begun = |candidate: &Candidate| self.candidates().any(|begun| begun == candidate);
         let waiting: Vec<Candidate> =
-            candidates.into_iter().filter(|candidate| !is_started(candidate)).collect();
+            candidates.into_iter().filter(|candidate| !has_begun(candidate)).collect();
         // A domain can publish thousands of records: the excess is dropped first.
-        let room = MAX_CANDIDATES.saturating_sub(self.list.len());
+        let started = self.list.iter().filter(|contender| !contender.started.is_empty()).count();
+        let room = MAX_CANDIDATES.saturating_sub(started);
         self.left_out = waiting.len().saturating_sub(room);
         let ordered = order(waiting, self.policy, room, below);
         let first = ordered.first().map(|candidate| Group::of(candidate, self.policy));
         for candidate in ordered {
             let target = self.targets.number(candidate.host(), now);
-            self.list.push(Contender { candidate, target, started: Vec::new(), displaced: Vec::new() });
+            self.list.push(Contender::new(candidate, target));
         }
+        self.judged = None;
         (places, first)
+    }
+
+    /// Keeps more addresses, since the caller's filter may refuse most of them.
+    pub(super) fn expect_refusals(&mut self) {
+        self.targets.expect_refusals();
     }
 
     /// The candidates, in order.
@@ -121,6 +168,7 @@ impl Contenders {
         now: Instant,
     ) {
         self.targets.answer(host, family, addresses, now);
+        self.judged = None;
     }
 
     /// Handles addresses from the additional section of an SRV answer.
@@ -132,6 +180,7 @@ impl Contenders {
         now: Instant,
     ) {
         self.targets.hint(host, family, addresses, now);
+        self.judged = None;
     }
 
     /// A host whose addresses have not been asked for: of group `present`, an earlier one, or, ahead of time, the next
@@ -199,6 +248,32 @@ impl Contenders {
         Some(Starting { candidate: contender.candidate.clone(), group, target: contender.target })
     }
 
+    /// Applies the filter to the known addresses of group `present` and those before it, to each once, until `most` are
+    /// refused. Returns those that it has refused.
+    pub(super) fn judge(&mut self, present: Group, filter: &Filter, most: usize) -> Vec<(usize, SocketAddr)> {
+        let mut refused = Vec::new();
+        if self.judged.replace(present) == Some(present) {
+            return refused;
+        }
+        for (place, contender) in self.list.iter_mut().enumerate() {
+            if Group::of(&contender.candidate, self.policy) > present {
+                continue;
+            }
+            for address in self.targets.known(contender.target) {
+                if refused.len() >= most {
+                    return refused;
+                }
+                let Entry::Vacant(verdict) = contender.verdicts.entry(address) else { continue };
+                let address = SocketAddr::new(address, contender.candidate.port());
+                let verdict = *verdict.insert(Verdict::of(filter, &contender.candidate, address));
+                if verdict == Verdict::Refused {
+                    refused.push((place, address));
+                }
+            }
+        }
+        refused
+    }
+
     /// Notes that the attempt on that address was abandoned to start another. It is started once more at most.
     pub(super) fn displace(&mut self, place: usize, address: IpAddr) {
         let Some(contender) = self.list.get_mut(place) else { return };
@@ -249,7 +324,7 @@ impl Contenders {
     }
 
     fn next(&self, contender: &Contender) -> Next {
-        self.targets.next(contender.target, &contender.started)
+        self.targets.next(contender.target, &contender.started, &|address| contender.is_refused(address))
     }
 
     /// Whether the candidate has, or may get, an address to start.

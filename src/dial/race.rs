@@ -10,10 +10,13 @@ use crate::deadline::Deadline;
 use crate::discovery::Candidate;
 use crate::discovery::order::{Below, Group};
 use crate::domain::Host;
-use crate::limits::{MAX_ATTEMPTS, MAX_IN_FLIGHT, MINIMUM_CONNECTION_ATTEMPT_DELAY};
+use crate::filter::Filter;
+use crate::limits::{MAX_ATTEMPTS, MAX_IN_FLIGHT, MAX_REFUSED, MINIMUM_CONNECTION_ATTEMPT_DELAY};
 use crate::report::{AttemptOutcome, AttemptReport};
 use crate::settings::Settings;
 use crate::starttls::Step;
+
+mod refusals;
 
 /// An order of the race.
 #[derive(Debug)]
@@ -70,6 +73,10 @@ pub(crate) struct Race {
     began: Instant,
     pub(crate) contenders: Contenders,
     attempts: Vec<Runner>,
+    /// Which addresses the caller allows; all if `None`.
+    filter: Option<Filter>,
+    /// The addresses that the filter has refused.
+    refused: Vec<AttemptReport>,
     group: Group,
     group_opened: Instant,
     /// How many attempts may start without waiting: one for each failure, and one for a group that has just opened.
@@ -88,6 +95,8 @@ impl Race {
             settings,
             began: now,
             attempts: Vec::new(),
+            filter: None,
+            refused: Vec::new(),
             group: Group::default(),
             group_opened: now,
             free_starts: 0,
@@ -100,13 +109,14 @@ impl Race {
     pub(crate) fn set_candidates(&mut self, candidates: Vec<Candidate>, below: Below<'_>, now: Instant) {
         let is_first = self.contenders.candidates().len() == 0;
         let (places, first) = self.contenders.set(candidates, below, now);
-        for attempt in &mut self.attempts {
-            let place = places.iter().position(|place| *place == attempt.report.candidate);
-            attempt.report.candidate = place.unwrap_or_default();
+        let attempts = self.attempts.iter_mut().map(|attempt| &mut attempt.report);
+        for report in attempts.chain(&mut self.refused) {
+            let place = places.iter().position(|place| *place == report.candidate);
+            report.candidate = place.unwrap_or_default();
         }
         if let Some(group) = first {
             // A group that joins late can precede the one that is dialled now.
-            let is_other = group != self.group && self.attempts.is_empty();
+            let is_other = group != self.group && self.attempts.is_empty() && self.refused.is_empty();
             if is_first || is_other || group < self.group {
                 (self.group, self.group_opened) = (group, now);
             }
@@ -118,9 +128,9 @@ impl Race {
         self.attempts.iter().map(|attempt| &attempt.report)
     }
 
-    /// Whether there was more to start than [`MAX_ATTEMPTS`].
+    /// Whether there was more to start than the bounds allow.
     pub(crate) fn is_cut(&self) -> bool {
-        self.attempts.len() >= MAX_ATTEMPTS && self.contenders.has_any_more()
+        self.is_used_up() && self.contenders.has_any_more()
     }
 
     /// How many attempts were abandoned to start others.
@@ -177,6 +187,10 @@ impl Race {
             if let Some(host) = self.contenders.due_lookup(self.group) {
                 return Some(RaceOrder::LookUp(host));
             }
+            self.apply_filter(now);
+            if self.is_used_up() {
+                break;
+            }
             match self.contenders.startable(self.group, self.room(), now) {
                 Startable::Now(place, address) => {
                     if !self.next_start_from().is_over(now) {
@@ -222,7 +236,11 @@ impl Race {
     }
 
     fn may_start(&self) -> bool {
-        !self.is_stopped && self.attempts.len() < MAX_ATTEMPTS
+        !self.is_stopped && !self.is_used_up()
+    }
+
+    fn is_used_up(&self) -> bool {
+        self.attempts.len() >= MAX_ATTEMPTS || self.refused.len() >= MAX_REFUSED
     }
 
     fn is_full(&self) -> bool {
@@ -324,16 +342,7 @@ impl Race {
         let id = AttemptId(self.attempts.len());
         let address = SocketAddr::new(address, candidate.port());
         self.attempts.push(Runner {
-            report: AttemptReport {
-                candidate: place,
-                address,
-                started,
-                ended: started,
-                completed: Vec::new(),
-                repeated: None,
-                stage: Stage::Tcp,
-                outcome: AttemptOutcome::InFlight,
-            },
+            report: new_report(place, address, started),
             group,
             target,
             step: None,
@@ -383,5 +392,19 @@ impl Race {
     fn is_lost(&self) -> bool {
         let may_go_on = self.may_start() && self.contenders.has_any_more();
         !self.is_in_flight() && self.verified.is_empty() && !may_go_on
+    }
+}
+
+/// The report of an attempt that starts.
+fn new_report(candidate: usize, address: SocketAddr, started: Duration) -> AttemptReport {
+    AttemptReport {
+        candidate,
+        address,
+        started,
+        ended: started,
+        completed: Vec::new(),
+        repeated: None,
+        stage: Stage::Tcp,
+        outcome: AttemptOutcome::InFlight,
     }
 }

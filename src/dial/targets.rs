@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::address_order::Rank;
 use crate::deadline::Deadline;
 use crate::domain::Host;
-use crate::limits::{MAX_ATTEMPTS, RESOLUTION_DELAY};
+use crate::limits::{MAX_ATTEMPTS, MAX_REFUSED, RESOLUTION_DELAY};
 use crate::settings::{AddressFamily, Family};
 
 /// The hosts, numbered in the order in which they became known.
@@ -14,6 +14,8 @@ use crate::settings::{AddressFamily, Family};
 pub(super) struct Targets {
     preference: AddressFamily,
     list: Vec<HostAddresses>,
+    /// How many addresses of each family are kept for a host.
+    most: usize,
 }
 
 /// One host and its addresses.
@@ -55,7 +57,12 @@ pub(super) enum Next {
 
 impl Targets {
     pub(super) fn new(preference: AddressFamily) -> Self {
-        Self { preference, list: Vec::new() }
+        Self { preference, list: Vec::new(), most: MAX_ATTEMPTS }
+    }
+
+    /// Keeps as many addresses as one connect can refuse and try.
+    pub(super) fn expect_refusals(&mut self) {
+        self.most = MAX_REFUSED + MAX_ATTEMPTS;
     }
 
     /// Returns the number of a host, which is added if it is new. An address literal is its own address; an excluded
@@ -92,7 +99,7 @@ impl Targets {
     pub(super) fn hint(&mut self, host: &Host, family: Family, addresses: Vec<(Rank, IpAddr)>, now: Instant) {
         let Some(target) = self.list.iter_mut().find(|target| target.host == *host) else { return };
         if matches!(target.known(family), Known::Pending) && !addresses.is_empty() {
-            *target.known_mut(family) = Known::Hinted(target.kept(addresses), now);
+            *target.known_mut(family) = Known::Hinted(target.kept(addresses, self.most), now);
         }
     }
 
@@ -109,15 +116,20 @@ impl Targets {
             (Known::Answered(..), _) => return,
             (Known::Hinted(hints, since), None) => Known::Answered(std::mem::take(hints), *since),
             (Known::Pending | Known::Hinted(..), addresses) => {
-                Known::Answered(target.kept(addresses.unwrap_or_default()), now)
+                Known::Answered(target.kept(addresses.unwrap_or_default(), self.most), now)
             }
         };
         *target.known_mut(family) = answered;
     }
 
-    /// The next address for a candidate with this host that has started these addresses.
-    pub(super) fn next(&self, number: usize, started: &[IpAddr]) -> Next {
-        self.list.get(number).map_or(Next::Nothing, |target| target.next(self.preference, started))
+    /// The next address for a candidate with this host that has started these addresses and skips others.
+    pub(super) fn next(&self, number: usize, started: &[IpAddr], skips: &dyn Fn(&IpAddr) -> bool) -> Next {
+        self.list.get(number).map_or(Next::Nothing, |target| target.next(self.preference, started, skips))
+    }
+
+    /// The known addresses of this host.
+    pub(super) fn known(&self, number: usize) -> impl Iterator<Item = IpAddr> {
+        self.list.get(number).into_iter().flat_map(HostAddresses::addresses)
     }
 
     /// When the latest answer for this host came.
@@ -157,12 +169,12 @@ impl Known {
 impl HostAddresses {
     /// Families alternate, the preferred one first (RFC 8305 section 4); addresses without a route come after all
     /// others.
-    fn next(&self, preference: AddressFamily, started: &[IpAddr]) -> Next {
+    fn next(&self, preference: AddressFamily, started: &[IpAddr], skips: &dyn Fn(&IpAddr) -> bool) -> Next {
         let first = self.first(preference);
         let turn = started.last().map_or(first, |last| Family::of(*last).other());
-        let left = |family: Family| {
-            self.known(family).list().iter().find(|(_, address)| !started.contains(address)).copied()
-        };
+        let is_left = |address| !started.contains(address) && !skips(address);
+        let left =
+            |family: Family| self.known(family).list().iter().find(|(_, address)| is_left(address)).copied();
         let usable = |family| left(family).filter(|(rank, _)| !rank.is_unusable);
         let next = usable(turn)
             .or_else(|| usable(turn.other()))
@@ -208,6 +220,10 @@ impl HostAddresses {
         }
     }
 
+    fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.ipv6.list().iter().chain(self.ipv4.list()).map(|(_, address)| *address)
+    }
+
     /// Whether no answer is outstanding.
     fn is_complete(&self) -> bool {
         let is_answered = |known: &Known| match known {
@@ -217,11 +233,11 @@ impl HostAddresses {
         is_answered(&self.ipv6) && is_answered(&self.ipv4)
     }
 
-    /// Sorts addresses, and drops those beyond what a whole connect could try.
-    fn kept(&mut self, mut addresses: Vec<(Rank, IpAddr)>) -> Vec<(Rank, IpAddr)> {
+    /// Sorts addresses, and drops those beyond what a whole connect could use.
+    fn kept(&mut self, mut addresses: Vec<(Rank, IpAddr)>, most: usize) -> Vec<(Rank, IpAddr)> {
         addresses.sort_by_key(|(rank, _)| *rank);
-        self.left_out += addresses.len().saturating_sub(MAX_ATTEMPTS);
-        addresses.truncate(MAX_ATTEMPTS);
+        self.left_out += addresses.len().saturating_sub(most);
+        addresses.truncate(most);
         addresses
     }
 

@@ -9,7 +9,7 @@ use crate::discovery::{Candidate, Origin, is_not_offered};
 use crate::dns::{Answer, LookupError, Question, RecordKind};
 use crate::domain::{Host, SpecialUse};
 use crate::error::{Error, ErrorKind};
-use crate::limits::{MAX_ATTEMPTS, MAX_CANDIDATES, MAX_IN_FLIGHT};
+use crate::limits::{MAX_ATTEMPTS, MAX_CANDIDATES, MAX_IN_FLIGHT, MAX_REFUSED};
 use crate::report::{AttemptReport, LookupReport, LookupResult, Report};
 use crate::service::TlsMode;
 use crate::settings::Policy;
@@ -49,10 +49,17 @@ impl Plan {
             service: self.settings.service.clone(),
             lookups: lookups.collect(),
             candidates: self.race.contenders.candidates().cloned().collect(),
-            attempts: self.race.attempts().map(|attempt| self.with_scope(attempt)).collect(),
+            attempts: self.attempts().into_iter().map(|attempt| self.with_scope(attempt)).collect(),
             notes: self.left_out_records.iter().chain(&self.notes).cloned().chain(self.cuts()).collect(),
             elapsed: since(now),
         }
+    }
+
+    /// The attempts and the addresses that the filter has refused, by time.
+    fn attempts(&self) -> Vec<&AttemptReport> {
+        let mut attempts: Vec<_> = self.race.refused().chain(self.race.attempts()).collect();
+        attempts.sort_by_key(|attempt| attempt.started);
+        attempts
     }
 
     /// For a stream that the caller has connected, replaces the address by that of its peer, which may have the scope
@@ -87,7 +94,10 @@ impl Plan {
             ));
         }
         if self.race.is_cut() {
-            cuts.push(format!("the rest was left out: at most {MAX_ATTEMPTS} attempts are made"));
+            cuts.push(match self.race.refused().len() {
+                ..MAX_REFUSED => format!("the rest was left out: at most {MAX_ATTEMPTS} attempts are made"),
+                count => format!("the rest was left out: the filter has refused {count} addresses"),
+            });
         }
         cuts
     }
@@ -106,7 +116,9 @@ impl Plan {
         if is_fallback && self.srv.any_failed() {
             return self.lookup_failed();
         }
-        let Some(furthest) = self.furthest() else { return self.no_addresses() };
+        let Some(furthest) = self.furthest() else {
+            return if self.race.refused().len() > 0 { self.all_refused() } else { self.no_addresses() };
+        };
         let (kind, what) = match furthest.error() {
             Some(error) if error.is_untrusted() => (ErrorKind::Untrusted, "trusted"),
             Some(_) | None if furthest.stage == Stage::Tcp => (ErrorKind::Attempts, "reached"),
@@ -117,13 +129,18 @@ impl Plan {
         Error::new(kind, message).with_cause(furthest.error().cloned())
     }
 
+    /// The error when the filter refuses all addresses.
+    fn all_refused(&self) -> Error {
+        let message = format!("no server of {} could be used: {}", self.domain, self.tally());
+        Error::new(ErrorKind::Attempts, message)
+    }
+
     /// The error when the total limit has expired.
     pub(super) fn timed_out(&self) -> Error {
         let awaits_answers =
             self.questions.list().iter().any(|asked| asked.result.as_ref().is_none_or(Result::is_err));
         let what = match self.race.attempts().len() {
             0 if awaits_answers => format!("no response from DNS{}", self.multicast_dns()),
-            0 => "no attempt was made".to_owned(),
             _ => self.tally(),
         };
         let limit = self.settings.limits.total;
@@ -171,7 +188,7 @@ impl Plan {
             self.first_lookup_error().unwrap_or("no answer")
         );
         // A preferred server may have been tried, but not the domain itself.
-        if !self.race.attempts().any(|attempt| self.is_of_fallback(attempt)) {
+        if !self.attempts().into_iter().any(|attempt| self.is_of_fallback(attempt)) {
             return Error::new(ErrorKind::Lookup, message + self.multicast_dns());
         }
         let message = format!("{message}; the domain itself was tried instead: {}", self.tally());
@@ -258,7 +275,14 @@ impl Plan {
     /// How many attempts there were, and where the one that got furthest ended: `2 attempts; the one that got furthest,
     /// to …, failed during TLS`.
     fn tally(&self) -> String {
-        let Some(furthest) = self.furthest() else { return "no attempt was made".to_owned() };
+        let refused = match self.race.refused().len() {
+            0 => String::new(),
+            1 => "1 address was refused by the filter".to_owned(),
+            count => format!("{count} addresses were refused by the filter"),
+        };
+        let Some(furthest) = self.furthest() else {
+            return if refused.is_empty() { "no attempt was made".to_owned() } else { refused };
+        };
         let count = match self.race.attempts().len() {
             1 => "1 attempt,".to_owned(),
             count => format!("{count} attempts; the one that got furthest,"),
@@ -272,7 +296,8 @@ impl Plan {
             }
         };
         let end = if furthest.error().is_some() { "failed during" } else { "got as far as" };
-        format!("{count} {place}, {end} {}", furthest.stage)
+        let refused = if refused.is_empty() { refused } else { format!("{refused}; ") };
+        format!("{refused}{count} {place}, {end} {}", furthest.stage)
     }
 }
 

@@ -12,6 +12,7 @@ use crate::discovery::Candidate;
 use crate::dns::{Answer, AnswerSource, LookupError, LookupFacts, Question, RecordKind};
 use crate::domain::{Domain, Host, SpecialUse};
 use crate::error::Error;
+use crate::filter::Filter;
 use crate::limits::{LOOKUP_LIMIT, MAX_ATTEMPTS, MAX_IN_FLIGHT, MAX_QUESTIONS};
 use crate::report::Report;
 use crate::service::TlsMode;
@@ -36,6 +37,7 @@ pub(super) struct World {
     answers: HashMap<String, (Duration, ScriptedAnswer)>,
     peers: HashMap<SocketAddr, Vec<ScriptedStep>>,
     cancelled: Option<Duration>,
+    pub(super) filter: Option<Filter>,
     lookup_limit: Duration,
     /// Whether the plan is also polled before the time of its `wake_at`.
     nosy: bool,
@@ -55,6 +57,7 @@ impl World {
             answers: HashMap::new(),
             peers: HashMap::new(),
             cancelled: None,
+            filter: None,
             lookup_limit: LOOKUP_LIMIT,
             nosy: true,
         };
@@ -90,7 +93,10 @@ impl World {
                 sources.iter().find(is_usable).copied()
             }
         });
-        let plan = Plan::new(self.domain, self.route, settings, self.chance, routes, start);
+        let mut plan = Plan::new(self.domain, self.route, settings, self.chance, routes, start);
+        if let Some(filter) = self.filter {
+            plan.set_filter(filter);
+        }
         let mut play = Play {
             plan,
             is_discovery: self.is_discovery,

@@ -21,6 +21,7 @@ const LAYERS: &[&[&str]] = &[
     &["starttls", "tls"],
     &["dns"],
     &["discovery"],
+    &["filter"],
     &["dial"],
     &["report"],
     &["error"],

@@ -44,7 +44,7 @@ impl Bed {
     }
 
     fn next(&self, started: &[IpAddr]) -> Next {
-        self.targets.next(0, started)
+        self.targets.next(0, started, &|_| false)
     }
 
     /// An address that may start so many milliseconds after the begin.

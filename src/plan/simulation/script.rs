@@ -8,6 +8,7 @@ use super::World;
 use crate::dial::{AttemptError, AttemptEvent, Stage};
 use crate::dns::{Answer, Record, SrvRecord};
 use crate::domain::{Domain, Host};
+use crate::filter::Filter;
 use crate::plan::Route;
 use crate::service::{Service, TlsMode};
 use crate::settings::{AddressFamily, Policy};
@@ -37,6 +38,15 @@ impl World {
             "server" => self.settings.service = Service::server(Domain::new(rest).unwrap()),
             "discover" => self.is_discovery = true,
             "cancel" => self.cancelled = Some(milliseconds(rest)),
+            "refuse" => {
+                let refused: Vec<String> = rest.split(", ").flat_map(expanded).collect();
+                self.filter = Some(Filter::new(move |_, address| {
+                    let is_refused = |refused: &String| {
+                        *refused == address.ip().to_string() || *refused == address.to_string()
+                    };
+                    !refused.iter().any(is_refused)
+                }));
+            }
             "policy" => self.settings.policy = policy(rest),
             "family" => self.settings.family = family(rest),
             "limit" => self.read_limit(rest),
@@ -141,7 +151,7 @@ fn expanded(text: &str) -> Vec<String> {
     };
     let (first, last) = range.split_once("..").unwrap();
     let numbers = first.parse::<u32>().unwrap()..=last.parse().unwrap();
-    numbers.map(|number| format!("{before}{number}{behind}")).collect()
+    numbers.flat_map(|number| expanded(&format!("{before}{number}{behind}"))).collect()
 }
 
 /// How a question is answered.
