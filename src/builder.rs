@@ -124,15 +124,15 @@ impl ConnectorBuilder {
 
     /// Sets how long an attempt may make no progress before the next one of the same priority starts in parallel (RFC
     /// 8305 section 5). Once it has completed a stage, the delay is twice the time of that stage, up to 2 s, if that is
-    /// longer. With `Duration::MAX`, the next attempt starts only when this one has failed. The default is 250 ms.
+    /// longer; from its start, the same applies to the last TCP handshake with that address in an earlier connect. With `Duration::MAX`, the next attempt starts only when this one has failed. The default is 250 ms.
     pub fn attempt_delay(mut self, delay: Duration) -> Self {
         self.settings.limits.attempt_delay = delay;
         self
     }
 
     /// Sets how long the attempts in flight may make no progress before those of the next priority start in parallel.
-    /// If the next server is another port of a host that is already being tried, [`attempt_delay`](Self::attempt_delay)
-    /// is used instead. With `Duration::MAX`, the next priority starts only when all attempts have failed (RFC 2782).
+    /// If the next server is another port of a host that is already being tried, or if all addresses in flight have
+    /// failed or not responded in an earlier connect, [`attempt_delay`](Self::attempt_delay) is used instead. With `Duration::MAX`, the next priority starts only when all attempts have failed (RFC 2782).
     /// The default is 1 s.
     pub fn priority_delay(mut self, delay: Duration) -> Self {
         self.settings.limits.group_delay = delay;

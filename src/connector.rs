@@ -1,10 +1,12 @@
 //! Connector: the state that outlives a single connect, and the entry points.
 
 use std::net::TcpStream;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use crate::connection::Connection;
 use crate::dial::attempt::Dialer;
+use crate::dial::history::History;
 use crate::discovery::Candidate;
 use crate::dns::lookups::Lookups;
 use crate::dns::resolver::{self, Resolver};
@@ -29,6 +31,11 @@ use crate::wait;
 /// A connector holds the state that outlives a single connect: the TLS configuration with its session tickets, the DNS
 /// cache, and what is known about name servers. Create one and reuse it.
 ///
+/// For 10 minutes, it also remembers which addresses have failed or did not respond, and how long TCP handshakes took, of
+/// at most 256 addresses. This never changes the order in which servers are tried, but how soon the next one starts in
+/// parallel: see [`attempt_delay`](crate::ConnectorBuilder::attempt_delay) and
+/// [`priority_delay`](crate::ConnectorBuilder::priority_delay).
+///
 /// ```no_run
 /// use std::time::Duration;
 /// use xmpp_connect::Connector;
@@ -48,6 +55,7 @@ struct ConnectorInner {
     tls: Tls,
     names: Names,
     filter: Option<Filter>,
+    history: Mutex<History>,
 }
 
 /// Who answers DNS questions.
@@ -59,7 +67,8 @@ pub(crate) enum Names {
 
 impl Connector {
     pub(crate) fn new(settings: Settings, tls: Tls, names: Names, filter: Option<Filter>) -> Self {
-        Self(Arc::new(ConnectorInner { settings: Arc::new(settings), tls, names, filter }))
+        let (settings, history) = (Arc::new(settings), Mutex::default());
+        Self(Arc::new(ConnectorInner { settings, tls, names, filter, history }))
     }
 
     /// Connects to a server of `domain`.
@@ -157,8 +166,10 @@ impl Connector {
         self.dial(domain, Route::Connected { peer, tls }, Some(tcp))
     }
 
-    /// Clears the DNS cache. For a resolver of your own, it calls [`Resolver::clear_cache`].
+    /// Clears the DNS cache, and forgets what earlier connects have shown about addresses. For example, call it when the
+    /// network has changed. For a resolver of your own, it calls [`Resolver::clear_cache`].
     pub fn clear_cache(&self) {
+        self.history().clear();
         match &self.0.names {
             Names::Stub(stub) => stub.clear_cache(),
             Names::Resolver(resolver) => resolver.clear_cache(),
@@ -168,8 +179,28 @@ impl Connector {
     fn dial(&self, domain: Domain, route: Route, given: Option<TcpStream>) -> Result<Connection, Error> {
         let ConnectorInner { settings, tls, .. } = &*self.0;
         let dialer = Dialer { domain: &domain, settings, tls };
-        let (verified, report) = self.run(&domain, route, |run| run.connect(dialer, given))?;
+        let is_given = given.is_some();
+        let result = self.run(&domain, route, |run| run.connect(dialer, given));
+        let report = match &result {
+            Ok((_, report)) => Some(report),
+            Err(error) => error.report(),
+        };
+        if let Some(report) = report.filter(|_| !is_given) {
+            self.history().learn(report, &settings.limits, wait::now());
+        }
+        let (verified, report) = result?;
         Ok(Connection::new(verified, report))
+    }
+
+    fn history(&self) -> MutexGuard<'_, History> {
+        self.0.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a connect that starts now takes into account.
+    fn history_at(&self, now: Instant) -> History {
+        let mut history = self.history();
+        history.forget_old(now);
+        history.clone()
     }
 
     /// Prepares a [`Run`] and calls `go` with it.
@@ -180,7 +211,7 @@ impl Connector {
         go: impl FnOnce(Run<'_>) -> Result<R, Error>,
     ) -> Result<R, Error> {
         let now = wait::now();
-        let ConnectorInner { settings, tls, names, filter } = &*self.0;
+        let ConnectorInner { settings, tls, names, filter, .. } = &*self.0;
         let random = Random::new(tls.provider());
         // Checked before anything is sent: no question with a predictable id may be sent.
         random.bits();
@@ -194,6 +225,7 @@ impl Connector {
         if let Some(filter) = filter {
             plan.set_filter(filter.clone());
         }
+        plan.set_history(self.history_at(now));
         let (lookups, wakeups) = match names {
             Names::Stub(stub) => {
                 let random = random.clone();

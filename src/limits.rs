@@ -51,6 +51,12 @@ pub(crate) const MAX_REFUSED: usize = 1024;
 /// abandoned.
 pub(crate) const MAX_IN_FLIGHT: usize = 8;
 
+/// How long a connector remembers what its connects have shown about an address (rule D15).
+pub(crate) const HISTORY_TIME: Duration = Duration::from_secs(10 * 60);
+
+/// How many addresses a connector remembers something about (rule D15). The oldest are dropped.
+pub(crate) const MAX_HISTORY: usize = 256;
+
 /// How many DNS questions are outstanding at most.
 pub(crate) const MAX_QUESTIONS: usize = 16;
 

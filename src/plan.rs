@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::deadline::Deadline;
+use crate::dial::history::History;
 use crate::dial::race::{Race, RaceOrder};
 use crate::discovery::answers::SrvAnswers;
 use crate::discovery::{Candidate, Discovered, Origin};
@@ -116,6 +117,14 @@ impl Plan {
     pub(crate) fn set_filter(&mut self, filter: Filter) {
         if !matches!(self.route, Route::Connected { .. }) {
             self.race.set_filter(filter);
+        }
+    }
+
+    /// Sets what earlier connects have shown about addresses. That does not apply to a stream that the caller has
+    /// connected.
+    pub(crate) fn set_history(&mut self, history: History) {
+        if !matches!(self.route, Route::Connected { .. }) {
+            self.race.set_history(history);
         }
     }
 

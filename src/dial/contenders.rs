@@ -1,14 +1,14 @@
 //! The candidates of a race, in order, and which of their addresses can start. No IO.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use super::address_order::Rank;
 use super::targets::{Next, Targets};
-use crate::discovery::Candidate;
 use crate::discovery::order::{Below, Group, Round, order};
+use crate::discovery::{Candidate, Origin};
 use crate::domain::Host;
 use crate::filter::Filter;
 use crate::limits::{MAX_ADDRESSES, MAX_CANDIDATES, RESOLUTION_DELAY};
@@ -70,6 +70,8 @@ pub(crate) struct Contenders {
     list: Vec<Contender>,
     /// How many candidates are not tried, since they come after the last one that is.
     left_out: usize,
+    /// The addresses that go last, because the caller has rejected them.
+    rejected: HashSet<SocketAddr>,
     /// The group whose addresses have been judged by the filter, unless more have become known since.
     judged: Option<Group>,
 }
@@ -101,7 +103,14 @@ pub(super) struct Starting {
 impl Contenders {
     pub(super) fn new(settings: &Settings) -> Self {
         let targets = Targets::new(settings.family);
-        Self { policy: settings.policy, targets, list: Vec::new(), left_out: 0, judged: None }
+        Self {
+            policy: settings.policy,
+            targets,
+            list: Vec::new(),
+            left_out: 0,
+            rejected: HashSet::new(),
+            judged: None,
+        }
     }
 
     /// Draws the order of `candidates`, which are all that are known now. Those that have started stay in front.
@@ -135,6 +144,11 @@ impl Contenders {
     /// Keeps more addresses, since the caller's filter may refuse most of them.
     pub(super) fn expect_refusals(&mut self) {
         self.targets.expect_refusals();
+    }
+
+    /// Makes these addresses go last.
+    pub(super) fn put_last(&mut self, rejected: impl Iterator<Item = SocketAddr>) {
+        self.rejected.extend(rejected);
     }
 
     /// The candidates, in order.
@@ -310,6 +324,8 @@ impl Contenders {
     fn group_of(&self, contender: &Contender) -> Group {
         let round = if self.is_again(contender) {
             Round::Again
+        } else if self.is_rejected_left(contender) {
+            Round::Rejected
         } else if contender.started.len() >= MAX_ADDRESSES {
             Round::LeftOver
         } else {
@@ -318,13 +334,39 @@ impl Contenders {
         Group::of(&contender.candidate, self.policy).in_round(round)
     }
 
+    /// Whether only addresses are left of the candidate that the caller has rejected.
+    fn is_rejected_left(&self, contender: &Contender) -> bool {
+        !self.rejected.is_empty()
+            && self.next_but_rejected(contender) == Next::Nothing
+            && self.next(contender) != Next::Nothing
+    }
+
     /// Whether only displaced addresses are left of the candidate.
     fn is_again(&self, contender: &Contender) -> bool {
         !contender.displaced.is_empty() && self.next(contender) == Next::Nothing
     }
 
     fn next(&self, contender: &Contender) -> Next {
-        self.targets.next(contender.target, &contender.started, &|address| contender.is_refused(address))
+        match self.next_but_rejected(contender) {
+            Next::Nothing if !self.rejected.is_empty() => {
+                self.targets
+                    .next(contender.target, &contender.started, &|address| contender.is_refused(address))
+            }
+            next => next,
+        }
+    }
+
+    fn next_but_rejected(&self, contender: &Contender) -> Next {
+        let is_skipped =
+            |address: &IpAddr| contender.is_refused(address) || self.is_rejected(contender, address);
+        self.targets.next(contender.target, &contender.started, &is_skipped)
+    }
+
+    /// Whether the address goes last. A server that the caller wants to be tried first is tried first all the same.
+    fn is_rejected(&self, contender: &Contender, address: &IpAddr) -> bool {
+        let candidate = &contender.candidate;
+        candidate.origin() != Origin::Preferred
+            && self.rejected.contains(&SocketAddr::new(*address, candidate.port()))
     }
 
     /// Whether the candidate has, or may get, an address to start.

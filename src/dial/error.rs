@@ -147,6 +147,24 @@ impl AttemptError {
         }
     }
 
+    /// Whether the cause is on this machine, so that it says nothing about the server or the path to it.
+    pub(crate) fn is_of_this_machine(&self) -> bool {
+        match &self.0 {
+            Cause::Io(error) => {
+                self.is_exhaustion()
+                    || matches!(
+                        error.kind(),
+                        io::ErrorKind::NetworkUnreachable
+                            | io::ErrorKind::NetworkDown
+                            | io::ErrorKind::AddrNotAvailable
+                            | io::ErrorKind::PermissionDenied
+                    )
+            }
+            Cause::RefusedByFilter => true,
+            Cause::TimedOut(..) | Cause::Negotiation(_) | Cause::EndInTls | Cause::Tls(..) => false,
+        }
+    }
+
     /// Whether this machine has run out of sockets or memory for them, so that trying another server is no use.
     pub(crate) fn is_exhaustion(&self) -> bool {
         matches!(&self.0, Cause::Io(error) if socket::is_exhaustion(error))

@@ -12,6 +12,7 @@ pub(crate) mod attempt;
 pub(crate) mod attempts;
 mod contenders;
 mod error;
+pub(crate) mod history;
 pub(crate) mod race;
 mod targets;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::contenders::{Contenders, Room, Startable, Starting};
+use super::history::History;
 use super::{AttemptError, AttemptEvent, AttemptId, Stage};
 use crate::deadline::Deadline;
 use crate::discovery::Candidate;
@@ -45,6 +46,8 @@ struct Runner {
     step: Option<Step>,
     /// How long it may go without completing a stage before another one starts in parallel.
     delay: Duration,
+    /// Whether its address is known to be dead.
+    is_known_dead: bool,
     /// Whether it was abandoned to start another.
     is_displaced: bool,
 }
@@ -73,6 +76,7 @@ pub(crate) struct Race {
     began: Instant,
     pub(crate) contenders: Contenders,
     attempts: Vec<Runner>,
+    history: History,
     /// Which addresses the caller allows; all if `None`.
     filter: Option<Filter>,
     /// The addresses that the filter has refused.
@@ -95,6 +99,7 @@ impl Race {
             settings,
             began: now,
             attempts: Vec::new(),
+            history: History::default(),
             filter: None,
             refused: Vec::new(),
             group: Group::default(),
@@ -103,6 +108,12 @@ impl Race {
             verified: Vec::new(),
             is_stopped: false,
         }
+    }
+
+    /// Sets what earlier connects have shown about addresses.
+    pub(crate) fn set_history(&mut self, history: History) {
+        self.contenders.put_last(history.rejected());
+        self.history = history;
     }
 
     /// Draws the order of `candidates`, which are all that are known now. Those that have started stay in front.
@@ -346,7 +357,8 @@ impl Race {
             group,
             target,
             step: None,
-            delay: self.settings.limits.attempt_delay,
+            delay: self.history.attempt_delay(address, &self.settings.limits),
+            is_known_dead: self.history.is_dead(address),
             is_displaced: false,
         });
         Some(RaceOrder::Start { id, candidate, address })
@@ -372,7 +384,8 @@ impl Race {
     ///
     /// At once if all its attempts have failed. Otherwise when nothing in flight has completed a stage for the group
     /// delay; an outstanding lookup counts as in flight since the latest answer of its host, or since the start of the
-    /// group. If the next target is another port of a host that is already being tried, the attempt delay is enough.
+    /// group. If the next target is another port of a host that is already being tried, or if all addresses in flight are
+    /// known to be dead, the attempt delay is enough.
     fn next_group_from(&self, awaited: bool) -> Deadline {
         if !awaited && !self.in_flight().any(|attempt| attempt.group == self.group) {
             return Deadline::from(self.group_opened);
@@ -385,8 +398,9 @@ impl Race {
         let quiet = Deadline::after(since, self.settings.limits.group_delay);
         let next = self.contenders.next_target(self.group);
         let same_host = self.in_flight().any(|attempt| Some(attempt.target) == next);
+        let all_dead = !awaited && self.in_flight().all(|attempt| attempt.is_known_dead);
         // An infinite group delay asks for strict order.
-        if same_host && quiet != Deadline::NEVER { quiet.min(self.quiet_from()) } else { quiet }
+        if (same_host || all_dead) && quiet != Deadline::NEVER { quiet.min(self.quiet_from()) } else { quiet }
     }
 
     fn is_lost(&self) -> bool {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::{Chance, DiscoveryOrder, Order, Plan, Route};
 use crate::deadline::{Deadline, Seconds};
+use crate::dial::history::History;
 use crate::dial::{AttemptEvent, AttemptId, Stage};
 use crate::discovery::Candidate;
 use crate::dns::{Answer, AnswerSource, LookupError, LookupFacts, Question, RecordKind};
@@ -38,6 +39,7 @@ pub(super) struct World {
     peers: HashMap<SocketAddr, Vec<ScriptedStep>>,
     cancelled: Option<Duration>,
     pub(super) filter: Option<Filter>,
+    pub(super) history: History,
     lookup_limit: Duration,
     /// Whether the plan is also polled before the time of its `wake_at`.
     nosy: bool,
@@ -58,6 +60,7 @@ impl World {
             peers: HashMap::new(),
             cancelled: None,
             filter: None,
+            history: History::default(),
             lookup_limit: LOOKUP_LIMIT,
             nosy: true,
         };
@@ -97,6 +100,7 @@ impl World {
         if let Some(filter) = self.filter {
             plan.set_filter(filter);
         }
+        plan.set_history(self.history);
         let mut play = Play {
             plan,
             is_discovery: self.is_discovery,

@@ -14,6 +14,7 @@ use crate::service::{Service, TlsMode};
 use crate::settings::{AddressFamily, Policy};
 use crate::target::Server;
 use crate::tls::Evidence;
+use crate::wait;
 
 /// `a.test:5223 direct TLS`.
 fn server(text: &str) -> Server {
@@ -57,8 +58,9 @@ impl World {
                 self.chance = Box::new(move |_| numbers.pop().unwrap_or(0));
             }
             "dns" => self.read_answer(rest),
-            // For readers of the log.
-            "show" => {}
+            "rejected" => self.history.reject(rest.parse().unwrap(), wait::now()),
+            // For those who read and compare the log.
+            "show" | "again" | "before" => {}
             "peer" => {
                 let (address, steps) = rest.split_once(' ').unwrap();
                 for address in expanded(address) {

@@ -15,6 +15,7 @@ use crate::limits::MAX_ATTEMPTS;
 use crate::plan::simulation::{Outcome, Played};
 use crate::report::{AttemptOutcome, AttemptReport};
 use crate::service::TlsMode;
+use crate::wait;
 
 const WORLDS: u64 = 2_000;
 
@@ -242,6 +243,29 @@ fn being_asked_at_other_times_than_wanted_changes_nothing() {
     for seed in 1..=WORLDS / 4 {
         assert_eq!(world(seed).play().log, world(seed).patient().play().log, "world {seed}");
     }
+}
+
+// rule D5, D12, D15
+#[test]
+fn worlds_with_a_history_come_to_an_end_in_time_and_leave_nothing_untried_too() {
+    let mut connected = 0;
+    for seed in 1..=WORLDS / 4 {
+        let first = world(seed).play();
+        let mut second = world(seed + seed % 2);
+        let limits = second.settings.limits.clone();
+        second.history.learn(first.report(), &limits, wait::now());
+        for attempt in first.report().attempts.iter().step_by(3) {
+            second.history.reject(attempt.address, wait::now());
+        }
+        let played = second.play();
+        assert!(played.report().elapsed <= limits.total, "world {seed}\n{}", played.log.join("\n"));
+        match &played.outcome {
+            Outcome::Failed(error) => check_completeness(seed, &played, error.kind()),
+            Outcome::Connected(..) | Outcome::Discovered(_) => connected += 1,
+        }
+        check_pace(seed, limits.attempt_delay, &played);
+    }
+    assert!(connected > 100, "{connected} connected");
 }
 
 /// Whether the addresses of a host have an even number.
