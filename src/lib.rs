@@ -50,6 +50,7 @@
 //! [RFC 8305]: https://www.rfc-editor.org/rfc/rfc8305
 
 mod builder;
+mod clocks;
 mod connection;
 mod connector;
 mod deadline;

@@ -15,7 +15,7 @@ use std::path::Path;
 const LAYERS: &[&[&str]] = &[
     &["quoted"],
     &["deadline", "domain", "limits", "logging", "random"],
-    &["service"],
+    &["clocks", "service"],
     &["settings"],
     &["socket", "wait"],
     &["starttls", "tls"],
