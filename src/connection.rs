@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConnection, HandshakeKind, StreamOwned};
 
+use crate::canceller::Canceller;
 use crate::deadline::Deadline;
 use crate::dial::attempt::Verified;
 use crate::discovery::Candidate;
@@ -16,7 +17,7 @@ use crate::limits::CLOSE_LIMIT;
 use crate::report::Report;
 use crate::service::TlsMode;
 use crate::tls::{Agreed, CipherSuite, ProtocolVersion, Session};
-use crate::wait::{self, Interest};
+use crate::wait::{self, Flag, Interest};
 
 use transfer::Failure;
 
@@ -53,6 +54,8 @@ pub struct Connection {
     unproved: Option<Arc<Session>>,
     /// Whether close_notify has been sent or is about to be.
     is_shut_down: bool,
+    /// Raised when the caller cancels: the attempts that returned it, and the connection itself.
+    cancelled: [Option<Arc<Flag>>; 2],
     agreed: Agreed,
     candidate: Candidate,
     peer: SocketAddr,
@@ -81,7 +84,7 @@ pub struct Parts {
 }
 
 impl Connection {
-    pub(crate) fn new(verified: Verified, report: Report) -> Self {
+    pub(crate) fn new(verified: Verified, report: Report, cancelled: Option<Arc<Flag>>) -> Self {
         let Verified { tcp, tls, agreed, session, candidate, peer } = verified;
         let is_resumed = tls.handshake_kind() == Some(HandshakeKind::Resumed);
         Self {
@@ -93,6 +96,7 @@ impl Connection {
             failure: None,
             unproved: session.filter(|_| is_resumed),
             is_shut_down: false,
+            cancelled: [cancelled, None],
             agreed,
             candidate,
             peer,
@@ -211,6 +215,21 @@ impl Connection {
     /// and then call `flush`: a write may have taken data that is not sent yet, and a read may cause TLS to send.
     pub fn set_nonblocking(&mut self, nonblocking: bool) {
         self.mode = if nonblocking { Mode::Nonblocking } else { Mode::Blocking };
+    }
+
+    /// Returns a canceller for the reads and writes of this connection. After it was used, each of them fails with an error
+    /// that holds an [`Error`](crate::Error) of kind [`Cancelled`](crate::ErrorKind::Cancelled), also in non-blocking mode,
+    /// where it wakes no event loop. It does not apply to the stream of [`into_parts`](Self::into_parts).
+    ///
+    /// # Errors
+    /// Errors of the operating system when it opens the two sockets that a canceller needs.
+    pub fn canceller(&mut self) -> io::Result<Canceller> {
+        let [_, own] = &mut self.cancelled;
+        let flag = match own.take() {
+            Some(flag) => flag,
+            None => Arc::new(Flag::new()?),
+        };
+        Ok(Canceller::of(own.insert(flag)))
     }
 
     /// Returns whether encrypted data is waiting to be sent; for use in an event loop.

@@ -47,6 +47,9 @@ pub(crate) const MAX_ATTEMPTS: usize = 128;
 /// abandoned.
 pub(crate) const MAX_IN_FLIGHT: usize = 8;
 
+/// "After 5 in a row it is an error" (rule F5).
+pub(crate) const MAX_REDIRECTS: usize = 5;
+
 /// How many DNS questions are outstanding at most.
 pub(crate) const MAX_QUESTIONS: usize = 16;
 

@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::time::Duration;
 
 use super::{Connection, Mode};
+use crate::canceller;
 use crate::deadline::Deadline;
 use crate::limits::MAX_READS_BEYOND_LIMIT;
 use crate::socket::{self, NoSignal};
@@ -41,6 +42,7 @@ impl Failure {
 /// `UnexpectedEof` are final: every later read returns the same error.
 impl Read for Connection {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.check_cancelled()?;
         if !self.read_ahead.is_empty() {
             let read = self.read_ahead.as_slice().read(buffer)?;
             self.read_ahead.drain(..read);
@@ -77,6 +79,7 @@ impl Read for Connection {
 /// After a fatal TLS error, every write returns that error.
 impl Write for Connection {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.check_cancelled()?;
         self.check_writable()?;
         if self.is_shut_down {
             return Err(io::Error::new(ErrorKind::BrokenPipe, "the connection was shut down for writing"));
@@ -93,6 +96,7 @@ impl Write for Connection {
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        self.check_cancelled()?;
         self.check_writable()?;
         self.stream.conn.writer().flush()?;
         self.send(self.deadline(self.write_timeout))
@@ -106,13 +110,20 @@ impl Connection {
             return Err(ErrorKind::WouldBlock.into());
         }
         loop {
+            self.check_cancelled()?;
             in_time(deadline)?;
             let mut wait = Wait::until(deadline);
             wait.add(Token::Attempt(0), &self.stream.sock, interest);
+            self.cancelled.iter().flatten().for_each(|flag| flag.register(&mut wait));
             if wait.wait()?.contains(Token::Attempt(0)) {
                 return Ok(());
             }
         }
+    }
+
+    fn check_cancelled(&self) -> io::Result<()> {
+        let is_cancelled = self.cancelled.iter().flatten().any(|flag| flag.is_raised());
+        if is_cancelled { Err(canceller::cancelled()) } else { Ok(()) }
     }
 
     /// Sends as much encrypted data as the socket takes without waiting.

@@ -19,6 +19,10 @@ struct Contender {
     target: usize,
     /// The addresses that were started, in order.
     started: Vec<IpAddr>,
+    /// Whether an attempt refers to it, so that its place must stay.
+    is_tried: bool,
+    /// Whether the caller was given a connection to it, and goes on.
+    is_finished: bool,
     /// Those of them that were displaced. They are started once more after everything else has been tried, so that the
     /// bound on attempts in flight costs time and never the connect.
     displaced: Vec<IpAddr>,
@@ -73,7 +77,7 @@ impl Contenders {
         now: Instant,
     ) -> (Vec<usize>, Option<Group>) {
         let known = std::mem::take(&mut self.list).into_iter().enumerate();
-        let (places, started) = known.filter(|(_, contender)| !contender.started.is_empty()).unzip();
+        let (places, started) = known.filter(|(_, contender)| contender.is_tried).unzip();
         self.list = started;
         let is_started = |candidate: &Candidate| self.candidates().any(|started| started == candidate);
         let waiting: Vec<Candidate> =
@@ -82,12 +86,40 @@ impl Contenders {
         let room = MAX_CANDIDATES.saturating_sub(self.list.len());
         self.left_out = waiting.len().saturating_sub(room);
         let ordered = order(waiting, self.policy, room, below);
-        let first = ordered.first().map(|candidate| Group::of(candidate, self.policy));
-        for candidate in ordered {
+        (places, self.give(ordered, now))
+    }
+
+    /// Adds candidates in the order in which they are. Returns the group of the first of them.
+    pub(super) fn give(&mut self, candidates: Vec<Candidate>, now: Instant) -> Option<Group> {
+        let first = candidates.first().map(|candidate| Group::of(candidate, self.policy));
+        for candidate in candidates {
             let target = self.targets.number(candidate.host(), now);
-            self.list.push(Contender { candidate, target, started: Vec::new(), displaced: Vec::new() });
+            self.list.push(Contender {
+                candidate,
+                target,
+                started: Vec::new(),
+                is_tried: false,
+                is_finished: false,
+                displaced: Vec::new(),
+            });
         }
-        (places, first)
+        first
+    }
+
+    /// Tries nothing more of a candidate.
+    pub(super) fn finish(&mut self, place: usize) {
+        if let Some(contender) = self.list.get_mut(place) {
+            contender.is_finished = true;
+            contender.displaced.clear();
+        }
+    }
+
+    /// Makes an address that was started one that has not been.
+    pub(super) fn put_back(&mut self, place: usize, address: IpAddr) {
+        let Some(contender) = self.list.get_mut(place) else { return };
+        if let Some(index) = contender.started.iter().rposition(|started| *started == address) {
+            contender.started.remove(index);
+        }
     }
 
     /// The candidates, in order.
@@ -196,6 +228,7 @@ impl Contenders {
         let contender = self.list.get_mut(place)?;
         contender.displaced.retain(|displaced| *displaced != address);
         contender.started.push(address);
+        contender.is_tried = true;
         Some(Starting { candidate: contender.candidate.clone(), group, target: contender.target })
     }
 
@@ -249,6 +282,9 @@ impl Contenders {
     }
 
     fn next(&self, contender: &Contender) -> Next {
+        if contender.is_finished {
+            return Next::Nothing;
+        }
         self.targets.next(contender.target, &contender.started)
     }
 

@@ -76,6 +76,8 @@ pub(crate) struct Race {
     free_starts: usize,
     /// The attempts that have completed TLS in this wake-up.
     verified: Vec<AttemptId>,
+    /// The number of the first attempt since the caller last went on.
+    first: usize,
     /// Whether nothing may start any more, since this machine has run out of sockets.
     is_stopped: bool,
 }
@@ -92,6 +94,7 @@ impl Race {
             group_opened: now,
             free_starts: 0,
             verified: Vec::new(),
+            first: 0,
             is_stopped: false,
         }
     }
@@ -113,6 +116,12 @@ impl Race {
         }
     }
 
+    /// Uses `candidates` in the order in which they are.
+    pub(crate) fn give_candidates(&mut self, candidates: Vec<Candidate>, now: Instant) {
+        self.group = self.contenders.give(candidates, now).unwrap_or_default();
+        self.group_opened = now;
+    }
+
     /// The attempts, by number.
     pub(crate) fn attempts(&self) -> impl ExactSizeIterator<Item = &AttemptReport> {
         self.attempts.iter().map(|attempt| &attempt.report)
@@ -120,7 +129,12 @@ impl Race {
 
     /// Whether there was more to start than [`MAX_ATTEMPTS`].
     pub(crate) fn is_cut(&self) -> bool {
-        self.attempts.len() >= MAX_ATTEMPTS && self.contenders.has_any_more()
+        !self.has_attempts_left() && self.contenders.has_any_more()
+    }
+
+    /// Whether more attempts may be made until the connect ends.
+    fn has_attempts_left(&self) -> bool {
+        self.attempts.len().saturating_sub(self.first) < MAX_ATTEMPTS
     }
 
     /// How many attempts were abandoned to start others.
@@ -131,6 +145,34 @@ impl Race {
     /// Makes the race start nothing more. The attempts in flight continue.
     pub(crate) fn stop(&mut self) {
         self.is_stopped = true;
+    }
+
+    /// Goes on after the end: without the rest of the candidate that has won, and with the attempts again that were
+    /// abandoned at the end.
+    pub(crate) fn resume(&mut self, now: Instant) {
+        for attempt in self.attempts.iter().skip(self.first) {
+            match attempt.report.outcome {
+                AttemptOutcome::Connected | AttemptOutcome::Rejected(_) => {
+                    self.contenders.finish(attempt.report.candidate);
+                }
+                AttemptOutcome::Abandoned if !attempt.is_displaced => {
+                    self.contenders.put_back(attempt.report.candidate, attempt.report.address.ip());
+                }
+                AttemptOutcome::InFlight | AttemptOutcome::Failed(_) | AttemptOutcome::Abandoned => {}
+            }
+        }
+        self.verified.clear();
+        self.first = self.attempts.len();
+        self.is_stopped = false;
+        self.free_starts = 1;
+        self.group_opened = now;
+    }
+
+    /// Sets how an attempt ended that was the connection.
+    pub(crate) fn reject(&mut self, id: AttemptId, outcome: AttemptOutcome) {
+        if let Some(attempt) = self.attempts.get_mut(id.0) {
+            attempt.report.outcome = outcome;
+        }
     }
 
     /// Handles an event of an attempt.
@@ -222,7 +264,7 @@ impl Race {
     }
 
     fn may_start(&self) -> bool {
-        !self.is_stopped && self.attempts.len() < MAX_ATTEMPTS
+        !self.is_stopped && self.has_attempts_left()
     }
 
     fn is_full(&self) -> bool {

@@ -10,12 +10,16 @@ use crate::dns::{Answer, LookupError, Question, RecordKind};
 use crate::domain::{Host, SpecialUse};
 use crate::error::{Error, ErrorKind};
 use crate::limits::{MAX_ATTEMPTS, MAX_CANDIDATES, MAX_IN_FLIGHT};
-use crate::report::{AttemptReport, LookupReport, LookupResult, Report};
+use crate::quoted::Quoted;
+use crate::report::{AttemptOutcome, AttemptReport, LookupReport, LookupResult, Report};
 use crate::service::TlsMode;
 use crate::settings::Policy;
 
 /// How many hosts an error names: it is one line, and the report has them all.
 const SHOWN_HOSTS: usize = 5;
+
+/// How many characters of the caller's reason an error shows.
+const SHOWN_REASON: usize = 200;
 
 /// Why a name is never looked up in DNS (RFC 7686 section 2, RFC 6761 section 6.4).
 pub(super) fn no_dns(host: &Host) -> String {
@@ -51,6 +55,7 @@ impl Plan {
             candidates: self.race.contenders.candidates().cloned().collect(),
             attempts: self.race.attempts().map(|attempt| self.with_scope(attempt)).collect(),
             notes: self.left_out_records.iter().chain(&self.notes).cloned().chain(self.cuts()).collect(),
+            events: self.timeline.events().to_vec(),
             elapsed: since(now),
         }
     }
@@ -60,7 +65,9 @@ impl Plan {
     fn with_scope(&self, attempt: &AttemptReport) -> AttemptReport {
         let address = match self.route {
             Route::Connected { peer, .. } => peer,
-            Route::Domain | Route::OtherHost(_) | Route::Explicit(_) | Route::Prefer(_) => attempt.address,
+            Route::Domain | Route::OtherHost(_) | Route::Given(_) | Route::Explicit(_) | Route::Prefer(_) => {
+                attempt.address
+            }
         };
         AttemptReport { address, ..attempt.clone() }
     }
@@ -267,12 +274,19 @@ impl Plan {
             self.race.contenders.candidate(furthest.candidate).map(ToString::to_string).unwrap_or_default();
         let place = match &self.route {
             Route::Connected { .. } => "on the given stream".to_owned(),
-            Route::Domain | Route::OtherHost(_) | Route::Explicit(_) | Route::Prefer(_) => {
+            Route::Domain | Route::OtherHost(_) | Route::Given(_) | Route::Explicit(_) | Route::Prefer(_) => {
                 format!("to {candidate} ({})", furthest.address)
             }
         };
-        let end = if furthest.error().is_some() { "failed during" } else { "got as far as" };
-        format!("{count} {place}, {end} {}", furthest.stage)
+        let end = match &furthest.outcome {
+            AttemptOutcome::Failed(_) => format!("failed during {}", furthest.stage),
+            AttemptOutcome::Rejected(why) => format!("was rejected: {}", Quoted(why, SHOWN_REASON)),
+            AttemptOutcome::Connected => "connected, and the caller went on".to_owned(),
+            AttemptOutcome::InFlight | AttemptOutcome::Abandoned => {
+                format!("got as far as {}", furthest.stage)
+            }
+        };
+        format!("{count} {place}, {end}")
     }
 }
 
@@ -280,7 +294,7 @@ fn plural<'a>(count: usize, one: &'a str, many: &'a str) -> &'a str {
     if count == 1 { one } else { many }
 }
 
-fn lookup_result(kind: RecordKind, result: Option<&Result<Answer, LookupError>>) -> LookupResult {
+pub(super) fn lookup_result(kind: RecordKind, result: Option<&Result<Answer, LookupError>>) -> LookupResult {
     match result {
         None => LookupResult::Abandoned,
         Some(Err(error)) => LookupResult::Failed(error.to_string()),

@@ -37,6 +37,10 @@ impl World {
             "server" => self.settings.service = Service::server(Domain::new(rest).unwrap()),
             "discover" => self.is_discovery = true,
             "cancel" => self.cancelled = Some(milliseconds(rest)),
+            "next" => {
+                let (after, why) = rest.split_once(' ').unwrap_or((rest, ""));
+                self.going_on.push((milliseconds(after), why.to_owned()));
+            }
             "policy" => self.settings.policy = policy(rest),
             "family" => self.settings.family = family(rest),
             "limit" => self.read_limit(rest),
