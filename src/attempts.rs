@@ -138,7 +138,7 @@ impl Attempts {
 
     /// Connects to `target` with the next [`connect_next`](Self::connect_next), and no longer to the servers before: the
     /// server has redirected the stream there over TLS (`see-other-host`, RFC 6120 section 4.9.3.19; see
-    /// [`Target::see_other_host`]). The domain stays the same, also for the certificate.
+    /// [`Target::see_other_host`]). The domain stays the same, also for the certificate. The report starts anew.
     ///
     /// # Errors
     /// [`ErrorKind::Attempts`] if five connects in a row have followed a redirection.

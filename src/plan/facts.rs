@@ -37,6 +37,9 @@ impl Plan {
                 if let Some(last) = left_out.last() {
                     logging::warn(format_args!("{last}"));
                 }
+                for note in &left_out {
+                    self.timeline.record(now, EventKind::Noted(note.clone()));
+                }
                 self.left_out_records.extend(left_out);
                 self.hints.extend(hints);
             }

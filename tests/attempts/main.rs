@@ -24,8 +24,6 @@ use xmpp_connect::{Connection, ErrorKind, Target, TlsMode};
 use given::{DOMAIN, HEADER, XMPP, XMPPS, builder, connector, outcomes, owner, talk, zone};
 use support::{Authority, DnsServer, PATIENCE, Rtype, Script, Stage, Step, XmppServer, Zone};
 
-const MODES: [TlsMode; 2] = [TlsMode::Direct, TlsMode::StartTls];
-
 fn script(authority: &Authority, tls: TlsMode) -> Script {
     let config = authority.server(&[DOMAIN]);
     match tls {
@@ -48,26 +46,44 @@ fn ask(connection: &mut Connection, until: &str) -> String {
     said
 }
 
+/// Stream features with only this mechanism.
+fn only_mechanism(name: &str) -> String {
+    format!(
+        "<stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>{name}</mechanism>\
+         </mechanisms></stream:features>"
+    )
+}
+
+/// As far as a log-in gets here: the server takes the stream and offers SCRAM.
+fn log_in(connection: &mut Connection) -> Result<(), String> {
+    let said = ask(connection, "</stream:");
+    if said.contains("<stream:error>") {
+        return Err("the server refused the stream".to_owned());
+    }
+    if said.contains("SCRAM-SHA-1") { Ok(()) } else { Err("no SCRAM".to_owned()) }
+}
+
 // rule D8
 #[test]
-fn a_log_in_ends_on_the_second_server_when_the_first_refuses_the_stream_after_tls() {
+fn a_log_in_ends_on_the_second_server_when_the_first_refuses_the_stream_or_lacks_the_mechanism() {
     let authority = Authority::new();
     let refuses = support::xmpp::stream_error("host-gone");
-    for tls in MODES {
+    for (tls, says, why) in [
+        (TlsMode::Direct, refuses.clone(), "the server refused the stream"),
+        (TlsMode::StartTls, refuses, "the server refused the stream"),
+        (TlsMode::Direct, only_mechanism("PLAIN"), "no SCRAM"),
+    ] {
         let (first, second) = (
-            XmppServer::start(
-                script(&authority, tls).instead(Stage::SecureFeatures, &[Step::send(refuses.clone())]),
-            ),
+            XmppServer::start(script(&authority, tls).instead(Stage::SecureFeatures, &[Step::send(says)])),
             XmppServer::start(script(&authority, tls)),
         );
         let dns = DnsServer::start(zone(&[(owner(tls), 1, first.addr()), (owner(tls), 2, second.addr())]));
         let mut attempts = connector(&authority, &dns).attempts(DOMAIN).unwrap();
         let connection = loop {
             let mut connection = attempts.connect_next().unwrap();
-            if ask(&mut connection, "</stream:").contains("host-gone") {
-                attempts.reject("the server says host-gone");
-            } else {
-                break connection;
+            match log_in(&mut connection) {
+                Ok(()) => break connection,
+                Err(why) => attempts.reject(why),
             }
         };
         assert_eq!(connection.peer_addr(), second.addr());
@@ -76,10 +92,7 @@ fn a_log_in_ends_on_the_second_server_when_the_first_refuses_the_stream_after_tl
             outcomes(report),
             [(first.port(), "rejected".to_owned()), (second.port(), "connected".to_owned())]
         );
-        assert!(
-            report.to_string().contains("connected, and rejected: the server says host-gone"),
-            "{report}"
-        );
+        assert!(report.to_string().contains(&format!("connected, and rejected: {why}")), "{report}");
         // Every question was asked once.
         let mut questions: Vec<String> =
             report.lookups().iter().map(|lookup| lookup.question.to_string()).collect();
