@@ -127,7 +127,7 @@ fn attempt(options: &Options, domain: &str) -> Result<Outcome, Error> {
             connector.attempts_preferring(domain, Target::new(host, *port, *tls)?)?
         }
     };
-    cancel_on_interrupt(attempts.canceller()?);
+    cancel_on_interrupt(attempts.canceller());
     attempts.connect_next().map(|connection| Outcome::Connected(Box::new(connection)))
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::canceller::Canceller;
+use crate::canceller::{Cancel, CancelGroup, Canceller};
 use crate::connection::Connection;
 use crate::dial::AttemptId;
 use crate::dial::attempt::Dialer;
@@ -49,10 +49,8 @@ pub struct Attempts {
     domain: Domain,
     route: Route,
     begun: Option<Begun>,
-    /// Raised when the caller cancels.
-    cancelled: Option<Arc<Flag>>,
-    /// Whether the caller can cancel.
-    has_canceller: bool,
+    /// The connect in progress and the connections, if the caller has a canceller for them.
+    together: Option<Arc<CancelGroup>>,
     observer: Option<Mutex<Box<Observer>>>,
     /// The attempt that became the latest connection.
     latest: Option<AttemptId>,
@@ -75,8 +73,7 @@ impl Attempts {
             domain,
             route,
             begun: None,
-            cancelled: None,
-            has_canceller: false,
+            together: None,
             observer: None,
             latest: None,
             end: None,
@@ -110,8 +107,11 @@ impl Attempts {
         match self.run(|run| run.connect(dialer, given)) {
             Ok((id, verified, report)) => {
                 self.latest = Some(id);
-                let cancelled = self.cancelled.clone().filter(|_| self.has_canceller);
-                Ok(Connection::new(verified, report, cancelled))
+                let connection = Connection::new(verified, report);
+                if let Some(together) = &self.together {
+                    together.add(&connection.cancel());
+                }
+                Ok(connection)
             }
             Err(error) => {
                 let can_go_on = matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::System);
@@ -170,16 +170,8 @@ impl Attempts {
     }
 
     /// Returns a canceller for these attempts, and for the connections that they return from now on.
-    ///
-    /// # Errors
-    /// [`ErrorKind::System`] if no sockets can be opened for it: it needs two.
-    pub fn canceller(&mut self) -> Result<Canceller, Error> {
-        let flag = match self.cancelled.take() {
-            Some(flag) => flag,
-            None => Arc::new(Flag::new().map_err(|error| Error::system("cannot open sockets", error))?),
-        };
-        self.has_canceller = true;
-        Ok(Canceller::of(self.cancelled.insert(flag)))
+    pub fn canceller(&mut self) -> Canceller {
+        Canceller::of_group(self.together.get_or_insert_with(|| Arc::new(CancelGroup::new(true))))
     }
 
     /// Begins or resumes the plan, and calls `go` with it.
@@ -194,10 +186,17 @@ impl Attempts {
             None => self.begin()?,
         };
         let Begun { plan, random } = self.begun.insert(begun);
-        // Without sockets for it, the connect is still possible; only the connector's canceller cannot end its waits.
-        let cancelled = self.cancelled.take().or_else(|| Flag::new().ok().map(Arc::new));
-        self.cancelled = cancelled;
-        let _entry = self.cancelled.as_ref().map(|flag| in_progress.add(flag));
+        let cancelled: Option<Arc<Flag>> = match (Flag::new(), &self.together) {
+            (Ok(flag), _) => Some(Arc::new(flag)),
+            (Err(error), Some(_)) => return Err(Error::system("cannot open sockets", error)),
+            // Without sockets for it, the connect is still possible; only the connector's canceller does not reach it.
+            (Err(_), None) => None,
+        };
+        if let Some(flag) = &cancelled {
+            let flag: Arc<dyn Cancel> = Arc::<Flag>::clone(flag);
+            in_progress.add(&flag);
+            self.together.iter().for_each(|together| together.add(&flag));
+        }
         let (lookups, wakeups) = match names {
             Names::Stub(stub) => {
                 let (random, limit) = (random.clone(), settings.limits.lookup);
@@ -221,7 +220,7 @@ impl Attempts {
             lookups,
             random: random.clone(),
             wakeups: wakeups.as_ref(),
-            cancelled: self.cancelled.as_deref(),
+            cancelled: cancelled.as_deref(),
             observer,
         })
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use crate::error::{Error, ErrorKind};
 use crate::wait::Flag;
 
-/// Cancels something in progress, from any thread: an [`Attempts`](crate::Attempts::canceller), a
+/// Cancels something in progress, from any thread: [`Attempts`](crate::Attempts::canceller), a
 /// [`Connection`](crate::Connection::canceller), or all connects of a [`Connector`](crate::Connector::canceller).
 ///
 /// What is cancelled returns within 50 ms, at every stage, unless a [`Resolver`](crate::dns::Resolver) of your own
@@ -19,7 +19,7 @@ use crate::wait::Flag;
 ///
 /// let connector = Connector::builder().build()?;
 /// let mut attempts = connector.attempts("example.org")?;
-/// let canceller = attempts.canceller()?;
+/// let canceller = attempts.canceller();
 /// std::thread::spawn(move || {
 ///     std::io::stdin().read_line(&mut String::new()).ok();
 ///     canceller.cancel();
@@ -36,25 +36,40 @@ pub struct Canceller(Scope);
 /// What is cancelled.
 #[derive(Clone)]
 enum Scope {
-    One(Arc<Flag>),
-    All(Arc<InProgress>),
+    One(Weak<dyn Cancel>),
+    Group(Arc<CancelGroup>),
+}
+
+/// Something in progress that can be cancelled, more than once and after its end too.
+pub(crate) trait Cancel: Send + Sync {
+    fn cancel(&self);
+}
+
+impl Cancel for Flag {
+    fn cancel(&self) {
+        self.raise();
+    }
 }
 
 impl Canceller {
-    pub(crate) fn of(flag: &Arc<Flag>) -> Self {
-        Self(Scope::One(Arc::clone(flag)))
+    pub(crate) fn of_one(one: &Arc<dyn Cancel>) -> Self {
+        Self(Scope::One(Arc::downgrade(one)))
     }
 
-    pub(crate) fn of_all(in_progress: &Arc<InProgress>) -> Self {
-        Self(Scope::All(Arc::clone(in_progress)))
+    pub(crate) fn of_group(group: &Arc<CancelGroup>) -> Self {
+        Self(Scope::Group(Arc::clone(group)))
     }
 
-    /// Cancels. For an [`Attempts`](crate::Attempts) or a [`Connection`](crate::Connection) it is final; for a connector,
-    /// it affects what is in progress now and nothing that starts later. Cancelling what has ended has no effect.
+    /// Cancels. For [`Attempts`](crate::Attempts) and a [`Connection`](crate::Connection) it is final; for a connector, it
+    /// affects what is in progress now and nothing that starts later. Cancelling what has ended has no effect.
     pub fn cancel(&self) {
         match &self.0 {
-            Scope::One(flag) => flag.raise(),
-            Scope::All(in_progress) => in_progress.cancel(),
+            Scope::One(one) => {
+                if let Some(one) = one.upgrade() {
+                    one.cancel();
+                }
+            }
+            Scope::Group(group) => group.cancel(),
         }
     }
 }
@@ -65,37 +80,48 @@ impl fmt::Debug for Canceller {
     }
 }
 
-/// The connects and discoveries of a connector that are in progress.
-#[derive(Debug, Default)]
-pub(crate) struct InProgress(Mutex<Vec<Weak<Flag>>>);
+/// What is cancelled together.
+pub(crate) struct CancelGroup {
+    /// Whether a cancel also affects what is added later.
+    is_final: bool,
+    members: Mutex<Members>,
+}
 
-impl InProgress {
-    /// Adds one, until the result is dropped.
-    pub(crate) fn add<'a>(&'a self, flag: &'a Arc<Flag>) -> Entry<'a> {
-        self.lock().push(Arc::downgrade(flag));
-        Entry(self, flag)
+#[derive(Default)]
+struct Members {
+    is_cancelled: bool,
+    list: Vec<Weak<dyn Cancel>>,
+}
+
+impl CancelGroup {
+    pub(crate) fn new(is_final: bool) -> Self {
+        Self { is_final, members: Mutex::default() }
+    }
+
+    pub(crate) fn add(&self, member: &Arc<dyn Cancel>) {
+        let mut members = self.lock();
+        members.list.retain(|member| member.strong_count() > 0);
+        members.list.push(Arc::downgrade(member));
+        if self.is_final && members.is_cancelled {
+            member.cancel();
+        }
     }
 
     fn cancel(&self) {
-        self.lock().iter().filter_map(Weak::upgrade).for_each(|flag| flag.raise());
+        let mut members = self.lock();
+        members.is_cancelled = true;
+        members.list.iter().filter_map(Weak::upgrade).for_each(|member| member.cancel());
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Weak<Flag>>> {
+    fn lock(&self) -> MutexGuard<'_, Members> {
         // The list stays consistent even if a thread panics while it holds the lock.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One connect in the list.
-pub(crate) struct Entry<'a>(&'a InProgress, &'a Arc<Flag>);
-
-impl Drop for Entry<'_> {
-    fn drop(&mut self) {
-        let own = Arc::as_ptr(self.1);
-        let mut list = self.0.lock();
-        if let Some(index) = list.iter().position(|flag| std::ptr::eq(flag.as_ptr(), own)) {
-            list.swap_remove(index);
-        }
+impl fmt::Debug for CancelGroup {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("CancelGroup").finish_non_exhaustive()
     }
 }
 

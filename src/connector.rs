@@ -178,7 +178,7 @@ impl Connector {
     /// returned have [their own](Connection::canceller).
     #[must_use]
     pub fn canceller(&self) -> Canceller {
-        Canceller::of_all(&self.0.in_progress)
+        Canceller::of_group(&self.0.in_progress)
     }
 
     /// Clears the DNS cache. For a resolver of your own, it calls

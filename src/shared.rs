@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::canceller::InProgress;
+use crate::canceller::CancelGroup;
 use crate::dns::resolver::Resolver;
 use crate::dns::stub::Stub;
 use crate::settings::Settings;
@@ -14,7 +14,8 @@ pub(crate) struct Shared {
     pub(crate) settings: Arc<Settings>,
     pub(crate) tls: Tls,
     pub(crate) names: Names,
-    pub(crate) in_progress: Arc<InProgress>,
+    /// The connects in progress.
+    pub(crate) in_progress: Arc<CancelGroup>,
 }
 
 /// Who answers DNS questions.
@@ -26,7 +27,7 @@ pub(crate) enum Names {
 
 impl Shared {
     pub(crate) fn new(settings: Settings, tls: Tls, names: Names) -> Self {
-        Self { settings: Arc::new(settings), tls, names, in_progress: Arc::default() }
+        Self { settings: Arc::new(settings), tls, names, in_progress: Arc::new(CancelGroup::new(false)) }
     }
 }
 

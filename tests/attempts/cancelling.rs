@@ -83,7 +83,7 @@ fn cancel<E>(canceller: &Canceller, after: Duration, block: impl FnOnce() -> Res
 /// Cancels a connect, and returns how late it returned.
 fn cancel_connect(silence: &Silence, after: Duration) -> Duration {
     let mut attempts = silence.attempts();
-    let canceller = attempts.canceller().unwrap();
+    let canceller = attempts.canceller();
     let (late, error) = cancel(&canceller, after, || attempts.connect_next().map(drop));
     assert_eq!(error.kind(), ErrorKind::Cancelled, "{}: {error}", silence.stage);
     assert!(error.report().is_some());
@@ -133,8 +133,8 @@ fn blocking() -> Vec<(&'static str, Box<dyn FnMut(Duration) -> (Duration, std::i
     let connector = connector(&authority, &dns);
     let connect = move || {
         let _ = (&server, &dns);
-        let mut connection = connector.connect(DOMAIN).unwrap();
-        let canceller = connection.canceller().unwrap();
+        let connection = connector.connect(DOMAIN).unwrap();
+        let canceller = connection.canceller();
         (connection, canceller)
     };
     let connect = std::rc::Rc::new(connect);
@@ -182,7 +182,7 @@ fn a_cancelled_connection_stays_cancelled_and_in_non_blocking_mode_too() {
     let dns = DnsServer::start(zone(&[(XMPPS, 1, server.addr())]));
     let mut connection = connector(&authority, &dns).connect(DOMAIN).unwrap();
     talk(&mut connection);
-    let canceller = connection.canceller().unwrap();
+    let canceller = connection.canceller();
     // From two threads, twice, and by a clone.
     thread::scope(|scope| {
         for _ in 0..2 {
@@ -203,15 +203,49 @@ fn a_cancelled_connection_stays_cancelled_and_in_non_blocking_mode_too() {
 }
 
 // rule D9
+#[cfg(unix)]
+#[test]
+fn a_cancel_wakes_an_event_loop_and_leaves_the_parts_of_a_connection_alone() {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    let authority = Authority::new();
+    let server = XmppServer::start(script(&authority, TlsMode::Direct));
+    let dns = DnsServer::start(zone(&[(XMPPS, 1, server.addr())]));
+    let connector = connector(&authority, &dns);
+    let mut connection = connector.connect(DOMAIN).unwrap();
+    talk(&mut connection);
+    connection.set_nonblocking(true);
+    let canceller = connection.canceller();
+    let (late, error) = cancel(&canceller, Duration::from_millis(20), || {
+        let timeout = Timespec { tv_sec: PATIENCE.as_secs().cast_signed(), tv_nsec: 0 };
+        let ready = poll(&mut [PollFd::new(&connection, PollFlags::IN)], Some(&timeout)).unwrap();
+        assert_eq!(ready, 1);
+        connection.read(&mut [0]).map(drop)
+    });
+    assert!(late < SOON);
+    assert_cancelled(&error);
+
+    let mut connection = connector.connect(DOMAIN).unwrap();
+    talk(&mut connection);
+    let canceller = connection.canceller();
+    let mut stream = connection.into_parts().unwrap().stream;
+    canceller.cancel();
+    stream.write_all(b"still here").unwrap();
+    let mut echo = [0; 10];
+    stream.read_exact(&mut echo).unwrap();
+    assert_eq!(&echo, b"still here");
+}
+
+// rule D9
 #[test]
 fn a_canceller_that_is_kept_keeps_no_connection_open() {
     let authority = Authority::new();
     let server = XmppServer::start(script(&authority, TlsMode::Direct));
     let dns = DnsServer::start(zone(&[(XMPPS, 1, server.addr())]));
     let mut attempts = connector(&authority, &dns).attempts(DOMAIN).unwrap();
-    let of_attempts = attempts.canceller().unwrap();
-    let mut connection = attempts.connect_next().unwrap();
-    let of_connection = connection.canceller().unwrap();
+    let of_attempts = attempts.canceller();
+    let connection = attempts.connect_next().unwrap();
+    let of_connection = connection.canceller();
     drop(connection);
     server.wait_end(0);
     of_attempts.cancel();
@@ -226,7 +260,7 @@ fn the_canceller_of_attempts_also_cancels_the_connections_that_they_have_returne
     let dns = DnsServer::start(zone(&[(XMPPS, 1, server.addr())]));
     let connector = connector(&authority, &dns);
     let mut attempts = connector.attempts(DOMAIN).unwrap();
-    let canceller = attempts.canceller().unwrap();
+    let canceller = attempts.canceller();
     let mut connection = attempts.connect_next().unwrap();
     talk(&mut connection);
     let (late, error) = cancel(&canceller, Duration::from_millis(20), || connection.read(&mut [0]).map(drop));
