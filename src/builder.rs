@@ -9,7 +9,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 
 use crate::connection::Connection;
-use crate::connector::{Connector, Names};
+use crate::connector::Connector;
 use crate::discovery::Candidate;
 use crate::dns::cache::Caching;
 use crate::dns::message::Validation;
@@ -25,6 +25,7 @@ use crate::service::Service;
 use crate::settings::AddressFamily;
 use crate::settings::Policy;
 use crate::settings::Settings;
+use crate::shared::{Names, Shared};
 use crate::socket::{CAN_BIND_TO_INTERFACE, MAX_INTERFACE_NAME};
 use crate::tls::{Tls, TlsOptions};
 
@@ -308,7 +309,7 @@ impl ConnectorBuilder {
             check_interface(interface)?;
         }
         let tls = Tls::new(self.tls, &settings.service).map_err(|error| configuration(error.to_string()))?;
-        Ok(Connector::new(settings, tls, names, self.filter))
+        Ok(Connector::new(Shared::new(settings, tls, names, self.filter)))
     }
 
     fn check_times(&self) -> Result<(), Error> {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::limits::MAX_CLOCK_DIFFERENCE;
 
 /// The two clocks as they were when they were last compared; the wall clock counts from any fixed time.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Clocks(Option<(Instant, Duration)>);
 
 impl Clocks {

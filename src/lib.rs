@@ -49,7 +49,9 @@
 //! [RFC 2782]: https://www.rfc-editor.org/rfc/rfc2782
 //! [RFC 8305]: https://www.rfc-editor.org/rfc/rfc8305
 
+mod attempts;
 mod builder;
+mod canceller;
 mod clocks;
 mod connection;
 mod connector;
@@ -69,6 +71,7 @@ pub mod report;
 mod run;
 mod service;
 mod settings;
+mod shared;
 mod socket;
 mod starttls;
 mod target;
@@ -77,7 +80,9 @@ mod wait;
 
 pub use rustls;
 
+pub use attempts::Attempts;
 pub use builder::{ConnectorBuilder, connect};
+pub use canceller::Canceller;
 pub use connection::{Connection, Parts};
 pub use connector::{Connector, Discovery};
 pub use discovery::{Candidate, Origin};

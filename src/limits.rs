@@ -51,6 +51,8 @@ pub(crate) const MAX_REFUSED: usize = 1024;
 /// abandoned.
 pub(crate) const MAX_IN_FLIGHT: usize = 8;
 
+/// "After 5 in a row it is an error" (rule F5).
+pub(crate) const MAX_REDIRECTS: usize = 5;
 /// How long a connector remembers what its connects have shown about an address (rule D15).
 pub(crate) const HISTORY_TIME: Duration = Duration::from_secs(10 * 60);
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 use xmpp_connect::report::{AttemptReport, Report};
 use xmpp_connect::{Connector, ErrorKind};
 
-use given::{DOMAIN, XMPPS, builder, zone};
+use given::{DOMAIN, XMPPS, builder, one_by_one, zone};
 use support::{Authority, BlackHole, DnsServer, Script, XmppServer};
 
 /// The defaults of the crate.
@@ -96,6 +96,27 @@ fn a_connector_whose_cache_was_cleared_knows_nothing() {
     let error = connector.connect(DOMAIN).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut, "{error:?}");
     assert_eq!(error.report().unwrap().attempts().len(), 1, "{error:?}");
+}
+
+// rule D8, D15
+#[test]
+fn a_rejected_server_goes_last_in_the_next_connect_until_the_cache_is_cleared() {
+    let authority = Authority::new();
+    let [first, second] = [(); 2].map(|()| XmppServer::start(Script::direct(authority.server(&[DOMAIN]))));
+    let dns = DnsServer::start(zone(&[(XMPPS, 0, first.addr()), (XMPPS, 1, second.addr())]));
+    let connector = one_by_one(builder(&authority, &dns)).build().unwrap();
+    let peer = || connector.clone().connect(DOMAIN).unwrap().peer_addr();
+    let mut attempts = connector.attempts(DOMAIN).unwrap();
+    assert_eq!(attempts.connect_next().unwrap().peer_addr(), first.addr());
+    assert_eq!(peer(), first.addr());
+    attempts.reject("no mechanism that I have");
+    assert_eq!([peer(), peer()], [second.addr(); 2]);
+    // Both are rejected, and the first one comes before the second.
+    attempts.connect_next().unwrap();
+    attempts.reject("nor has this one");
+    assert_eq!(peer(), first.addr());
+    connector.clear_cache();
+    assert_eq!(peer(), first.addr());
 }
 
 // rule D15

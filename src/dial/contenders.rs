@@ -23,6 +23,10 @@ struct Contender {
     target: usize,
     /// The addresses that were started, in order.
     started: Vec<IpAddr>,
+    /// Whether an attempt refers to it, if only one that the caller's filter has refused, so that its place must stay.
+    is_tried: bool,
+    /// Whether the caller was given a connection to it, and goes on.
+    is_finished: bool,
     /// Those of them that were displaced. They are started once more after everything else has been tried, so that the
     /// bound on attempts in flight costs time and never the connect.
     displaced: Vec<IpAddr>,
@@ -49,12 +53,15 @@ impl Verdict {
 
 impl Contender {
     fn new(candidate: Candidate, target: usize) -> Self {
-        Self { candidate, target, started: Vec::new(), displaced: Vec::new(), verdicts: HashMap::new() }
-    }
-
-    /// Whether an address was started or refused, so that the report refers to the candidate.
-    fn has_begun(&self) -> bool {
-        !self.started.is_empty() || self.verdicts.values().any(|verdict| *verdict == Verdict::Refused)
+        Self {
+            candidate,
+            target,
+            started: Vec::new(),
+            is_tried: false,
+            is_finished: false,
+            displaced: Vec::new(),
+            verdicts: HashMap::new(),
+        }
     }
 
     fn is_refused(&self, address: &IpAddr) -> bool {
@@ -122,23 +129,44 @@ impl Contenders {
         now: Instant,
     ) -> (Vec<usize>, Option<Group>) {
         let known = std::mem::take(&mut self.list).into_iter().enumerate();
-        let (places, begun) = known.filter(|(_, contender)| contender.has_begun()).unzip();
-        self.list = begun;
-        let has_begun = |candidate: &Candidate| self.candidates().any(|begun| begun == candidate);
+        let (places, tried) = known.filter(|(_, contender)| contender.is_tried).unzip();
+        self.list = tried;
+        let is_tried = |candidate: &Candidate| self.candidates().any(|tried| tried == candidate);
         let waiting: Vec<Candidate> =
-            candidates.into_iter().filter(|candidate| !has_begun(candidate)).collect();
+            candidates.into_iter().filter(|candidate| !is_tried(candidate)).collect();
         // A domain can publish thousands of records: the excess is dropped first.
         let started = self.list.iter().filter(|contender| !contender.started.is_empty()).count();
         let room = MAX_CANDIDATES.saturating_sub(started);
         self.left_out = waiting.len().saturating_sub(room);
         let ordered = order(waiting, self.policy, room, below);
-        let first = ordered.first().map(|candidate| Group::of(candidate, self.policy));
-        for candidate in ordered {
+        (places, self.give(ordered, now))
+    }
+
+    /// Adds candidates in the order in which they are. Returns the group of the first of them.
+    pub(super) fn give(&mut self, candidates: Vec<Candidate>, now: Instant) -> Option<Group> {
+        let first = candidates.first().map(|candidate| Group::of(candidate, self.policy));
+        for candidate in candidates {
             let target = self.targets.number(candidate.host(), now);
             self.list.push(Contender::new(candidate, target));
         }
         self.judged = None;
-        (places, first)
+        first
+    }
+
+    /// Tries nothing more of a candidate.
+    pub(super) fn finish(&mut self, place: usize) {
+        if let Some(contender) = self.list.get_mut(place) {
+            contender.is_finished = true;
+            contender.displaced.clear();
+        }
+    }
+
+    /// Makes an address that was started one that has not been.
+    pub(super) fn put_back(&mut self, place: usize, address: IpAddr) {
+        let Some(contender) = self.list.get_mut(place) else { return };
+        if let Some(index) = contender.started.iter().rposition(|started| *started == address) {
+            contender.started.remove(index);
+        }
     }
 
     /// Keeps more addresses, since the caller's filter may refuse most of them.
@@ -148,7 +176,7 @@ impl Contenders {
 
     /// Makes these addresses go last.
     pub(super) fn put_last(&mut self, rejected: impl Iterator<Item = SocketAddr>) {
-        self.rejected.extend(rejected);
+        self.rejected = rejected.collect();
     }
 
     /// The candidates, in order.
@@ -259,6 +287,7 @@ impl Contenders {
         let contender = self.list.get_mut(place)?;
         contender.displaced.retain(|displaced| *displaced != address);
         contender.started.push(address);
+        contender.is_tried = true;
         Some(Starting { candidate: contender.candidate.clone(), group, target: contender.target })
     }
 
@@ -270,7 +299,7 @@ impl Contenders {
             return refused;
         }
         for (place, contender) in self.list.iter_mut().enumerate() {
-            if Group::of(&contender.candidate, self.policy) > present {
+            if contender.is_finished || Group::of(&contender.candidate, self.policy) > present {
                 continue;
             }
             for address in self.targets.known(contender.target) {
@@ -281,6 +310,7 @@ impl Contenders {
                 let address = SocketAddr::new(address, contender.candidate.port());
                 let verdict = *verdict.insert(Verdict::of(filter, &contender.candidate, address));
                 if verdict == Verdict::Refused {
+                    contender.is_tried = true;
                     refused.push((place, address));
                 }
             }
@@ -348,7 +378,7 @@ impl Contenders {
 
     fn next(&self, contender: &Contender) -> Next {
         match self.next_but_rejected(contender) {
-            Next::Nothing if !self.rejected.is_empty() => {
+            Next::Nothing if !contender.is_finished && !self.rejected.is_empty() => {
                 self.targets
                     .next(contender.target, &contender.started, &|address| contender.is_refused(address))
             }
@@ -357,6 +387,9 @@ impl Contenders {
     }
 
     fn next_but_rejected(&self, contender: &Contender) -> Next {
+        if contender.is_finished {
+            return Next::Nothing;
+        }
         let is_skipped =
             |address: &IpAddr| contender.is_refused(address) || self.is_rejected(contender, address);
         self.targets.next(contender.target, &contender.started, &is_skipped)

@@ -5,13 +5,17 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::Stage;
+use crate::clocks::Clocks;
 use crate::limits::{HISTORY_TIME, Limits, MAX_HISTORY};
-use crate::report::{AttemptOutcome, AttemptReport, Report};
+use crate::report::{AttemptOutcome, AttemptReport};
 
 /// What is known of addresses. It changes how long one waits for an address, and which are tried last, never the order
 /// that is drawn.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct History(HashMap<SocketAddr, Past>);
+pub(crate) struct History {
+    pasts: HashMap<SocketAddr, Past>,
+    clocks: Clocks,
+}
 
 /// What is known of one address, and since when.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,10 +35,14 @@ enum Health {
 }
 
 impl History {
-    /// Forgets what is older than [`HISTORY_TIME`]. Call it before a connect uses the history.
-    pub(crate) fn forget_old(&mut self, now: Instant) {
+    /// Forgets what is older than [`HISTORY_TIME`], and everything if the machine has slept since the last call: a network
+    /// is seldom the same then. Call it before a connect uses the history.
+    pub(crate) fn refresh(&mut self, (now, wall): (Instant, Duration)) {
+        if self.clocks.have_parted(now, wall) {
+            self.clear();
+        }
         let is_recent = |at: Instant| now.saturating_duration_since(at) < HISTORY_TIME;
-        self.0.retain(|_, past| {
+        self.pasts.retain(|_, past| {
             past.round_trip = past.round_trip.filter(|(_, at)| is_recent(*at));
             past.health = past.health.filter(|(_, at)| is_recent(*at));
             past.rejected = past.rejected.filter(|at| is_recent(*at));
@@ -43,17 +51,23 @@ impl History {
     }
 
     pub(crate) fn clear(&mut self) {
-        self.0.clear();
+        self.pasts.clear();
     }
 
-    /// Learns from the attempts of a connect, whether it has succeeded or not. `now` is when its report was made.
-    pub(crate) fn learn(&mut self, report: &Report, limits: &Limits, now: Instant) {
-        let is_won =
-            report.attempts.iter().any(|attempt| matches!(attempt.outcome, AttemptOutcome::Connected));
-        for attempt in &report.attempts {
-            let at = |since_begin: Duration| {
-                now.checked_sub(report.elapsed.saturating_sub(since_begin)).unwrap_or(now)
-            };
+    /// Learns from the attempts of a connect, whether it has succeeded or not. It began `elapsed` before `now`.
+    pub(crate) fn learn(
+        &mut self,
+        attempts: &[AttemptReport],
+        elapsed: Duration,
+        limits: &Limits,
+        now: Instant,
+    ) {
+        let is_won = attempts.iter().any(|attempt| {
+            matches!(attempt.outcome, AttemptOutcome::Connected | AttemptOutcome::Rejected(_))
+        });
+        for attempt in attempts {
+            let at =
+                |since_begin: Duration| now.checked_sub(elapsed.saturating_sub(since_begin)).unwrap_or(now);
             if let Some((Stage::Tcp, completed)) = attempt.completed.first() {
                 let took = completed.saturating_sub(attempt.started);
                 self.past(attempt.address).see_round_trip(took, at(*completed));
@@ -66,7 +80,6 @@ impl History {
     }
 
     /// Notes that the caller has rejected a connection to this address.
-    #[cfg_attr(not(test), expect(dead_code, reason = "rejecting a connection is not built yet"))]
     pub(crate) fn reject(&mut self, address: SocketAddr, now: Instant) {
         self.past(address).rejected = Some(now);
         self.shrink();
@@ -75,26 +88,26 @@ impl History {
     /// The attempt delay of an address from its start: longer if its TCP handshake was slow, but not if it is dead.
     pub(super) fn attempt_delay(&self, address: SocketAddr, limits: &Limits) -> Duration {
         let round_trip =
-            self.0.get(&address).filter(|_| !self.is_dead(address)).and_then(|past| past.round_trip);
+            self.pasts.get(&address).filter(|_| !self.is_dead(address)).and_then(|past| past.round_trip);
         round_trip.map_or(limits.attempt_delay, |(took, _)| limits.delay_after(took))
     }
 
     /// Whether the latest attempt on this address has failed.
     pub(super) fn is_dead(&self, address: SocketAddr) -> bool {
-        let health = self.0.get(&address).and_then(|past| past.health);
+        let health = self.pasts.get(&address).and_then(|past| past.health);
         health.is_some_and(|(health, _)| health == Health::Dead)
     }
 
     /// The addresses whose connections the caller has rejected.
     pub(super) fn rejected(&self) -> impl Iterator<Item = SocketAddr> {
-        self.0.iter().filter(|(_, past)| past.rejected.is_some()).map(|(address, _)| *address)
+        self.pasts.iter().filter(|(_, past)| past.rejected.is_some()).map(|(address, _)| *address)
     }
 
     /// What the attempt says about its address; `None` if nothing. A failure of this machine says nothing, nor does an
     /// attempt that was abandoned while it made progress, or when the connect failed or was cancelled.
     fn health_after(&self, attempt: &AttemptReport, is_won: bool, limits: &Limits) -> Option<Health> {
         match &attempt.outcome {
-            AttemptOutcome::Connected => Some(Health::Alive),
+            AttemptOutcome::Connected | AttemptOutcome::Rejected(_) => Some(Health::Alive),
             AttemptOutcome::Failed(error) => (!error.is_of_this_machine()).then_some(Health::Dead),
             AttemptOutcome::Abandoned => (is_won && self.was_silent(attempt, limits)).then_some(Health::Dead),
             AttemptOutcome::InFlight => None,
@@ -113,15 +126,15 @@ impl History {
     }
 
     fn past(&mut self, address: SocketAddr) -> &mut Past {
-        self.0.entry(address).or_default()
+        self.pasts.entry(address).or_default()
     }
 
     /// Drops the oldest entries beyond [`MAX_HISTORY`].
     fn shrink(&mut self) {
-        while self.0.len() > MAX_HISTORY {
-            let oldest = self.0.iter().min_by_key(|(_, past)| past.latest());
+        while self.pasts.len() > MAX_HISTORY {
+            let oldest = self.pasts.iter().min_by_key(|(_, past)| past.latest());
             let Some(address) = oldest.map(|(address, _)| *address) else { return };
-            self.0.remove(&address);
+            self.pasts.remove(&address);
         }
     }
 }
@@ -154,8 +167,6 @@ mod tests {
 
     use super::*;
     use crate::dial::AttemptError;
-    use crate::domain::Domain;
-    use crate::service::Service;
     use crate::wait;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -208,16 +219,7 @@ mod tests {
     fn learned(connects: &[(Instant, &[AttemptReport])]) -> History {
         let mut history = History::default();
         for (now, attempts) in connects {
-            let report = Report {
-                domain: Domain::new("example.org").unwrap(),
-                service: Service::Client,
-                lookups: Vec::new(),
-                candidates: Vec::new(),
-                attempts: attempts.to_vec(),
-                notes: Vec::new(),
-                elapsed: 3 * SECOND,
-            };
-            history.learn(&report, &Limits::default(), *now);
+            history.learn(attempts, 3 * SECOND, &Limits::default(), *now);
         }
         history
     }
@@ -245,7 +247,7 @@ mod tests {
             assert_eq!(history.is_dead(address(1)), is_dead, "{kind:?}");
         }
         let by_filter = AttemptOutcome::Failed(AttemptError::refused_by_filter());
-        assert!(learned(&[(wait::now(), &[attempt(1, &[], by_filter, 1000)])]).0.is_empty());
+        assert!(learned(&[(wait::now(), &[attempt(1, &[], by_filter, 1000)])]).pasts.is_empty());
         let late = AttemptError::timed_out(Stage::Tls, SECOND, None);
         let late = attempt(1, &[(Stage::Tcp, 1100)], AttemptOutcome::Failed(late), 2100);
         assert!(learned(&[(wait::now(), &[late])]).is_dead(address(1)));
@@ -326,6 +328,24 @@ mod tests {
         assert_eq!(history.attempt_delay(address(1), &limits), milliseconds(900));
     }
 
+    /// Some time later, without sleep.
+    fn refresh(history: &mut History, now: Instant) {
+        history.clocks = Clocks::default();
+        history.refresh((now, SECOND));
+    }
+
+    // rule D15, H4
+    #[test]
+    fn everything_is_forgotten_when_the_machine_has_slept() {
+        let (now, night) = (wait::now(), 8 * 3600 * SECOND);
+        let mut history = learned(&[(now, &[connected(1, 400), refused(2)])]);
+        history.refresh((now, night));
+        history.refresh((now + SECOND, night + SECOND));
+        assert!(history.is_dead(address(2)));
+        history.refresh((now + 2 * SECOND, 2 * night));
+        assert!(history.pasts.is_empty());
+    }
+
     // rule D15
     #[test]
     fn each_fact_is_forgotten_ten_minutes_after_it_was_seen() {
@@ -340,16 +360,16 @@ mod tests {
             rejected
         };
         // The attempts ended some time before the report was made.
-        history.forget_old(minutes(10) - 3 * SECOND);
+        refresh(&mut history, minutes(10) - 3 * SECOND);
         assert_eq!((delay(&history, 1), history.is_dead(address(2))), (800, true));
         assert_eq!(rejected(&history), [1, 3]);
-        history.forget_old(minutes(10));
+        refresh(&mut history, minutes(10));
         assert_eq!((delay(&history, 1), history.is_dead(address(2))), (250, false));
         assert_eq!(rejected(&history), [1]);
-        history.forget_old(minutes(13) - milliseconds(1));
+        refresh(&mut history, minutes(13) - milliseconds(1));
         assert_eq!(rejected(&history), [1]);
-        history.forget_old(minutes(13));
-        assert!(history.0.is_empty());
+        refresh(&mut history, minutes(13));
+        assert!(history.pasts.is_empty());
     }
 
     // rule D15
@@ -361,35 +381,26 @@ mod tests {
             history.reject(address(number), now + milliseconds(u64::from(number)));
             history.reject(address(0), now + milliseconds(u64::from(number)));
         }
-        assert_eq!(history.0.len(), 256);
+        assert_eq!(history.pasts.len(), 256);
         for number in 0..300 {
-            let is_known = history.0.contains_key(&address(number));
+            let is_known = history.pasts.contains_key(&address(number));
             assert_eq!(is_known, number == 0 || number >= 45, "{number}");
         }
         // Those of one connect count too.
         let attempts: Vec<_> = (1000..1300).map(refused).collect();
-        assert_eq!(learned(&[(now, &attempts)]).0.len(), 256);
+        assert_eq!(learned(&[(now, &attempts)]).pasts.len(), 256);
         history.clear();
-        assert!(history.0.is_empty());
+        assert!(history.pasts.is_empty());
     }
 
     #[test]
     fn a_report_that_is_older_than_the_clock_is_no_problem() {
         let mut attempt = refused(1);
         attempt.ended = Duration::ZERO;
-        let mut report = Report {
-            domain: Domain::new("example.org").unwrap(),
-            service: Service::Client,
-            lookups: Vec::new(),
-            candidates: Vec::new(),
-            attempts: vec![attempt],
-            notes: Vec::new(),
-            elapsed: Duration::MAX,
-        };
         let mut history = History::default();
-        history.learn(&report, &Limits::default(), wait::now());
-        report.elapsed = Duration::ZERO;
-        history.learn(&report, &Limits::default(), wait::now());
+        for elapsed in [Duration::MAX, Duration::ZERO] {
+            history.learn(std::slice::from_ref(&attempt), elapsed, &Limits::default(), wait::now());
+        }
         assert!(history.is_dead(address(1)));
     }
 }

@@ -15,9 +15,11 @@ use crate::filter::Filter;
 use crate::limits::{MAX_ATTEMPTS, MAX_IN_FLIGHT, MAX_REFUSED, MINIMUM_CONNECTION_ATTEMPT_DELAY};
 use crate::report::{AttemptOutcome, AttemptReport};
 use crate::settings::Settings;
-use crate::starttls::Step;
+
+use self::runner::Runner;
 
 mod refusals;
+mod runner;
 
 /// An order of the race.
 #[derive(Debug)]
@@ -34,40 +36,6 @@ pub(crate) enum RaceOrder {
     Lost,
 }
 
-/// One attempt.
-#[derive(Debug)]
-struct Runner {
-    report: AttemptReport,
-    /// The group that it was started in.
-    group: Group,
-    /// The number of its host.
-    target: usize,
-    /// The step of its STARTTLS negotiation, if it is in one.
-    step: Option<Step>,
-    /// How long it may go without completing a stage before another one starts in parallel.
-    delay: Duration,
-    /// Whether its address is known to be dead.
-    is_known_dead: bool,
-    /// Whether it was abandoned to start another.
-    is_displaced: bool,
-}
-
-impl Runner {
-    fn is_in_flight(&self) -> bool {
-        matches!(self.report.outcome, AttemptOutcome::InFlight)
-    }
-
-    /// When its latest stage was completed, or when it started; measured from the start of the connect.
-    fn progress(&self) -> Duration {
-        self.report.completed.last().map_or(self.report.started, |(_, at)| *at)
-    }
-
-    fn end(&mut self, outcome: AttemptOutcome, at: Duration) {
-        self.report.outcome = outcome;
-        self.report.ended = at;
-    }
-}
-
 /// The race over the candidates of one connect.
 #[derive(Debug)]
 pub(crate) struct Race {
@@ -79,14 +47,14 @@ pub(crate) struct Race {
     history: History,
     /// Which addresses the caller allows; all if `None`.
     filter: Option<Filter>,
-    /// The addresses that the filter has refused.
-    refused: Vec<AttemptReport>,
     group: Group,
     group_opened: Instant,
     /// How many attempts may start without waiting: one for each failure, and one for a group that has just opened.
     free_starts: usize,
     /// The attempts that have completed TLS in this wake-up.
     verified: Vec<AttemptId>,
+    /// The number of the first attempt since the caller last went on.
+    first: usize,
     /// Whether nothing may start any more, since this machine has run out of sockets.
     is_stopped: bool,
 }
@@ -101,11 +69,11 @@ impl Race {
             attempts: Vec::new(),
             history: History::default(),
             filter: None,
-            refused: Vec::new(),
             group: Group::default(),
             group_opened: now,
             free_starts: 0,
             verified: Vec::new(),
+            first: 0,
             is_stopped: false,
         }
     }
@@ -120,18 +88,23 @@ impl Race {
     pub(crate) fn set_candidates(&mut self, candidates: Vec<Candidate>, below: Below<'_>, now: Instant) {
         let is_first = self.contenders.candidates().len() == 0;
         let (places, first) = self.contenders.set(candidates, below, now);
-        let attempts = self.attempts.iter_mut().map(|attempt| &mut attempt.report);
-        for report in attempts.chain(&mut self.refused) {
-            let place = places.iter().position(|place| *place == report.candidate);
-            report.candidate = place.unwrap_or_default();
+        for attempt in &mut self.attempts {
+            let place = places.iter().position(|place| *place == attempt.report.candidate);
+            attempt.report.candidate = place.unwrap_or_default();
         }
         if let Some(group) = first {
             // A group that joins late can precede the one that is dialled now.
-            let is_other = group != self.group && self.attempts.is_empty() && self.refused.is_empty();
+            let is_other = group != self.group && self.attempts.is_empty();
             if is_first || is_other || group < self.group {
                 (self.group, self.group_opened) = (group, now);
             }
         }
+    }
+
+    /// Uses `candidates` in the order in which they are.
+    pub(crate) fn give_candidates(&mut self, candidates: Vec<Candidate>, now: Instant) {
+        self.group = self.contenders.give(candidates, now).unwrap_or_default();
+        self.group_opened = now;
     }
 
     /// The attempts, by number.
@@ -141,7 +114,14 @@ impl Race {
 
     /// Whether there was more to start than the bounds allow.
     pub(crate) fn is_cut(&self) -> bool {
-        self.is_used_up() && self.contenders.has_any_more()
+        !self.has_attempts_left() && self.contenders.has_any_more()
+    }
+
+    /// Whether more attempts may be made until the connect ends.
+    fn has_attempts_left(&self) -> bool {
+        let refused = self.refused_since_first();
+        let started = self.attempts.len().saturating_sub(self.first + refused);
+        started < MAX_ATTEMPTS && refused < MAX_REFUSED
     }
 
     /// How many attempts were abandoned to start others.
@@ -152,6 +132,34 @@ impl Race {
     /// Makes the race start nothing more. The attempts in flight continue.
     pub(crate) fn stop(&mut self) {
         self.is_stopped = true;
+    }
+
+    /// Goes on after the end: without the rest of the candidate that has won, and with the attempts again that were
+    /// abandoned at the end.
+    pub(crate) fn resume(&mut self, now: Instant) {
+        for attempt in self.attempts.iter().skip(self.first) {
+            match attempt.report.outcome {
+                AttemptOutcome::Connected | AttemptOutcome::Rejected(_) => {
+                    self.contenders.finish(attempt.report.candidate);
+                }
+                AttemptOutcome::Abandoned if !attempt.is_displaced => {
+                    self.contenders.put_back(attempt.report.candidate, attempt.report.address.ip());
+                }
+                AttemptOutcome::InFlight | AttemptOutcome::Failed(_) | AttemptOutcome::Abandoned => {}
+            }
+        }
+        self.verified.clear();
+        self.first = self.attempts.len();
+        self.is_stopped = false;
+        self.free_starts = 1;
+        self.group_opened = now;
+    }
+
+    /// Sets how an attempt ended that was the connection.
+    pub(crate) fn reject(&mut self, id: AttemptId, outcome: AttemptOutcome) {
+        if let Some(attempt) = self.attempts.get_mut(id.0) {
+            attempt.report.outcome = outcome;
+        }
     }
 
     /// Handles an event of an attempt.
@@ -199,7 +207,7 @@ impl Race {
                 return Some(RaceOrder::LookUp(host));
             }
             self.apply_filter(now);
-            if self.is_used_up() {
+            if !self.has_attempts_left() {
                 break;
             }
             match self.contenders.startable(self.group, self.room(), now) {
@@ -247,11 +255,7 @@ impl Race {
     }
 
     fn may_start(&self) -> bool {
-        !self.is_stopped && !self.is_used_up()
-    }
-
-    fn is_used_up(&self) -> bool {
-        self.attempts.len() >= MAX_ATTEMPTS || self.refused.len() >= MAX_REFUSED
+        !self.is_stopped && self.has_attempts_left()
     }
 
     fn is_full(&self) -> bool {
@@ -352,15 +356,11 @@ impl Race {
         self.free_starts = self.free_starts.saturating_sub(1);
         let id = AttemptId(self.attempts.len());
         let address = SocketAddr::new(address, candidate.port());
-        self.attempts.push(Runner {
-            report: new_report(place, address, started),
-            group,
-            target,
-            step: None,
-            delay: self.history.attempt_delay(address, &self.settings.limits),
-            is_known_dead: self.history.is_dead(address),
-            is_displaced: false,
-        });
+        let mut attempt = Runner::new(place, address, started);
+        (attempt.group, attempt.target) = (group, target);
+        attempt.delay = self.history.attempt_delay(address, &self.settings.limits);
+        attempt.is_known_dead = self.history.is_dead(address);
+        self.attempts.push(attempt);
         Some(RaceOrder::Start { id, candidate, address })
     }
 
@@ -368,7 +368,8 @@ impl Race {
     /// immediately after a failure, but never sooner after the previous start than the minimum.
     fn next_start_from(&self) -> Deadline {
         let quiet = if self.free_starts > 0 { Deadline::from(self.group_opened) } else { self.quiet_from() };
-        let latest = self.attempts.last().map(|attempt| attempt.report.started);
+        let started = |attempt: &&Runner| !attempt.report.is_refused();
+        let latest = self.attempts.iter().rev().find(started).map(|attempt| attempt.report.started);
         let apart = latest.map(|at| Deadline::after(self.began, at + MINIMUM_CONNECTION_ATTEMPT_DELAY));
         apart.map_or(quiet, |apart| apart.max(quiet))
     }
@@ -406,19 +407,5 @@ impl Race {
     fn is_lost(&self) -> bool {
         let may_go_on = self.may_start() && self.contenders.has_any_more();
         !self.is_in_flight() && self.verified.is_empty() && !may_go_on
-    }
-}
-
-/// The report of an attempt that starts.
-fn new_report(candidate: usize, address: SocketAddr, started: Duration) -> AttemptReport {
-    AttemptReport {
-        candidate,
-        address,
-        started,
-        ended: started,
-        completed: Vec::new(),
-        repeated: None,
-        stage: Stage::Tcp,
-        outcome: AttemptOutcome::InFlight,
     }
 }

@@ -25,10 +25,11 @@ const LAYERS: &[&[&str]] = &[
     &["dial"],
     &["report"],
     &["error"],
-    &["target"],
-    &["plan"],
+    &["canceller", "target"],
+    &["plan", "shared"],
     &["run"],
     &["connection"],
+    &["attempts"],
     &["builder", "connector"],
     &["lib"],
 ];

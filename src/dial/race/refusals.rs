@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use super::{Race, new_report};
+use super::{Race, Runner};
 use crate::dial::AttemptError;
 use crate::filter::Filter;
 use crate::limits::MAX_REFUSED;
-use crate::report::{AttemptOutcome, AttemptReport};
+use crate::report::AttemptOutcome;
 
 impl Race {
     /// Sets which addresses the caller allows.
@@ -15,22 +15,21 @@ impl Race {
         self.filter = Some(filter);
     }
 
-    /// The addresses that the filter has refused.
-    pub(crate) fn refused(&self) -> impl ExactSizeIterator<Item = &AttemptReport> {
-        self.refused.iter()
+    /// How many addresses the filter has refused since the caller last went on.
+    pub(crate) fn refused_since_first(&self) -> usize {
+        self.attempts.iter().skip(self.first).filter(|attempt| attempt.report.is_refused()).count()
     }
 
     /// Applies the filter to the addresses of this group, as soon as they are known, and takes those that it refuses out
     /// of the race. They cost no time: the race goes on as if they did not exist.
     pub(super) fn apply_filter(&mut self, now: Instant) {
         let Some(filter) = &self.filter else { return };
-        let most = MAX_REFUSED.saturating_sub(self.refused.len());
-        let refused = self.contenders.judge(self.group, filter, most);
+        let most = MAX_REFUSED.saturating_sub(self.refused_since_first());
         let at = self.since_begin(now);
-        self.refused.extend(refused.into_iter().map(|(place, address)| AttemptReport {
-            ended: at,
-            outcome: AttemptOutcome::Failed(AttemptError::refused_by_filter()),
-            ..new_report(place, address, at)
-        }));
+        for (place, address) in self.contenders.judge(self.group, filter, most) {
+            let mut attempt = Runner::new(place, address, at);
+            attempt.end(AttemptOutcome::Failed(AttemptError::refused_by_filter()), at);
+            self.attempts.push(attempt);
+        }
     }
 }

@@ -48,6 +48,10 @@ impl World {
                     !refused.iter().any(is_refused)
                 }));
             }
+            "next" => {
+                let (after, why) = rest.split_once(' ').unwrap_or((rest, ""));
+                self.going_on.push((milliseconds(after), why.to_owned()));
+            }
             "policy" => self.settings.policy = policy(rest),
             "family" => self.settings.family = family(rest),
             "limit" => self.read_limit(rest),

@@ -191,7 +191,7 @@ fn refused_candidates_leave_room_for_those_of_the_other_answer() {
          peer 192.0.2.1:5222 tcp 20, starttls 20, tls 20\n";
     let hosts = (0..64).map(|host| format!("dns h{host}.test A 10: 10.0.0.1\n"));
     let played = World::read(&(world.to_owned() + &hosts.collect::<String>())).play();
-    assert_eq!(played.log.last().unwrap(), "2070 connected 0");
+    assert_eq!(played.log.last().unwrap(), "2070 connected 64");
     let report = played.report();
     assert_eq!((report.candidates.len(), report.attempts.len()), (65, 65));
     for attempt in &report.attempts {

@@ -75,7 +75,8 @@ fn played(world: &str) -> Vec<String> {
         let mut earlier = World::read(&world.replace("\nbefore ", "\n"));
         earlier.history = present.history.clone();
         let limits = earlier.settings.limits.clone();
-        present.history.learn(earlier.play().report(), &limits, wait::now());
+        let report = earlier.play().report().clone();
+        present.history.learn(&report.attempts, report.elapsed, &limits, wait::now());
     }
     let played = present.play();
     let mut lines = played.lines();
