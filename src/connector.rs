@@ -19,6 +19,7 @@ use crate::run::{Run, no_random_numbers};
 use crate::service::TlsMode;
 use crate::settings::Settings;
 use crate::socket;
+use crate::starttls::StrictDomains;
 use crate::target::{Place, Target};
 use crate::tls::Tls;
 use crate::wait;
@@ -26,7 +27,7 @@ use crate::wait;
 /// Opens connections, all with the same options. Cheap to clone; clones share all state.
 ///
 /// A connector holds the state that outlives a single connect: the TLS configuration with its session tickets, the DNS
-/// cache, and what is known about name servers. Create one and reuse it.
+/// cache, and what is known about name servers and about how domains negotiate STARTTLS. Create one and reuse it.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -45,6 +46,7 @@ pub struct Connector(Arc<ConnectorInner>);
 struct ConnectorInner {
     settings: Arc<Settings>,
     tls: Tls,
+    strict: StrictDomains,
     names: Names,
 }
 
@@ -57,7 +59,8 @@ pub(crate) enum Names {
 
 impl Connector {
     pub(crate) fn new(settings: Settings, tls: Tls, names: Names) -> Self {
-        Self(Arc::new(ConnectorInner { settings: Arc::new(settings), tls, names }))
+        let strict = StrictDomains::default();
+        Self(Arc::new(ConnectorInner { settings: Arc::new(settings), tls, strict, names }))
     }
 
     /// Connects to a server of `domain`.
@@ -138,8 +141,9 @@ impl Connector {
     /// [`discover`](Self::discover) finds the hosts and ports to ask a proxy for; its DNS queries do not go through the
     /// proxy. The report and [`Connection::peer_addr`] show the other end of `tcp`, which is then the proxy.
     ///
-    /// If the server fails to resume a TLS session, the handshake is not repeated, since there is no second stream. The
-    /// session is forgotten, so the next call makes a full handshake.
+    /// Nothing is repeated, since there is no second stream. If the server fails to resume a TLS session, the session is
+    /// forgotten, so that the next call makes a full handshake. If it fails when `<starttls/>` is sent together with the
+    /// stream header, the next call negotiates step by step.
     ///
     /// # Errors
     /// The same as for [`connect`](Self::connect), and [`ErrorKind::Configuration`] for a stream that is not connected.
@@ -164,8 +168,8 @@ impl Connector {
     }
 
     fn dial(&self, domain: Domain, route: Route, given: Option<TcpStream>) -> Result<Connection, Error> {
-        let ConnectorInner { settings, tls, .. } = &*self.0;
-        let dialer = Dialer { domain: &domain, settings, tls };
+        let ConnectorInner { settings, tls, strict, .. } = &*self.0;
+        let dialer = Dialer { domain: &domain, settings, tls, strict };
         let (verified, report) = self.run(&domain, route, |run| run.connect(dialer, given))?;
         Ok(Connection::new(verified, report))
     }
@@ -178,7 +182,7 @@ impl Connector {
         go: impl FnOnce(Run<'_>) -> Result<R, Error>,
     ) -> Result<R, Error> {
         let now = wait::now();
-        let ConnectorInner { settings, tls, names } = &*self.0;
+        let ConnectorInner { settings, tls, names, .. } = &*self.0;
         let random = Random::new(tls.provider());
         // Checked before anything is sent: no question with a predictable id may be sent.
         random.bits();

@@ -53,7 +53,7 @@ impl Run<'_> {
                         return Ok((verified?, report));
                     }
                     Order::Failed(error) => {
-                        attempts.forget_sessions();
+                        attempts.give_up();
                         self.lookups.forget_used();
                         return Err(error);
                     }

@@ -74,7 +74,7 @@ fn a_connect_with_a_hosts_file_of_a_million_lines_finds_the_last() {
 /// Cancels `count` connects of `domain` at random times within `within`, and says how late the latest of them returned.
 fn cancel_at_random_times(connector: &Connector, route: &Route, count: u64, within: Duration) -> Duration {
     let domain = Domain::new("example.test").unwrap();
-    let ConnectorInner { settings, tls, .. } = &*connector.0;
+    let ConnectorInner { settings, tls, strict, .. } = &*connector.0;
     let lateness = (0..count).map(|number| {
         let (waker, wakeups) = wait::waker().unwrap();
         // Spread evenly, in no order.
@@ -86,7 +86,7 @@ fn cancel_at_random_times(connector: &Connector, route: &Route, count: u64, with
                 waker.cancel();
                 at
             });
-            let dialer = Dialer { domain: &domain, settings, tls };
+            let dialer = Dialer { domain: &domain, settings, tls, strict };
             let connect = |run: Run<'_>| Run { wakeups: Some(&wakeups), ..run }.connect(dialer, None);
             let error = connector.run(&domain, route.clone(), connect).unwrap_err();
             let returned = wait::now();
