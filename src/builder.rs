@@ -18,16 +18,18 @@ use crate::dns::stub::Stub;
 use crate::dns::stub::resolv_conf::{ResolverConfig, Transport};
 use crate::dns::stub::system::SystemConfig;
 use crate::domain::Domain;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::filter::Filter;
-use crate::quoted::Quoted;
 use crate::service::Service;
 use crate::settings::AddressFamily;
 use crate::settings::Policy;
 use crate::settings::Settings;
 use crate::shared::{Names, Shared};
-use crate::socket::{CAN_BIND_TO_INTERFACE, MAX_INTERFACE_NAME};
 use crate::tls::{Tls, TlsOptions};
+
+use socket_options::configuration;
+
+mod socket_options;
 
 /// Builds a [`Connector`]. Created by [`Connector::builder`].
 ///
@@ -190,6 +192,46 @@ impl ConnectorBuilder {
         self
     }
 
+    /// Sets the time between two keep-alive probes that are not answered: rounded up to whole seconds, at most 32,767 s.
+    /// It requires [`keep_alive`](Self::keep_alive). By default, the operating system chooses (Linux: 75 s).
+    ///
+    /// Not available on OpenBSD and Solaris.
+    pub fn keep_alive_interval(mut self, interval: Duration) -> Self {
+        self.settings.socket.keep_alive_interval = Some(interval);
+        self
+    }
+
+    /// Sets after how many keep-alive probes without an answer the connection ends: at most 127. It requires
+    /// [`keep_alive`](Self::keep_alive). By default, the operating system chooses (Linux: 9).
+    ///
+    /// Not available on OpenBSD and Solaris.
+    pub fn keep_alive_count(mut self, count: u32) -> Self {
+        self.settings.socket.keep_alive_count = Some(count);
+        self
+    }
+
+    /// Sets how long sent data may stay unacknowledged before the operating system ends the connection (RFC 5482,
+    /// `TCP_USER_TIMEOUT`): rounded up to whole milliseconds, at most 24 days; on Linux and Android only. Reads and
+    /// writes then fail with [`TimedOut`](std::io::ErrorKind::TimedOut). `Duration::MAX` leaves it to the operating
+    /// system, which is the default (Linux: about 15 minutes).
+    ///
+    /// With [`keep_alive`](Self::keep_alive), it also decides when probes have been unanswered for too long, and
+    /// [`keep_alive_count`](Self::keep_alive_count) no longer does. It does not notice that the peer of an idle
+    /// connection is gone: use keep-alive for that.
+    pub fn user_timeout(mut self, limit: Duration) -> Self {
+        self.settings.socket.user_timeout = Some(limit);
+        self
+    }
+
+    /// Sets whether what the server sends is acknowledged without delay (`TCP_QUICKACK`): until the connection is
+    /// established, and then by the first 32 reads that wait, for at most 2 s. Many servers send the stream header and
+    /// the stream features as two small packets, and hold back the second until the first is acknowledged, which
+    /// otherwise takes 40 ms. It has an effect on Linux and Android only. The default is true.
+    pub fn quick_ack(mut self, quick: bool) -> Self {
+        self.settings.quick_ack = quick;
+        self
+    }
+
     /// Sets whether `<starttls/>` is sent together with the stream header, which saves a round trip. If false, it is
     /// sent only after the server's features have arrived (RFC 6120 section 5.4). The default is true.
     ///
@@ -291,7 +333,9 @@ impl ConnectorBuilder {
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`] for:
-    /// - a limit or delay of zero;
+    /// - a limit or delay of zero, or a keep-alive count of zero;
+    /// - `keep_alive_interval`, `keep_alive_count` or `user_timeout` on a system that does not support it; the former two
+    ///   without `keep_alive`;
     /// - an empty list of name servers, or one at port 0; both name servers and a resolver; `trust_ad` or
     ///   `dns_over_tcp` without name servers;
     /// - an interface on a system that does not support it, or with a name that no interface can have; a source address
@@ -309,9 +353,7 @@ impl ConnectorBuilder {
         let mut settings = self.settings.clone();
         settings.family = self.family_for_source()?;
         let names = self.names()?;
-        if let Some(interface) = &self.settings.socket.interface {
-            check_interface(interface)?;
-        }
+        socket_options::check(&self.settings.socket)?;
         let tls = Tls::new(self.tls, &settings.service).map_err(|error| configuration(error.to_string()))?;
         Ok(Connector::new(Shared::new(settings, tls, names, self.filter)))
     }
@@ -325,6 +367,8 @@ impl ConnectorBuilder {
             ("attempt_delay", Some(self.settings.limits.attempt_delay)),
             ("priority_delay", Some(self.settings.limits.group_delay)),
             ("keep_alive", self.settings.socket.keep_alive),
+            ("keep_alive_interval", self.settings.socket.keep_alive_interval),
+            ("user_timeout", self.settings.socket.user_timeout),
         ];
         match times.iter().find(|(_, time)| *time == Some(Duration::ZERO)) {
             Some((name, _)) => Err(configuration(format!("{name} is zero; use Duration::MAX for no limit"))),
@@ -377,23 +421,6 @@ impl ConnectorBuilder {
             }
         }
     }
-}
-
-/// Linux takes an empty name for "any interface", and only looks at the first 15 bytes of a longer one: connections would
-/// leave by another interface than the caller has set.
-fn check_interface(name: &str) -> Result<(), Error> {
-    if !CAN_BIND_TO_INTERFACE {
-        return Err(configuration("an interface can only be set on Linux and Android"));
-    }
-    if name.is_empty() || name.len() > MAX_INTERFACE_NAME || name.contains('\0') {
-        let name = Quoted(name, MAX_INTERFACE_NAME);
-        return Err(configuration(format!("no interface can have the name \"{name}\"")));
-    }
-    Ok(())
-}
-
-fn configuration(message: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Configuration, message)
 }
 
 impl fmt::Debug for ConnectorBuilder {

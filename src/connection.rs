@@ -20,8 +20,13 @@ use crate::tls::{Agreed, CipherSuite, ProtocolVersion};
 use crate::wait;
 
 use line::Line;
+use wire::Wire;
+
+pub use liveness::{Doubt, Liveness};
 
 mod line;
+mod liveness;
+mod wire;
 
 /// A TLS connection to an XMPP server whose certificate is valid for the domain. Nothing has been sent over TLS yet:
 /// the first thing to write is your stream header (RFC 6120 section 4.2).
@@ -67,13 +72,13 @@ pub struct Parts {
 
 impl Connection {
     pub(crate) fn new(verified: Verified, report: Report) -> Self {
-        let Verified { tcp, tls, agreed, session, candidate, peer } = verified;
+        let Verified { tcp, tls, agreed, session, candidate, peer, quick_ack } = verified;
         let is_resumed = tls.handshake_kind() == Some(HandshakeKind::Resumed);
         // rustls makes sure that we have offered it, and we offer only ASCII.
         let alpn = tls.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned());
         let certificates = tls.peer_certificates().unwrap_or_default().to_vec();
         Self {
-            line: Arc::new(Line::new(tcp, tls, session.filter(|_| is_resumed))),
+            line: Arc::new(Line::new(Wire::new(tcp, quick_ack), tls, session.filter(|_| is_resumed))),
             read_ahead: Vec::new(),
             read_timeout: None,
             write_timeout: None,
@@ -210,6 +215,13 @@ impl Connection {
     /// What a canceller of this connection cancels.
     pub(crate) fn cancel(&self) -> Arc<dyn Cancel> {
         Arc::<Line>::clone(&self.line)
+    }
+
+    /// Returns what this machine knows of whether the connection is still alive, and whether it is in doubt. It sends
+    /// nothing and does not wait: it takes a few system calls.
+    #[must_use]
+    pub fn liveness(&self) -> Liveness {
+        self.line.tcp.liveness()
     }
 
     /// Returns whether encrypted data is waiting to be sent; for use in an event loop.

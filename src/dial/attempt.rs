@@ -42,6 +42,8 @@ pub(crate) struct Verified {
     pub(crate) session: Option<Arc<Session>>,
     pub(crate) candidate: Candidate,
     pub(crate) peer: SocketAddr,
+    /// Whether its first reads acknowledge quickly.
+    pub(crate) quick_ack: bool,
 }
 
 /// One attempt: its socket, and where it stands.
@@ -152,11 +154,11 @@ impl Attempt {
     }
 
     /// The connection, where the handshake is complete.
-    pub(super) fn into_verified(self, agreed: Agreed) -> Option<Verified> {
+    pub(super) fn into_verified(self, agreed: Agreed, quick_ack: bool) -> Option<Verified> {
         let Self { candidate, address: peer, tcp, state, .. } = self;
         let AttemptState::Handshaking(handshake) = state else { return None };
         let Handshake { client: tls, session } = *handshake;
-        Some(Verified { tcp, tls, agreed, session, candidate, peer })
+        Some(Verified { tcp, tls, agreed, session, candidate, peer, quick_ack })
     }
 
     pub(super) fn interest(&self) -> Interest {

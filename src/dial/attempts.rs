@@ -102,7 +102,8 @@ impl<'a> Attempts<'a> {
                     }
                     Ok(Advance::Verified(agreed)) => {
                         let id = attempt.id;
-                        if let Some(verified) = attempt.into_verified(agreed) {
+                        if let Some(verified) = attempt.into_verified(agreed, self.dialer.settings.quick_ack)
+                        {
                             events.push((id, AttemptEvent::Verified));
                             self.verified.push((id, verified));
                         }
