@@ -20,6 +20,7 @@ use crate::dns::stub::system::SystemConfig;
 use crate::domain::Domain;
 use crate::error::{Error, ErrorKind};
 use crate::filter::Filter;
+use crate::open_stream::OpenStream;
 use crate::quoted::Quoted;
 use crate::service::Service;
 use crate::settings::AddressFamily;
@@ -198,6 +199,13 @@ impl ConnectorBuilder {
     /// negotiates step by step with that domain.
     pub fn starttls_pipelining(mut self, pipelining: bool) -> Self {
         self.settings.pipelining = pipelining;
+        self
+    }
+
+    /// Opens the XMPP stream as a part of each connect, so that something else behind the port fails its candidate. The
+    /// default is to leave that to you: nothing is sent over TLS.
+    pub fn open_stream(mut self, open_stream: OpenStream) -> Self {
+        self.settings.open_stream = Some(open_stream);
         self
     }
 

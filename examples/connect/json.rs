@@ -144,6 +144,7 @@ fn stage(stage: Stage) -> &'static str {
     match stage {
         Stage::Tcp => "tcp",
         Stage::StartTls => "starttls",
+        Stage::Stream => "stream",
         _ => "tls",
     }
 }

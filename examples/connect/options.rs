@@ -25,6 +25,7 @@ Without DOMAIN, it connects to a small server that it starts on loopback.
   --nameserver ADDR[:PORT]  ask this name server; may be repeated
   --ca FILE                 trust only the root certificates of this PEM file; may be repeated
   --no-alpn                 do not offer ALPN with direct TLS
+  --open-stream             also open the XMPP stream over TLS, and pass over what does not answer as XMPP
   --strict-starttls         negotiate STARTTLS step by step, which takes one more round trip
   --to HOST:PORT            connect to this server, without SRV records
   --prefer HOST:PORT        try this server first, and then those of the SRV records
@@ -53,6 +54,7 @@ pub(crate) struct Options {
     pub(crate) nameservers: Vec<SocketAddr>,
     pub(crate) roots: Vec<CertificateDer<'static>>,
     pub(crate) alpn: bool,
+    pub(crate) open_stream: bool,
     pub(crate) pipelining: bool,
     pub(crate) timeout: Option<Duration>,
     pub(crate) way: Way,
@@ -89,6 +91,7 @@ struct Given {
     nameservers: Vec<SocketAddr>,
     roots: Vec<CertificateDer<'static>>,
     no_alpn: bool,
+    open_stream: bool,
     strict: bool,
     timeout: Option<Duration>,
     to: Option<(String, u16)>,
@@ -114,6 +117,7 @@ pub(crate) fn parse() -> Result<Command, String> {
             Long("nameserver") => given.nameservers.push(nameserver(&value(&mut parser, "--nameserver")?)?),
             Long("ca") => given.roots.extend(roots(&value(&mut parser, "--ca")?)?),
             Long("no-alpn") => given.no_alpn = true,
+            Long("open-stream") => given.open_stream = true,
             Long("strict-starttls") => given.strict = true,
             Long("timeout") => {
                 once(&mut given.timeout, "--timeout", seconds(&value(&mut parser, "--timeout")?)?)?;
@@ -212,6 +216,7 @@ fn check(given: Given) -> Result<Options, String> {
         nameservers: given.nameservers,
         roots: given.roots,
         alpn: !given.no_alpn,
+        open_stream: given.open_stream,
         pipelining: !given.strict,
         timeout: given.timeout,
         way,

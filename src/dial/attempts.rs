@@ -100,9 +100,9 @@ impl<'a> Attempts<'a> {
                         }
                         continue;
                     }
-                    Ok(Advance::Verified(agreed)) => {
+                    Ok(Advance::Verified) => {
                         let id = attempt.id;
-                        if let Some(verified) = attempt.into_verified(agreed) {
+                        if let Some(verified) = attempt.into_verified() {
                             events.push((id, AttemptEvent::Verified));
                             self.verified.push((id, verified));
                         }

@@ -41,19 +41,21 @@ pub enum AttemptErrorKind<'a> {
     Io(&'a io::Error),
     /// This stage took longer than its time limit.
     TimedOut(Stage),
-    /// The server closed the connection or ended the stream before TLS was established.
+    /// The server closed the connection or ended the stream.
     Closed,
     /// The server did not offer STARTTLS, or refused it (`<failure/>`, RFC 6120 section 5.4.2.2).
     StartTlsNotOffered,
-    /// The server sent a stream error before TLS (RFC 6120 section 4.9).
+    /// The server sent a stream error (RFC 6120 section 4.9).
     #[non_exhaustive]
     StreamError {
+        /// Whether it was sent over TLS. Before TLS, anybody could have sent it: do not follow `see-other-host` then.
+        is_authenticated: bool,
         /// The defined condition, such as `host-unknown`.
         condition: Option<&'a str>,
         /// The host, optionally with a port, in `see-other-host`.
         see_other_host: Option<&'a str>,
     },
-    /// What the server sent before TLS is not XMPP, or violates its rules.
+    /// What the server sent is not XMPP, or violates its rules.
     NotXmpp,
     /// The server's certificate was refused.
     Untrusted(UntrustedReason),
@@ -71,7 +73,7 @@ impl AttemptError {
 
     /// The stage took longer than its limit. `step` is the step that a STARTTLS negotiation had reached.
     pub(crate) fn timed_out(stage: Stage, limit: Duration, step: Option<Step>) -> Self {
-        Self(Cause::TimedOut(stage, limit, step.filter(|_| stage == Stage::StartTls)))
+        Self(Cause::TimedOut(stage, limit, step.filter(|_| matches!(stage, Stage::StartTls | Stage::Stream))))
     }
 
     pub(crate) fn negotiation(error: NegotiationError) -> Self {
@@ -109,6 +111,7 @@ impl AttemptError {
                 Fault::NotOffered(_) | Fault::Refused => AttemptErrorKind::StartTlsNotOffered,
                 Fault::Stream(StreamError { condition, see_other_host, .. }) => {
                     AttemptErrorKind::StreamError {
+                        is_authenticated: error.is_over_tls(),
                         condition: condition.as_deref(),
                         see_other_host: see_other_host.as_deref(),
                     }
@@ -116,6 +119,7 @@ impl AttemptError {
                 Fault::Unanswered => AttemptErrorKind::TimedOut(Stage::StartTls),
                 Fault::Ended(_) => AttemptErrorKind::Closed,
                 Fault::Version(_)
+                | Fault::OtherDomain { .. }
                 | Fault::NotXmpp(_)
                 | Fault::Xml(_)
                 | Fault::Unexpected(_)
@@ -213,7 +217,7 @@ fn missing(step: Step) -> &'static str {
         Step::Header => "no stream header received",
         Step::Features => "no stream features received",
         Step::Answer => "no answer to <starttls/> received",
-        Step::Tls => "nothing received after <proceed/>",
+        Step::Tls | Step::Open => "nothing received after <proceed/>",
     }
 }
 

@@ -173,13 +173,12 @@ impl Race {
                 attempt.delay = self.settings.limits.delay_after(at.saturating_sub(attempt.progress()));
                 attempt.report.completed.push((stage, at));
                 let candidate = self.contenders.candidate(attempt.report.candidate);
-                let next = candidate.and_then(|candidate| stage.next(candidate.tls()));
-                attempt.report.stage = next.unwrap_or(stage);
+                attempt.report.stage = candidate.map_or(stage, |candidate| stage.next(candidate.tls()));
             }
             AttemptEvent::Reached(step) => attempt.step = Some(step),
             AttemptEvent::Noted(_) => {}
             AttemptEvent::Verified => {
-                attempt.report.completed.push((Stage::Tls, at));
+                attempt.report.completed.push((attempt.report.stage, at));
                 attempt.end(AttemptOutcome::Connected, at);
                 self.verified.push(id);
             }
@@ -338,7 +337,7 @@ impl Race {
     fn stage_limit(&self, stage: Stage) -> Duration {
         match stage {
             Stage::Tcp => self.settings.limits.tcp,
-            Stage::StartTls | Stage::Tls => self.settings.limits.handshake,
+            Stage::StartTls | Stage::Tls | Stage::Stream => self.settings.limits.handshake,
         }
     }
 

@@ -15,10 +15,11 @@ use std::path::Path;
 const LAYERS: &[&[&str]] = &[
     &["quoted"],
     &["deadline", "domain", "limits", "logging", "random"],
-    &["clocks", "service"],
+    &["clocks", "service", "starttls"],
+    &["open_stream"],
     &["settings"],
     &["socket", "wait"],
-    &["starttls", "tls"],
+    &["tls"],
     &["dns"],
     &["discovery"],
     &["filter"],
