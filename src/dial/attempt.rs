@@ -195,7 +195,7 @@ impl Attempt {
         handshake.session.as_deref().filter(|session| session.is_offered())
     }
 
-    pub(super) fn forget_session(&self) {
+    fn forget_session(&self) {
         if let Some(session) = self.offered() {
             session.forget_offered();
         }
