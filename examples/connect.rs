@@ -9,7 +9,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use xmpp_connect::{Connection, Connector, Discovery, Domain, Error, ErrorKind, Target};
+use xmpp_connect::{Canceller, Connection, Connector, Discovery, Domain, Error, ErrorKind, Target};
 
 #[path = "connect/demo.rs"]
 mod demo;
@@ -114,13 +114,39 @@ fn attempt(options: &Options, domain: &str) -> Result<Outcome, Error> {
         builder = builder.timeout(limit);
     }
     let connector = builder.build()?;
-    let connection = match &options.way {
-        Way::Plan => return connector.discover(domain).map(Outcome::Planned),
-        Way::Connect => connector.connect(domain),
-        Way::To(Place { host, port, tls }) => connector.connect_to(domain, Target::new(host, *port, *tls)?),
+    let mut attempts = match &options.way {
+        Way::Plan => {
+            cancel_on_interrupt(connector.canceller());
+            return connector.discover(domain).map(Outcome::Planned);
+        }
+        Way::Connect => connector.attempts(domain)?,
+        Way::To(Place { host, port, tls }) => {
+            connector.attempts_to(domain, Target::new(host, *port, *tls)?)?
+        }
         Way::Prefer(Place { host, port, tls }) => {
-            connector.connect_preferring(domain, Target::new(host, *port, *tls)?)
+            connector.attempts_preferring(domain, Target::new(host, *port, *tls)?)?
         }
     };
-    connection.map(|connection| Outcome::Connected(Box::new(connection)))
+    cancel_on_interrupt(attempts.canceller());
+    attempts.connect_next().map(|connection| Outcome::Connected(Box::new(connection)))
 }
+
+/// The first Ctrl-C cancels, so that the report shows how far the connect has got. The second one ends the program.
+#[cfg(unix)]
+#[expect(clippy::disallowed_methods, reason = "the library starts no thread, but a program may")]
+fn cancel_on_interrupt(canceller: Canceller) {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+
+    let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]) else { return };
+    std::thread::spawn(move || {
+        for (index, signal) in signals.forever().enumerate() {
+            if index > 0 {
+                std::process::exit(128 + signal);
+            }
+            canceller.cancel();
+        }
+    });
+}
+
+#[cfg(not(unix))]
+fn cancel_on_interrupt(_: Canceller) {}

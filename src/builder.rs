@@ -9,7 +9,8 @@ use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 
 use crate::connection::Connection;
-use crate::connector::{Connector, Names};
+use crate::connector::Connector;
+use crate::discovery::Candidate;
 use crate::dns::cache::Caching;
 use crate::dns::message::Validation;
 use crate::dns::resolver::Resolver;
@@ -18,11 +19,13 @@ use crate::dns::stub::resolv_conf::{ResolverConfig, Transport};
 use crate::dns::stub::system::SystemConfig;
 use crate::domain::Domain;
 use crate::error::{Error, ErrorKind};
+use crate::filter::Filter;
 use crate::quoted::Quoted;
 use crate::service::Service;
 use crate::settings::AddressFamily;
 use crate::settings::Policy;
 use crate::settings::Settings;
+use crate::shared::{Names, Shared};
 use crate::socket::{CAN_BIND_TO_INTERFACE, MAX_INTERFACE_NAME};
 use crate::tls::{Tls, TlsOptions};
 
@@ -40,6 +43,7 @@ pub struct ConnectorBuilder {
     transport: Transport,
     resolver: Option<Arc<dyn Resolver>>,
     caching: Caching,
+    filter: Option<Filter>,
 }
 
 impl Default for ConnectorBuilder {
@@ -52,6 +56,7 @@ impl Default for ConnectorBuilder {
             transport: Transport::Udp,
             resolver: None,
             caching: Caching::On,
+            filter: None,
         }
     }
 }
@@ -120,15 +125,15 @@ impl ConnectorBuilder {
 
     /// Sets how long an attempt may make no progress before the next one of the same priority starts in parallel (RFC
     /// 8305 section 5). Once it has completed a stage, the delay is twice the time of that stage, up to 2 s, if that is
-    /// longer. With `Duration::MAX`, the next attempt starts only when this one has failed. The default is 250 ms.
+    /// longer; from its start, the same applies to the last TCP handshake with that address in an earlier connect. With `Duration::MAX`, the next attempt starts only when this one has failed. The default is 250 ms.
     pub fn attempt_delay(mut self, delay: Duration) -> Self {
         self.settings.limits.attempt_delay = delay;
         self
     }
 
     /// Sets how long the attempts in flight may make no progress before those of the next priority start in parallel.
-    /// If the next server is another port of a host that is already being tried, [`attempt_delay`](Self::attempt_delay)
-    /// is used instead. With `Duration::MAX`, the next priority starts only when all attempts have failed (RFC 2782).
+    /// If the next server is another port of a host that is already being tried, or if all addresses in flight have
+    /// failed or not responded in an earlier connect, [`attempt_delay`](Self::attempt_delay) is used instead. With `Duration::MAX`, the next priority starts only when all attempts have failed (RFC 2782).
     /// The default is 1 s.
     pub fn priority_delay(mut self, delay: Duration) -> Self {
         self.settings.limits.group_delay = delay;
@@ -138,6 +143,23 @@ impl ConnectorBuilder {
     /// Sets which address families are used, and which is tried first. The default is [`AddressFamily::Any`].
     pub fn address_family(mut self, family: AddressFamily) -> Self {
         self.settings.family = family;
+        self
+    }
+
+    /// Sets a filter over the addresses of servers: it returns whether a connection to that address of the candidate is
+    /// allowed. By default, all are.
+    ///
+    /// If domains come from strangers, use [`public_only`](crate::public_only), which keeps them from making the program
+    /// connect to this machine and its network.
+    ///
+    /// A refused address is a failed attempt in the report
+    /// ([`RefusedByFilter`](crate::report::AttemptErrorKind::RefusedByFilter)): nothing is sent to it, and it costs no
+    /// time. The filter is called once for each address of a candidate when its turn comes, wherever the address comes
+    /// from: DNS, the hosts file, a [`Target`](crate::Target), or the domain itself. The connection goes to the address
+    /// that the filter has seen. It is called in the thread of the connect and should return at once; a panic in it
+    /// reaches the caller of the connect. It applies neither to name servers nor to [`Connector::secure`].
+    pub fn filter(mut self, filter: impl Fn(&Candidate, SocketAddr) -> bool + Send + Sync + 'static) -> Self {
+        self.filter = Some(Filter::new(filter));
         self
     }
 
@@ -291,7 +313,7 @@ impl ConnectorBuilder {
             check_interface(interface)?;
         }
         let tls = Tls::new(self.tls, &settings.service).map_err(|error| configuration(error.to_string()))?;
-        Ok(Connector::new(settings, tls, names))
+        Ok(Connector::new(Shared::new(settings, tls, names, self.filter)))
     }
 
     fn check_times(&self) -> Result<(), Error> {

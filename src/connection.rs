@@ -1,7 +1,7 @@
 //! Connection: the TLS stream that a connect returns, with its properties and its report.
 
 use std::fmt;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,18 +9,19 @@ use std::time::Duration;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConnection, HandshakeKind, StreamOwned};
 
+use crate::canceller::{Cancel, Canceller};
 use crate::deadline::Deadline;
 use crate::dial::attempt::Verified;
 use crate::discovery::Candidate;
 use crate::limits::CLOSE_LIMIT;
 use crate::report::Report;
 use crate::service::TlsMode;
-use crate::tls::{Agreed, CipherSuite, ProtocolVersion, Session};
-use crate::wait::{self, Interest};
+use crate::tls::{Agreed, CipherSuite, ProtocolVersion};
+use crate::wait;
 
-use transfer::Failure;
+use line::Line;
 
-mod transfer;
+mod line;
 
 /// A TLS connection to an XMPP server whose certificate is valid for the domain. Nothing has been sent over TLS yet:
 /// the first thing to write is your stream header (RFC 6120 section 4.2).
@@ -39,33 +40,17 @@ mod transfer;
 /// Dropping a connection closes the TCP connection without sending close_notify; use [`close`](Self::close) for an
 /// orderly shutdown. No write raises SIGPIPE, whatever the process does with that signal.
 pub struct Connection {
-    /// The socket itself is always non-blocking, and `Self::wait` blocks. A blocking write could exceed its limit,
-    /// since a socket that is ready for some bytes may not take all of them.
-    stream: StreamOwned<ClientConnection, TcpStream>,
+    line: Arc<Line>,
     read_ahead: Vec<u8>,
-    mode: Mode,
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
-    /// Why nothing more can be read.
-    failure: Option<Failure>,
-    /// The session that was resumed, until the server's first bytes show that it has accepted it: under TLS 1.3 it may
-    /// refuse after our handshake is complete.
-    unproved: Option<Arc<Session>>,
-    /// Whether close_notify has been sent or is about to be.
-    is_shut_down: bool,
     agreed: Agreed,
+    alpn: Option<String>,
+    certificates: Vec<CertificateDer<'static>>,
+    is_resumed: bool,
     candidate: Candidate,
     peer: SocketAddr,
     report: Report,
-}
-
-/// Who waits for the socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mode {
-    /// Reads and writes.
-    Blocking,
-    /// The caller's event loop.
-    Nonblocking,
 }
 
 /// The parts of a [`Connection`], from [`Connection::into_parts`].
@@ -84,16 +69,18 @@ impl Connection {
     pub(crate) fn new(verified: Verified, report: Report) -> Self {
         let Verified { tcp, tls, agreed, session, candidate, peer } = verified;
         let is_resumed = tls.handshake_kind() == Some(HandshakeKind::Resumed);
+        // rustls makes sure that we have offered it, and we offer only ASCII.
+        let alpn = tls.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned());
+        let certificates = tls.peer_certificates().unwrap_or_default().to_vec();
         Self {
-            stream: StreamOwned::new(tls, tcp),
+            line: Arc::new(Line::new(tcp, tls, session.filter(|_| is_resumed))),
             read_ahead: Vec::new(),
-            mode: Mode::Blocking,
             read_timeout: None,
             write_timeout: None,
-            failure: None,
-            unproved: session.filter(|_| is_resumed),
-            is_shut_down: false,
             agreed,
+            alpn,
+            certificates,
+            is_resumed,
             candidate,
             peer,
             report,
@@ -117,7 +104,7 @@ impl Connection {
     /// # Errors
     /// Errors of the operating system.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.stream.sock.local_addr()
+        self.line.tcp.local_addr()
     }
 
     /// Returns whether this connection uses direct TLS or STARTTLS.
@@ -141,21 +128,20 @@ impl Connection {
     /// Returns the ALPN protocol that the server has selected, if any (RFC 7301).
     #[must_use]
     pub fn alpn(&self) -> Option<&str> {
-        // rustls makes sure that we have offered it, and we offer only ASCII.
-        self.stream.conn.alpn_protocol().and_then(|name| std::str::from_utf8(name).ok())
+        self.alpn.as_deref()
     }
 
     /// Returns the certificates that the server has sent, its own first. A resumed session has those of the original
     /// handshake.
     #[must_use]
     pub fn peer_certificates(&self) -> &[CertificateDer<'static>] {
-        self.stream.conn.peer_certificates().unwrap_or_default()
+        &self.certificates
     }
 
     /// Returns whether this connection resumes the TLS session of an earlier one of the same connector.
     #[must_use]
     pub fn is_resumed(&self) -> bool {
-        self.stream.conn.handshake_kind() == Some(HandshakeKind::Resumed)
+        self.is_resumed
     }
 
     /// Returns the report of the connect: its lookups, candidates and attempts.
@@ -210,13 +196,26 @@ impl Connection {
     /// it readable. While [`wants_write`](Self::wants_write) returns true, also wait for the socket to become writable,
     /// and then call `flush`: a write may have taken data that is not sent yet, and a read may cause TLS to send.
     pub fn set_nonblocking(&mut self, nonblocking: bool) {
-        self.mode = if nonblocking { Mode::Nonblocking } else { Mode::Blocking };
+        self.line.set_nonblocking(nonblocking);
+    }
+
+    /// Returns a canceller for the reads and writes of this connection. After it was used, each of them fails with an error
+    /// that holds an [`Error`](crate::Error) of kind [`Cancelled`](crate::ErrorKind::Cancelled), and the socket is shut down,
+    /// which wakes event loops. It has no effect on the stream of [`into_parts`](Self::into_parts).
+    #[must_use]
+    pub fn canceller(&self) -> Canceller {
+        Canceller::of_one(&self.cancel())
+    }
+
+    /// What a canceller of this connection cancels.
+    pub(crate) fn cancel(&self) -> Arc<dyn Cancel> {
+        Arc::<Line>::clone(&self.line)
     }
 
     /// Returns whether encrypted data is waiting to be sent; for use in an event loop.
     #[must_use]
     pub fn wants_write(&self) -> bool {
-        self.stream.conn.wants_write()
+        self.line.wants_write()
     }
 
     /// Ends the sending direction: sends close_notify (RFC 8446 section 6.1), so that the server knows that nothing was
@@ -229,7 +228,7 @@ impl Connection {
     /// # Errors
     /// The errors of a write.
     pub fn shutdown(&mut self) -> io::Result<()> {
-        self.shut_down(self.deadline(self.write_timeout))
+        self.line.shut_down(self.line.deadline(self.write_timeout))
     }
 
     /// Closes the connection in an orderly way: as [`shutdown`](Self::shutdown), for at most one second, and then waits
@@ -237,22 +236,11 @@ impl Connection {
     ///
     /// # Errors
     /// The errors of a write. The connection is closed anyway.
-    pub fn close(mut self) -> io::Result<()> {
+    pub fn close(self) -> io::Result<()> {
         let farewell = Deadline::after(wait::now(), CLOSE_LIMIT);
-        self.shut_down(self.deadline(self.write_timeout).min(farewell))?;
-        self.drop_what_comes();
+        self.line.shut_down(self.line.deadline(self.write_timeout).min(farewell))?;
+        self.line.drop_what_comes();
         Ok(())
-    }
-
-    fn shut_down(&mut self, deadline: Deadline) -> io::Result<()> {
-        self.is_shut_down = true;
-        self.stream.conn.send_close_notify();
-        self.send(deadline)?;
-        match self.stream.sock.shutdown(std::net::Shutdown::Write) {
-            // The server has closed it already.
-            Err(error) if error.kind() == ErrorKind::NotConnected => Ok(()),
-            result => result,
-        }
     }
 
     /// Returns the TLS stream, the data that has been read ahead, and the report. The socket is blocking, unless
@@ -265,28 +253,38 @@ impl Connection {
     /// # Errors
     /// Errors of the operating system when the socket is made blocking.
     pub fn into_parts(self) -> io::Result<Parts> {
-        self.stream.sock.set_nonblocking(self.mode == Mode::Nonblocking)?;
-        Ok(Parts { stream: self.stream, read_ahead: self.read_ahead, report: self.report })
+        let Self { mut line, read_ahead, report, .. } = self;
+        // A canceller holds the line for the moment of its call.
+        let line = loop {
+            match Arc::try_unwrap(line) {
+                Ok(line) => break line,
+                Err(shared) => line = shared,
+            }
+            std::thread::yield_now();
+        };
+        Ok(Parts { stream: line.into_stream()?, read_ahead, report })
+    }
+}
+
+/// Returns `Ok(0)` after the server's close_notify. Without it, the end of the connection is
+/// [`ErrorKind::UnexpectedEof`], which is harmless only after the end of the XMPP stream (`</stream:stream>`).
+///
+/// A fatal TLS error, which includes an alert of the server, is [`ErrorKind::InvalidData`]. Fatal errors, resets and
+/// `UnexpectedEof` are final: every later read returns the same error.
+impl Read for Connection {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.line.read(buffer, &mut self.read_ahead, self.read_timeout)
+    }
+}
+
+/// After a fatal TLS error, every write returns that error.
+impl Write for Connection {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.line.write(bytes, self.write_timeout)
     }
 
-    /// Reads and discards what still arrives. Closing a socket with unread data, even a session ticket, resets the
-    /// connection (RFC 2525 section 2.17), and the reset discards data that has not reached the peer yet.
-    fn drop_what_comes(&mut self) {
-        let deadline = Deadline::after(wait::now(), CLOSE_LIMIT);
-        let mut buffer = [0; 4096];
-        while !deadline.is_over(wait::now()) {
-            match self.stream.sock.read(&mut buffer) {
-                Ok(0) => return,
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    if self.wait(Interest::Read, deadline).is_err() {
-                        return;
-                    }
-                }
-                Err(_) => return,
-            }
-        }
+    fn flush(&mut self) -> io::Result<()> {
+        self.line.flush(self.write_timeout)
     }
 }
 
@@ -300,28 +298,28 @@ fn checked(timeout: Option<Duration>) -> io::Result<Option<Duration>> {
 #[cfg(unix)]
 impl std::os::fd::AsFd for Connection {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.stream.sock.as_fd()
+        self.line.tcp.as_fd()
     }
 }
 
 #[cfg(unix)]
 impl std::os::fd::AsRawFd for Connection {
     fn as_raw_fd(&self) -> std::os::fd::RawFd {
-        self.stream.sock.as_raw_fd()
+        self.line.tcp.as_raw_fd()
     }
 }
 
 #[cfg(windows)]
 impl std::os::windows::io::AsRawSocket for Connection {
     fn as_raw_socket(&self) -> std::os::windows::io::RawSocket {
-        self.stream.sock.as_raw_socket()
+        self.line.tcp.as_raw_socket()
     }
 }
 
 #[cfg(windows)]
 impl std::os::windows::io::AsSocket for Connection {
     fn as_socket(&self) -> std::os::windows::io::BorrowedSocket<'_> {
-        self.stream.sock.as_socket()
+        self.line.tcp.as_socket()
     }
 }
 

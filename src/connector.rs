@@ -3,31 +3,27 @@
 use std::net::TcpStream;
 use std::sync::Arc;
 
+use crate::attempts::Attempts;
+use crate::canceller::Canceller;
 use crate::connection::Connection;
-use crate::dial::attempt::Dialer;
 use crate::discovery::Candidate;
-use crate::dns::lookups::Lookups;
-use crate::dns::resolver::{self, Resolver};
-use crate::dns::stub::Stub;
 use crate::domain::Domain;
 use crate::error::{Error, ErrorKind};
-use crate::limits::LOOKUP_LIMIT;
-use crate::plan::{Plan, Route};
-use crate::random::Random;
+use crate::plan::Route;
 use crate::report::Report;
-use crate::run::{Run, no_random_numbers};
 use crate::service::TlsMode;
-use crate::settings::Settings;
-use crate::socket;
-use crate::starttls::StrictDomains;
+use crate::shared::Shared;
 use crate::target::{Place, Target};
-use crate::tls::Tls;
-use crate::wait;
 
 /// Opens connections, all with the same options. Cheap to clone; clones share all state.
 ///
 /// A connector holds the state that outlives a single connect: the TLS configuration with its session tickets, the DNS
 /// cache, and what is known about name servers and about how domains negotiate STARTTLS. Create one and reuse it.
+///
+/// For 10 minutes, it also remembers which addresses have failed or did not respond, and how long TCP handshakes took, of
+/// at most 256 addresses. This never changes the order in which servers are tried, but how soon the next one starts in
+/// parallel: see [`attempt_delay`](crate::ConnectorBuilder::attempt_delay) and
+/// [`priority_delay`](crate::ConnectorBuilder::priority_delay).
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -39,28 +35,11 @@ use crate::wait;
 /// # Ok::<(), xmpp_connect::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Connector(Arc<ConnectorInner>);
-
-/// What clones share.
-#[derive(Debug)]
-struct ConnectorInner {
-    settings: Arc<Settings>,
-    tls: Tls,
-    strict: StrictDomains,
-    names: Names,
-}
-
-/// Who answers DNS questions.
-#[derive(Debug)]
-pub(crate) enum Names {
-    Stub(Stub),
-    Resolver(Arc<dyn Resolver>),
-}
+pub struct Connector(Arc<Shared>);
 
 impl Connector {
-    pub(crate) fn new(settings: Settings, tls: Tls, names: Names) -> Self {
-        let strict = StrictDomains::default();
-        Self(Arc::new(ConnectorInner { settings: Arc::new(settings), tls, strict, names }))
+    pub(crate) fn new(shared: Shared) -> Self {
+        Self(Arc::new(shared))
     }
 
     /// Connects to a server of `domain`.
@@ -72,7 +51,7 @@ impl Connector {
         D: TryInto<Domain>,
         Error: From<D::Error>,
     {
-        self.dial(domain.try_into()?, Route::Domain, None)
+        self.attempts(domain)?.connect_next()
     }
 
     /// Connects to `target` instead of the servers in the SRV records of `domain`.
@@ -87,11 +66,7 @@ impl Connector {
         D: TryInto<Domain>,
         Error: From<D::Error>,
     {
-        let route = match target.0 {
-            Place::Server(server) => Route::Explicit(server),
-            Place::SrvOf(host) => Route::OtherHost(host),
-        };
-        self.dial(domain.try_into()?, route, None)
+        self.attempts_to(domain, target)?.connect_next()
     }
 
     /// Connects to `target` if possible, and otherwise to the servers of `domain`. Use it to resume a stream on the
@@ -109,11 +84,57 @@ impl Connector {
         D: TryInto<Domain>,
         Error: From<D::Error>,
     {
+        self.attempts_preferring(domain, target)?.connect_next()
+    }
+
+    /// Prepares to connect to the servers of `domain`, one after the other until one is good, with events to observe, or
+    /// in a way that can be cancelled. Nothing is looked up or sent before [`Attempts::connect_next`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidDomain`].
+    pub fn attempts<D>(&self, domain: D) -> Result<Attempts, Error>
+    where
+        D: TryInto<Domain>,
+        Error: From<D::Error>,
+    {
+        Ok(Attempts::new(&self.0, domain.try_into()?, Route::Domain))
+    }
+
+    /// Prepares to connect to `target`: [`connect_to`](Self::connect_to), as [`attempts`](Self::attempts).
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidDomain`].
+    pub fn attempts_to<D>(&self, domain: D, target: Target) -> Result<Attempts, Error>
+    where
+        D: TryInto<Domain>,
+        Error: From<D::Error>,
+    {
+        Ok(Attempts::new(&self.0, domain.try_into()?, target.into()))
+    }
+
+    /// Prepares to connect to `target` first: [`connect_preferring`](Self::connect_preferring), as
+    /// [`attempts`](Self::attempts).
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidDomain`], and [`ErrorKind::Configuration`] for a target without a port.
+    pub fn attempts_preferring<D>(&self, domain: D, target: Target) -> Result<Attempts, Error>
+    where
+        D: TryInto<Domain>,
+        Error: From<D::Error>,
+    {
         let Place::Server(server) = target.0 else {
             let message = "only a target with a port can be preferred";
             return Err(Error::new(ErrorKind::Configuration, message));
         };
-        self.dial(domain.try_into()?, Route::Prefer(server), None)
+        Ok(Attempts::new(&self.0, domain.try_into()?, Route::Prefer(server)))
+    }
+
+    /// Prepares to connect to servers that [`discover`](Self::discover) has found, in the same order: after the user has
+    /// seen them, or without those that [`Discovery::retain`] has removed.
+    #[must_use]
+    pub fn attempts_from(&self, discovery: Discovery) -> Attempts {
+        let Report { domain, candidates, .. } = *discovery.0;
+        Attempts::new(&self.0, domain, Route::Given(candidates))
     }
 
     /// Returns the servers of `domain`, in the order in which a connect would try them. It connects to none of them, and
@@ -128,15 +149,14 @@ impl Connector {
         D: TryInto<Domain>,
         Error: From<D::Error>,
     {
-        let domain = domain.try_into()?;
-        self.run(&domain, Route::Domain, |run| run.discover()).map(Discovery)
+        self.attempts(domain)?.discover().map(Discovery)
     }
 
     /// Establishes TLS over a TCP connection that you have opened, for example through a proxy or a tunnel.
     ///
     /// STARTTLS negotiation, verification, limits and report are the same as for [`connect`](Self::connect); all times
-    /// start with this call. No DNS query is sent, and the [`Policy`](crate::Policy) does not apply. The socket is made
-    /// non-blocking, and TCP_NODELAY is set.
+    /// start with this call. No DNS query is sent, and neither the [`Policy`](crate::Policy) nor the
+    /// [`filter`](crate::ConnectorBuilder::filter) applies. The socket is made non-blocking, and TCP_NODELAY is set.
     ///
     /// [`discover`](Self::discover) finds the hosts and ports to ask a proxy for; its DNS queries do not go through the
     /// proxy. The report and [`Connection::peer_addr`] show the other end of `tcp`, which is then the proxy.
@@ -156,71 +176,39 @@ impl Connector {
         let peer = tcp.peer_addr().map_err(|error| {
             Error::caused_by(ErrorKind::Configuration, "the given TCP stream is not connected", error)
         })?;
-        self.dial(domain, Route::Connected { peer, tls }, Some(tcp))
+        Attempts::new(&self.0, domain, Route::Connected { peer, tls }).connect_over(Some(tcp))
     }
 
-    /// Clears the DNS cache. For a resolver of your own, it calls [`Resolver::clear_cache`].
+    /// Returns a canceller for all connects, discoveries and calls of [`secure`](Self::secure) of this connector, and of
+    /// its clones, that are in progress when it is used: for a program that has to end. Connections that have been
+    /// returned have [their own](Connection::canceller).
+    #[must_use]
+    pub fn canceller(&self) -> Canceller {
+        Canceller::of_group(&self.0.in_progress)
+    }
+
+    /// Clears the DNS cache, and forgets what earlier connects have shown about addresses. For example, call it when the
+    /// network has changed. For a resolver of your own, it calls
+    /// [`Resolver::clear_cache`](crate::dns::Resolver::clear_cache).
     pub fn clear_cache(&self) {
-        match &self.0.names {
-            Names::Stub(stub) => stub.clear_cache(),
-            Names::Resolver(resolver) => resolver.clear_cache(),
-        }
-    }
-
-    fn dial(&self, domain: Domain, route: Route, given: Option<TcpStream>) -> Result<Connection, Error> {
-        let ConnectorInner { settings, tls, strict, .. } = &*self.0;
-        let dialer = Dialer { domain: &domain, settings, tls, strict };
-        let (verified, report) = self.run(&domain, route, |run| run.connect(dialer, given))?;
-        Ok(Connection::new(verified, report))
-    }
-
-    /// Prepares a [`Run`] and calls `go` with it.
-    fn run<R>(
-        &self,
-        domain: &Domain,
-        route: Route,
-        go: impl FnOnce(Run<'_>) -> Result<R, Error>,
-    ) -> Result<R, Error> {
-        let now = wait::now();
-        let ConnectorInner { settings, tls, names, .. } = &*self.0;
-        let random = Random::new(tls.provider());
-        // Checked before anything is sent: no question with a predictable id may be sent.
-        random.bits();
-        if random.has_failed() {
-            return Err(no_random_numbers());
-        }
-        let (chance, options) = (random.clone(), settings.socket.clone());
-        let routes = move |destination| socket::source_of(destination, &options);
-        let chance = Box::new(move |bound| chance.below(bound));
-        let plan = Plan::new(domain.clone(), route, Arc::clone(settings), chance, Box::new(routes), now);
-        let (lookups, wakeups) = match names {
-            Names::Stub(stub) => {
-                let random = random.clone();
-                let (random, limit) = (Arc::new(move || random.bits()), settings.limits.lookup);
-                (Lookups::Stub { stub, random, limit, lookups: None }, None)
-            }
-            Names::Resolver(resolver) => {
-                let (waker, wakeups) =
-                    wait::waker().map_err(|error| Error::system("cannot open sockets", error))?;
-                let limit = settings.limits.lookup.unwrap_or(LOOKUP_LIMIT);
-                let lookups =
-                    resolver::ResolverLookups::new(Arc::clone(resolver), waker, plan.total(), limit);
-                (Lookups::Resolver(lookups), Some(wakeups))
-            }
-        };
-        go(Run { plan, lookups, random, wakeups: wakeups.as_ref() })
+        self.0.clear_cache();
     }
 }
 
 /// The servers of a domain, in the order in which a connect would try them. `Display` shows them as a table.
 #[derive(Clone, Debug)]
-pub struct Discovery(Report);
+pub struct Discovery(Box<Report>);
 
 impl Discovery {
     /// Returns the candidates, in order.
     #[must_use]
     pub fn candidates(&self) -> &[Candidate] {
         self.0.candidates()
+    }
+
+    /// Removes the candidates for which `keep` returns false.
+    pub fn retain(&mut self, keep: impl FnMut(&Candidate) -> bool) {
+        self.0.candidates.retain(keep);
     }
 
     /// Returns the report of the discovery.

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::error;
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 use crate::dial::{AttemptError, AttemptErrorKind};
 use crate::dns::ConfigurationError;
@@ -19,8 +20,10 @@ use crate::report::Report;
 /// `Display` is one line, without the cause: to show a user why, for example what is wrong with a certificate, also print
 /// [`source`](error::Error::source), or use `Debug`. `Debug`, which `fn main() -> Result<(), Box<dyn Error>>` prints, is
 /// that line followed by the causes.
-pub struct Error(Box<Inner>);
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
     message: String,
@@ -28,9 +31,10 @@ struct Inner {
     source: Option<Source>,
 }
 
+#[derive(Clone)]
 enum Source {
     Attempt(AttemptError),
-    Io(io::Error),
+    Io(Arc<io::Error>),
 }
 
 /// The kinds of [`Error`], by what the caller can do.
@@ -59,9 +63,7 @@ pub enum ErrorKind {
     Untrusted,
     /// The time limit of the connect expired. Try again later, or with a longer limit.
     TimedOut,
-    /// The caller cancelled the connect.
-    // Hidden as long as callers cannot cancel.
-    #[doc(hidden)]
+    /// The connect was cancelled, with a [`Canceller`](crate::Canceller).
     Cancelled,
     /// Options contradict each other, or something that they require is missing. Correct the program.
     Configuration,
@@ -88,13 +90,13 @@ impl fmt::Display for ErrorKind {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, message: message.into(), report: None, source: None }))
+        Self(Arc::new(Inner { kind, message: message.into(), report: None, source: None }))
     }
 
     /// An error that the operating system caused.
     pub(crate) fn caused_by(kind: ErrorKind, message: impl Into<String>, cause: io::Error) -> Self {
         let mut error = Self::new(kind, message);
-        error.0.source = Some(Source::Io(cause));
+        Arc::make_mut(&mut error.0).source = Some(Source::Io(Arc::new(cause)));
         error
     }
 
@@ -104,12 +106,12 @@ impl Error {
     }
 
     pub(crate) fn with_report(mut self, report: Report) -> Self {
-        self.0.report = Some(report);
+        Arc::make_mut(&mut self.0).report = Some(report);
         self
     }
 
     pub(crate) fn with_cause(mut self, cause: Option<AttemptError>) -> Self {
-        self.0.source = cause.map(Source::Attempt);
+        Arc::make_mut(&mut self.0).source = cause.map(Source::Attempt);
         self
     }
 
@@ -168,7 +170,7 @@ impl error::Error for Error {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self.0.source.as_ref()? {
             Source::Attempt(error) => Some(error),
-            Source::Io(error) => Some(error),
+            Source::Io(error) => Some(&**error),
         }
     }
 }

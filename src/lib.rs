@@ -49,7 +49,10 @@
 //! [RFC 2782]: https://www.rfc-editor.org/rfc/rfc2782
 //! [RFC 8305]: https://www.rfc-editor.org/rfc/rfc8305
 
+mod attempts;
 mod builder;
+mod canceller;
+mod clocks;
 mod connection;
 mod connector;
 mod deadline;
@@ -58,6 +61,7 @@ mod discovery;
 pub mod dns;
 mod domain;
 mod error;
+mod filter;
 mod limits;
 mod logging;
 mod plan;
@@ -67,6 +71,7 @@ pub mod report;
 mod run;
 mod service;
 mod settings;
+mod shared;
 mod socket;
 mod starttls;
 mod target;
@@ -75,12 +80,15 @@ mod wait;
 
 pub use rustls;
 
+pub use attempts::Attempts;
 pub use builder::{ConnectorBuilder, connect};
+pub use canceller::Canceller;
 pub use connection::{Connection, Parts};
 pub use connector::{Connector, Discovery};
 pub use discovery::{Candidate, Origin};
 pub use domain::{Domain, Host, InvalidDomain};
 pub use error::{Error, ErrorKind};
+pub use filter::public_only;
 pub use service::{Service, TlsMode};
 pub use settings::{AddressFamily, Policy};
 pub use target::Target;

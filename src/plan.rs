@@ -7,12 +7,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::deadline::Deadline;
+use crate::dial::history::History;
 use crate::dial::race::{Race, RaceOrder};
 use crate::discovery::answers::SrvAnswers;
 use crate::discovery::{Candidate, Discovered, Origin};
 use crate::dns::{Question, RecordKind};
 use crate::domain::{Domain, Host, SpecialUse};
 use crate::error::{Error, ErrorKind};
+use crate::filter::Filter;
+use crate::report::{AttemptOutcome, EventKind};
 use crate::service::TlsMode;
 use crate::settings::{Family, Policy, Settings};
 use crate::target::Server;
@@ -20,6 +23,7 @@ use crate::target::Server;
 pub(crate) use self::orders::{DiscoveryOrder, Order, Route};
 
 use self::questions::Questions;
+use self::timeline::Timeline;
 
 mod addresses;
 mod facts;
@@ -30,6 +34,7 @@ mod questions;
 mod simulation;
 #[cfg(test)]
 mod tests;
+mod timeline;
 
 /// How many of the candidates are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,8 +45,6 @@ enum Phase {
     HalfKnown,
     /// All.
     Known,
-    /// The connect is over.
-    Over,
 }
 
 /// One connect.
@@ -53,7 +56,11 @@ pub(crate) struct Plan {
     chance: Chance,
     routes: Routes,
     started: Instant,
+    /// When the total limit started: with the connect, and again whenever the caller goes on.
+    limit_from: Instant,
     phase: Phase,
+    /// Whether the connect has ended. It can be resumed.
+    is_over: bool,
     srv: SrvAnswers,
     questions: Questions,
     /// Addresses from the additional sections of SRV answers, for targets of the same answers.
@@ -61,6 +68,7 @@ pub(crate) struct Plan {
     /// Why SRV records were ignored, a sentence each.
     left_out_records: Vec<String>,
     race: Race,
+    timeline: Timeline,
     notes: Vec<String>,
     /// The error with which the connect ends now, decided outside the race.
     verdict: Option<Error>,
@@ -73,10 +81,10 @@ pub(crate) struct Plan {
 }
 
 /// The source of random numbers: returns a number from 0 up to, not including, the argument.
-pub(crate) type Chance = Box<dyn FnMut(u64) -> u64 + Send>;
+pub(crate) type Chance = Box<dyn FnMut(u64) -> u64 + Send + Sync>;
 
 /// Returns the source address with which this machine would reach an address; `None` if it has no route.
-pub(crate) type Routes = Box<dyn Fn(IpAddr) -> Option<IpAddr> + Send>;
+pub(crate) type Routes = Box<dyn Fn(IpAddr) -> Option<IpAddr> + Send + Sync>;
 
 impl Plan {
     /// A connect that starts now.
@@ -97,10 +105,13 @@ impl Plan {
             chance,
             routes,
             started: now,
+            limit_from: now,
             phase: Phase::Discovering,
+            is_over: false,
             srv: SrvAnswers::default(),
             hints: Vec::new(),
             left_out_records: Vec::new(),
+            timeline: Timeline::new(now),
             notes: Vec::new(),
             verdict: None,
             preferred: None,
@@ -111,17 +122,41 @@ impl Plan {
         plan
     }
 
+    /// Sets which addresses the caller allows. That does not apply to a stream that the caller has connected.
+    pub(crate) fn set_filter(&mut self, filter: Filter) {
+        if !matches!(self.route, Route::Connected { .. }) {
+            self.race.set_filter(filter);
+        }
+    }
+
+    /// Sets what earlier connects have shown about addresses. That does not apply to a stream that the caller has
+    /// connected.
+    pub(crate) fn set_history(&mut self, history: History) {
+        if !matches!(self.route, Route::Connected { .. }) {
+            self.race.set_history(history);
+        }
+    }
+
     fn begin(&mut self, now: Instant) {
         match self.route.clone() {
             Route::Domain => self.begin_discovery(&self.domain.host().clone(), now),
             Route::OtherHost(host) => self.begin_discovery(&host, now),
+            Route::Given(candidates) if candidates.is_empty() => {
+                let message = format!("no server of {} is left to connect to", self.domain);
+                self.verdict = Some(Error::new(ErrorKind::Attempts, message));
+            }
+            Route::Given(candidates) => {
+                self.phase = Phase::Known;
+                self.race.give_candidates(candidates, now);
+                self.record_candidates(now);
+            }
             Route::Explicit(Server { host, port, tls }) => match self.why_unusable(&host) {
                 Some(error) => self.verdict = Some(error),
                 None => self.use_only(Candidate::single(tls, host, port, Origin::Explicit), now),
             },
             Route::Prefer(Server { host, port, tls }) => {
                 match self.why_unusable(&host) {
-                    Some(error) => self.notes.push(format!("{host} was ignored: {error}")),
+                    Some(error) => self.note(format!("{host} was ignored: {error}"), now),
                     None => {
                         self.preferred = Some(Candidate::single(tls, host, port, Origin::Preferred));
                         self.set_candidates(Vec::new(), now);
@@ -202,9 +237,18 @@ impl Plan {
         self.set_candidates(vec![candidate], now);
     }
 
+    /// Goes on after the end: with what is left to try, and a new total limit. Nothing that was answered is asked again.
+    pub(crate) fn resume(&mut self, now: Instant) {
+        self.is_over = false;
+        self.limit_from = now;
+        self.exhaustion = None;
+        self.questions.ask_again();
+        self.race.resume(now);
+    }
+
     /// Returns what to do next. Call it until it returns `None`.
     pub(crate) fn poll(&mut self, now: Instant) -> Option<Order> {
-        if self.phase == Phase::Over {
+        if self.is_over {
             return None;
         }
         let has_enough = self.srv.enough_from().is_over(now);
@@ -224,13 +268,13 @@ impl Plan {
         {
             return Some(Order::Failed(self.fail(error, now)));
         }
-        self.questions.due(now).map(Order::Ask)
+        self.due_questions(now).map(Order::Ask)
     }
 
     /// Returns what to do next in a discovery; called instead of [`Self::poll`] when something has happened, or the
     /// total limit has expired.
     pub(crate) fn poll_discovery(&mut self, now: Instant) -> Option<DiscoveryOrder> {
-        if self.phase == Phase::Over {
+        if self.is_over {
             return None;
         }
         if let Some(error) = self.poll_verdict(false, now) {
@@ -239,10 +283,10 @@ impl Plan {
         match (self.exhaustion.take(), self.phase) {
             (Some(error), _) => Some(DiscoveryOrder::Finished(Err(self.fail(error, now)))),
             (None, Phase::Known) => {
-                self.phase = Phase::Over;
-                Some(DiscoveryOrder::Finished(Ok(self.report(now))))
+                self.is_over = true;
+                Some(DiscoveryOrder::Finished(Ok(Box::new(self.report(now)))))
             }
-            (None, _) => self.questions.due(now).map(DiscoveryOrder::Ask),
+            (None, _) => self.due_questions(now).map(DiscoveryOrder::Ask),
         }
     }
 
@@ -264,14 +308,14 @@ impl Plan {
     pub(crate) fn wake_at(&self, now: Instant) -> Deadline {
         let half_known = match self.phase {
             Phase::Discovering => self.srv.enough_from(),
-            Phase::HalfKnown | Phase::Known | Phase::Over => Deadline::NEVER,
+            Phase::HalfKnown | Phase::Known => Deadline::NEVER,
         };
         self.total().min(half_known).min(self.race.wake_at(now))
     }
 
     /// The limit of the whole connect.
     pub(crate) fn total(&self) -> Deadline {
-        Deadline::after(self.started, self.settings.limits.total)
+        Deadline::after(self.limit_from, self.settings.limits.total)
     }
 
     /// Turns the SRV answers into candidates, once both are there or one is enough.
@@ -280,7 +324,7 @@ impl Plan {
         match self.phase {
             Phase::Discovering | Phase::HalfKnown if complete => self.phase = Phase::Known,
             Phase::Discovering if has_enough => self.phase = Phase::HalfKnown,
-            Phase::Discovering | Phase::HalfKnown | Phase::Known | Phase::Over => return,
+            Phase::Discovering | Phase::HalfKnown | Phase::Known => return,
         }
         match self.srv.merged() {
             Discovered::Candidates(candidates) => self.set_candidates(candidates, now),
@@ -302,9 +346,11 @@ impl Plan {
     fn discovered_host(&self) -> &Host {
         match &self.route {
             Route::OtherHost(host) => host,
-            Route::Domain | Route::Explicit(_) | Route::Prefer(_) | Route::Connected { .. } => {
-                self.domain.host()
-            }
+            Route::Domain
+            | Route::Given(_)
+            | Route::Explicit(_)
+            | Route::Prefer(_)
+            | Route::Connected { .. } => self.domain.host(),
         }
     }
 
@@ -315,6 +361,7 @@ impl Plan {
             candidates.push(preferred.clone());
         }
         self.race.set_candidates(candidates, &mut self.chance, now);
+        self.record_candidates(now);
         self.use_hints(now);
     }
 
@@ -323,17 +370,24 @@ impl Plan {
             return None;
         }
         loop {
-            return match self.race.poll(now)? {
+            let order = self.race.poll(now);
+            self.record_ends(now);
+            return match order? {
                 RaceOrder::LookUp(host) => {
                     self.look_up(&host, now);
                     continue;
                 }
-                RaceOrder::Start { id, candidate, address } => Some(Order::Start { id, candidate, address }),
+                RaceOrder::Start { id, candidate, address } => {
+                    let started = EventKind::Started { attempt: id.0, candidate: candidate.clone(), address };
+                    self.timeline.record(now, started);
+                    Some(Order::Start { id, candidate, address })
+                }
                 RaceOrder::Close(id) => Some(Order::Close(id)),
                 RaceOrder::Won(id) => {
-                    let report = self.report(now);
-                    self.phase = Phase::Over;
-                    Some(Order::Connected(id, report))
+                    let outcome = AttemptOutcome::Connected;
+                    self.timeline.record(now, EventKind::Ended { attempt: id.0, outcome });
+                    self.is_over = true;
+                    Some(Order::Connected(id, self.report(now)))
                 }
                 // The other SRV answer may bring more.
                 RaceOrder::Lost if matches!(self.phase, Phase::Discovering | Phase::HalfKnown) => None,
@@ -348,7 +402,8 @@ impl Plan {
 
     fn fail(&mut self, error: Error, now: Instant) -> Error {
         self.race.abandon(now);
-        self.phase = Phase::Over;
+        self.record_ends(now);
+        self.is_over = true;
         error.with_report(self.report(now))
     }
 }

@@ -10,8 +10,12 @@ use std::time::Duration;
 use crate::discovery::Candidate;
 use crate::dns::{AnswerSource, LookupFacts, Question};
 use crate::domain::Domain;
+use crate::quoted::Quoted;
 use crate::service::Service;
 
+mod events;
+
+pub use self::events::{Event, EventKind};
 pub use crate::dial::{AttemptError, AttemptErrorKind, RepeatForm, Stage};
 pub use crate::tls::UntrustedReason;
 
@@ -26,6 +30,7 @@ pub struct Report {
     pub(crate) candidates: Vec<Candidate>,
     pub(crate) attempts: Vec<AttemptReport>,
     pub(crate) notes: Vec<String>,
+    pub(crate) events: Vec<Event>,
     pub(crate) elapsed: Duration,
 }
 
@@ -54,7 +59,8 @@ impl Report {
         &self.candidates
     }
 
-    /// Returns the attempts, in the order in which they were started.
+    /// Returns the attempts, in the order in which they were started. Among them are the addresses that the
+    /// [filter](crate::ConnectorBuilder::filter) has refused, which were not connected to.
     #[must_use]
     pub fn attempts(&self) -> &[AttemptReport] {
         &self.attempts
@@ -72,7 +78,14 @@ impl Report {
         &self.notes
     }
 
-    /// Returns how long the connect took.
+    /// Returns everything that happened, in order: the events that [`Attempts::observe`](crate::Attempts::observe) shows
+    /// while they happen.
+    #[must_use]
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// Returns how long the connect took. For [`Attempts`](crate::Attempts), it is the time since the first one started.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.elapsed
@@ -209,8 +222,16 @@ impl AttemptReport {
     pub fn error(&self) -> Option<&AttemptError> {
         match &self.outcome {
             AttemptOutcome::Failed(error) => Some(error),
-            AttemptOutcome::InFlight | AttemptOutcome::Connected | AttemptOutcome::Abandoned => None,
+            AttemptOutcome::InFlight
+            | AttemptOutcome::Connected
+            | AttemptOutcome::Rejected(_)
+            | AttemptOutcome::Abandoned => None,
         }
+    }
+
+    /// Whether the caller's filter has refused the address.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.error().is_some_and(|error| matches!(error.kind(), AttemptErrorKind::RefusedByFilter))
     }
 }
 
@@ -229,6 +250,9 @@ impl fmt::Display for AttemptReport {
         match outcome {
             AttemptOutcome::InFlight => write!(formatter, "  in {stage}"),
             AttemptOutcome::Connected => formatter.write_str("  connected"),
+            AttemptOutcome::Rejected(why) => {
+                write!(formatter, "  connected, and rejected: {}", Quoted(why, usize::MAX))
+            }
             AttemptOutcome::Failed(why) => {
                 write!(formatter, "  {stage} failed {}: {why}", Milliseconds(*ended))
             }
@@ -264,18 +288,22 @@ pub enum AttemptOutcome {
     InFlight,
     /// It became the connection.
     Connected,
+    /// It became the connection, and the caller rejected it for this reason
+    /// ([`Attempts::reject`](crate::Attempts::reject)).
+    Rejected(String),
     /// It failed, with the reason.
     Failed(AttemptError),
     /// It was closed, because another attempt succeeded first, the connect ended, or too many were in flight.
     Abandoned,
 }
 
-/// `in flight`, `connected`, `failed` or `abandoned`.
+/// `in flight`, `connected`, `rejected`, `failed` or `abandoned`.
 impl fmt::Display for AttemptOutcome {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::InFlight => "in flight",
             Self::Connected => "connected",
+            Self::Rejected(_) => "rejected",
             Self::Failed(_) => "failed",
             Self::Abandoned => "abandoned",
         })
@@ -283,7 +311,7 @@ impl fmt::Display for AttemptOutcome {
 }
 
 /// A time in milliseconds with one decimal place: `12.3 ms`.
-struct Milliseconds(Duration);
+pub(crate) struct Milliseconds(pub(crate) Duration);
 
 impl fmt::Display for Milliseconds {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

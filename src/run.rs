@@ -3,6 +3,7 @@
 use std::net::TcpStream;
 
 use crate::deadline::Deadline;
+use crate::dial::AttemptId;
 use crate::dial::attempt::{Dialer, Verified};
 use crate::dial::attempts::Attempts;
 use crate::dns::lookups::Lookups;
@@ -10,16 +11,22 @@ use crate::error::{Error, ErrorKind};
 use crate::logging;
 use crate::plan::{DiscoveryOrder, Order, Plan};
 use crate::random::Random;
-use crate::report::Report;
-use crate::wait::{self, Ready, Wait, Wakeups};
+use crate::report::{Event, Report};
+use crate::wait::{self, Flag, Ready, Wait, Wakeups};
+
+/// A function of the caller that is shown every event.
+pub(crate) type Observer = dyn FnMut(&Event) + Send;
 
 /// What a connect and a discovery work with.
 pub(crate) struct Run<'a> {
-    pub(crate) plan: Plan,
+    pub(crate) plan: &'a mut Plan,
     pub(crate) lookups: Lookups<'a>,
     pub(crate) random: Random,
-    /// Wakes or cancels the wait from another thread, if needed.
+    /// Wakes the wait when the caller's resolver answers.
     pub(crate) wakeups: Option<&'a Wakeups>,
+    /// Raised when the caller cancels.
+    pub(crate) cancelled: Option<&'a Flag>,
+    pub(crate) observer: Option<&'a mut Observer>,
 }
 
 impl Run<'_> {
@@ -31,15 +38,16 @@ impl Run<'_> {
         mut self,
         dialer: Dialer<'_>,
         given: Option<TcpStream>,
-    ) -> Result<(Verified, Report), Error> {
+    ) -> Result<(AttemptId, Verified, Report), Error> {
         let mut attempts = Attempts::new(dialer, given);
         loop {
+            self.check_cancelled();
             let now = wait::now();
             while let Some(order) = self.plan.poll(now) {
+                self.show_events();
                 match order {
                     Order::Ask(questions) => self.lookups.ask(&questions, now),
                     Order::Start { id, candidate, address } => {
-                        logging::debug(format_args!("attempt {}: {candidate} at {address}", id.0 + 1));
                         if let Some(event) = attempts.start(id, candidate, address) {
                             self.plan.handle_attempt(id, event, now);
                         }
@@ -50,7 +58,7 @@ impl Run<'_> {
                         let verified = verified.ok_or_else(|| {
                             Error::new(ErrorKind::System, "the connection was closed before it was returned")
                         });
-                        return Ok((verified?, report));
+                        return Ok((id, verified?, report));
                     }
                     Order::Failed(error) => {
                         attempts.give_up();
@@ -59,13 +67,13 @@ impl Run<'_> {
                     }
                 }
             }
+            self.show_events();
             if self.lacks_something() {
                 continue;
             }
             let wake_at = self.plan.wake_at(now).min(attempts.wake_at());
             let Some(ready) = self.wait(wake_at, Some(&attempts)) else { continue };
             for (id, event) in attempts.advance(&ready, wait::now()) {
-                logging::debug(format_args!("attempt {}: {event}", id.0 + 1));
                 self.plan.handle_attempt(id, event, wait::now());
             }
         }
@@ -75,10 +83,12 @@ impl Run<'_> {
     ///
     /// # Errors
     /// Why they cannot be found.
-    pub(crate) fn discover(mut self) -> Result<Report, Error> {
+    pub(crate) fn discover(mut self) -> Result<Box<Report>, Error> {
         loop {
+            self.check_cancelled();
             let now = wait::now();
             while let Some(order) = self.plan.poll_discovery(now) {
+                self.show_events();
                 match order {
                     DiscoveryOrder::Ask(questions) => self.lookups.ask(&questions, now),
                     DiscoveryOrder::Finished(result) => {
@@ -89,6 +99,22 @@ impl Run<'_> {
             if !self.lacks_something() {
                 self.wait(self.plan.total(), None);
             }
+        }
+    }
+
+    /// Shows the events since the last call to the log and the caller.
+    fn show_events(&mut self) {
+        for event in self.plan.take_events() {
+            logging::debug(format_args!("{event}"));
+            if let Some(observer) = &mut self.observer {
+                observer(event);
+            }
+        }
+    }
+
+    fn check_cancelled(&mut self) {
+        if self.cancelled.is_some_and(Flag::is_raised) {
+            self.plan.handle_cancel();
         }
     }
 
@@ -105,12 +131,14 @@ impl Run<'_> {
         false
     }
 
-    /// Waits until `wake_at` or until something has happened, and reports answers and cancellation to the plan. Returns
-    /// the sockets that are ready; `None` if waiting fails, which is reported to the plan.
+    /// Waits until `wake_at` or until something has happened, and reports answers to the plan. Returns the sockets that are ready; `None` if waiting fails, which is reported to the plan.
     fn wait(&mut self, wake_at: Deadline, attempts: Option<&Attempts<'_>>) -> Option<Ready> {
         let mut wait = Wait::until(wake_at.min(self.lookups.wake_at()));
         if let Some(wakeups) = self.wakeups {
             wakeups.register(&mut wait);
+        }
+        if let Some(cancelled) = self.cancelled {
+            cancelled.register(&mut wait);
         }
         self.lookups.register(&mut wait);
         if let Some(attempts) = attempts {
@@ -131,9 +159,6 @@ impl Run<'_> {
         self.lookups.advance(&ready, now);
         while let Some((question, result, facts)) = self.lookups.take() {
             self.plan.handle_answer(&question, result, facts, now);
-        }
-        if self.wakeups.is_some_and(Wakeups::is_cancelled) {
-            self.plan.handle_cancel();
         }
         Some(ready)
     }

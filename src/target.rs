@@ -3,7 +3,11 @@
 use crate::discovery::Candidate;
 use crate::domain::Host;
 use crate::error::{Error, ErrorKind};
+use crate::quoted::Quoted;
 use crate::service::TlsMode;
+
+/// How many characters of a redirection an error shows: the longest host name and a port.
+const LONGEST_SHOWN: usize = 261;
 
 /// Where to connect instead of the servers in the domain's SRV records: for example a configured override, or the host
 /// in a stream error `see-other-host` (RFC 6120 section 4.9.3.19).
@@ -63,10 +67,77 @@ impl Target {
     }
 }
 
+impl Target {
+    /// Creates a target from the text of a `see-other-host` stream error: a host, and optionally a port after a colon, with
+    /// an IPv6 address in brackets (RFC 6120 section 4.9.3.19). With a port, TLS starts as in `tls`; without one, the SRV
+    /// records of the host are looked up.
+    ///
+    /// Use only text that arrived over TLS, and [`Attempts::follow`](crate::Attempts::follow), which counts.
+    ///
+    /// # Errors
+    /// The same as for [`new`](Self::new), for text that is not of this form.
+    pub fn see_other_host(text: &str, tls: TlsMode) -> Result<Self, Error> {
+        let text = text.trim();
+        let is_address = text.parse::<std::net::Ipv6Addr>().is_ok();
+        match text.rsplit_once(':') {
+            Some((host, port)) if !is_address && !text.ends_with(']') => match port.parse() {
+                // `parse` also takes a sign.
+                Ok(number) if !port.starts_with('+') => Self::new(host, number, tls),
+                Ok(_) | Err(_) => Err(Error::new(
+                    ErrorKind::InvalidDomain,
+                    format!("see-other-host \"{}\" has no valid port", Quoted(text, LONGEST_SHOWN)),
+                )),
+            },
+            Some(_) | None => Self::srv_of(text),
+        }
+    }
+}
+
 /// The server of a candidate, such as one that [`Connector::discover`](crate::Connector::discover) returns.
 impl From<&Candidate> for Target {
     fn from(candidate: &Candidate) -> Self {
         let (host, port, tls) = (candidate.host().clone(), candidate.port(), candidate.tls());
         Self(Place::Server(Server { host, port, tls }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // rule F5
+    #[test]
+    fn a_redirection_has_a_host_and_perhaps_a_port() {
+        let direct = |text| Target::see_other_host(text, TlsMode::Direct);
+        for (text, host, port) in [
+            ("other.example.net:5223", "other.example.net", 5223),
+            (" other.example.net:443 ", "other.example.net", 443),
+            ("192.0.2.1:9222", "192.0.2.1", 9222),
+            ("[2001:db8::1]:9222", "2001:db8::1", 9222),
+        ] {
+            assert_eq!(direct(text).unwrap(), Target::new(host, port, TlsMode::Direct).unwrap(), "{text}");
+        }
+        for (text, host) in [
+            ("other.example.net", "other.example.net"),
+            ("192.0.2.1", "192.0.2.1"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("2001:db8::1", "2001:db8::1"),
+        ] {
+            assert_eq!(direct(text).unwrap(), Target::srv_of(host).unwrap(), "{text}");
+        }
+        for text in [
+            "",
+            ":",
+            ":5222",
+            "a.test:",
+            "a.test:0",
+            "a.test:65536",
+            "a.test:+1",
+            "a.test:1x",
+            "a b",
+            "[::1]5222",
+        ] {
+            direct(text).unwrap_err();
+        }
     }
 }

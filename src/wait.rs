@@ -45,8 +45,10 @@ pub(crate) enum Interest {
 /// Identifies a socket that is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Token {
-    /// The waker: cancellation, or an answer of the caller's resolver.
+    /// The waker: an answer of the caller's resolver.
     Waker,
+    /// A flag: the caller has cancelled.
+    Flag,
     /// A DNS socket, by a number that the resolver chose.
     Lookup(usize),
     /// An attempt, by its number.
@@ -118,20 +120,20 @@ impl Ready {
     }
 }
 
-/// Wakes a wait from another thread, and can cancel it.
+/// Wakes a wait from another thread.
 #[derive(Clone, Debug)]
-pub(crate) struct Waker(Arc<WakerState>);
-
-#[derive(Debug)]
-struct WakerState {
-    cancelled: AtomicBool,
-    sender: Datagram,
-}
+pub(crate) struct Waker(Arc<Datagram>);
 
 /// The waiting end of a [`Waker`].
 #[derive(Debug)]
-pub(crate) struct Wakeups {
-    shared: Arc<WakerState>,
+pub(crate) struct Wakeups(Datagram);
+
+/// A flag that any thread can raise, once and for all, and that any number of threads can wait for.
+#[derive(Debug)]
+pub(crate) struct Flag {
+    is_raised: AtomicBool,
+    sender: Datagram,
+    /// Receives one byte when the flag is raised. It is never read, so that every wait ends from then on.
     receiver: Datagram,
 }
 
@@ -150,8 +152,7 @@ pub(crate) fn waker() -> io::Result<(Waker, Wakeups)> {
     let (sender, receiver) = pair()?;
     sender.set_nonblocking(true)?;
     receiver.set_nonblocking(true)?;
-    let shared = Arc::new(WakerState { cancelled: AtomicBool::new(false), sender });
-    Ok((Waker(Arc::clone(&shared)), Wakeups { shared, receiver }))
+    Ok((Waker(Arc::new(sender)), Wakeups(receiver)))
 }
 
 #[cfg(unix)]
@@ -172,31 +173,46 @@ impl Waker {
     /// Ends the current wait, or the next one.
     pub(crate) fn wake(&self) {
         // If the socket is full, the wait has been woken already.
-        let _ = self.0.sender.send(&[1]);
-    }
-
-    /// Cancels the connect that waits.
-    #[cfg_attr(not(test), expect(dead_code, reason = "a canceller, rule D9, will call it"))]
-    pub(crate) fn cancel(&self) {
-        self.0.cancelled.store(true, Ordering::Release);
-        self.wake();
+        let _ = self.0.send(&[1]);
     }
 }
 
 impl Wakeups {
     /// Adds itself to a wait.
     pub(crate) fn register<'w>(&'w self, wait: &mut Wait<'w>) {
-        wait.add(Token::Waker, &self.receiver, Interest::Read);
+        wait.add(Token::Waker, &self.0, Interest::Read);
     }
 
     /// Consumes all wake-ups that have arrived.
     pub(crate) fn drain(&self) {
-        while self.receiver.recv(&mut [0; 8]).is_ok() {}
+        while self.0.recv(&mut [0; 8]).is_ok() {}
+    }
+}
+
+impl Flag {
+    /// # Errors
+    /// Errors of opening two sockets.
+    pub(crate) fn new() -> io::Result<Self> {
+        let (sender, receiver) = pair()?;
+        Ok(Self { is_raised: AtomicBool::new(false), sender, receiver })
     }
 
-    /// Whether the caller has cancelled.
-    pub(crate) fn is_cancelled(&self) -> bool {
-        self.shared.cancelled.load(Ordering::Acquire)
+    /// Raises the flag, and ends all waits for it.
+    pub(crate) fn raise(&self) {
+        if !self.is_raised.swap(true, Ordering::AcqRel) {
+            // One byte always fits into the empty socket. On Windows another program could fill it; then the flag is
+            // seen at the end of LONGEST_POLL.
+            let _ = self.sender.send(&[1]);
+        }
+    }
+
+    pub(crate) fn is_raised(&self) -> bool {
+        self.is_raised.load(Ordering::Acquire)
+    }
+
+    /// Adds itself to a wait.
+    pub(crate) fn register<'w>(&'w self, wait: &mut Wait<'w>) {
+        wait.add(Token::Flag, &self.receiver, Interest::Read);
     }
 }
 
@@ -205,8 +221,8 @@ mod tests {
     use super::*;
 
     #[expect(clippy::disallowed_methods, reason = "another thread is what a waker is for")]
-    fn on_another_thread(waker: Waker, act: fn(&Waker)) -> std::thread::JoinHandle<()> {
-        std::thread::spawn(move || act(&waker))
+    fn on_another_thread(act: impl FnOnce() + Send + 'static) -> std::thread::JoinHandle<()> {
+        std::thread::spawn(act)
     }
 
     // rule D5
@@ -220,26 +236,35 @@ mod tests {
         assert!(!Wait::until(deadline).wait().unwrap().contains(Token::Waker));
     }
 
-    // rule D9
     #[test]
-    fn a_waker_ends_the_wait_of_another_thread_and_cancelling_is_told_apart() {
-        for (act, cancelled) in [(Waker::wake as fn(&Waker), false), (Waker::cancel as fn(&Waker), true)] {
-            let (waker, wakeups) = waker().unwrap();
-            let other = on_another_thread(waker, act);
-            let mut wait = Wait::until(Deadline::NEVER);
-            wakeups.register(&mut wait);
-            assert!(wait.wait().unwrap().contains(Token::Waker));
-            other.join().unwrap();
-            wakeups.drain();
-            assert_eq!(wakeups.is_cancelled(), cancelled);
-            // Once drained, it does not end the next wait.
-            let mut wait = Wait::until(Deadline::from(now()));
-            wakeups.register(&mut wait);
-            assert!(!wait.wait().unwrap().contains(Token::Waker));
-        }
+    fn a_waker_ends_the_wait_of_another_thread_once() {
+        let (waker, wakeups) = waker().unwrap();
+        let other = on_another_thread(move || waker.wake());
+        let mut wait = Wait::until(Deadline::NEVER);
+        wakeups.register(&mut wait);
+        assert!(wait.wait().unwrap().contains(Token::Waker));
+        other.join().unwrap();
+        wakeups.drain();
+        let mut wait = Wait::until(Deadline::from(now()));
+        wakeups.register(&mut wait);
+        assert!(!wait.wait().unwrap().contains(Token::Waker));
     }
 
     // rule D9
+    #[test]
+    fn a_flag_ends_every_wait_once_it_is_raised() {
+        let flag = Arc::new(Flag::new().unwrap());
+        let raised = Arc::clone(&flag);
+        let other = on_another_thread(move || (0..3).for_each(|_| raised.raise()));
+        for _ in 0..2 {
+            let mut wait = Wait::until(Deadline::NEVER);
+            flag.register(&mut wait);
+            assert!(wait.wait().unwrap().contains(Token::Flag));
+            assert!(flag.is_raised());
+        }
+        other.join().unwrap();
+    }
+
     #[test]
     fn a_thousand_wake_ups_that_nobody_takes_block_nobody() {
         let (waker, wakeups) = waker().unwrap();
@@ -247,6 +272,5 @@ mod tests {
             waker.wake();
         }
         wakeups.drain();
-        assert!(!wakeups.is_cancelled());
     }
 }

@@ -34,7 +34,9 @@ Without DOMAIN, it connects to a small server that it starts on loopback.
   --json                    print one JSON object, and nothing else
   --help, --version         print this help; print the version
 
-Exit status: 0 connected or planned, 1 failed, 2 wrong usage or invalid domain.
+Ctrl-C cancels the connect; a second one ends the program immediately.
+
+Exit status: 0 connected or planned, 1 failed or cancelled, 2 wrong usage or invalid domain.
 ";
 
 /// What to do.

@@ -1,19 +1,22 @@
-//! Tests of whole connects with unusual files in place of the system's, and of cancelled connects.
+//! Tests of whole connects with unusual files in place of the system's.
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::TcpListener;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
 use super::*;
-use crate::deadline::Deadline;
 use crate::dns::cache::Caching;
+use crate::dns::stub::Stub;
 use crate::dns::stub::resolv_conf::ResolverConfig;
 use crate::dns::stub::system::SystemConfig;
 use crate::dns::testing::{TemporaryDirectory, make_fifo};
 use crate::settings::SocketOptions;
+use crate::shared::Names;
+use crate::wait;
 
 /// Reading a gigabyte takes longer.
 const SOON: Duration = Duration::from_secs(5);
@@ -71,69 +74,32 @@ fn a_connect_with_a_hosts_file_of_a_million_lines_finds_the_last() {
     assert_eq!(error.report().unwrap().attempts().len(), 1, "{error}");
 }
 
-/// Cancels `count` connects of `domain` at random times within `within`, and says how late the latest of them returned.
-fn cancel_at_random_times(connector: &Connector, route: &Route, count: u64, within: Duration) -> Duration {
-    let domain = Domain::new("example.test").unwrap();
-    let ConnectorInner { settings, tls, strict, .. } = &*connector.0;
-    let lateness = (0..count).map(|number| {
-        let (waker, wakeups) = wait::waker().unwrap();
-        // Spread evenly, in no order.
-        let after = within * u32::try_from(number * 7 % count).unwrap() / u32::try_from(count).unwrap();
-        thread::scope(|scope| {
-            let canceller = scope.spawn(move || {
-                wait::Wait::until(Deadline::after(wait::now(), after)).wait().unwrap();
-                let at = wait::now();
-                waker.cancel();
-                at
-            });
-            let dialer = Dialer { domain: &domain, settings, tls, strict };
-            let connect = |run: Run<'_>| Run { wakeups: Some(&wakeups), ..run }.connect(dialer, None);
-            let error = connector.run(&domain, route.clone(), connect).unwrap_err();
-            let returned = wait::now();
-            assert_eq!(error.kind(), ErrorKind::Cancelled, "{error}");
-            returned - canceller.join().unwrap()
-        })
-    });
-    lateness.max().unwrap()
-}
+// rule B12, D15
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the caller and the server of a test")]
+fn a_connector_remembers_addresses_that_it_has_connected_to_until_its_cache_is_cleared() {
+    // Nobody answers: TLS fails at its limit.
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    let limit = Duration::from_millis(20);
+    let connector = Connector::builder().handshake_timeout(limit).build().unwrap();
+    let knows = |connector: &Connector| format!("{:?}", connector.0.history()).contains(&address.to_string());
 
-/// Each stage with a peer that says nothing in it; and how to get there.
-#[expect(clippy::disallowed_methods, reason = "the peers of a test")]
-fn silent_stages() -> (Vec<(&'static str, Connector, Route)>, impl Sized) {
-    let (names, server) =
-        (UdpSocket::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
-    let to = |address: SocketAddr, tls| {
-        let (host, port) = (crate::domain::Host::Address(address.ip()), address.port());
-        Route::Explicit(crate::target::Server { host, port, tls })
+    let given = TcpStream::connect(address).unwrap();
+    connector.secure("example.test", given, TlsMode::Direct).unwrap_err();
+    assert!(!knows(&connector), "a stream of the caller may lead anywhere");
+
+    let target = Target::new("127.0.0.1", address.port(), TlsMode::Direct).unwrap();
+    connector.clone().connect_to("example.test", target).unwrap_err();
+    assert!(knows(&connector));
+    let holds_the_lock = || {
+        panic::catch_unwind(AssertUnwindSafe(|| {
+            let _history = connector.0.history();
+            panic::resume_unwind(Box::new("a panic"));
+        }))
     };
-    let connector = || Connector::builder().nameservers([names.local_addr().unwrap()]).build().unwrap();
-    let at = server.local_addr().unwrap();
-    let stages = vec![
-        ("DNS", connector(), Route::Domain),
-        ("STARTTLS", connector(), to(at, TlsMode::StartTls)),
-        ("TLS", connector(), to(at, TlsMode::Direct)),
-    ];
-    (stages, (names, server))
-}
-
-// rule D9
-#[test]
-fn a_cancel_ends_a_connect_in_every_stage() {
-    let (stages, _peers) = silent_stages();
-    for (stage, connector, route) in stages {
-        let latest = cancel_at_random_times(&connector, &route, 3, Duration::from_millis(20));
-        assert!(latest < SOON, "{stage}: {latest:?}");
-    }
-}
-
-// rule D9
-#[test]
-#[ignore = "prints figures, and needs a release build and a quiet machine"]
-fn a_cancelled_connect_returns_within_50_ms() {
-    let (stages, _peers) = silent_stages();
-    for (stage, connector, route) in stages {
-        let latest = cancel_at_random_times(&connector, &route, 200, Duration::from_millis(20));
-        println!("{stage}: the latest of 200 cancelled connects returned {latest:?} after it was cancelled");
-        assert!(latest < Duration::from_millis(50), "{stage}");
-    }
+    holds_the_lock().unwrap_err();
+    assert!(knows(&connector));
+    connector.clear_cache();
+    assert!(!knows(&connector));
 }

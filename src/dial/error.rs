@@ -28,6 +28,7 @@ enum Cause {
     EndInTls,
     /// The error, and its explanation.
     Tls(rustls::Error, String),
+    RefusedByFilter,
 }
 
 /// The kinds of [`AttemptError`], with data that programs can act on.
@@ -58,6 +59,9 @@ pub enum AttemptErrorKind<'a> {
     Untrusted(UntrustedReason),
     /// The TLS handshake failed for another reason.
     Tls(&'a rustls::Error),
+    /// [`ConnectorBuilder::filter`](crate::ConnectorBuilder::filter) does not allow the address. Nothing was sent to
+    /// it.
+    RefusedByFilter,
 }
 
 impl AttemptError {
@@ -84,6 +88,11 @@ impl AttemptError {
         Self(Cause::Tls(error, text))
     }
 
+    /// The caller's filter does not allow the address.
+    pub(crate) fn refused_by_filter() -> Self {
+        Self(Cause::RefusedByFilter)
+    }
+
     /// Returns the kind of error, with its data.
     #[must_use]
     pub fn kind(&self) -> AttemptErrorKind<'_> {
@@ -91,6 +100,7 @@ impl AttemptError {
             Cause::Io(error) => AttemptErrorKind::Io(error),
             Cause::TimedOut(stage, ..) => AttemptErrorKind::TimedOut(*stage),
             Cause::EndInTls => AttemptErrorKind::Closed,
+            Cause::RefusedByFilter => AttemptErrorKind::RefusedByFilter,
             Cause::Tls(error, _) => match UntrustedReason::of(error) {
                 Some(reason) => AttemptErrorKind::Untrusted(reason),
                 None => AttemptErrorKind::Tls(error),
@@ -148,7 +158,25 @@ impl AttemptError {
             Cause::Io(error) => {
                 matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted)
             }
-            Cause::TimedOut(..) | Cause::EndInTls | Cause::Tls(..) => false,
+            Cause::RefusedByFilter | Cause::TimedOut(..) | Cause::EndInTls | Cause::Tls(..) => false,
+        }
+    }
+
+    /// Whether the cause is on this machine, so that it says nothing about the server or the path to it.
+    pub(crate) fn is_of_this_machine(&self) -> bool {
+        match &self.0 {
+            Cause::Io(error) => {
+                self.is_exhaustion()
+                    || matches!(
+                        error.kind(),
+                        io::ErrorKind::NetworkUnreachable
+                            | io::ErrorKind::NetworkDown
+                            | io::ErrorKind::AddrNotAvailable
+                            | io::ErrorKind::PermissionDenied
+                    )
+            }
+            Cause::RefusedByFilter => true,
+            Cause::TimedOut(..) | Cause::Negotiation(_) | Cause::EndInTls | Cause::Tls(..) => false,
         }
     }
 
@@ -174,6 +202,7 @@ impl fmt::Display for AttemptError {
                 formatter.write_str("the server closed the connection during the TLS handshake")
             }
             Cause::Tls(_, text) => formatter.write_str(text),
+            Cause::RefusedByFilter => formatter.write_str("refused by the filter"),
         }
     }
 }
@@ -215,9 +244,12 @@ impl Error for AttemptError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.0 {
             Cause::Io(error) if io_words(error.kind()).is_some() => Some(&**error),
-            Cause::Io(_) | Cause::Tls(..) | Cause::Negotiation(_) | Cause::TimedOut(..) | Cause::EndInTls => {
-                None
-            }
+            Cause::Io(_)
+            | Cause::Tls(..)
+            | Cause::Negotiation(_)
+            | Cause::TimedOut(..)
+            | Cause::EndInTls
+            | Cause::RefusedByFilter => None,
         }
     }
 }

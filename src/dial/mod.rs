@@ -12,6 +12,7 @@ pub(crate) mod attempt;
 pub(crate) mod attempts;
 mod contenders;
 mod error;
+pub(crate) mod history;
 pub(crate) mod race;
 mod targets;
 
@@ -89,46 +90,4 @@ pub(crate) enum AttemptEvent {
     Repeated(RepeatForm, AttemptError),
     /// The attempt has failed.
     Failed(AttemptError),
-}
-
-/// For the log.
-impl fmt::Display for AttemptEvent {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Completed(stage) => write!(formatter, "{stage} is complete"),
-            Self::Reached(step) => write!(formatter, "waiting for the server, {step}"),
-            Self::Noted(note) => formatter.write_str(note),
-            Self::Verified => formatter.write_str("TLS is complete and the certificate is verified"),
-            Self::Repeated(form, why) => write!(formatter, "repeated {form}: {why}"),
-            Self::Failed(why) => write!(formatter, "failed: {why}"),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    // rule E8b
-    #[test]
-    fn the_log_has_words_for_every_event() {
-        let refused = AttemptError::io(std::io::ErrorKind::ConnectionRefused.into());
-        for (event, words) in [
-            (AttemptEvent::Completed(Stage::StartTls), "STARTTLS is complete"),
-            (AttemptEvent::Reached(Step::Header), "waiting for the server, before its stream header"),
-            (AttemptEvent::Noted("a note"), "a note"),
-            (AttemptEvent::Verified, "TLS is complete and the certificate is verified"),
-            (
-                AttemptEvent::Repeated(RepeatForm::StepByStep, refused.clone()),
-                "repeated step by step: connection refused",
-            ),
-            (
-                AttemptEvent::Repeated(RepeatForm::WithoutSession, refused.clone()),
-                "repeated without a session: connection refused",
-            ),
-            (AttemptEvent::Failed(refused), "failed: connection refused"),
-        ] {
-            assert!(event.to_string().starts_with(words), "{event}");
-        }
-    }
 }

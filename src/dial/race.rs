@@ -5,15 +5,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::contenders::{Contenders, Room, Startable, Starting};
+use super::history::History;
 use super::{AttemptError, AttemptEvent, AttemptId, Stage};
 use crate::deadline::Deadline;
 use crate::discovery::Candidate;
 use crate::discovery::order::{Below, Group};
 use crate::domain::Host;
-use crate::limits::{MAX_ATTEMPTS, MAX_IN_FLIGHT, MINIMUM_CONNECTION_ATTEMPT_DELAY};
+use crate::filter::Filter;
+use crate::limits::{MAX_ATTEMPTS, MAX_IN_FLIGHT, MAX_REFUSED, MINIMUM_CONNECTION_ATTEMPT_DELAY};
 use crate::report::{AttemptOutcome, AttemptReport, Repeat};
 use crate::settings::Settings;
-use crate::starttls::Step;
+
+use self::runner::Runner;
+
+mod refusals;
+mod runner;
 
 /// An order of the race.
 #[derive(Debug)]
@@ -30,38 +36,6 @@ pub(crate) enum RaceOrder {
     Lost,
 }
 
-/// One attempt.
-#[derive(Debug)]
-struct Runner {
-    report: AttemptReport,
-    /// The group that it was started in.
-    group: Group,
-    /// The number of its host.
-    target: usize,
-    /// The step of its STARTTLS negotiation, if it is in one.
-    step: Option<Step>,
-    /// How long it may go without completing a stage before another one starts in parallel.
-    delay: Duration,
-    /// Whether it was abandoned to start another.
-    is_displaced: bool,
-}
-
-impl Runner {
-    fn is_in_flight(&self) -> bool {
-        matches!(self.report.outcome, AttemptOutcome::InFlight)
-    }
-
-    /// When its latest stage was completed, or when it started; measured from the start of the connect.
-    fn progress(&self) -> Duration {
-        self.report.completed.last().map_or(self.report.started, |(_, at)| *at)
-    }
-
-    fn end(&mut self, outcome: AttemptOutcome, at: Duration) {
-        self.report.outcome = outcome;
-        self.report.ended = at;
-    }
-}
-
 /// The race over the candidates of one connect.
 #[derive(Debug)]
 pub(crate) struct Race {
@@ -70,12 +44,17 @@ pub(crate) struct Race {
     began: Instant,
     pub(crate) contenders: Contenders,
     attempts: Vec<Runner>,
+    history: History,
+    /// Which addresses the caller allows; all if `None`.
+    filter: Option<Filter>,
     group: Group,
     group_opened: Instant,
     /// How many attempts may start without waiting: one for each failure, and one for a group that has just opened.
     free_starts: usize,
     /// The attempts that have completed TLS in this wake-up.
     verified: Vec<AttemptId>,
+    /// The number of the first attempt since the caller last went on.
+    first: usize,
     /// Whether nothing may start any more, since this machine has run out of sockets.
     is_stopped: bool,
 }
@@ -88,12 +67,21 @@ impl Race {
             settings,
             began: now,
             attempts: Vec::new(),
+            history: History::default(),
+            filter: None,
             group: Group::default(),
             group_opened: now,
             free_starts: 0,
             verified: Vec::new(),
+            first: 0,
             is_stopped: false,
         }
+    }
+
+    /// Sets what earlier connects have shown about addresses.
+    pub(crate) fn set_history(&mut self, history: History) {
+        self.contenders.put_last(history.rejected());
+        self.history = history;
     }
 
     /// Draws the order of `candidates`, which are all that are known now. Those that have started stay in front.
@@ -113,14 +101,27 @@ impl Race {
         }
     }
 
+    /// Uses `candidates` in the order in which they are.
+    pub(crate) fn give_candidates(&mut self, candidates: Vec<Candidate>, now: Instant) {
+        self.group = self.contenders.give(candidates, now).unwrap_or_default();
+        self.group_opened = now;
+    }
+
     /// The attempts, by number.
     pub(crate) fn attempts(&self) -> impl ExactSizeIterator<Item = &AttemptReport> {
         self.attempts.iter().map(|attempt| &attempt.report)
     }
 
-    /// Whether there was more to start than [`MAX_ATTEMPTS`].
+    /// Whether there was more to start than the bounds allow.
     pub(crate) fn is_cut(&self) -> bool {
-        self.attempts.len() >= MAX_ATTEMPTS && self.contenders.has_any_more()
+        !self.has_attempts_left() && self.contenders.has_any_more()
+    }
+
+    /// Whether more attempts may be made until the connect ends.
+    fn has_attempts_left(&self) -> bool {
+        let refused = self.refused_since_first();
+        let started = self.attempts.len().saturating_sub(self.first + refused);
+        started < MAX_ATTEMPTS && refused < MAX_REFUSED
     }
 
     /// How many attempts were abandoned to start others.
@@ -131,6 +132,34 @@ impl Race {
     /// Makes the race start nothing more. The attempts in flight continue.
     pub(crate) fn stop(&mut self) {
         self.is_stopped = true;
+    }
+
+    /// Goes on after the end: without the rest of the candidate that has won, and with the attempts again that were
+    /// abandoned at the end.
+    pub(crate) fn resume(&mut self, now: Instant) {
+        for attempt in self.attempts.iter().skip(self.first) {
+            match attempt.report.outcome {
+                AttemptOutcome::Connected | AttemptOutcome::Rejected(_) => {
+                    self.contenders.finish(attempt.report.candidate);
+                }
+                AttemptOutcome::Abandoned if !attempt.is_displaced => {
+                    self.contenders.put_back(attempt.report.candidate, attempt.report.address.ip());
+                }
+                AttemptOutcome::InFlight | AttemptOutcome::Failed(_) | AttemptOutcome::Abandoned => {}
+            }
+        }
+        self.verified.clear();
+        self.first = self.attempts.len();
+        self.is_stopped = false;
+        self.free_starts = 1;
+        self.group_opened = now;
+    }
+
+    /// Sets how an attempt ended that was the connection.
+    pub(crate) fn reject(&mut self, id: AttemptId, outcome: AttemptOutcome) {
+        if let Some(attempt) = self.attempts.get_mut(id.0) {
+            attempt.report.outcome = outcome;
+        }
     }
 
     /// Handles an event of an attempt.
@@ -177,6 +206,10 @@ impl Race {
             if let Some(host) = self.contenders.due_lookup(self.group) {
                 return Some(RaceOrder::LookUp(host));
             }
+            self.apply_filter(now);
+            if !self.has_attempts_left() {
+                break;
+            }
             match self.contenders.startable(self.group, self.room(), now) {
                 Startable::Now(place, address) => {
                     if !self.next_start_from().is_over(now) {
@@ -222,7 +255,7 @@ impl Race {
     }
 
     fn may_start(&self) -> bool {
-        !self.is_stopped && self.attempts.len() < MAX_ATTEMPTS
+        !self.is_stopped && self.has_attempts_left()
     }
 
     fn is_full(&self) -> bool {
@@ -323,23 +356,11 @@ impl Race {
         self.free_starts = self.free_starts.saturating_sub(1);
         let id = AttemptId(self.attempts.len());
         let address = SocketAddr::new(address, candidate.port());
-        self.attempts.push(Runner {
-            report: AttemptReport {
-                candidate: place,
-                address,
-                started,
-                ended: started,
-                completed: Vec::new(),
-                repeats: Vec::new(),
-                stage: Stage::Tcp,
-                outcome: AttemptOutcome::InFlight,
-            },
-            group,
-            target,
-            step: None,
-            delay: self.settings.limits.attempt_delay,
-            is_displaced: false,
-        });
+        let mut attempt = Runner::new(place, address, started);
+        (attempt.group, attempt.target) = (group, target);
+        attempt.delay = self.history.attempt_delay(address, &self.settings.limits);
+        attempt.is_known_dead = self.history.is_dead(address);
+        self.attempts.push(attempt);
         Some(RaceOrder::Start { id, candidate, address })
     }
 
@@ -347,7 +368,8 @@ impl Race {
     /// immediately after a failure, but never sooner after the previous start than the minimum.
     fn next_start_from(&self) -> Deadline {
         let quiet = if self.free_starts > 0 { Deadline::from(self.group_opened) } else { self.quiet_from() };
-        let latest = self.attempts.last().map(|attempt| attempt.report.started);
+        let started = |attempt: &&Runner| !attempt.report.is_refused();
+        let latest = self.attempts.iter().rev().find(started).map(|attempt| attempt.report.started);
         let apart = latest.map(|at| Deadline::after(self.began, at + MINIMUM_CONNECTION_ATTEMPT_DELAY));
         apart.map_or(quiet, |apart| apart.max(quiet))
     }
@@ -363,7 +385,8 @@ impl Race {
     ///
     /// At once if all its attempts have failed. Otherwise when nothing in flight has completed a stage for the group
     /// delay; an outstanding lookup counts as in flight since the latest answer of its host, or since the start of the
-    /// group. If the next target is another port of a host that is already being tried, the attempt delay is enough.
+    /// group. If the next target is another port of a host that is already being tried, or if all addresses in flight are
+    /// known to be dead, the attempt delay is enough.
     fn next_group_from(&self, awaited: bool) -> Deadline {
         if !awaited && !self.in_flight().any(|attempt| attempt.group == self.group) {
             return Deadline::from(self.group_opened);
@@ -376,8 +399,9 @@ impl Race {
         let quiet = Deadline::after(since, self.settings.limits.group_delay);
         let next = self.contenders.next_target(self.group);
         let same_host = self.in_flight().any(|attempt| Some(attempt.target) == next);
+        let all_dead = !awaited && self.in_flight().all(|attempt| attempt.is_known_dead);
         // An infinite group delay asks for strict order.
-        if same_host && quiet != Deadline::NEVER { quiet.min(self.quiet_from()) } else { quiet }
+        if (same_host || all_dead) && quiet != Deadline::NEVER { quiet.min(self.quiet_from()) } else { quiet }
     }
 
     fn is_lost(&self) -> bool {

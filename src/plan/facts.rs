@@ -1,14 +1,16 @@
 //! The events of a plan: answers, events of attempts, failures of this machine, and cancellation. No IO.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::Plan;
 use super::addresses::{addresses_of, hints_of};
+use super::{Plan, Route};
 use crate::dial::{AttemptEvent, AttemptId};
 use crate::dns::{Answer, LookupError, LookupFacts, Question, RecordKind};
 use crate::domain::Host;
 use crate::error::{Error, ErrorKind};
 use crate::logging;
+use crate::report::{AttemptOutcome, EventKind};
 use crate::settings::Family;
 
 impl Plan {
@@ -23,6 +25,7 @@ impl Plan {
         if !self.questions.answer(question, result, facts, now) {
             return;
         }
+        self.record_answer(question, now);
         self.use_answer(question, now);
     }
 
@@ -34,6 +37,9 @@ impl Plan {
                 let left_out = self.srv.answer(question, result, now);
                 if let Some(last) = left_out.last() {
                     logging::warn(format_args!("{last}"));
+                }
+                for note in &left_out {
+                    self.timeline.record(now, EventKind::Noted(note.clone()));
                 }
                 self.left_out_records.extend(left_out);
                 self.hints.extend(hints);
@@ -49,19 +55,45 @@ impl Plan {
 
     /// Handles an event of an attempt.
     pub(crate) fn handle_attempt(&mut self, id: AttemptId, event: AttemptEvent, now: Instant) {
-        if let AttemptEvent::Failed(error) = &event {
-            if error.is_exhaustion() {
-                let message =
-                    format!("cannot connect to {}: this machine has run out of sockets", self.domain);
-                self.handle_exhaustion(
-                    Error::new(ErrorKind::System, message).with_cause(Some(error.clone())),
-                );
-            }
+        if let AttemptEvent::Failed(error) = &event
+            && error.is_exhaustion()
+        {
+            let message = format!("cannot connect to {}: this machine has run out of sockets", self.domain);
+            self.handle_exhaustion(Error::new(ErrorKind::System, message).with_cause(Some(error.clone())));
         }
-        if let (AttemptEvent::Noted(note), Some(attempt)) = (&event, self.race.attempts().nth(id.0)) {
-            self.notes.push(format!("{}: {note}", attempt.address));
+        let Some(attempt) = self.race.attempts().nth(id.0) else { return };
+        if !matches!(attempt.outcome, AttemptOutcome::InFlight) {
+            return;
+        }
+        let attempt_index = id.0;
+        match &event {
+            AttemptEvent::Noted(note) => self.note(format!("{}: {note}", attempt.address), now),
+            AttemptEvent::Completed(stage) => {
+                let stage = *stage;
+                self.timeline.record(now, EventKind::Completed { attempt: attempt_index, stage });
+            }
+            AttemptEvent::Verified => {
+                let stage = attempt.stage;
+                self.timeline.record(now, EventKind::Completed { attempt: attempt_index, stage });
+            }
+            AttemptEvent::Repeated(form, error) => {
+                let (form, error) = (*form, error.clone());
+                self.timeline.record(now, EventKind::Repeated { attempt: attempt_index, form, error });
+            }
+            AttemptEvent::Reached(_) | AttemptEvent::Failed(_) => {}
         }
         self.race.handle_attempt(id, event, now);
+        self.record_ends(now);
+    }
+
+    /// Handles that the caller goes on, since the connection of attempt `id` is of no use. Returns the address, unless the
+    /// caller has connected the stream.
+    pub(crate) fn handle_rejection(&mut self, id: AttemptId, why: &str, now: Instant) -> Option<SocketAddr> {
+        let outcome = AttemptOutcome::Rejected(why.to_owned());
+        self.race.reject(id, outcome.clone());
+        self.timeline.record(now, EventKind::Ended { attempt: id.0, outcome });
+        let attempt = self.race.attempts().nth(id.0);
+        attempt.filter(|_| !matches!(self.route, Route::Connected { .. })).map(|attempt| attempt.address)
     }
 
     /// Handles that this machine has run out of sockets: nothing more is started, and the attempts in flight decide.

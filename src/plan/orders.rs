@@ -9,7 +9,7 @@ use crate::domain::Host;
 use crate::error::Error;
 use crate::report::Report;
 use crate::service::TlsMode;
-use crate::target::Server;
+use crate::target::{Place, Server, Target};
 
 /// How the servers are found.
 #[derive(Clone, Debug)]
@@ -18,12 +18,23 @@ pub(crate) enum Route {
     Domain,
     /// By the SRV records of another host (`see-other-host` without port, RFC 6120 section 4.9.3.19).
     OtherHost(Host),
+    /// These candidates, in this order.
+    Given(Vec<Candidate>),
     /// The caller gives the server.
     Explicit(Server),
     /// By the SRV records of the domain, but this server is tried first.
     Prefer(Server),
     /// The caller has already connected.
     Connected { peer: SocketAddr, tls: TlsMode },
+}
+
+impl From<Target> for Route {
+    fn from(target: Target) -> Self {
+        match target.0 {
+            Place::Server(server) => Self::Explicit(server),
+            Place::SrvOf(host) => Self::OtherHost(host),
+        }
+    }
 }
 
 /// An order of the plan.
@@ -47,5 +58,5 @@ pub(crate) enum DiscoveryOrder {
     /// Send these questions, all at once.
     Ask(Vec<Question>),
     /// The discovery has ended: the candidates are known, or it has failed.
-    Finished(Result<Report, Error>),
+    Finished(Result<Box<Report>, Error>),
 }

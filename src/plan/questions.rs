@@ -52,6 +52,11 @@ impl Questions {
         (!questions.is_empty()).then_some(questions)
     }
 
+    /// Queues again what was asked and not answered.
+    pub(super) fn ask_again(&mut self) {
+        self.list.iter_mut().filter(|asked| asked.is_out()).for_each(|asked| asked.asked = None);
+    }
+
     /// Stores an answer. Returns false if it is not awaited.
     pub(super) fn answer(
         &mut self,

@@ -5,21 +5,24 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Chance, DiscoveryOrder, Order, Plan, Route};
+use super::{Chance, Plan, Route};
 use crate::deadline::{Deadline, Seconds};
+use crate::dial::history::History;
 use crate::dial::{AttemptEvent, AttemptId, Stage};
 use crate::discovery::Candidate;
 use crate::dns::{Answer, AnswerSource, LookupError, LookupFacts, Question, RecordKind};
 use crate::domain::{Domain, Host, SpecialUse};
-use crate::error::Error;
+use crate::filter::Filter;
 use crate::limits::{LOOKUP_LIMIT, MAX_ATTEMPTS, MAX_IN_FLIGHT, MAX_QUESTIONS};
-use crate::report::Report;
 use crate::service::TlsMode;
 use crate::settings::Settings;
 use crate::wait;
 
+use self::played::Ordered;
+pub(super) use self::played::{Outcome, Played};
 use self::script::{ScriptedAnswer, ScriptedStep};
 
+mod played;
 mod script;
 
 /// A scripted world for a plan.
@@ -36,6 +39,10 @@ pub(super) struct World {
     answers: HashMap<String, (Duration, ScriptedAnswer)>,
     peers: HashMap<SocketAddr, Vec<ScriptedStep>>,
     cancelled: Option<Duration>,
+    pub(super) filter: Option<Filter>,
+    pub(super) history: History,
+    /// How long the caller keeps each connection before going on, and why it rejects it.
+    going_on: Vec<(Duration, String)>,
     lookup_limit: Duration,
     /// Whether the plan is also polled before the time of its `wake_at`.
     nosy: bool,
@@ -55,6 +62,9 @@ impl World {
             answers: HashMap::new(),
             peers: HashMap::new(),
             cancelled: None,
+            filter: None,
+            history: History::default(),
+            going_on: Vec::new(),
             lookup_limit: LOOKUP_LIMIT,
             nosy: true,
         };
@@ -66,7 +76,7 @@ impl World {
     }
 
     /// The random source.
-    pub(super) fn random(mut self, chance: impl FnMut(u64) -> u64 + Send + 'static) -> Self {
+    pub(super) fn random(mut self, chance: impl FnMut(u64) -> u64 + Send + Sync + 'static) -> Self {
         self.chance = Box::new(chance);
         self
     }
@@ -90,7 +100,11 @@ impl World {
                 sources.iter().find(is_usable).copied()
             }
         });
-        let plan = Plan::new(self.domain, self.route, settings, self.chance, routes, start);
+        let mut plan = Plan::new(self.domain, self.route, settings, self.chance, routes, start);
+        if let Some(filter) = self.filter {
+            plan.set_filter(filter);
+        }
+        plan.set_history(self.history);
         let mut play = Play {
             plan,
             is_discovery: self.is_discovery,
@@ -106,102 +120,18 @@ impl World {
             given: Vec::new(),
             started: Vec::new(),
             in_flight: Vec::new(),
+            dropped: Vec::new(),
         };
         if let Some(after) = self.cancelled {
             play.events.push((start + after, Event::Cancel));
         }
-        let outcome = play.run(self.nosy);
+        let mut outcome = play.run(self.nosy);
+        for (after, why) in self.going_on {
+            play.go_on(&outcome, after, &why);
+            outcome = play.run(self.nosy);
+        }
         assert!(play.poll(play.now).is_none(), "orders after the end\n{}", play.log.join("\n"));
         Played { log: play.log, outcome, given: play.given }
-    }
-}
-
-/// What happened, and how it ended.
-#[derive(Debug)]
-pub(super) struct Played {
-    /// Every order, one line each, with its time in milliseconds.
-    pub(super) log: Vec<String>,
-    pub(super) outcome: Outcome,
-    /// The addresses in the DNS answers, with the kinds of the questions; `None` for hints.
-    pub(super) given: Vec<(Host, Option<RecordKind>, IpAddr)>,
-}
-
-impl Played {
-    /// The log in the format of a play: orders with their times, the error with its causes, the result of a discovery,
-    /// and the notes.
-    pub(super) fn lines(&self) -> Vec<String> {
-        let domain = self.report().domain.as_ascii();
-        let srv = |prefix: &str| format!("_{prefix}-client._tcp.{domain} SRV");
-        let (xmpps, xmpp) = (srv("xmpps"), srv("xmpp"));
-        let mut lines = Vec::new();
-        for line in &self.log {
-            let (time, order) = line.split_once(' ').unwrap();
-            lines.push(format!("  {time:>8}  {}", order.replace(&xmpps, "xmpps").replace(&xmpp, "xmpp")));
-        }
-        let mut add = |line: String| lines.push(format!("{:12}{line}", ""));
-        match &self.outcome {
-            Outcome::Connected(..) => {}
-            Outcome::Discovered(report) => {
-                report.candidates.iter().for_each(|candidate| add(candidate.to_string()));
-            }
-            Outcome::Failed(error) if error.is_permanent() => add(format!("{error:?} (permanent)")),
-            Outcome::Failed(error) => add(format!("{error:?}")),
-        }
-        self.report().notes.iter().for_each(|note| add(format!("note: {note}")));
-        lines
-    }
-
-    pub(super) fn error(&self) -> &Error {
-        match &self.outcome {
-            Outcome::Failed(error) => error,
-            Outcome::Connected(..) | Outcome::Discovered(_) => panic!("no error\n{}", self.log.join("\n")),
-        }
-    }
-
-    pub(super) fn report(&self) -> &Report {
-        match &self.outcome {
-            Outcome::Connected(_, report) | Outcome::Discovered(report) => report,
-            Outcome::Failed(error) => error.report().unwrap(),
-        }
-    }
-}
-
-/// How a simulated connect or discovery ended.
-#[derive(Debug)]
-pub(super) enum Outcome {
-    Connected(AttemptId, Report),
-    Discovered(Report),
-    Failed(Error),
-}
-
-/// An order of a plan, for a connect or a discovery.
-#[derive(Debug)]
-enum Ordered {
-    Ask(Vec<Question>),
-    Start { id: AttemptId, candidate: Candidate, address: SocketAddr },
-    Close(AttemptId),
-    Finished(Outcome),
-}
-
-impl From<Order> for Ordered {
-    fn from(order: Order) -> Self {
-        match order {
-            Order::Ask(questions) => Self::Ask(questions),
-            Order::Start { id, candidate, address } => Self::Start { id, candidate, address },
-            Order::Close(id) => Self::Close(id),
-            Order::Connected(id, report) => Self::Finished(Outcome::Connected(id, report)),
-            Order::Failed(error) => Self::Finished(Outcome::Failed(error)),
-        }
-    }
-}
-
-impl From<DiscoveryOrder> for Ordered {
-    fn from(order: DiscoveryOrder) -> Self {
-        match order {
-            DiscoveryOrder::Ask(questions) => Self::Ask(questions),
-            DiscoveryOrder::Finished(Ok(report)) => Self::Finished(Outcome::Discovered(report)),
-            DiscoveryOrder::Finished(Err(error)) => Self::Finished(Outcome::Failed(error)),
-        }
     }
 }
 
@@ -226,8 +156,10 @@ struct Play {
     asked: Vec<Question>,
     outstanding: Vec<Question>,
     given: Vec<(Host, Option<RecordKind>, IpAddr)>,
-    started: Vec<(Candidate, SocketAddr)>,
+    started: Vec<(AttemptId, Candidate, SocketAddr)>,
     in_flight: Vec<AttemptId>,
+    /// The attempts that were in flight when a connection was returned.
+    dropped: Vec<usize>,
 }
 
 impl Play {
@@ -263,6 +195,21 @@ impl Play {
             self.deliver();
         }
         panic!("it does not end\n{}", self.log.join("\n"));
+    }
+
+    /// The caller goes on so long after the end of the connect, and rejects the connection if there is a reason.
+    fn go_on(&mut self, outcome: &Outcome, after: Duration, why: &str) {
+        assert!(self.poll(self.now).is_none(), "orders after the end\n{}", self.log.join("\n"));
+        self.now += after;
+        self.events.retain(|(_, event)| matches!(event, Event::Cancel));
+        let outstanding = std::mem::take(&mut self.outstanding);
+        self.asked.retain(|asked| !outstanding.contains(asked));
+        self.dropped.extend(self.in_flight.drain(..).map(|id| id.0));
+        self.log.push(format!("{} next {why}", self.time()).trim_end().to_owned());
+        if let (Outcome::Connected(id, _), false) = (outcome, why.is_empty()) {
+            self.plan.handle_rejection(*id, why, self.now);
+        }
+        self.plan.resume(self.now);
     }
 
     /// Asserts that the plan orders nothing before its `wake_at`.
@@ -341,7 +288,8 @@ impl Play {
             Ordered::Finished(outcome) => {
                 if let Outcome::Connected(id, _) = &outcome {
                     assert!(
-                        self.started.len() > id.0 && !self.in_flight.contains(id),
+                        self.started.iter().any(|(started, ..)| started == id)
+                            && !self.in_flight.contains(id),
                         "{id:?} was not verified"
                     );
                 }
@@ -374,7 +322,9 @@ impl Play {
     }
 
     fn start(&mut self, id: AttemptId, candidate: Candidate, address: SocketAddr) {
-        assert_eq!(id.0, self.started.len(), "attempts are numbered in the order of their starts");
+        // Those that the filter refuses have numbers too.
+        let latest = self.started.last().map(|(id, ..)| *id);
+        assert!(Some(id) > latest, "attempts are numbered in the order of their starts");
         assert_eq!(candidate.port(), address.port());
         let is_known = match candidate.host() {
             Host::Address(given) => *given == address.ip(),
@@ -383,18 +333,23 @@ impl Play {
         };
         assert!(is_known, "{candidate} has no address {address}");
         let is_this =
-            |(_, started): &(usize, &(Candidate, SocketAddr))| *started == &(candidate.clone(), address);
-        let before: Vec<usize> = self.started.iter().enumerate().filter(is_this).map(|(id, _)| id).collect();
-        let is_closed = |id: &usize| self.log.iter().any(|line| line.ends_with(&format!(" close {id}")));
+            |started: &&(AttemptId, Candidate, SocketAddr)| (&started.1, started.2) == (&candidate, address);
+        let before: Vec<usize> = self.started.iter().filter(is_this).map(|(id, ..)| id.0).collect();
+        let is_closed = |id: &usize| {
+            self.dropped.contains(id) || self.log.iter().any(|line| line.ends_with(&format!(" close {id}")))
+        };
         assert!(
-            before.len() < 2 && before.iter().all(is_closed),
+            before.iter().all(is_closed)
+                && (before.len() < 2 || before.iter().any(|id| self.dropped.contains(id))),
             "{address} of {candidate} was started again\n{}",
             self.log.join("\n")
         );
         let scripted = self.peers.get(&address).cloned();
-        self.started.push((candidate.clone(), address));
+        self.started.push((id, candidate.clone(), address));
         self.in_flight.push(id);
-        assert!(self.in_flight.len() <= MAX_IN_FLIGHT && self.started.len() <= MAX_ATTEMPTS);
+        let is_since_last = |started: &&(AttemptId, _, _)| Some(&started.0.0) > self.dropped.iter().max();
+        let since_last = self.started.iter().filter(is_since_last).count();
+        assert!(self.in_flight.len() <= MAX_IN_FLIGHT && since_last <= MAX_ATTEMPTS);
         let mut at = self.now;
         for ScriptedStep { delay, event } in scripted.unwrap_or_default() {
             let is_starttls = matches!(event, AttemptEvent::Completed(Stage::StartTls));

@@ -4,7 +4,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use xmpp_connect::report::{AttemptErrorKind, AttemptReport, RepeatForm, Report, Stage as Reached};
+use xmpp_connect::report::{
+    AttemptErrorKind, AttemptReport, Event, EventKind, RepeatForm, Report, Stage as Reached,
+};
 use xmpp_connect::{Connection, Connector, ConnectorBuilder, Error, ErrorKind, Target, TlsMode};
 
 use crate::given::{self, DOMAIN, XMPP, chain, talk, zone};
@@ -88,6 +90,11 @@ fn what_may_be_due_to_pipelining_is_repeated_step_by_step_and_remembered() {
         assert!(attempt.repeats[0].error.to_string().contains(why), "{why}: {report}");
         assert!(report.to_string().contains("  repeated step by step "), "{report}");
         assert!(report.notes().is_empty(), "{report}");
+        let is_repeat = |event: &Event| match event.kind {
+            EventKind::Repeated { attempt, form, .. } => (attempt, form) == (0, RepeatForm::StepByStep),
+            _ => false,
+        };
+        assert_eq!(report.events().iter().filter(|event| is_repeat(event)).count(), 1, "{report}");
         let stages = attempt.completed.iter().map(|(stage, _)| *stage).collect::<Vec<_>>();
         assert_eq!(stages, [Reached::Tcp, Reached::StartTls, Reached::Tls], "{report}");
         assert!(attempt.completed[0].1 <= attempt.repeats[0].at);

@@ -1,0 +1,281 @@
+//! Attempts: one connect that can be observed, cancelled, and continued with the next server.
+
+use std::fmt;
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::canceller::{Cancel, CancelGroup, Canceller};
+use crate::connection::Connection;
+use crate::dial::AttemptId;
+use crate::dial::attempt::Dialer;
+use crate::dns::lookups::Lookups;
+use crate::dns::resolver::ResolverLookups;
+use crate::domain::Domain;
+use crate::error::{Error, ErrorKind};
+use crate::limits::{LOOKUP_LIMIT, MAX_REDIRECTS};
+use crate::plan::{Plan, Route};
+use crate::random::Random;
+use crate::report::{Event, Report};
+use crate::run::{Observer, Run, no_random_numbers};
+use crate::shared::{Names, Shared};
+use crate::socket;
+use crate::target::Target;
+use crate::wait::{self, Flag};
+
+/// The attempts to connect to a domain: returns one working connection after the other, until one is good enough for the
+/// caller. Created by [`Connector::attempts`](crate::Connector::attempts).
+///
+/// A server can be connected to and still be of no use: it refuses the stream, or lacks a feature or a mechanism. Then
+/// [`reject`](Self::reject) it and call [`connect_next`](Self::connect_next) again. Do not go on when the server has
+/// refused the credentials: all servers of a domain have the same accounts, and further tries may lock the account.
+///
+/// ```no_run
+/// use xmpp_connect::{Connection, Connector};
+///
+/// # fn log_in(_: Connection) -> Result<(), String> { Ok(()) }
+/// let connector = Connector::builder().build()?;
+/// let mut attempts = connector.attempts("example.org")?;
+/// let session = loop {
+///     let connection = attempts.connect_next()?;
+///     match log_in(connection) {
+///         Ok(session) => break session,
+///         Err(why) => attempts.reject(why),
+///     }
+/// };
+/// # Ok::<(), xmpp_connect::Error>(())
+/// ```
+pub struct Attempts {
+    shared: Arc<Shared>,
+    domain: Domain,
+    route: Route,
+    begun: Option<Begun>,
+    /// The connect in progress and the connections, if the caller has a canceller for them.
+    together: Option<Arc<CancelGroup>>,
+    observer: Option<Mutex<Box<Observer>>>,
+    /// The attempt that became the latest connection.
+    latest: Option<AttemptId>,
+    /// The error after which nothing is left to try.
+    end: Option<Error>,
+    /// How many redirections were followed in a row, and whether the next connect follows one.
+    redirects: (usize, bool),
+}
+
+/// What has begun with the first connect.
+struct Begun {
+    plan: Plan,
+    random: Random,
+    /// How many of its attempts the connector has learned from.
+    learned: usize,
+}
+
+impl Attempts {
+    pub(crate) fn new(shared: &Arc<Shared>, domain: Domain, route: Route) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            domain,
+            route,
+            begun: None,
+            together: None,
+            observer: None,
+            latest: None,
+            end: None,
+            redirects: (0, false),
+        }
+    }
+
+    /// Connects to the next server, within the [`timeout`](crate::ConnectorBuilder::timeout) of the connector, which starts
+    /// anew with each call.
+    ///
+    /// The first call does what [`Connector::connect`](crate::Connector::connect) does. Each further call leaves out the server of the connection
+    /// before, does not look up again what was answered, and tries again what was in progress when that connection was
+    /// returned.
+    ///
+    /// # Errors
+    /// The same as for [`Connector::connect`](crate::Connector::connect): with a [report](Error::report) that covers all calls. The error is returned
+    /// again by later calls, since nothing is left to try, except after [`ErrorKind::TimedOut`] and
+    /// [`ErrorKind::System`]: then the next call goes on. After [`Canceller::cancel`] it is [`ErrorKind::Cancelled`].
+    pub fn connect_next(&mut self) -> Result<Connection, Error> {
+        self.connect_over(None)
+    }
+
+    /// Connects, over `given` if the caller has connected a stream.
+    pub(crate) fn connect_over(&mut self, given: Option<TcpStream>) -> Result<Connection, Error> {
+        if let Some(error) = &self.end {
+            return Err(error.clone());
+        }
+        self.redirects = if self.redirects.1 { (self.redirects.0, false) } else { (0, false) };
+        let (shared, domain) = (Arc::clone(&self.shared), self.domain.clone());
+        let Shared { settings, tls, strict, .. } = &*shared;
+        let dialer = Dialer { domain: &domain, settings, tls, strict };
+        let result = self.run(|run| run.connect(dialer, given));
+        self.learn(match &result {
+            Ok((_, _, report)) => Some(report),
+            Err(error) => error.report(),
+        });
+        match result {
+            Ok((id, verified, report)) => {
+                self.latest = Some(id);
+                let connection = Connection::new(verified, report);
+                if let Some(together) = &self.together {
+                    together.add(&connection.cancel());
+                }
+                Ok(connection)
+            }
+            Err(error) => {
+                let can_go_on = matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::System);
+                self.end = (!can_go_on).then(|| error.clone());
+                Err(error)
+            }
+        }
+    }
+
+    /// Remembers for later connects what the attempts of this one have shown. A stream that the caller has connected can
+    /// lead anywhere.
+    fn learn(&mut self, report: Option<&Report>) {
+        let (Some(report), Some(begun)) = (report, &mut self.begun) else { return };
+        if !matches!(self.route, Route::Connected { .. }) {
+            let attempts = report.attempts.get(begun.learned..).unwrap_or_default();
+            begun.learned = report.attempts.len();
+            let Shared { settings, .. } = &*self.shared;
+            self.shared.history().learn(attempts, report.elapsed, &settings.limits, wait::now());
+        }
+    }
+
+    /// Finds the servers without connecting.
+    pub(crate) fn discover(&mut self) -> Result<Box<Report>, Error> {
+        self.run(|run| run.discover())
+    }
+
+    /// Says why the latest connection is of no use, for the report. In the next connect of the same connector within 10
+    /// minutes, the address of that server is tried after all others.
+    ///
+    /// Without a connection that has not been rejected yet, it has no effect.
+    pub fn reject(&mut self, why: impl fmt::Display) {
+        if let (Some(id), Some(begun)) = (self.latest.take(), &mut self.begun) {
+            let now = wait::now();
+            if let Some(address) = begun.plan.handle_rejection(id, &why.to_string(), now) {
+                self.shared.history().reject(address, now);
+            }
+        }
+    }
+
+    /// Connects to `target` with the next [`connect_next`](Self::connect_next), and no longer to the servers before: the
+    /// server has redirected the stream there over TLS (`see-other-host`, RFC 6120 section 4.9.3.19; see
+    /// [`Target::see_other_host`]). The domain stays the same, also for the certificate. The report starts anew.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Attempts`] if five connects in a row have followed a redirection.
+    pub fn follow(&mut self, target: Target) -> Result<(), Error> {
+        if self.redirects.0 >= MAX_REDIRECTS {
+            let message = format!("{} has redirected {MAX_REDIRECTS} connects in a row", self.domain);
+            return Err(Error::new(ErrorKind::Attempts, message));
+        }
+        self.redirects = (self.redirects.0 + 1, true);
+        self.route = target.into();
+        (self.begun, self.latest) = (None, None);
+        self.end = self.end.take().filter(|error| error.kind() == ErrorKind::Cancelled);
+        Ok(())
+    }
+
+    /// Shows every event to `observer` as it happens, for a user interface. It is called from
+    /// [`connect_next`](Self::connect_next), which does not go on before it returns. The same events are in the
+    /// [report](Report::events).
+    ///
+    /// ```no_run
+    /// # let connector = xmpp_connect::Connector::builder().build()?;
+    /// let mut attempts = connector.attempts("example.org")?;
+    /// attempts.observe(|event| eprintln!("{event}"));
+    /// let connection = attempts.connect_next()?;
+    /// # Ok::<(), xmpp_connect::Error>(())
+    /// ```
+    pub fn observe(&mut self, observer: impl FnMut(&Event) + Send + 'static) {
+        self.observer = Some(Mutex::new(Box::new(observer)));
+    }
+
+    /// Returns a canceller for these attempts, and for the connections that they return from now on.
+    pub fn canceller(&mut self) -> Canceller {
+        Canceller::of_group(self.together.get_or_insert_with(|| Arc::new(CancelGroup::new(true))))
+    }
+
+    /// Begins or resumes the plan, and calls `go` with it.
+    fn run<R>(&mut self, go: impl FnOnce(Run<'_>) -> Result<R, Error>) -> Result<R, Error> {
+        let now = wait::now();
+        let Shared { settings, names, in_progress, .. } = &*self.shared;
+        let begun = match self.begun.take() {
+            Some(mut begun) => {
+                begun.plan.resume(now);
+                begun
+            }
+            None => self.begin()?,
+        };
+        let Begun { plan, random, .. } = self.begun.insert(begun);
+        let history = {
+            let mut history = self.shared.history();
+            history.refresh(wait::clocks());
+            history.clone()
+        };
+        plan.set_history(history);
+        let cancelled: Option<Arc<Flag>> = match (Flag::new(), &self.together) {
+            (Ok(flag), _) => Some(Arc::new(flag)),
+            (Err(error), Some(_)) => return Err(Error::system("cannot open sockets", error)),
+            // Without sockets for it, the connect is still possible; only the connector's canceller does not reach it.
+            (Err(_), None) => None,
+        };
+        if let Some(flag) = &cancelled {
+            let flag: Arc<dyn Cancel> = Arc::<Flag>::clone(flag);
+            in_progress.add(&flag);
+            self.together.iter().for_each(|together| together.add(&flag));
+        }
+        let (lookups, wakeups) = match names {
+            Names::Stub(stub) => {
+                let (random, limit) = (random.clone(), settings.limits.lookup);
+                let random = Arc::new(move || random.bits());
+                (Lookups::Stub { stub, random, limit, lookups: None }, None)
+            }
+            Names::Resolver(resolver) => {
+                let (waker, wakeups) =
+                    wait::waker().map_err(|error| Error::system("cannot open sockets", error))?;
+                let limit = settings.limits.lookup.unwrap_or(LOOKUP_LIMIT);
+                let lookups = ResolverLookups::new(Arc::clone(resolver), waker, plan.total(), limit);
+                (Lookups::Resolver(lookups), Some(wakeups))
+            }
+        };
+        let observer = self.observer.as_mut().map(|observer| {
+            let observer = observer.get_mut().unwrap_or_else(PoisonError::into_inner);
+            &mut **observer
+        });
+        go(Run {
+            plan,
+            lookups,
+            random: random.clone(),
+            wakeups: wakeups.as_ref(),
+            cancelled: cancelled.as_deref(),
+            observer,
+        })
+    }
+
+    fn begin(&self) -> Result<Begun, Error> {
+        let Shared { settings, tls, filter, .. } = &*self.shared;
+        let random = Random::new(tls.provider());
+        // Checked before anything is sent: no question with a predictable id may be sent.
+        random.bits();
+        if random.has_failed() {
+            return Err(no_random_numbers());
+        }
+        let (chance, options) = (random.clone(), settings.socket.clone());
+        let routes = Box::new(move |destination| socket::source_of(destination, &options));
+        let chance = Box::new(move |bound| chance.below(bound));
+        let (domain, route, settings) = (self.domain.clone(), self.route.clone(), Arc::clone(settings));
+        let mut plan = Plan::new(domain, route, settings, chance, routes, wait::now());
+        if let Some(filter) = filter {
+            plan.set_filter(filter.clone());
+        }
+        Ok(Begun { plan, random, learned: 0 })
+    }
+}
+
+impl fmt::Debug for Attempts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Attempts").field("domain", &self.domain).finish_non_exhaustive()
+    }
+}
