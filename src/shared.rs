@@ -16,11 +16,12 @@ use crate::tls::Tls;
 pub(crate) struct Shared {
     pub(crate) settings: Arc<Settings>,
     pub(crate) tls: Tls,
-    pub(crate) strict: StrictDomains,
     pub(crate) names: Names,
     /// Which addresses the caller allows; all if `None`.
     pub(crate) filter: Option<Filter>,
     history: Mutex<History>,
+    /// The domains that negotiate STARTTLS step by step.
+    pub(crate) strict: StrictDomains,
     /// The connects in progress.
     pub(crate) in_progress: Arc<CancelGroup>,
 }
@@ -37,10 +38,10 @@ impl Shared {
         Self {
             settings: Arc::new(settings),
             tls,
-            strict: StrictDomains::default(),
             names,
             filter,
             history: Mutex::default(),
+            strict: StrictDomains::default(),
             in_progress: Arc::new(CancelGroup::new(false)),
         }
     }

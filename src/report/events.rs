@@ -54,7 +54,7 @@ pub enum EventKind {
         /// The stage.
         stage: Stage,
     },
-    /// An attempt has failed, and is repeated on a new socket.
+    /// An attempt has failed and is repeated on a new socket, in a simpler form.
     #[non_exhaustive]
     Repeated {
         /// The attempt.

@@ -215,7 +215,9 @@ fn a_server_that_stays_silent_until_another_has_won_is_used_the_next_time() {
     let authority = Authority::new();
     let (first, second) = (XmppServer::start(dropping(&authority)), XmppServer::start(healthy(&authority)));
     let dns = DnsServer::start(zone(&[(XMPP, 0, first.addr()), (XMPP, 1, second.addr())]));
-    let connector = given::builder(&authority, &dns).build().unwrap();
+    // An address that was silent holds the next one back for this long the next time.
+    let options = given::builder(&authority, &dns).attempt_delay(Duration::from_secs(1));
+    let connector = options.build().unwrap();
     for winner in [&second, &first] {
         assert_eq!(connector.connect(DOMAIN).unwrap().peer_addr(), winner.addr());
     }
