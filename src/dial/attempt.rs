@@ -218,7 +218,7 @@ impl Attempt {
         session.filter(|session| session.is_offered())
     }
 
-    pub(super) fn forget_session(&self) {
+    fn forget_session(&self) {
         if let Some(session) = self.offered() {
             session.forget_offered();
         }

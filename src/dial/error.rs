@@ -152,6 +152,20 @@ impl AttemptError {
         }
     }
 
+    /// Whether it ended a STARTTLS negotiation in a way that may be due to sending `<starttls/>` together with the stream
+    /// header.
+    pub(crate) fn may_be_due_to_pipelining(&self) -> bool {
+        match &self.0 {
+            Cause::Negotiation(error) => error.may_be_due_to_pipelining(),
+            // The peer has reset the connection. Other errors are of this machine or of the network; a broken pipe means that
+            // the connection was closed before anything was sent.
+            Cause::Io(error) => {
+                matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted)
+            }
+            Cause::RefusedByFilter | Cause::TimedOut(..) | Cause::EndInTls | Cause::Tls(..) => false,
+        }
+    }
+
     /// Whether the cause is on this machine, so that it says nothing about the server or the path to it.
     pub(crate) fn is_of_this_machine(&self) -> bool {
         match &self.0 {
@@ -167,20 +181,6 @@ impl AttemptError {
             }
             Cause::RefusedByFilter => true,
             Cause::TimedOut(..) | Cause::Negotiation(_) | Cause::EndInTls | Cause::Tls(..) => false,
-        }
-    }
-
-    /// Whether it ended a STARTTLS negotiation in a way that may be due to sending `<starttls/>` together with the stream
-    /// header.
-    pub(crate) fn may_be_due_to_pipelining(&self) -> bool {
-        match &self.0 {
-            Cause::Negotiation(error) => error.may_be_due_to_pipelining(),
-            // The peer has closed the connection. Other errors are of this machine or of the network.
-            Cause::Io(error) => matches!(
-                error.kind(),
-                io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe
-            ),
-            Cause::RefusedByFilter | Cause::TimedOut(..) | Cause::EndInTls | Cause::Tls(..) => false,
         }
     }
 
@@ -273,6 +273,25 @@ mod tests {
             let source = error.source().map(ToString::to_string).unwrap_or_default();
             assert_eq!(format!("{error}: {source}").matches(&system).count(), 1, "{error}: {source}");
         }
+    }
+
+    // rule F1
+    #[test]
+    fn only_a_reset_may_be_the_answer_to_pipelining() {
+        for (errno, expected) in [
+            (Errno::CONNRESET, true),
+            (Errno::CONNABORTED, true),
+            (Errno::PIPE, false),
+            (Errno::TIMEDOUT, false),
+            (Errno::HOSTUNREACH, false),
+            (Errno::NETDOWN, false),
+            (Errno::MFILE, false),
+        ] {
+            assert_eq!(AttemptError::io(errno.into()).may_be_due_to_pipelining(), expected, "{errno}");
+        }
+        let limit = Duration::from_secs(1);
+        let late = AttemptError::timed_out(Stage::StartTls, limit, Some(Step::Answer));
+        assert!(!late.may_be_due_to_pipelining());
     }
 
     // rule D7: a machine without IPv6 says the same as one that has no such source address.
