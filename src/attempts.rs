@@ -105,7 +105,8 @@ impl Attempts {
         }
         self.redirects = if self.redirects.1 { (self.redirects.0, false) } else { (0, false) };
         let (shared, domain) = (Arc::clone(&self.shared), self.domain.clone());
-        let dialer = Dialer { domain: &domain, settings: &shared.settings, tls: &shared.tls };
+        let Shared { settings, tls, strict, .. } = &*shared;
+        let dialer = Dialer { domain: &domain, settings, tls, strict };
         let result = self.run(|run| run.connect(dialer, given));
         self.learn(match &result {
             Ok((_, _, report)) => Some(report),

@@ -192,6 +192,10 @@ impl ConnectorBuilder {
 
     /// Sets whether `<starttls/>` is sent together with the stream header, which saves a round trip. If false, it is
     /// sent only after the server's features have arrived (RFC 6120 section 5.4). The default is true.
+    ///
+    /// If the negotiation fails in a way that may be due to this, or the server does not answer within 3 s after its
+    /// features, the attempt is repeated the other way on a new socket, within its time limit. The connector then
+    /// negotiates step by step with that domain.
     pub fn starttls_pipelining(mut self, pipelining: bool) -> Self {
         self.settings.pipelining = pipelining;
         self

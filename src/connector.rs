@@ -18,7 +18,7 @@ use crate::target::{Place, Target};
 /// Opens connections, all with the same options. Cheap to clone; clones share all state.
 ///
 /// A connector holds the state that outlives a single connect: the TLS configuration with its session tickets, the DNS
-/// cache, and what is known about name servers. Create one and reuse it.
+/// cache, and what is known about name servers and about how domains negotiate STARTTLS. Create one and reuse it.
 ///
 /// For 10 minutes, it also remembers which addresses have failed or did not respond, and how long TCP handshakes took, of
 /// at most 256 addresses. This never changes the order in which servers are tried, but how soon the next one starts in
@@ -161,8 +161,9 @@ impl Connector {
     /// [`discover`](Self::discover) finds the hosts and ports to ask a proxy for; its DNS queries do not go through the
     /// proxy. The report and [`Connection::peer_addr`] show the other end of `tcp`, which is then the proxy.
     ///
-    /// If the server fails to resume a TLS session, the handshake is not repeated, since there is no second stream. The
-    /// session is forgotten, so the next call makes a full handshake.
+    /// Nothing is repeated, since there is no second stream. If the server fails to resume a TLS session, the session is
+    /// forgotten, so that the next call makes a full handshake. If it fails when `<starttls/>` is sent together with the
+    /// stream header, the next call negotiates step by step.
     ///
     /// # Errors
     /// The same as for [`connect`](Self::connect), and [`ErrorKind::Configuration`] for a stream that is not connected.

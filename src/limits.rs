@@ -175,8 +175,13 @@ pub(crate) const MAX_XML_DEPTH: usize = 32;
 /// How long a stream header without `version` waits for the stream error that usually follows and says why (rule F2).
 pub(crate) const STREAM_ERROR_LIMIT: Duration = Duration::from_secs(1);
 
-/// How long to wait for an answer to `<starttls/>` if the features do not offer it (rule F2).
+/// How long to wait for an answer to `<starttls/>` after the features: if they do not offer it (rule F2), and if it was
+/// sent together with the header and can be repeated (rule F1).
 pub(crate) const STARTTLS_ANSWER_LIMIT: Duration = Duration::from_secs(3);
+
+/// For how many domains a connector remembers to negotiate STARTTLS step by step. The least recently used one is
+/// dropped.
+pub(crate) const MAX_STRICT_DOMAINS: usize = 64;
 
 // TLS
 

@@ -8,6 +8,7 @@ use crate::dns::resolver::Resolver;
 use crate::dns::stub::Stub;
 use crate::filter::Filter;
 use crate::settings::Settings;
+use crate::starttls::StrictDomains;
 use crate::tls::Tls;
 
 /// The options and the state of a connector.
@@ -19,6 +20,8 @@ pub(crate) struct Shared {
     /// Which addresses the caller allows; all if `None`.
     pub(crate) filter: Option<Filter>,
     history: Mutex<History>,
+    /// The domains that negotiate STARTTLS step by step.
+    pub(crate) strict: StrictDomains,
     /// The connects in progress.
     pub(crate) in_progress: Arc<CancelGroup>,
 }
@@ -38,6 +41,7 @@ impl Shared {
             names,
             filter,
             history: Mutex::default(),
+            strict: StrictDomains::default(),
             in_progress: Arc::new(CancelGroup::new(false)),
         }
     }

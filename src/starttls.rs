@@ -3,6 +3,7 @@
 mod error;
 mod first_bytes;
 mod stream;
+mod strict;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use crate::limits::{STARTTLS_ANSWER_LIMIT, STREAM_ERROR_LIMIT};
 
 pub(crate) use error::{Ending, Fault, NegotiationError, StreamError};
 pub(crate) use stream::{Item, Stream};
+pub(crate) use strict::StrictDomains;
 
 /// The namespace of the stream element, its features and its errors (RFC 6120 section 4.8.1).
 const STREAMS_NAMESPACE: &str = "http://etherx.jabber.org/streams";
@@ -44,6 +46,27 @@ impl Opening<'_> {
             "<?xml version='1.0'?><stream:stream to='{to}'{from} version='1.0' xmlns='{namespace}' \
              xmlns:stream='{STREAMS_NAMESPACE}'>"
         )
+    }
+}
+
+/// When `<starttls/>` is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Together with the stream header, which saves a round trip. After the features, the wait for the answer is short,
+    /// since a failure can be repeated step by step on a new connection.
+    Pipelined,
+    /// The same on a connection that is the only one, without that limit.
+    PipelinedOnly,
+    /// Step by step: after the features have arrived.
+    Strict,
+}
+
+impl Form {
+    fn is_pipelined(self) -> bool {
+        match self {
+            Self::Pipelined | Self::PipelinedOnly => true,
+            Self::Strict => false,
+        }
     }
 }
 
@@ -84,6 +107,7 @@ pub(crate) enum Progress {
 /// One STARTTLS negotiation on a new connection.
 #[derive(Debug)]
 pub(crate) struct Negotiation {
+    form: Form,
     stream: Stream,
     step: Step,
     output: Vec<u8>,
@@ -96,13 +120,13 @@ pub(crate) struct Negotiation {
 }
 
 impl Negotiation {
-    /// Creates a negotiation. With `pipelining`, the header and `<starttls/>` are sent in one write, which saves a
-    /// round trip; otherwise `<starttls/>` is sent after the features have arrived.
-    pub(crate) fn new(opening: &Opening<'_>, pipelining: bool) -> Self {
+    pub(crate) fn new(opening: &Opening<'_>, form: Form) -> Self {
         let mut output = opening.header().into_bytes();
         let mut after_features = Vec::new();
-        if pipelining { &mut output } else { &mut after_features }.extend_from_slice(STARTTLS.as_bytes());
+        let starttls = if form.is_pipelined() { &mut output } else { &mut after_features };
+        starttls.extend_from_slice(STARTTLS.as_bytes());
         Self {
+            form,
             stream: Stream::new(),
             step: Step::Header,
             output,
@@ -122,10 +146,20 @@ impl Negotiation {
         self.step
     }
 
+    /// Whether `<starttls/>` was sent together with the stream header.
+    pub(crate) fn is_pipelined(&self) -> bool {
+        self.form.is_pipelined()
+    }
+
+    /// Whether the features have offered STARTTLS, and `<starttls/>`, which had been sent before them, is not answered.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        let is_offered = !matches!(self.pending, Some((Fault::NotOffered(_), _)));
+        self.is_pipelined() && self.step == Step::Answer && is_offered
+    }
+
     /// A note for the report about a negotiation that has succeeded.
     pub(crate) fn note(&self) -> Option<&'static str> {
-        // After success, a missing offer is the only fault that can be pending.
-        self.pending.is_some().then_some(
+        matches!(self.pending, Some((Fault::NotOffered(_), _))).then_some(
             "the server accepted STARTTLS without offering it in its features; an attacker may have removed the \
              offer",
         )
@@ -155,8 +189,8 @@ impl Negotiation {
     /// Takes note that the connection is broken, which is how it ends too when a peer closes it and has not read all that it
     /// was sent. `None` where nothing says more than that.
     pub(crate) fn handle_reset(&mut self) -> Option<NegotiationError> {
-        let says_more = self.pending.is_some() || self.stream.unfinished().is_some();
-        says_more.then(|| self.handle_end())
+        let says_more = matches!(self.pending, Some((Fault::Version(_) | Fault::NotOffered(_), _)));
+        (says_more || self.stream.unfinished().is_some()).then(|| self.handle_end())
     }
 
     /// Ends a wait whose deadline has passed. Call it after the bytes that have arrived are handled.
@@ -206,12 +240,15 @@ impl Negotiation {
                 Err(Fault::Unexpected("second <stream:features/>".to_owned()))
             }
             Item::Features { starttls } => {
-                // The offer may have been removed in transit, which must not keep us from attempting TLS (RFC 7590
-                // section 3.1).
-                if !starttls {
-                    self.pending =
-                        Some((Fault::NotOffered(None), Deadline::after(now, STARTTLS_ANSWER_LIMIT)));
-                }
+                let limited = match (starttls, self.form) {
+                    // The offer may have been removed in transit, which must not keep us from attempting TLS (RFC 7590
+                    // section 3.1).
+                    (false, _) => Some(Fault::NotOffered(None)),
+                    // A server that drops what arrives with the header stays silent, and may answer when it is repeated.
+                    (true, Form::Pipelined) => Some(Fault::Unanswered),
+                    (true, Form::PipelinedOnly | Form::Strict) => None,
+                };
+                self.pending = limited.map(|fault| (fault, Deadline::after(now, STARTTLS_ANSWER_LIMIT)));
                 self.output.append(&mut self.after_features);
                 Ok(Step::Answer)
             }

@@ -70,8 +70,13 @@ fn time_line(report: &Report) -> String {
             AttemptOutcome::Abandoned => format!("abandoned in {}", attempt.stage),
             outcome => outcome.to_string(),
         };
+        let repeats: String = attempt
+            .repeats
+            .iter()
+            .map(|repeat| format!("repeated {}, since {}; ", repeat.form, repeat.error))
+            .collect();
         let (line, number) = (scale.attempt(attempt), attempt.candidate + 1);
-        text += &format!("  |{line}|  {number} {}: {end}\n", attempt.address);
+        text += &format!("  |{line}|  {number} {}: {repeats}{end}\n", attempt.address);
     }
     let end = milliseconds(report.elapsed());
     text + &format!("   0{end:>width$}\n\n", width = WIDTH - 1)

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use rustls::ClientConnection;
 
-use super::{AttemptError, AttemptId, Stage};
+use super::{AttemptError, AttemptId, RepeatForm, Stage};
 use crate::deadline::Deadline;
 use crate::discovery::Candidate;
 use crate::domain::Domain;
@@ -15,9 +15,13 @@ use crate::limits::{MAX_NEGOTIATED_A_TURN, MAX_TLS_READS_A_TURN};
 use crate::service::TlsMode;
 use crate::settings::{Settings, SocketOptions};
 use crate::socket::{self, NoSignal};
-use crate::starttls::{Negotiation, Opening, Progress, Step};
+use crate::starttls::{Form, Negotiation, Opening, Progress, Step, StrictDomains};
 use crate::tls::{Agreed, Endpoint, Evidence, Handshake, Resume, Session, Tls};
 use crate::wait::Interest;
+
+/// A note for the report.
+const REMEMBERED: &str = "STARTTLS was negotiated step by step, since an earlier negotiation for this domain failed when \
+                          <starttls/> was sent together with the stream header";
 
 /// What all attempts of one connect have in common.
 #[derive(Debug)]
@@ -25,6 +29,7 @@ pub(crate) struct Dialer<'a> {
     pub(crate) domain: &'a Domain,
     pub(crate) settings: &'a Settings,
     pub(crate) tls: &'a Tls,
+    pub(crate) strict: &'a StrictDomains,
 }
 
 /// An established connection with a verified certificate. Its socket is non-blocking.
@@ -49,7 +54,9 @@ pub(super) struct Attempt {
     state: AttemptState,
     /// The step of the negotiation that was last reported to the plan.
     step: Option<Step>,
-    repeat: Repeat,
+    /// The last stage that was completed, before any repeat.
+    completed: Option<Stage>,
+    repeats: Repeats,
 }
 
 /// The state of an attempt.
@@ -60,14 +67,23 @@ enum AttemptState {
     Handshaking(Box<Handshake>),
 }
 
-/// Whether a handshake that failed when it offered a session can be repeated without one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Repeat {
-    Possible,
+/// The repeats of an attempt.
+#[derive(Debug)]
+enum Repeats {
     /// The caller has opened the stream, so there is no second one.
     Impossible,
-    /// This is the repeat.
-    Done,
+    /// Those made so far. Each is made once.
+    Made(Vec<RepeatForm>),
+}
+
+impl Repeats {
+    fn has(&self, form: RepeatForm) -> bool {
+        matches!(self, Self::Made(made) if made.contains(&form))
+    }
+
+    fn allow(&self, form: RepeatForm) -> bool {
+        matches!(self, Self::Made(made) if !made.contains(&form))
+    }
 }
 
 /// The result of one turn of an attempt.
@@ -92,8 +108,7 @@ impl Attempt {
         dialer: &Dialer<'_>,
     ) -> Result<Self, AttemptError> {
         let tcp = socket::connect(address, &dialer.settings.socket).map_err(AttemptError::io)?;
-        let (state, repeat) = (AttemptState::Connecting, Repeat::Possible);
-        Ok(Self { id, candidate, address, tcp, state, step: None, repeat })
+        Ok(Self::new(id, candidate, address, tcp, Repeats::Made(Vec::new())))
     }
 
     /// Takes over a stream that the caller has connected.
@@ -110,17 +125,30 @@ impl Attempt {
         // With the scope of a link-local address, which a candidate does not have.
         let address = tcp.peer_addr().unwrap_or(address);
         let tcp = adopt(tcp, &dialer.settings.socket).map_err(AttemptError::io)?;
-        let (state, repeat) = (AttemptState::Connecting, Repeat::Impossible);
-        Ok(Self { id, candidate, address, tcp, state, step: None, repeat })
+        Ok(Self::new(id, candidate, address, tcp, Repeats::Impossible))
+    }
+
+    fn new(
+        id: AttemptId,
+        candidate: Candidate,
+        address: SocketAddr,
+        tcp: TcpStream,
+        repeats: Repeats,
+    ) -> Self {
+        let state = AttemptState::Connecting;
+        Self { id, candidate, address, tcp, state, step: None, completed: None, repeats }
     }
 
     pub(super) fn is_connecting(&self) -> bool {
         matches!(self.state, AttemptState::Connecting)
     }
 
-    /// Whether this is the repeat of a handshake without a session.
-    pub(super) fn is_repeat(&self) -> bool {
-        self.repeat == Repeat::Done
+    /// Takes note that a stage is complete. Returns whether it is new: a repeat completes earlier stages again, which does
+    /// not extend the limit of its stage.
+    pub(super) fn complete(&mut self, stage: Stage) -> bool {
+        let is_new = self.completed < Some(stage);
+        self.completed = self.completed.max(Some(stage));
+        is_new
     }
 
     /// The connection, where the handshake is complete.
@@ -173,21 +201,68 @@ impl Attempt {
         }
     }
 
-    /// Whether to repeat the handshake without a session: one was offered, it may be the cause of the failure, and a
-    /// new socket can be opened.
-    pub(super) fn must_repeat(&self, error: &AttemptError) -> bool {
-        self.repeat == Repeat::Possible && self.offered().is_some() && !error.is_about_a_certificate()
+    /// The repeat that may help after this failure, if a new socket can be opened: what was tried beyond the plain course
+    /// may be the cause, and is left out.
+    pub(super) fn repeat_after(&self, error: &AttemptError) -> Option<RepeatForm> {
+        let (form, may_be_cause) = match &self.state {
+            AttemptState::Connecting => return None,
+            AttemptState::Negotiating { negotiation, .. } => {
+                let may_be_cause = negotiation.is_pipelined() && error.may_be_due_to_pipelining();
+                (RepeatForm::StepByStep, may_be_cause)
+            }
+            AttemptState::Handshaking(_) => {
+                let may_be_cause = self.offered().is_some() && !error.is_about_a_certificate();
+                (RepeatForm::WithoutSession, may_be_cause)
+            }
+        };
+        (may_be_cause && self.repeats.allow(form)).then_some(form)
     }
 
-    /// Starts again on a new socket, with a full handshake.
-    pub(super) fn again(self, dialer: &Dialer<'_>) -> Result<Self, AttemptError> {
+    /// Starts again on a new socket.
+    pub(super) fn again(mut self, form: RepeatForm, dialer: &Dialer<'_>) -> Result<Self, AttemptError> {
         self.forget_session();
-        let tcp = socket::connect(self.address, &dialer.settings.socket).map_err(AttemptError::io)?;
-        Ok(Self { tcp, state: AttemptState::Connecting, repeat: Repeat::Done, ..self })
+        self.tcp = socket::connect(self.address, &dialer.settings.socket).map_err(AttemptError::io)?;
+        self.state = AttemptState::Connecting;
+        if let Repeats::Made(made) = &mut self.repeats {
+            made.push(form);
+        }
+        Ok(self)
+    }
+
+    /// Takes note, for later connects, of what may be the cause of the end of this attempt: it has failed with `error`, or
+    /// was closed in the middle.
+    pub(super) fn give_up(&self, error: Option<&AttemptError>, dialer: &Dialer<'_>) {
+        self.forget_session();
+        if let AttemptState::Negotiating { negotiation, .. } = &self.state {
+            let may_be_cause =
+                error.map_or_else(|| negotiation.is_unanswered(), AttemptError::may_be_due_to_pipelining);
+            if negotiation.is_pipelined() && may_be_cause {
+                dialer.strict.remember(dialer.domain);
+            }
+        }
+    }
+
+    fn begin_negotiation(&self, dialer: &Dialer<'_>) -> (AttemptState, Option<&'static str>) {
+        let opening = Opening {
+            to: dialer.domain.as_unicode(),
+            from: dialer.settings.service.own_domain().map(Domain::as_unicode),
+            namespace: dialer.settings.service.namespace(),
+        };
+        let is_asked_for = !dialer.settings.pipelining || self.repeats.has(RepeatForm::StepByStep);
+        let is_remembered = !is_asked_for && dialer.strict.contains(dialer.domain);
+        let form = match self.repeats {
+            _ if is_asked_for || is_remembered => Form::Strict,
+            Repeats::Impossible => Form::PipelinedOnly,
+            Repeats::Made(_) => Form::Pipelined,
+        };
+        let mut negotiation = Box::new(Negotiation::new(&opening, form));
+        let unsent = negotiation.output().unwrap_or_default();
+        (AttemptState::Negotiating { negotiation, unsent }, is_remembered.then_some(REMEMBERED))
     }
 
     fn begin_handshake(&self, dialer: &Dialer<'_>) -> Result<AttemptState, AttemptError> {
-        let resume = if self.repeat == Repeat::Done { Resume::Never } else { Resume::Offer };
+        let is_full = self.repeats.has(RepeatForm::WithoutSession);
+        let resume = if is_full { Resume::Never } else { Resume::Offer };
         let candidate = &self.candidate;
         let endpoint =
             Endpoint { host: candidate.host().clone(), port: candidate.port(), tls: candidate.tls() };
@@ -203,17 +278,21 @@ impl Attempt {
                 if !socket::connected(&self.tcp).map_err(AttemptError::io)? {
                     return Ok(Advance::Waits);
                 }
-                self.state = match self.candidate.tls() {
-                    TlsMode::Direct => self.begin_handshake(dialer)?,
-                    TlsMode::StartTls => begin_negotiation(dialer),
+                let (state, note) = match self.candidate.tls() {
+                    TlsMode::Direct => (self.begin_handshake(dialer)?, None),
+                    TlsMode::StartTls => self.begin_negotiation(dialer),
                 };
-                Ok(Advance::Completed(Stage::Tcp, None))
+                self.state = state;
+                Ok(Advance::Completed(Stage::Tcp, note))
             }
             AttemptState::Negotiating { negotiation, unsent } => {
                 match negotiate(&self.tcp, negotiation, unsent, now)? {
                     Progress::More => Ok(Advance::Waits),
                     Progress::Proceed => {
                         let note = negotiation.note();
+                        if self.repeats.has(RepeatForm::StepByStep) {
+                            dialer.strict.remember(dialer.domain);
+                        }
                         self.state = self.begin_handshake(dialer)?;
                         Ok(Advance::Completed(Stage::StartTls, note))
                     }
@@ -236,17 +315,6 @@ fn adopt(tcp: TcpStream, options: &SocketOptions) -> io::Result<TcpStream> {
     socket.set_nonblocking(true)?;
     socket::prepare(&socket, options)?;
     Ok(socket.into())
-}
-
-fn begin_negotiation(dialer: &Dialer<'_>) -> AttemptState {
-    let opening = Opening {
-        to: dialer.domain.as_unicode(),
-        from: dialer.settings.service.own_domain().map(Domain::as_unicode),
-        namespace: dialer.settings.service.namespace(),
-    };
-    let mut negotiation = Box::new(Negotiation::new(&opening, dialer.settings.pipelining));
-    let unsent = negotiation.output().unwrap_or_default();
-    AttemptState::Negotiating { negotiation, unsent }
 }
 
 /// Sends what the negotiation wants to send, and reads once.

@@ -113,6 +113,7 @@ impl AttemptError {
                         see_other_host: see_other_host.as_deref(),
                     }
                 }
+                Fault::Unanswered => AttemptErrorKind::TimedOut(Stage::StartTls),
                 Fault::Ended(_) => AttemptErrorKind::Closed,
                 Fault::Version(_)
                 | Fault::NotXmpp(_)
@@ -162,6 +163,20 @@ impl AttemptError {
             }
             Cause::RefusedByFilter => true,
             Cause::TimedOut(..) | Cause::Negotiation(_) | Cause::EndInTls | Cause::Tls(..) => false,
+        }
+    }
+
+    /// Whether it ended a STARTTLS negotiation in a way that may be due to sending `<starttls/>` together with the stream
+    /// header.
+    pub(crate) fn may_be_due_to_pipelining(&self) -> bool {
+        match &self.0 {
+            Cause::Negotiation(error) => error.may_be_due_to_pipelining(),
+            // The peer has closed the connection. Other errors are of this machine or of the network.
+            Cause::Io(error) => matches!(
+                error.kind(),
+                io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe
+            ),
+            Cause::RefusedByFilter | Cause::TimedOut(..) | Cause::EndInTls | Cause::Tls(..) => false,
         }
     }
 

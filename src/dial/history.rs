@@ -192,7 +192,7 @@ mod tests {
             started: SECOND,
             ended: milliseconds(ended),
             completed: completed.iter().map(|(stage, at)| (*stage, milliseconds(*at))).collect(),
-            repeated: None,
+            repeats: Vec::new(),
             stage: Stage::Tcp,
             outcome,
         }

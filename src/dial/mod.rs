@@ -50,6 +50,27 @@ impl fmt::Display for Stage {
     }
 }
 
+/// What is different when an attempt is repeated on a new socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RepeatForm {
+    /// STARTTLS is negotiated step by step: `<starttls/>` is sent after the server's features have arrived. The
+    /// negotiation has failed in a way that may be due to sending it together with the stream header.
+    StepByStep,
+    /// The TLS handshake offers no session. It has failed while offering one.
+    WithoutSession,
+}
+
+/// `step by step` or `without a session`.
+impl fmt::Display for RepeatForm {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(match self {
+            Self::StepByStep => "step by step",
+            Self::WithoutSession => "without a session",
+        })
+    }
+}
+
 /// The number of an attempt within one connect, in the order in which attempts start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct AttemptId(pub(crate) usize);
@@ -65,8 +86,8 @@ pub(crate) enum AttemptEvent {
     Noted(&'static str),
     /// The TLS handshake is complete and the certificate is verified.
     Verified,
-    /// The TLS handshake failed with this error while offering a session; it is repeated without one.
-    Repeated(AttemptError),
+    /// The attempt failed with this error, and is repeated on a new socket.
+    Repeated(RepeatForm, AttemptError),
     /// The attempt has failed.
     Failed(AttemptError),
 }

@@ -14,7 +14,7 @@ use crate::domain::Host;
 use crate::filter::Filter;
 use crate::limits::{MAX_ATTEMPTS, MAX_IN_FLIGHT, MAX_REFUSED, MINIMUM_CONNECTION_ATTEMPT_DELAY};
 use crate::logging;
-use crate::report::{AttemptOutcome, AttemptReport};
+use crate::report::{AttemptOutcome, AttemptReport, Repeat};
 use crate::settings::Settings;
 
 use self::runner::Runner;
@@ -184,8 +184,8 @@ impl Race {
                 attempt.end(AttemptOutcome::Connected, at);
                 self.verified.push(id);
             }
-            // Part of the TLS stage: it extends neither the limit of the stage nor the delay of the next attempt.
-            AttemptEvent::Repeated(error) => attempt.report.repeated = Some((error, at)),
+            // Part of its stage: it extends neither the limit of the stage nor the delay of the next attempt.
+            AttemptEvent::Repeated(form, error) => attempt.report.repeats.push(Repeat { form, error, at }),
             AttemptEvent::Failed(error) => {
                 attempt.end(AttemptOutcome::Failed(error), at);
                 self.free_starts += 1;

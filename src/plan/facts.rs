@@ -76,9 +76,9 @@ impl Plan {
                 let stage = attempt.stage;
                 self.timeline.record(now, EventKind::Completed { attempt: attempt_index, stage });
             }
-            AttemptEvent::Repeated(error) => {
-                let error = error.clone();
-                self.timeline.record(now, EventKind::Repeated { attempt: attempt_index, error });
+            AttemptEvent::Repeated(form, error) => {
+                let (form, error) = (*form, error.clone());
+                self.timeline.record(now, EventKind::Repeated { attempt: attempt_index, form, error });
             }
             AttemptEvent::Reached(_) | AttemptEvent::Failed(_) => {}
         }

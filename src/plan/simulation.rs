@@ -372,7 +372,7 @@ impl Play {
             AttemptEvent::Completed(_)
             | AttemptEvent::Reached(_)
             | AttemptEvent::Noted(_)
-            | AttemptEvent::Repeated(_) => {}
+            | AttemptEvent::Repeated(..) => {}
             AttemptEvent::Verified | AttemptEvent::Failed(_) => self.forget(id),
         }
     }

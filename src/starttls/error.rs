@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt;
 
 use super::Step;
+use crate::deadline::Seconds;
+use crate::limits::STARTTLS_ANSWER_LIMIT;
 use crate::quoted::Quoted;
 
 /// How many characters of the peer's text an error shows.
@@ -24,6 +26,8 @@ pub(crate) enum Fault {
     NotOffered(Option<StreamError>),
     /// `<failure/>`.
     Refused,
+    /// The features offer STARTTLS, and `<starttls/>`, which was sent before they arrived, is not answered.
+    Unanswered,
     /// A stream error (RFC 6120 section 4.9).
     Stream(StreamError),
     /// A stream header without `version` >= 1.0, and the version that it has instead, escaped.
@@ -93,25 +97,45 @@ impl NegotiationError {
         self.step
     }
 
-    /// Whether the peer clearly refused STARTTLS, so that repeating the negotiation step by step is no use.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the strict repeat after a pipelined failure, rule F1, will ask")
-    )]
-    pub(crate) fn is_clear_refusal(&self) -> bool {
+    /// Whether the failure may be due to `<starttls/>` arriving together with the stream header, so that a repeat step by
+    /// step may succeed. It is not if the peer has clearly refused.
+    pub(crate) fn may_be_due_to_pipelining(&self) -> bool {
         match &self.fault {
-            Fault::NotOffered(_)
-            | Fault::Refused
-            | Fault::Stream(_)
-            | Fault::Version(_)
-            | Fault::NotXmpp(_) => true,
-            Fault::Ended(_)
+            Fault::Stream(error) => error.may_be_due_to_pipelining(),
+            Fault::Unanswered
+            | Fault::Ended(_)
             | Fault::Xml(_)
             | Fault::Unexpected(_)
             | Fault::TooLong
-            | Fault::TooDeep
+            | Fault::TooDeep => self.step != Step::Tls,
+            Fault::NotOffered(_)
+            | Fault::Refused
+            | Fault::Version(_)
+            | Fault::NotXmpp(_)
             | Fault::TrailingBytes => false,
         }
+    }
+}
+
+impl StreamError {
+    /// Whether it is about what was sent or about nothing in particular. All other conditions are about names, the stream
+    /// header, or the state of the server, which are the same in any form (RFC 6120 section 4.9.3).
+    fn may_be_due_to_pipelining(&self) -> bool {
+        matches!(
+            self.condition.as_deref(),
+            None | Some(
+                "bad-format"
+                    | "internal-server-error"
+                    | "invalid-xml"
+                    | "not-authorized"
+                    | "not-well-formed"
+                    | "policy-violation"
+                    | "restricted-xml"
+                    | "undefined-condition"
+                    | "unsupported-feature"
+                    | "unsupported-stanza-type"
+            )
+        )
     }
 }
 
@@ -131,6 +155,11 @@ impl fmt::Display for NegotiationError {
             Fault::Refused => formatter.write_str(
                 "the server refused STARTTLS (<failure/>): its TLS is not set up properly; often the certificate is \
                  missing",
+            ),
+            Fault::Unanswered => write!(
+                formatter,
+                "the server did not answer <starttls/> within {} after its stream features",
+                Seconds(STARTTLS_ANSWER_LIMIT)
             ),
             Fault::Stream(error) => error.fmt(formatter),
             Fault::Version(None) => formatter.write_str(

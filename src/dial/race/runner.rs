@@ -36,7 +36,7 @@ impl Runner {
                 started,
                 ended: started,
                 completed: Vec::new(),
-                repeated: None,
+                repeats: Vec::new(),
                 stage: Stage::Tcp,
                 outcome: AttemptOutcome::InFlight,
             },

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::World;
-use crate::dial::{AttemptError, AttemptEvent, Stage};
+use crate::dial::{AttemptError, AttemptEvent, RepeatForm, Stage};
 use crate::dns::{Answer, Record, SrvRecord};
 use crate::domain::{Domain, Host};
 use crate::filter::Filter;
@@ -226,6 +226,10 @@ impl ScriptedStep {
             "tcp" => AttemptEvent::Completed(Stage::Tcp),
             "starttls" => AttemptEvent::Completed(Stage::StartTls),
             "tls" => AttemptEvent::Verified,
+            "repeated" => {
+                let error = AttemptError::io(io::ErrorKind::ConnectionReset.into());
+                AttemptEvent::Repeated(RepeatForm::StepByStep, error)
+            }
             "refused" => io(io::ErrorKind::ConnectionRefused.into()),
             "reset" => io(io::ErrorKind::ConnectionReset.into()),
             "emfile" => io(io::Error::from_raw_os_error(24)),
