@@ -155,9 +155,9 @@ impl ConnectorBuilder {
     ///
     /// A refused address is a failed attempt in the report
     /// ([`RefusedByFilter`](crate::report::AttemptErrorKind::RefusedByFilter)): nothing is sent to it, and it costs no
-    /// time. The filter is called once for each address of a candidate when its turn comes, wherever the address comes
-    /// from: DNS, the hosts file, a [`Target`](crate::Target), or the domain itself. The connection goes to the address
-    /// that the filter has seen. It is called in the thread of the connect and should return at once; a panic in it
+    /// time. The filter is called once for each address of a candidate, when the turn of its priority comes, wherever the
+    /// address comes from: DNS, the hosts file, a [`Target`](crate::Target), or the domain itself. The connection goes to
+    /// the address that the filter has seen. It is called in the thread of the connect and should return at once; a panic in it
     /// reaches the caller of the connect. It applies neither to name servers nor to [`Connector::secure`].
     pub fn filter(mut self, filter: impl Fn(&Candidate, SocketAddr) -> bool + Send + Sync + 'static) -> Self {
         self.filter = Some(Filter::new(filter));

@@ -13,6 +13,7 @@ use crate::discovery::order::{Below, Group};
 use crate::domain::Host;
 use crate::filter::Filter;
 use crate::limits::{MAX_ATTEMPTS, MAX_IN_FLIGHT, MAX_REFUSED, MINIMUM_CONNECTION_ATTEMPT_DELAY};
+use crate::logging;
 use crate::report::{AttemptOutcome, AttemptReport, Repeat};
 use crate::settings::Settings;
 
@@ -359,6 +360,9 @@ impl Race {
         (attempt.group, attempt.target) = (group, target);
         attempt.delay = self.history.attempt_delay(address, &self.settings.limits);
         attempt.is_known_dead = self.history.is_dead(address);
+        if attempt.is_known_dead {
+            logging::debug(format_args!("{address} has failed or not responded in an earlier connect"));
+        }
         self.attempts.push(attempt);
         Some(RaceOrder::Start { id, candidate, address })
     }
