@@ -16,7 +16,7 @@ use crate::service::TlsMode;
 use crate::settings::{Settings, SocketOptions};
 use crate::socket::{self, NoSignal};
 use crate::starttls::{Negotiation, Opening, Progress, Step};
-use crate::tls::{Agreed, Endpoint, Evidence, Handshake, Resume, Session, Tls};
+use crate::tls::{Agreed, ChannelBinding, Endpoint, Evidence, Handshake, Resume, Session, Tls};
 use crate::wait::Interest;
 
 /// What all attempts of one connect have in common.
@@ -33,6 +33,7 @@ pub(crate) struct Verified {
     pub(crate) tcp: TcpStream,
     pub(crate) tls: ClientConnection,
     pub(crate) agreed: Agreed,
+    pub(crate) channel_bindings: Vec<ChannelBinding>,
     /// The store of its TLS sessions, if sessions are resumed.
     pub(crate) session: Option<Arc<Session>>,
     pub(crate) candidate: Candidate,
@@ -124,11 +125,12 @@ impl Attempt {
     }
 
     /// The connection, where the handshake is complete.
-    pub(super) fn into_verified(self, agreed: Agreed) -> Option<Verified> {
+    pub(super) fn into_verified(self, agreed: Agreed, dialer: &Dialer<'_>) -> Option<Verified> {
         let Self { candidate, address: peer, tcp, state, .. } = self;
         let AttemptState::Handshaking(handshake) = state else { return None };
         let Handshake { client: tls, session } = *handshake;
-        Some(Verified { tcp, tls, agreed, session, candidate, peer })
+        let channel_bindings = dialer.tls.channel_bindings(&tls);
+        Some(Verified { tcp, tls, agreed, channel_bindings, session, candidate, peer })
     }
 
     pub(super) fn interest(&self) -> Interest {

@@ -103,7 +103,7 @@ impl<'a> Attempts<'a> {
                     }
                     Ok(Advance::Verified(agreed)) => {
                         let id = attempt.id;
-                        if let Some(verified) = attempt.into_verified(agreed) {
+                        if let Some(verified) = attempt.into_verified(agreed, &self.dialer) {
                             events.push((id, AttemptEvent::Verified));
                             self.verified.push((id, verified));
                         }

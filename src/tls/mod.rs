@@ -14,6 +14,7 @@ use crate::service::{Service, TlsMode};
 mod alert;
 mod algorithm;
 mod certificate;
+mod channel_binding;
 mod date;
 mod der;
 mod explain;
@@ -22,6 +23,7 @@ mod refusal;
 mod sessions;
 mod verifier;
 
+pub use channel_binding::ChannelBinding;
 pub(crate) use facts::Agreed;
 pub use facts::{CipherSuite, ProtocolVersion};
 
@@ -31,6 +33,7 @@ pub(crate) use explain::{Explained, explain};
 pub(crate) use sessions::{Endpoint, Session};
 pub(crate) use verifier::Evidence;
 
+use channel_binding::Ems;
 use sessions::Sessions;
 use verifier::Verifier;
 
@@ -159,10 +162,24 @@ impl Tls {
         Ok(Handshake { client, session: Some(session) })
     }
 
-    /// The provider, for its random numbers.
+    /// Returns the channel bindings of a complete handshake, the strongest first.
+    pub(crate) fn channel_bindings(&self, client: &ClientConnection) -> Vec<ChannelBinding> {
+        let ems = if requires_ems(&self.direct) { Ems::Required } else { Ems::Optional };
+        channel_binding::of(client, self.provider(), ems)
+    }
+
+    /// The provider, for its random numbers and hash functions.
     pub(crate) fn provider(&self) -> &Arc<CryptoProvider> {
         self.direct.crypto_provider()
     }
+}
+
+/// Whether a configuration requires the extended master secret of TLS 1.2.
+fn requires_ems(config: &ClientConfig) -> bool {
+    #[cfg(feature = "tls12")]
+    return config.require_ems;
+    #[cfg(not(feature = "tls12"))]
+    false
 }
 
 /// Whether a caller's configuration turns resumption off. rustls shows this only in `Debug`, which has the kind of
