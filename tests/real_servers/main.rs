@@ -14,6 +14,7 @@ use xmpp_connect::{Connection, Connector, ConnectorBuilder, Domain, ErrorKind, P
 
 mod certificates;
 mod names;
+mod sasl;
 mod sessions;
 
 type TestResult = Result<(), Box<dyn Error>>;
