@@ -112,6 +112,9 @@ fn attempt(options: &Options, domain: &str) -> Result<Outcome, Error> {
     if !options.roots.is_empty() {
         builder = builder.only_roots(options.roots.iter().cloned());
     }
+    if let Some((chain, key)) = &options.client {
+        builder = builder.client_certificate(chain.iter().cloned(), key.clone_key());
+    }
     if let Some(limit) = options.timeout {
         builder = builder.timeout(limit);
     }

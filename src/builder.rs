@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ClientConfig;
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::connection::Connection;
 use crate::connector::Connector;
@@ -28,7 +28,7 @@ use crate::settings::Policy;
 use crate::settings::Settings;
 use crate::shared::{Names, Shared};
 use crate::socket::{CAN_BIND_TO_INTERFACE, MAX_INTERFACE_NAME};
-use crate::tls::{Tls, TlsOptions};
+use crate::tls::{ClientCertificate, Tls, TlsOptions};
 
 /// Builds a [`Connector`]. Created by [`Connector::builder`].
 ///
@@ -241,14 +241,41 @@ impl ConnectorBuilder {
         self.add_roots(roots)
     }
 
-    /// Sets the TLS configuration, for example to use a client certificate, another crypto provider, or another
-    /// verifier. Its ALPN protocols and session store are replaced, and early data is turned off. The compiled-in root
+    /// Sets the certificate that servers see when they ask for one, for SASL EXTERNAL (XEP-0178) and for server-to-server:
+    /// the client's own first, then its intermediate authorities (DER), and the private key of the first. By default, there
+    /// is none.
+    ///
+    /// Connected does not mean that the server accepts the certificate: under TLS 1.3, the handshake ends on this side
+    /// before the server has checked it. The first read then fails with the server's alert. The server's stream features say
+    /// whether it offers EXTERNAL.
+    ///
+    /// With TLS 1.2, the certificate is sent unencrypted, as that version of TLS has it. A resumed session has the
+    /// certificate of its first handshake; no other connector resumes it.
+    ///
+    /// ```no_run
+    /// use xmpp_connect::Connector;
+    /// use xmpp_connect::rustls::pki_types::pem::PemObject;
+    /// use xmpp_connect::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    ///
+    /// let chain = CertificateDer::pem_file_iter("client.crt")?.collect::<Result<Vec<_>, _>>()?;
+    /// let key = PrivateKeyDer::from_pem_file("client.key")?;
+    /// let connector = Connector::builder().client_certificate(chain, key).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn client_certificate(
+        mut self,
+        chain: impl IntoIterator<Item = CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Self {
+        let chain = chain.into_iter().collect();
+        self.tls.client_certificate = Some(Arc::new(ClientCertificate { chain, key }));
+        self
+    }
+
+    /// Sets the TLS configuration, for example to use another crypto provider or another verifier. Its ALPN protocols and session store are replaced, and early data is turned off. The compiled-in root
     /// certificates are not added to it. By default, the connector creates one.
     ///
     /// You are then responsible for verification: anything that this configuration does not check is not checked.
-    ///
-    /// Under TLS 1.3, a client certificate that the server refuses does not make the connect fail: the handshake ends
-    /// on this side before the server has checked it. The first read then fails with the server's alert.
     ///
     /// The connector keeps the TLS sessions in a store of its own, separately for each server. To turn them off, use
     /// `Resumption::disabled()` in the configuration, or [`resumption`](Self::resumption). The `Tls12Resumption` of the
@@ -304,16 +331,12 @@ impl ConnectorBuilder {
     ///   `dns_over_tcp` without name servers;
     /// - an interface on a system that does not support it, or with a name that no interface can have; a source address
     ///   of a family that is excluded;
-    /// - both root certificates and a `ClientConfig`; no root certificates; one that cannot be read; no crypto
+    /// - root certificates or a client certificate beside a `ClientConfig`; no root certificates; one that cannot be read;
+    ///   a client certificate that cannot be read, or whose key does not belong to it or is not supported; no crypto
     ///   provider.
     pub fn build(self) -> Result<Connector, Error> {
         self.check_times()?;
-        let has_roots = self.tls.trust.only_given || !self.tls.trust.given.is_empty();
-        if self.tls.config.is_some() && has_roots {
-            return Err(configuration(
-                "both root certificates and a ClientConfig are given; set the roots in the ClientConfig",
-            ));
-        }
+        self.check_tls()?;
         let mut settings = self.settings.clone();
         settings.family = self.family_for_source()?;
         let names = self.names()?;
@@ -322,6 +345,21 @@ impl ConnectorBuilder {
         }
         let tls = Tls::new(self.tls, &settings.service).map_err(|error| configuration(error.to_string()))?;
         Ok(Connector::new(Shared::new(settings, tls, names, self.filter)))
+    }
+
+    /// A `ClientConfig` says alone what is trusted and shown.
+    fn check_tls(&self) -> Result<(), Error> {
+        let TlsOptions { trust, client_certificate, config, .. } = &self.tls;
+        let has_roots = trust.only_given || !trust.given.is_empty();
+        match (config, has_roots, client_certificate) {
+            (Some(_), true, _) => Err(configuration(
+                "both root certificates and a ClientConfig are given; set the roots in the ClientConfig",
+            )),
+            (Some(_), false, Some(_)) => Err(configuration(
+                "both a client certificate and a ClientConfig are given; set the certificate in the ClientConfig",
+            )),
+            (Some(_), false, None) | (None, _, _) => Ok(()),
+        }
     }
 
     fn check_times(&self) -> Result<(), Error> {

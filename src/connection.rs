@@ -16,7 +16,7 @@ use crate::discovery::Candidate;
 use crate::limits::CLOSE_LIMIT;
 use crate::report::Report;
 use crate::service::TlsMode;
-use crate::tls::{Agreed, CipherSuite, ProtocolVersion};
+use crate::tls::{Agreed, ChannelBinding, CipherSuite, ProtocolVersion};
 use crate::wait;
 
 use line::Line;
@@ -47,6 +47,7 @@ pub struct Connection {
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
     agreed: Agreed,
+    channel_bindings: Vec<ChannelBinding>,
     alpn: Option<String>,
     certificates: Vec<CertificateDer<'static>>,
     is_resumed: bool,
@@ -69,7 +70,7 @@ pub struct Parts {
 
 impl Connection {
     pub(crate) fn new(verified: Verified, report: Report) -> Self {
-        let Verified { tcp, tls, agreed, session, candidate, peer, opened } = verified;
+        let Verified { tcp, tls, agreed, channel_bindings, session, candidate, peer, opened } = verified;
         let is_resumed = tls.handshake_kind() == Some(HandshakeKind::Resumed);
         // rustls makes sure that we have offered it, and we offer only ASCII.
         let alpn = tls.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned());
@@ -81,6 +82,7 @@ impl Connection {
             read_timeout: None,
             write_timeout: None,
             agreed,
+            channel_bindings,
             alpn,
             certificates,
             is_resumed,
@@ -139,6 +141,33 @@ impl Connection {
     #[must_use]
     pub fn peer_certificates(&self) -> &[CertificateDer<'static>] {
         &self.certificates
+    }
+
+    /// Returns the channel bindings for SASL, the strongest first. Use the first one that the server supports (XEP-0440); if
+    /// there is none, use a mechanism without `-PLUS`.
+    ///
+    /// - `tls-exporter` (RFC 9266): with TLS 1.3, and with TLS 1.2 if a [`ClientConfig`](rustls::ClientConfig) with
+    ///   `require_ems` is set.
+    /// - `tls-server-end-point` (RFC 5929 section 4): if the server's certificate is signed with a single hash function
+    ///   that is SHA-256, SHA-384 or SHA-512, or MD5 or SHA-1, which count as SHA-256. There is none for Ed25519. SHA-512
+    ///   needs feature `ring` or `aws-lc-rs`.
+    ///
+    /// `tls-unique` is never among them: TLS 1.3 does not define it. Resumed sessions have channel bindings too. Clone those
+    /// that you need before you call [`into_parts`](Self::into_parts).
+    ///
+    /// ```no_run
+    /// # let (connection, offered) = (xmpp_connect::connect("example.org")?, vec!["tls-exporter".to_owned()]);
+    /// // The types in the server's <sasl-channel-binding/>.
+    /// let binding = connection.channel_bindings().iter().find(|binding| offered.iter().any(|name| name == binding.name()));
+    /// if let Some(binding) = binding {
+    ///     let gs2_header = format!("p={},,", binding.name());
+    ///     let channel_binding_input = [gs2_header.as_bytes(), binding.data()].concat();
+    /// }
+    /// # Ok::<(), xmpp_connect::Error>(())
+    /// ```
+    #[must_use]
+    pub fn channel_bindings(&self) -> &[ChannelBinding] {
+        &self.channel_bindings
     }
 
     /// Returns whether this connection resumes the TLS session of an earlier one of the same connector.

@@ -1,10 +1,6 @@
 //! Tests of round trips, counted by the lock-step relay: what a connect costs, with and without cached answers.
 
-#![expect(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "test code: what cannot be set up fails its test"
-)]
+#![expect(clippy::unwrap_used, reason = "test code: what cannot be set up fails its test")]
 
 mod given;
 mod support;

@@ -17,7 +17,7 @@ use crate::service::TlsMode;
 use crate::settings::{Settings, SocketOptions};
 use crate::socket;
 use crate::starttls::{Form, Negotiation, Opening, Progress, Step, StrictDomains};
-use crate::tls::{Agreed, Endpoint, Evidence, Handshake, Resume, Session, Tls};
+use crate::tls::{Agreed, ChannelBinding, Endpoint, Evidence, Handshake, Resume, Session, Tls};
 use crate::wait::Interest;
 
 /// A note for the report.
@@ -41,6 +41,7 @@ pub(crate) struct Verified {
     pub(crate) tcp: TcpStream,
     pub(crate) tls: ClientConnection,
     pub(crate) agreed: Agreed,
+    pub(crate) channel_bindings: Vec<ChannelBinding>,
     /// The store of its TLS sessions, if sessions are resumed.
     pub(crate) session: Option<Arc<Session>>,
     pub(crate) candidate: Candidate,
@@ -158,7 +159,7 @@ impl Attempt {
     }
 
     /// The connection, where the last stage is complete.
-    pub(super) fn into_verified(self) -> Option<Verified> {
+    pub(super) fn into_verified(self, dialer: &Dialer<'_>) -> Option<Verified> {
         let Self { candidate, address: peer, tcp, state, .. } = self;
         let (handshake, opened) = match state {
             AttemptState::Connecting | AttemptState::Negotiating { .. } => return None,
@@ -170,7 +171,8 @@ impl Attempt {
         };
         let Handshake { client: tls, session } = handshake;
         let agreed = Agreed::of(&tls).ok()?;
-        Some(Verified { tcp, tls, agreed, session, candidate, peer, opened })
+        let channel_bindings = dialer.tls.channel_bindings(&tls);
+        Some(Verified { tcp, tls, agreed, channel_bindings, session, candidate, peer, opened })
     }
 
     pub(super) fn interest(&self) -> Interest {

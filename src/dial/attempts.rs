@@ -102,7 +102,7 @@ impl<'a> Attempts<'a> {
                     }
                     Ok(Advance::Verified) => {
                         let id = attempt.id;
-                        if let Some(verified) = attempt.into_verified() {
+                        if let Some(verified) = attempt.into_verified(&self.dialer) {
                             events.push((id, AttemptEvent::Verified));
                             self.verified.push((id, verified));
                         }
