@@ -9,7 +9,9 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use xmpp_connect::{Canceller, Connection, Connector, Discovery, Domain, Error, ErrorKind, Target};
+use xmpp_connect::{
+    Canceller, Connection, Connector, Discovery, Domain, Error, ErrorKind, OpenStream, Target,
+};
 
 #[path = "connect/demo.rs"]
 mod demo;
@@ -115,6 +117,9 @@ fn attempt(options: &Options, domain: &str) -> Result<Outcome, Error> {
     }
     if let Some(limit) = options.timeout {
         builder = builder.timeout(limit);
+    }
+    if options.open_stream {
+        builder = builder.open_stream(OpenStream::new());
     }
     let connector = builder.build()?;
     let mut attempts = match &options.way {

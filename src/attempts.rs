@@ -13,6 +13,7 @@ use crate::dns::resolver::ResolverLookups;
 use crate::domain::Domain;
 use crate::error::{Error, ErrorKind};
 use crate::limits::{LOOKUP_LIMIT, MAX_REDIRECTS};
+use crate::open_stream::OpenStream;
 use crate::plan::{Plan, Route};
 use crate::random::Random;
 use crate::report::{Event, Report};
@@ -48,6 +49,7 @@ pub struct Attempts {
     shared: Arc<Shared>,
     domain: Domain,
     route: Route,
+    open_stream: Option<OpenStream>,
     begun: Option<Begun>,
     /// The connect in progress and the connections, if the caller has a canceller for them.
     together: Option<Arc<CancelGroup>>,
@@ -64,6 +66,8 @@ pub struct Attempts {
 struct Begun {
     plan: Plan,
     random: Random,
+    /// How many of its attempts the connector has learned from.
+    learned: usize,
 }
 
 impl Attempts {
@@ -72,6 +76,7 @@ impl Attempts {
             shared: Arc::clone(shared),
             domain,
             route,
+            open_stream: None,
             begun: None,
             together: None,
             observer: None,
@@ -103,8 +108,15 @@ impl Attempts {
         }
         self.redirects = if self.redirects.1 { (self.redirects.0, false) } else { (0, false) };
         let (shared, domain) = (Arc::clone(&self.shared), self.domain.clone());
-        let dialer = Dialer { domain: &domain, settings: &shared.settings, tls: &shared.tls };
-        match self.run(|run| run.connect(dialer, given)) {
+        let Shared { settings, tls, strict, .. } = &*shared;
+        let open_stream = self.open_stream.clone().or_else(|| settings.open_stream.clone());
+        let dialer = Dialer { domain: &domain, settings, tls, strict, open_stream: open_stream.as_ref() };
+        let result = self.run(|run| run.connect(dialer, given));
+        self.learn(match &result {
+            Ok((_, _, report)) => Some(report),
+            Err(error) => error.report(),
+        });
+        match result {
             Ok((id, verified, report)) => {
                 self.latest = Some(id);
                 let connection = Connection::new(verified, report);
@@ -121,6 +133,18 @@ impl Attempts {
         }
     }
 
+    /// Remembers for later connects what the attempts of this one have shown. A stream that the caller has connected can
+    /// lead anywhere.
+    fn learn(&mut self, report: Option<&Report>) {
+        let (Some(report), Some(begun)) = (report, &mut self.begun) else { return };
+        if !matches!(self.route, Route::Connected { .. }) {
+            let attempts = report.attempts.get(begun.learned..).unwrap_or_default();
+            begun.learned = report.attempts.len();
+            let Shared { settings, .. } = &*self.shared;
+            self.shared.history().learn(attempts, report.elapsed, &settings.limits, wait::now());
+        }
+    }
+
     /// Finds the servers without connecting.
     pub(crate) fn discover(&mut self) -> Result<Box<Report>, Error> {
         self.run(|run| run.discover())
@@ -132,7 +156,10 @@ impl Attempts {
     /// Without a connection that has not been rejected yet, it has no effect.
     pub fn reject(&mut self, why: impl fmt::Display) {
         if let (Some(id), Some(begun)) = (self.latest.take(), &mut self.begun) {
-            begun.plan.handle_rejection(id, &why.to_string(), wait::now());
+            let now = wait::now();
+            if let Some(address) = begun.plan.handle_rejection(id, &why.to_string(), now) {
+                self.shared.history().reject(address, now);
+            }
         }
     }
 
@@ -152,6 +179,12 @@ impl Attempts {
         (self.begun, self.latest) = (None, None);
         self.end = self.end.take().filter(|error| error.kind() == ErrorKind::Cancelled);
         Ok(())
+    }
+
+    /// Opens the stream as a part of these connects, in place of what the connector does
+    /// ([`ConnectorBuilder::open_stream`](crate::ConnectorBuilder::open_stream)).
+    pub fn open_stream(&mut self, open_stream: OpenStream) {
+        self.open_stream = Some(open_stream);
     }
 
     /// Shows every event to `observer` as it happens, for a user interface. It is called from
@@ -185,7 +218,13 @@ impl Attempts {
             }
             None => self.begin()?,
         };
-        let Begun { plan, random } = self.begun.insert(begun);
+        let Begun { plan, random, .. } = self.begun.insert(begun);
+        let history = {
+            let mut history = self.shared.history();
+            history.refresh(wait::clocks());
+            history.clone()
+        };
+        plan.set_history(history);
         let cancelled: Option<Arc<Flag>> = match (Flag::new(), &self.together) {
             (Ok(flag), _) => Some(Arc::new(flag)),
             (Err(error), Some(_)) => return Err(Error::system("cannot open sockets", error)),
@@ -226,7 +265,7 @@ impl Attempts {
     }
 
     fn begin(&self) -> Result<Begun, Error> {
-        let Shared { settings, tls, .. } = &*self.shared;
+        let Shared { settings, tls, filter, .. } = &*self.shared;
         let random = Random::new(tls.provider());
         // Checked before anything is sent: no question with a predictable id may be sent.
         random.bits();
@@ -237,7 +276,11 @@ impl Attempts {
         let routes = Box::new(move |destination| socket::source_of(destination, &options));
         let chance = Box::new(move |bound| chance.below(bound));
         let (domain, route, settings) = (self.domain.clone(), self.route.clone(), Arc::clone(settings));
-        Ok(Begun { plan: Plan::new(domain, route, settings, chance, routes, wait::now()), random })
+        let mut plan = Plan::new(domain, route, settings, chance, routes, wait::now());
+        if let Some(filter) = filter {
+            plan.set_filter(filter.clone());
+        }
+        Ok(Begun { plan, random, learned: 0 })
     }
 }
 

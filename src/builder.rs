@@ -10,6 +10,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::connection::Connection;
 use crate::connector::Connector;
+use crate::discovery::Candidate;
 use crate::dns::cache::Caching;
 use crate::dns::message::Validation;
 use crate::dns::resolver::Resolver;
@@ -18,6 +19,8 @@ use crate::dns::stub::resolv_conf::{ResolverConfig, Transport};
 use crate::dns::stub::system::SystemConfig;
 use crate::domain::Domain;
 use crate::error::{Error, ErrorKind};
+use crate::filter::Filter;
+use crate::open_stream::OpenStream;
 use crate::quoted::Quoted;
 use crate::service::Service;
 use crate::settings::AddressFamily;
@@ -41,6 +44,7 @@ pub struct ConnectorBuilder {
     transport: Transport,
     resolver: Option<Arc<dyn Resolver>>,
     caching: Caching,
+    filter: Option<Filter>,
 }
 
 impl Default for ConnectorBuilder {
@@ -53,6 +57,7 @@ impl Default for ConnectorBuilder {
             transport: Transport::Udp,
             resolver: None,
             caching: Caching::On,
+            filter: None,
         }
     }
 }
@@ -121,15 +126,15 @@ impl ConnectorBuilder {
 
     /// Sets how long an attempt may make no progress before the next one of the same priority starts in parallel (RFC
     /// 8305 section 5). Once it has completed a stage, the delay is twice the time of that stage, up to 2 s, if that is
-    /// longer. With `Duration::MAX`, the next attempt starts only when this one has failed. The default is 250 ms.
+    /// longer; from its start, the same applies to the last TCP handshake with that address in an earlier connect. With `Duration::MAX`, the next attempt starts only when this one has failed. The default is 250 ms.
     pub fn attempt_delay(mut self, delay: Duration) -> Self {
         self.settings.limits.attempt_delay = delay;
         self
     }
 
     /// Sets how long the attempts in flight may make no progress before those of the next priority start in parallel.
-    /// If the next server is another port of a host that is already being tried, [`attempt_delay`](Self::attempt_delay)
-    /// is used instead. With `Duration::MAX`, the next priority starts only when all attempts have failed (RFC 2782).
+    /// If the next server is another port of a host that is already being tried, or if all addresses in flight have
+    /// failed or not responded in an earlier connect, [`attempt_delay`](Self::attempt_delay) is used instead. With `Duration::MAX`, the next priority starts only when all attempts have failed (RFC 2782).
     /// The default is 1 s.
     pub fn priority_delay(mut self, delay: Duration) -> Self {
         self.settings.limits.group_delay = delay;
@@ -139,6 +144,23 @@ impl ConnectorBuilder {
     /// Sets which address families are used, and which is tried first. The default is [`AddressFamily::Any`].
     pub fn address_family(mut self, family: AddressFamily) -> Self {
         self.settings.family = family;
+        self
+    }
+
+    /// Sets a filter over the addresses of servers: it returns whether a connection to that address of the candidate is
+    /// allowed. By default, all are.
+    ///
+    /// If domains come from strangers, use [`public_only`](crate::public_only), which keeps them from making the program
+    /// connect to this machine and its network.
+    ///
+    /// A refused address is a failed attempt in the report
+    /// ([`RefusedByFilter`](crate::report::AttemptErrorKind::RefusedByFilter)): nothing is sent to it, and it costs no
+    /// time. The filter is called once for each address of a candidate, when the turn of its priority comes, wherever the
+    /// address comes from: DNS, the hosts file, a [`Target`](crate::Target), or the domain itself. The connection goes to
+    /// the address that the filter has seen. It is called in the thread of the connect and should return at once; a panic in it
+    /// reaches the caller of the connect. It applies neither to name servers nor to [`Connector::secure`].
+    pub fn filter(mut self, filter: impl Fn(&Candidate, SocketAddr) -> bool + Send + Sync + 'static) -> Self {
+        self.filter = Some(Filter::new(filter));
         self
     }
 
@@ -171,8 +193,19 @@ impl ConnectorBuilder {
 
     /// Sets whether `<starttls/>` is sent together with the stream header, which saves a round trip. If false, it is
     /// sent only after the server's features have arrived (RFC 6120 section 5.4). The default is true.
+    ///
+    /// If the negotiation fails in a way that may be due to this, or the server does not answer within 3 s after its
+    /// features, the attempt is repeated the other way on a new socket, within its time limit. The connector then
+    /// negotiates step by step with that domain.
     pub fn starttls_pipelining(mut self, pipelining: bool) -> Self {
         self.settings.pipelining = pipelining;
+        self
+    }
+
+    /// Opens the XMPP stream as a part of each connect, so that something else behind the port fails its candidate. The
+    /// default is to leave that to you: nothing is sent over TLS.
+    pub fn open_stream(mut self, open_stream: OpenStream) -> Self {
+        self.settings.open_stream = Some(open_stream);
         self
     }
 
@@ -311,7 +344,7 @@ impl ConnectorBuilder {
             check_interface(interface)?;
         }
         let tls = Tls::new(self.tls, &settings.service).map_err(|error| configuration(error.to_string()))?;
-        Ok(Connector::new(Shared::new(settings, tls, names)))
+        Ok(Connector::new(Shared::new(settings, tls, names, self.filter)))
     }
 
     /// A `ClientConfig` says alone what is trusted and shown.

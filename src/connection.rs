@@ -23,8 +23,9 @@ use line::Line;
 
 mod line;
 
-/// A TLS connection to an XMPP server whose certificate is valid for the domain. Nothing has been sent over TLS yet:
-/// the first thing to write is your stream header (RFC 6120 section 4.2).
+/// A TLS connection to an XMPP server whose certificate is valid for the domain. Nothing has been sent over TLS yet: the
+/// first thing to write is your stream header (RFC 6120 section 4.2), unless the connect has opened the stream
+/// ([`OpenStream`](crate::OpenStream)).
 ///
 /// Reads and writes block, by default without a limit; see [`set_read_timeout`](Self::set_read_timeout) and
 /// [`set_write_timeout`](Self::set_write_timeout). Event loops can use [`set_nonblocking`](Self::set_nonblocking).
@@ -42,6 +43,7 @@ mod line;
 pub struct Connection {
     line: Arc<Line>,
     read_ahead: Vec<u8>,
+    is_stream_open: bool,
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
     agreed: Agreed,
@@ -68,14 +70,15 @@ pub struct Parts {
 
 impl Connection {
     pub(crate) fn new(verified: Verified, report: Report) -> Self {
-        let Verified { tcp, tls, agreed, channel_bindings, session, candidate, peer } = verified;
+        let Verified { tcp, tls, agreed, channel_bindings, session, candidate, peer, opened } = verified;
         let is_resumed = tls.handshake_kind() == Some(HandshakeKind::Resumed);
         // rustls makes sure that we have offered it, and we offer only ASCII.
         let alpn = tls.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned());
         let certificates = tls.peer_certificates().unwrap_or_default().to_vec();
         Self {
-            line: Arc::new(Line::new(tcp, tls, session.filter(|_| is_resumed))),
-            read_ahead: Vec::new(),
+            line: Arc::new(Line::new(tcp, tls, session.filter(|_| is_resumed && opened.is_none()))),
+            is_stream_open: opened.is_some(),
+            read_ahead: opened.unwrap_or_default(),
             read_timeout: None,
             write_timeout: None,
             agreed,
@@ -171,6 +174,14 @@ impl Connection {
     #[must_use]
     pub fn is_resumed(&self) -> bool {
         self.is_resumed
+    }
+
+    /// Returns whether the connect has sent a stream header and received the server's, and its features
+    /// ([`OpenStream`](crate::OpenStream)). They can be read from the first byte. Otherwise, your stream header is the first
+    /// thing to write.
+    #[must_use]
+    pub fn is_stream_open(&self) -> bool {
+        self.is_stream_open
     }
 
     /// Returns the report of the connect: its lookups, candidates and attempts.

@@ -18,7 +18,12 @@ use crate::target::{Place, Target};
 /// Opens connections, all with the same options. Cheap to clone; clones share all state.
 ///
 /// A connector holds the state that outlives a single connect: the TLS configuration with its session tickets, the DNS
-/// cache, and what is known about name servers. Create one and reuse it.
+/// cache, and what is known about name servers and about how domains negotiate STARTTLS. Create one and reuse it.
+///
+/// For 10 minutes, it also remembers which addresses have failed or did not respond, and how long TCP handshakes took, of
+/// at most 256 addresses. This never changes the order in which servers are tried, but how soon the next one starts in
+/// parallel: see [`attempt_delay`](crate::ConnectorBuilder::attempt_delay) and
+/// [`priority_delay`](crate::ConnectorBuilder::priority_delay).
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -150,14 +155,15 @@ impl Connector {
     /// Establishes TLS over a TCP connection that you have opened, for example through a proxy or a tunnel.
     ///
     /// STARTTLS negotiation, verification, limits and report are the same as for [`connect`](Self::connect); all times
-    /// start with this call. No DNS query is sent, and the [`Policy`](crate::Policy) does not apply. The socket is made
-    /// non-blocking, and TCP_NODELAY is set.
+    /// start with this call. No DNS query is sent, and neither the [`Policy`](crate::Policy) nor the
+    /// [`filter`](crate::ConnectorBuilder::filter) applies. The socket is made non-blocking, and TCP_NODELAY is set.
     ///
     /// [`discover`](Self::discover) finds the hosts and ports to ask a proxy for; its DNS queries do not go through the
     /// proxy. The report and [`Connection::peer_addr`] show the other end of `tcp`, which is then the proxy.
     ///
-    /// If the server fails to resume a TLS session, the handshake is not repeated, since there is no second stream. The
-    /// session is forgotten, so the next call makes a full handshake.
+    /// Nothing is repeated, since there is no second stream. If the server fails to resume a TLS session, the session is
+    /// forgotten, so that the next call makes a full handshake. If it fails when `<starttls/>` is sent together with the
+    /// stream header, the next call negotiates step by step.
     ///
     /// # Errors
     /// The same as for [`connect`](Self::connect), and [`ErrorKind::Configuration`] for a stream that is not connected.
@@ -181,10 +187,11 @@ impl Connector {
         Canceller::of_group(&self.0.in_progress)
     }
 
-    /// Clears the DNS cache. For a resolver of your own, it calls
+    /// Clears the DNS cache, and forgets what earlier connects have shown about addresses. For example, call it when the
+    /// network has changed. For a resolver of your own, it calls
     /// [`Resolver::clear_cache`](crate::dns::Resolver::clear_cache).
     pub fn clear_cache(&self) {
-        self.0.names.clear_cache();
+        self.0.clear_cache();
     }
 }
 

@@ -43,12 +43,21 @@ pub(crate) const MAX_ADDRESSES: usize = 16;
 /// How many attempts one connect makes at most.
 pub(crate) const MAX_ATTEMPTS: usize = 128;
 
+/// How many addresses the caller's filter refuses in one connect at most; beyond that, it makes no more attempts. They do
+/// not count as attempts, so that a server among hundreds of addresses that are refused is still found.
+pub(crate) const MAX_REFUSED: usize = 1024;
+
 /// How many attempts are in flight at most. When one more is due, the one without progress for the longest time is
 /// abandoned.
 pub(crate) const MAX_IN_FLIGHT: usize = 8;
 
 /// "After 5 in a row it is an error" (rule F5).
 pub(crate) const MAX_REDIRECTS: usize = 5;
+/// How long a connector remembers what its connects have shown about an address (rule D15).
+pub(crate) const HISTORY_TIME: Duration = Duration::from_secs(10 * 60);
+
+/// How many addresses a connector remembers something about (rule D15). The oldest are dropped.
+pub(crate) const MAX_HISTORY: usize = 256;
 
 /// How many DNS questions are outstanding at most.
 pub(crate) const MAX_QUESTIONS: usize = 16;
@@ -166,8 +175,13 @@ pub(crate) const MAX_XML_DEPTH: usize = 32;
 /// How long a stream header without `version` waits for the stream error that usually follows and says why (rule F2).
 pub(crate) const STREAM_ERROR_LIMIT: Duration = Duration::from_secs(1);
 
-/// How long to wait for an answer to `<starttls/>` if the features do not offer it (rule F2).
+/// How long to wait for an answer to `<starttls/>` after the features: if they do not offer it (rule F2), and if it was
+/// sent together with the header and can be repeated (rule F1).
 pub(crate) const STARTTLS_ANSWER_LIMIT: Duration = Duration::from_secs(3);
+
+/// For how many domains a connector remembers to negotiate STARTTLS step by step. The least recently used one is
+/// dropped.
+pub(crate) const MAX_STRICT_DOMAINS: usize = 64;
 
 // TLS
 

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::deadline::Deadline;
+use crate::dial::history::History;
 use crate::dial::race::{Race, RaceOrder};
 use crate::discovery::answers::SrvAnswers;
 use crate::discovery::{Candidate, Discovered, Origin};
 use crate::dns::{Question, RecordKind};
 use crate::domain::{Domain, Host, SpecialUse};
 use crate::error::{Error, ErrorKind};
+use crate::filter::Filter;
 use crate::report::{AttemptOutcome, EventKind};
 use crate::service::TlsMode;
 use crate::settings::{Family, Policy, Settings};
@@ -118,6 +120,21 @@ impl Plan {
         };
         plan.begin(now);
         plan
+    }
+
+    /// Sets which addresses the caller allows. That does not apply to a stream that the caller has connected.
+    pub(crate) fn set_filter(&mut self, filter: Filter) {
+        if !matches!(self.route, Route::Connected { .. }) {
+            self.race.set_filter(filter);
+        }
+    }
+
+    /// Sets what earlier connects have shown about addresses. That does not apply to a stream that the caller has
+    /// connected.
+    pub(crate) fn set_history(&mut self, history: History) {
+        if !matches!(self.route, Route::Connected { .. }) {
+            self.race.set_history(history);
+        }
     }
 
     fn begin(&mut self, now: Instant) {

@@ -16,7 +16,7 @@ use crate::service::Service;
 mod events;
 
 pub use self::events::{Event, EventKind};
-pub use crate::dial::{AttemptError, AttemptErrorKind, Stage};
+pub use crate::dial::{AttemptError, AttemptErrorKind, RepeatForm, Stage};
 pub use crate::tls::UntrustedReason;
 
 /// What happened in one connect. All times are measured from its start.
@@ -59,7 +59,8 @@ impl Report {
         &self.candidates
     }
 
-    /// Returns the attempts, in the order in which they were started.
+    /// Returns the attempts, in the order in which they were started. Among them are the addresses that the
+    /// [filter](crate::ConnectorBuilder::filter) has refused, which were not connected to.
     #[must_use]
     pub fn attempts(&self) -> &[AttemptReport] {
         &self.attempts
@@ -206,9 +207,9 @@ pub struct AttemptReport {
     pub ended: Duration,
     /// The completed stages, and when each was completed.
     pub completed: Vec<(Stage, Duration)>,
-    /// If the TLS handshake failed while resuming a session and was repeated without one on a new socket: the error,
-    /// and when that was. The repeat, including its TCP handshake, is part of the stage [`Stage::Tls`].
-    pub repeated: Option<(AttemptError, Duration)>,
+    /// The repeats on a new socket, at most one of each form. A repeat, including its TCP handshake, is part of the
+    /// stage that had failed, and does not extend its limit.
+    pub repeats: Vec<Repeat>,
     /// The stage in which it ended.
     pub stage: Stage,
     /// How it ended.
@@ -227,21 +228,25 @@ impl AttemptReport {
             | AttemptOutcome::Abandoned => None,
         }
     }
+
+    /// Whether the caller's filter has refused the address.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.error().is_some_and(|error| matches!(error.kind(), AttemptErrorKind::RefusedByFilter))
+    }
 }
 
 impl fmt::Display for AttemptReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { candidate, address, started, ended, completed, repeated, stage, outcome } = self;
+        let Self { candidate, address, started, ended, completed, repeats, stage, outcome } = self;
         write!(formatter, "{} {address}  {}", candidate + 1, Milliseconds(*started))?;
-        let stages = |formatter: &mut fmt::Formatter<'_>, is_tls: bool| {
-            let mut stages = completed.iter().filter(|(stage, _)| (*stage == Stage::Tls) == is_tls);
-            stages.try_for_each(|(stage, at)| write!(formatter, "  {stage} {}", Milliseconds(*at)))
-        };
-        stages(formatter, false)?;
-        if let Some((why, at)) = repeated {
-            write!(formatter, "  repeated without a session {}: {why}", Milliseconds(*at))?;
+        let mut repeats = repeats.iter().peekable();
+        for (stage, at) in completed {
+            while let Some(repeat) = repeats.next_if(|repeat| repeat.at < *at) {
+                write!(formatter, "  {repeat}")?;
+            }
+            write!(formatter, "  {stage} {}", Milliseconds(*at))?;
         }
-        stages(formatter, true)?;
+        repeats.try_for_each(|repeat| write!(formatter, "  {repeat}"))?;
         match outcome {
             AttemptOutcome::InFlight => write!(formatter, "  in {stage}"),
             AttemptOutcome::Connected => formatter.write_str("  connected"),
@@ -253,6 +258,25 @@ impl fmt::Display for AttemptReport {
             }
             AttemptOutcome::Abandoned => write!(formatter, "  abandoned in {stage} {}", Milliseconds(*ended)),
         }
+    }
+}
+
+/// A repeat of an attempt on a new socket.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Repeat {
+    /// What was different.
+    pub form: RepeatForm,
+    /// Why the attempt was repeated.
+    pub error: AttemptError,
+    /// When.
+    pub at: Duration,
+}
+
+/// `repeated step by step 12.3 ms: …`.
+impl fmt::Display for Repeat {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "repeated {} {}: {}", self.form, Milliseconds(self.at), self.error)
     }
 }
 

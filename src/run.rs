@@ -61,7 +61,7 @@ impl Run<'_> {
                         return Ok((id, verified?, report));
                     }
                     Order::Failed(error) => {
-                        attempts.forget_sessions();
+                        attempts.give_up();
                         self.lookups.forget_used();
                         return Err(error);
                     }

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::limits::Limits;
+use crate::open_stream::OpenStream;
 use crate::service::{Service, TlsMode};
 
 /// The options of a connector, except for those of TLS and DNS.
@@ -15,6 +16,8 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     /// Whether `<starttls/>` is sent together with the stream header.
     pub(crate) pipelining: bool,
+    /// How the stream is opened over TLS; `None` leaves that to the caller.
+    pub(crate) open_stream: Option<OpenStream>,
     pub(crate) socket: SocketOptions,
 }
 
@@ -26,6 +29,7 @@ impl Default for Settings {
             family: AddressFamily::default(),
             limits: Limits::default(),
             pipelining: true,
+            open_stream: None,
             socket: SocketOptions::default(),
         }
     }

@@ -1,11 +1,14 @@
 //! What all connects of a connector share.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::canceller::CancelGroup;
+use crate::dial::history::History;
 use crate::dns::resolver::Resolver;
 use crate::dns::stub::Stub;
+use crate::filter::Filter;
 use crate::settings::Settings;
+use crate::starttls::StrictDomains;
 use crate::tls::Tls;
 
 /// The options and the state of a connector.
@@ -14,6 +17,11 @@ pub(crate) struct Shared {
     pub(crate) settings: Arc<Settings>,
     pub(crate) tls: Tls,
     pub(crate) names: Names,
+    /// Which addresses the caller allows; all if `None`.
+    pub(crate) filter: Option<Filter>,
+    history: Mutex<History>,
+    /// The domains that negotiate STARTTLS step by step.
+    pub(crate) strict: StrictDomains,
     /// The connects in progress.
     pub(crate) in_progress: Arc<CancelGroup>,
 }
@@ -26,13 +34,31 @@ pub(crate) enum Names {
 }
 
 impl Shared {
-    pub(crate) fn new(settings: Settings, tls: Tls, names: Names) -> Self {
-        Self { settings: Arc::new(settings), tls, names, in_progress: Arc::new(CancelGroup::new(false)) }
+    pub(crate) fn new(settings: Settings, tls: Tls, names: Names, filter: Option<Filter>) -> Self {
+        Self {
+            settings: Arc::new(settings),
+            tls,
+            names,
+            filter,
+            history: Mutex::default(),
+            strict: StrictDomains::default(),
+            in_progress: Arc::new(CancelGroup::new(false)),
+        }
+    }
+
+    /// What connects have shown about addresses.
+    pub(crate) fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn clear_cache(&self) {
+        self.history().clear();
+        self.names.clear_cache();
     }
 }
 
 impl Names {
-    pub(crate) fn clear_cache(&self) {
+    fn clear_cache(&self) {
         match self {
             Self::Stub(stub) => stub.clear_cache(),
             Self::Resolver(resolver) => resolver.clear_cache(),

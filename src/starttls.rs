@@ -1,8 +1,9 @@
-//! STARTTLS negotiation of the initiating entity (RFC 6120 section 5): what is sent, and what is expected. No IO.
+//! Stream negotiation of the initiating entity: STARTTLS (RFC 6120 section 5), and the opening of the stream over TLS. No IO.
 
 mod error;
 mod first_bytes;
 mod stream;
+mod strict;
 #[cfg(test)]
 mod tests;
 
@@ -11,10 +12,13 @@ use std::mem;
 use std::time::Instant;
 
 use crate::deadline::Deadline;
+use crate::domain::Domain;
 use crate::limits::{STARTTLS_ANSWER_LIMIT, STREAM_ERROR_LIMIT};
 
+use error::quoted;
 pub(crate) use error::{Ending, Fault, NegotiationError, StreamError};
 pub(crate) use stream::{Item, Stream};
+pub(crate) use strict::StrictDomains;
 
 /// The namespace of the stream element, its features and its errors (RFC 6120 section 4.8.1).
 const STREAMS_NAMESPACE: &str = "http://etherx.jabber.org/streams";
@@ -28,8 +32,11 @@ const STARTTLS: &str = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
 pub(crate) struct Opening<'a> {
     /// The domain as the user knows it, not escaped.
     pub(crate) to: &'a str,
-    /// The caller's own domain, not escaped. Only for servers: a client's `from` would reveal the account before TLS.
+    /// The caller's own domain, or over TLS the account, not escaped. A client's `from` would reveal the account before
+    /// TLS.
     pub(crate) from: Option<&'a str>,
+    /// The `xml:lang`, not escaped.
+    pub(crate) lang: Option<&'a str>,
     /// The content namespace: `jabber:client` or `jabber:server`.
     pub(crate) namespace: &'a str,
 }
@@ -39,11 +46,35 @@ impl Opening<'_> {
     pub(crate) fn header(&self) -> String {
         let to = escaped(self.to);
         let from = self.from.map(|from| format!(" from='{}'", escaped(from))).unwrap_or_default();
+        let lang = self.lang.map(|lang| format!(" xml:lang='{}'", escaped(lang))).unwrap_or_default();
         let namespace = escaped(self.namespace);
         format!(
-            "<?xml version='1.0'?><stream:stream to='{to}'{from} version='1.0' xmlns='{namespace}' \
+            "<?xml version='1.0'?><stream:stream to='{to}'{from} version='1.0'{lang} xmlns='{namespace}' \
              xmlns:stream='{STREAMS_NAMESPACE}'>"
         )
+    }
+}
+
+/// When `<starttls/>` is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Together with the stream header, which saves a round trip. After the features, the wait for the answer is short,
+    /// since a failure can be repeated step by step on a new connection.
+    Pipelined,
+    /// The same on a connection that is the only one, without that limit.
+    PipelinedOnly,
+    /// Step by step: after the features have arrived.
+    Strict,
+    /// Never: this is the stream over TLS, which is open once the features have arrived.
+    OverTls,
+}
+
+impl Form {
+    fn is_pipelined(self) -> bool {
+        match self {
+            Self::Pipelined | Self::PipelinedOnly => true,
+            Self::Strict | Self::OverTls => false,
+        }
     }
 }
 
@@ -58,6 +89,8 @@ pub(crate) enum Step {
     Answer,
     /// Its side of the TLS handshake: `<proceed/>` has been seen.
     Tls,
+    /// Nothing: the stream over TLS is open.
+    Open,
 }
 
 /// `before its stream header`, and so on.
@@ -68,6 +101,7 @@ impl fmt::Display for Step {
             Self::Features => "before its stream features",
             Self::Answer => "after its stream features, before <proceed/>",
             Self::Tls => "after <proceed/>",
+            Self::Open => "after its stream features",
         })
     }
 }
@@ -77,13 +111,16 @@ impl fmt::Display for Step {
 pub(crate) enum Progress {
     /// More bytes are needed.
     More,
-    /// `<proceed/>` is complete: TLS starts with the next byte in both directions.
-    Proceed,
+    /// `<proceed/>` is complete: TLS starts with the next byte in both directions. Over TLS, the features are complete.
+    Complete,
 }
 
 /// One STARTTLS negotiation on a new connection.
 #[derive(Debug)]
 pub(crate) struct Negotiation {
+    form: Form,
+    /// The domain that the peer's stream must be from, over TLS.
+    domain: Option<Domain>,
     stream: Stream,
     step: Step,
     output: Vec<u8>,
@@ -96,13 +133,17 @@ pub(crate) struct Negotiation {
 }
 
 impl Negotiation {
-    /// Creates a negotiation. With `pipelining`, the header and `<starttls/>` are sent in one write, which saves a
-    /// round trip; otherwise `<starttls/>` is sent after the features have arrived.
-    pub(crate) fn new(opening: &Opening<'_>, pipelining: bool) -> Self {
+    pub(crate) fn new(opening: &Opening<'_>, form: Form) -> Self {
         let mut output = opening.header().into_bytes();
         let mut after_features = Vec::new();
-        if pipelining { &mut output } else { &mut after_features }.extend_from_slice(STARTTLS.as_bytes());
+        match form {
+            Form::Pipelined | Form::PipelinedOnly => output.extend_from_slice(STARTTLS.as_bytes()),
+            Form::Strict => after_features.extend_from_slice(STARTTLS.as_bytes()),
+            Form::OverTls => {}
+        }
         Self {
+            form,
+            domain: None,
             stream: Stream::new(),
             step: Step::Header,
             output,
@@ -110,6 +151,14 @@ impl Negotiation {
             pending: None,
             failure: None,
         }
+    }
+
+    /// Creates the opening of a stream over TLS to `domain`. `first_flight` follows our header in the same write.
+    pub(crate) fn over_tls(opening: &Opening<'_>, first_flight: &[u8], domain: &Domain) -> Self {
+        let mut negotiation = Self::new(opening, Form::OverTls);
+        negotiation.output.extend_from_slice(first_flight);
+        negotiation.domain = Some(domain.clone());
+        negotiation
     }
 
     /// Returns the bytes to send now, each once. Call it at the start and after every [`Self::handle_bytes`].
@@ -122,16 +171,26 @@ impl Negotiation {
         self.step
     }
 
+    /// Whether `<starttls/>` was sent together with the stream header.
+    pub(crate) fn is_pipelined(&self) -> bool {
+        self.form.is_pipelined()
+    }
+
+    /// Whether the features have offered STARTTLS, and `<starttls/>`, which had been sent before them, is not answered.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        let is_offered = !matches!(self.pending, Some((Fault::NotOffered(_), _)));
+        self.is_pipelined() && self.step == Step::Answer && is_offered
+    }
+
     /// A note for the report about a negotiation that has succeeded.
     pub(crate) fn note(&self) -> Option<&'static str> {
-        // After success, a missing offer is the only fault that can be pending.
-        self.pending.is_some().then_some(
+        matches!(self.pending, Some((Fault::NotOffered(_), _))).then_some(
             "the server accepted STARTTLS without offering it in its features; an attacker may have removed the \
              offer",
         )
     }
 
-    /// Handles bytes read from the peer, however TCP has cut them. After [`Progress::Proceed`] it handles what else was
+    /// Handles bytes read from the peer, however TCP has cut them. After [`Progress::Complete`] it handles what else was
     /// read before our TLS handshake starts, which must be nothing.
     ///
     /// # Errors
@@ -155,8 +214,8 @@ impl Negotiation {
     /// Takes note that the connection is broken, which is how it ends too when a peer closes it and has not read all that it
     /// was sent. `None` where nothing says more than that.
     pub(crate) fn handle_reset(&mut self) -> Option<NegotiationError> {
-        let says_more = self.pending.is_some() || self.stream.unfinished().is_some();
-        says_more.then(|| self.handle_end())
+        let says_more = matches!(self.pending, Some((Fault::Version(_) | Fault::NotOffered(_), _)));
+        (says_more || self.stream.unfinished().is_some()).then(|| self.handle_end())
     }
 
     /// Ends a wait whose deadline has passed. Call it after the bytes that have arrived are handled.
@@ -165,7 +224,7 @@ impl Negotiation {
     /// The same as for [`Self::handle_bytes`].
     pub(crate) fn poll(&mut self, now: Instant) -> Result<(), NegotiationError> {
         match &self.pending {
-            Some((fault, deadline)) if deadline.is_over(now) && self.step != Step::Tls => {
+            Some((fault, deadline)) if deadline.is_over(now) && self.step < Step::Tls => {
                 let fault = self.stream.unfinished().unwrap_or_else(|| fault.clone());
                 Err(self.fail(fault))
             }
@@ -179,14 +238,18 @@ impl Negotiation {
     }
 
     fn read(&mut self, mut bytes: &[u8], now: Instant) -> Result<Progress, Fault> {
-        while self.step != Step::Tls {
+        while self.step < Step::Tls {
             let Some(item) = self.stream.next(&mut bytes)? else { return Ok(Progress::More) };
             self.step = self.step_after(item, now)?;
         }
         // "During STARTTLS negotiation, the entities MUST NOT send any whitespace as separators between XML
         // elements" (RFC 6120 section 5.3.3), and bytes after <proceed/> must never be taken for data that arrived
         // over TLS.
-        if bytes.is_empty() { Ok(Progress::Proceed) } else { Err(Fault::TrailingBytes) }
+        if bytes.is_empty() || self.step == Step::Open {
+            Ok(Progress::Complete)
+        } else {
+            Err(Fault::TrailingBytes)
+        }
     }
 
     fn step_after(&mut self, item: Item, now: Instant) -> Result<Step, Fault> {
@@ -196,7 +259,7 @@ impl Negotiation {
         // An answer is due once the features have arrived and <starttls/> has been sent.
         let due = self.step == Step::Answer && self.output.is_empty();
         match item {
-            Item::Header => Ok(Step::Features),
+            Item::Header { from } => self.check_from(from).map(|()| Step::Features),
             Item::OldHeader(version) => {
                 let deadline = Deadline::after(now, STREAM_ERROR_LIMIT);
                 self.pending = Some((Fault::Version(version), deadline));
@@ -205,13 +268,17 @@ impl Negotiation {
             Item::Features { .. } if self.step != Step::Features => {
                 Err(Fault::Unexpected("second <stream:features/>".to_owned()))
             }
+            Item::Features { .. } if self.form == Form::OverTls => Ok(Step::Open),
             Item::Features { starttls } => {
-                // The offer may have been removed in transit, which must not keep us from attempting TLS (RFC 7590
-                // section 3.1).
-                if !starttls {
-                    self.pending =
-                        Some((Fault::NotOffered(None), Deadline::after(now, STARTTLS_ANSWER_LIMIT)));
-                }
+                let limited = match (starttls, self.form) {
+                    // The offer may have been removed in transit, which must not keep us from attempting TLS (RFC 7590
+                    // section 3.1).
+                    (false, _) => Some(Fault::NotOffered(None)),
+                    // A server that drops what arrives with the header stays silent, and may answer when it is repeated.
+                    (true, Form::Pipelined) => Some(Fault::Unanswered),
+                    (true, Form::PipelinedOnly | Form::Strict | Form::OverTls) => None,
+                };
+                self.pending = limited.map(|fault| (fault, Deadline::after(now, STARTTLS_ANSWER_LIMIT)));
                 self.output.append(&mut self.after_features);
                 Ok(Step::Answer)
             }
@@ -223,6 +290,17 @@ impl Negotiation {
         }
     }
 
+    /// "if the 'from' attribute is present", the peer must be the domain (RFC 6120 section 13.7.2). Before TLS, it would prove
+    /// nothing.
+    fn check_from(&self, from: Option<String>) -> Result<(), Fault> {
+        let (Some(domain), Some(from)) = (&self.domain, from) else { return Ok(()) };
+        let is_same = Domain::new(&from).is_ok_and(|from| from.host() == domain.host());
+        if is_same || from.eq_ignore_ascii_case(domain.as_unicode()) {
+            return Ok(());
+        }
+        Err(Fault::OtherDomain { from: quoted(&from), expected: domain.as_unicode().to_owned() })
+    }
+
     fn fail(&mut self, fault: Fault) -> NegotiationError {
         let pending = self.pending.as_ref().map(|(pending, _)| pending.clone());
         let fault = match (pending, fault) {
@@ -232,7 +310,7 @@ impl Negotiation {
             (Some(not_offered @ Fault::NotOffered(_)), Fault::Refused | Fault::Ended(_)) => not_offered,
             (_, fault) => fault,
         };
-        let error = NegotiationError::new(self.step, fault);
+        let error = NegotiationError::new(self.step, fault, self.form);
         self.failure = Some(error.clone());
         error
     }

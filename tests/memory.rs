@@ -12,11 +12,11 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{IpAddr, TcpListener, TcpStream};
 use std::thread;
 
-use xmpp_connect::Connector;
-use xmpp_connect::dns::{Answer, Answers, Question, Resolver};
+use xmpp_connect::dns::{Answer, Answers, Question, Record, RecordKind, Resolver, SrvRecord};
+use xmpp_connect::{AddressFamily, Connector, ErrorKind};
 
 /// How many domains are asked for. Without optimisation each takes a third of a second; forty would leave 180 MB behind if
 /// each answer were kept.
@@ -76,10 +76,11 @@ impl Resolver for Keeps {
     }
 }
 
-// rule H4, H6
+// rule D12, H4, H6
 #[test]
 fn neither_large_answers_nor_kept_promises_fill_memory_or_descriptors() {
     large_answers_leave_little_behind();
+    a_thousand_servers_that_refuse_leave_little_behind();
     a_resolver_that_keeps_its_answers_keeps_no_descriptor();
 }
 
@@ -101,6 +102,58 @@ fn large_answers_leave_little_behind() {
     (10..10 + DOMAINS).for_each(discover);
     let after = resident();
     println!("{DOMAINS} domains: {before} KiB before, {after} KiB after");
+    assert!(after <= before + 4 * 1024, "{before} KiB before, {after} KiB after");
+}
+
+/// A thousand servers, all at a port where nobody listens.
+#[derive(Debug)]
+struct Refusing(u16);
+
+impl Resolver for Refusing {
+    fn ask(&self, questions: &[Question], answers: &Answers) {
+        for question in questions {
+            let records = match question.kind() {
+                RecordKind::Srv if question.name().starts_with("_xmpp-") => Vec::new(),
+                RecordKind::Srv => {
+                    let target = |number: u16| format!("host{number}.example");
+                    let record = |number| SrvRecord {
+                        priority: number,
+                        weight: 1,
+                        port: self.0,
+                        target: target(number),
+                    };
+                    (0..1000).map(|number| Record::Srv(record(number))).collect()
+                }
+                _ => vec![Record::Address(IpAddr::from([127, 0, 0, 1]))],
+            };
+            answers.send(question.clone(), Ok(Answer::new(records)));
+        }
+    }
+}
+
+fn a_thousand_servers_that_refuse_leave_little_behind() {
+    // Bound, so that nobody else gets the port, and not listening.
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let port = socket.local_addr().unwrap().as_socket().unwrap().port();
+    let builder = Connector::builder().resolver(Refusing(port)).address_family(AddressFamily::Ipv4Only);
+    let connector = builder.build().unwrap();
+    let connect = || {
+        let error = connector.connect("example.org").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Attempts, "{error}");
+        let report = error.report().unwrap();
+        assert_eq!((report.candidates().len(), report.attempts().len()), (64, 64), "{report}");
+        assert!(
+            report.notes().iter().any(|note| note.starts_with("936 candidates were left out")),
+            "{report}"
+        );
+        assert!(report.elapsed() < std::time::Duration::from_secs(10), "{report}");
+    };
+    connect();
+    let before = resident();
+    (0..3).for_each(|_| connect());
+    let after = resident();
+    println!("1,000 servers that refuse: {before} KiB before, {after} KiB after");
     assert!(after <= before + 4 * 1024, "{before} KiB before, {after} KiB after");
 }
 

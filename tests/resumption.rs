@@ -75,7 +75,7 @@ fn fail(connector: &Connector, server: &XmppServer, mode: TlsMode) -> (ErrorKind
 /// Why the first try of the only attempt failed.
 fn repeated(report: &Report) -> Option<String> {
     let [attempt] = report.attempts() else { panic!("{report}") };
-    attempt.repeated.as_ref().map(|(why, _)| why.to_string())
+    attempt.repeats.first().map(|repeat| repeat.error.to_string())
 }
 
 // rule E5a, E8

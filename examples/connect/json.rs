@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use xmpp_connect::dns::AnswerSource;
-use xmpp_connect::report::{AttemptOutcome, AttemptReport, LookupReport, Report, Stage};
+use xmpp_connect::report::{AttemptOutcome, AttemptReport, LookupReport, RepeatForm, Report, Stage};
 use xmpp_connect::{Candidate, ChannelBinding, Connection, Error, ErrorKind, Service, TlsMode};
 
 use crate::Outcome;
@@ -79,6 +79,14 @@ fn attempt(attempt: &AttemptReport) -> Value {
             "stage": stage(*completed),
             "ms": milliseconds(*at),
         })).collect::<Vec<_>>(),
+        "repeats": attempt.repeats.iter().map(|repeat| json!({
+            "form": match repeat.form {
+                RepeatForm::StepByStep => "step-by-step",
+                _ => "without-session",
+            },
+            "error": repeat.error.to_string(),
+            "ms": milliseconds(repeat.at),
+        })).collect::<Vec<_>>(),
     })
 }
 
@@ -137,6 +145,7 @@ fn stage(stage: Stage) -> &'static str {
     match stage {
         Stage::Tcp => "tcp",
         Stage::StartTls => "starttls",
+        Stage::Stream => "stream",
         _ => "tls",
     }
 }

@@ -28,6 +28,7 @@ Without DOMAIN, it connects to a small server that it starts on loopback.
                             that asks for one (with --client-key)
   --client-key FILE         the private key of the own certificate: a PEM file, not encrypted
   --no-alpn                 do not offer ALPN with direct TLS
+  --open-stream             also open the XMPP stream over TLS, and pass over what does not answer as XMPP
   --strict-starttls         negotiate STARTTLS step by step, which takes one more round trip
   --to HOST:PORT            connect to this server, without SRV records
   --prefer HOST:PORT        try this server first, and then those of the SRV records
@@ -58,6 +59,7 @@ pub(crate) struct Options {
     /// The client's certificates, and the key of the first.
     pub(crate) client: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
     pub(crate) alpn: bool,
+    pub(crate) open_stream: bool,
     pub(crate) pipelining: bool,
     pub(crate) timeout: Option<Duration>,
     pub(crate) way: Way,
@@ -96,6 +98,7 @@ struct Given {
     client_chain: Option<Vec<CertificateDer<'static>>>,
     client_key: Option<PrivateKeyDer<'static>>,
     no_alpn: bool,
+    open_stream: bool,
     strict: bool,
     timeout: Option<Duration>,
     to: Option<(String, u16)>,
@@ -129,6 +132,7 @@ pub(crate) fn parse() -> Result<Command, String> {
                 once(&mut given.client_key, "--client-key", key)?;
             }
             Long("no-alpn") => given.no_alpn = true,
+            Long("open-stream") => given.open_stream = true,
             Long("strict-starttls") => given.strict = true,
             Long("timeout") => {
                 once(&mut given.timeout, "--timeout", seconds(&value(&mut parser, "--timeout")?)?)?;
@@ -234,6 +238,7 @@ fn check(given: Given) -> Result<Options, String> {
         roots: given.roots,
         client,
         alpn: !given.no_alpn,
+        open_stream: given.open_stream,
         pipelining: !given.strict,
         timeout: given.timeout,
         way,

@@ -60,7 +60,7 @@ fn report_text(report: &Report) -> String {
 /// One line for each question and each attempt, all on one axis.
 fn time_line(report: &Report) -> String {
     let scale = Scale(report.elapsed().max(Duration::from_micros(1)));
-    let mut text = "Time line   . DNS   - TCP   ~ STARTTLS   = TLS\n".to_owned();
+    let mut text = "Time line   . DNS   - TCP   ~ STARTTLS   = TLS   + stream\n".to_owned();
     for lookup in report.lookups() {
         text += &format!("  |{}|  {}\n", scale.lookup(lookup), lookup.question);
     }
@@ -70,8 +70,13 @@ fn time_line(report: &Report) -> String {
             AttemptOutcome::Abandoned => format!("abandoned in {}", attempt.stage),
             outcome => outcome.to_string(),
         };
+        let repeats: String = attempt
+            .repeats
+            .iter()
+            .map(|repeat| format!("repeated {}, since {}; ", repeat.form, repeat.error))
+            .collect();
         let (line, number) = (scale.attempt(attempt), attempt.candidate + 1);
-        text += &format!("  |{line}|  {number} {}: {end}\n", attempt.address);
+        text += &format!("  |{line}|  {number} {}: {repeats}{end}\n", attempt.address);
     }
     let end = milliseconds(report.elapsed());
     text + &format!("   0{end:>width$}\n\n", width = WIDTH - 1)
@@ -129,6 +134,7 @@ fn mark(stage: Stage) -> char {
     match stage {
         Stage::Tcp => '-',
         Stage::StartTls => '~',
+        Stage::Stream => '+',
         _ => '=',
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::net::TcpListener;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -70,4 +72,34 @@ fn a_connect_with_a_hosts_file_of_a_million_lines_finds_the_last() {
     let target = Target::new("host.example.test", 9, TlsMode::Direct).unwrap();
     let error = connector.connect_to("example.test", target).unwrap_err();
     assert_eq!(error.report().unwrap().attempts().len(), 1, "{error}");
+}
+
+// rule B12, D15
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the caller and the server of a test")]
+fn a_connector_remembers_addresses_that_it_has_connected_to_until_its_cache_is_cleared() {
+    // Nobody answers: TLS fails at its limit.
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    let limit = Duration::from_millis(20);
+    let connector = Connector::builder().handshake_timeout(limit).build().unwrap();
+    let knows = |connector: &Connector| format!("{:?}", connector.0.history()).contains(&address.to_string());
+
+    let given = TcpStream::connect(address).unwrap();
+    connector.secure("example.test", given, TlsMode::Direct).unwrap_err();
+    assert!(!knows(&connector), "a stream of the caller may lead anywhere");
+
+    let target = Target::new("127.0.0.1", address.port(), TlsMode::Direct).unwrap();
+    connector.clone().connect_to("example.test", target).unwrap_err();
+    assert!(knows(&connector));
+    let holds_the_lock = || {
+        panic::catch_unwind(AssertUnwindSafe(|| {
+            let _history = connector.0.history();
+            panic::resume_unwind(Box::new("a panic"));
+        }))
+    };
+    holds_the_lock().unwrap_err();
+    assert!(knows(&connector));
+    connector.clear_cache();
+    assert!(!knows(&connector));
 }

@@ -1,23 +1,28 @@
 //! One attempt: drives a socket through TCP, STARTTLS and TLS. Decides nothing.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Instant;
 
 use rustls::ClientConnection;
 
-use super::{AttemptError, AttemptId, Stage};
+use super::exchange::{OpeningStream, handshake, negotiate};
+use super::{AttemptError, AttemptId, RepeatForm, Stage};
 use crate::deadline::Deadline;
 use crate::discovery::Candidate;
 use crate::domain::Domain;
-use crate::limits::{MAX_NEGOTIATED_A_TURN, MAX_TLS_READS_A_TURN};
+use crate::open_stream::OpenStream;
 use crate::service::TlsMode;
 use crate::settings::{Settings, SocketOptions};
-use crate::socket::{self, NoSignal};
-use crate::starttls::{Negotiation, Opening, Progress, Step};
+use crate::socket;
+use crate::starttls::{Form, Negotiation, Opening, Progress, Step, StrictDomains};
 use crate::tls::{Agreed, ChannelBinding, Endpoint, Evidence, Handshake, Resume, Session, Tls};
 use crate::wait::Interest;
+
+/// A note for the report.
+const REMEMBERED: &str = "STARTTLS was negotiated step by step, since an earlier negotiation for this domain failed when \
+                          <starttls/> was sent together with the stream header";
 
 /// What all attempts of one connect have in common.
 #[derive(Debug)]
@@ -25,6 +30,9 @@ pub(crate) struct Dialer<'a> {
     pub(crate) domain: &'a Domain,
     pub(crate) settings: &'a Settings,
     pub(crate) tls: &'a Tls,
+    pub(crate) strict: &'a StrictDomains,
+    /// How the stream is opened over TLS; `None` leaves that to the caller.
+    pub(crate) open_stream: Option<&'a OpenStream>,
 }
 
 /// An established connection with a verified certificate. Its socket is non-blocking.
@@ -38,6 +46,8 @@ pub(crate) struct Verified {
     pub(crate) session: Option<Arc<Session>>,
     pub(crate) candidate: Candidate,
     pub(crate) peer: SocketAddr,
+    /// If the stream has been opened: what the server has sent over TLS.
+    pub(crate) opened: Option<Vec<u8>>,
 }
 
 /// One attempt: its socket, and where it stands.
@@ -50,7 +60,9 @@ pub(super) struct Attempt {
     state: AttemptState,
     /// The step of the negotiation that was last reported to the plan.
     step: Option<Step>,
-    repeat: Repeat,
+    /// The last stage that was completed, before any repeat.
+    completed: Option<Stage>,
+    repeats: Repeats,
 }
 
 /// The state of an attempt.
@@ -59,16 +71,26 @@ enum AttemptState {
     Connecting,
     Negotiating { negotiation: Box<Negotiation>, unsent: Vec<u8> },
     Handshaking(Box<Handshake>),
+    Opening(Box<OpeningStream>),
 }
 
-/// Whether a handshake that failed when it offered a session can be repeated without one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Repeat {
-    Possible,
+/// The repeats of an attempt.
+#[derive(Debug)]
+enum Repeats {
     /// The caller has opened the stream, so there is no second one.
     Impossible,
-    /// This is the repeat.
-    Done,
+    /// Those made so far. Each is made once.
+    Made(Vec<RepeatForm>),
+}
+
+impl Repeats {
+    fn has(&self, form: RepeatForm) -> bool {
+        matches!(self, Self::Made(made) if made.contains(&form))
+    }
+
+    fn allow(&self, form: RepeatForm) -> bool {
+        matches!(self, Self::Made(made) if !made.contains(&form))
+    }
 }
 
 /// The result of one turn of an attempt.
@@ -77,8 +99,8 @@ pub(super) enum Advance {
     Waits,
     /// A stage is complete, and the next one has started. With a note for the report.
     Completed(Stage, Option<&'static str>),
-    /// TLS is established, with these parameters.
-    Verified(Agreed),
+    /// The last stage is complete.
+    Verified,
 }
 
 impl Attempt {
@@ -93,8 +115,7 @@ impl Attempt {
         dialer: &Dialer<'_>,
     ) -> Result<Self, AttemptError> {
         let tcp = socket::connect(address, &dialer.settings.socket).map_err(AttemptError::io)?;
-        let (state, repeat) = (AttemptState::Connecting, Repeat::Possible);
-        Ok(Self { id, candidate, address, tcp, state, step: None, repeat })
+        Ok(Self::new(id, candidate, address, tcp, Repeats::Made(Vec::new())))
     }
 
     /// Takes over a stream that the caller has connected.
@@ -111,26 +132,47 @@ impl Attempt {
         // With the scope of a link-local address, which a candidate does not have.
         let address = tcp.peer_addr().unwrap_or(address);
         let tcp = adopt(tcp, &dialer.settings.socket).map_err(AttemptError::io)?;
-        let (state, repeat) = (AttemptState::Connecting, Repeat::Impossible);
-        Ok(Self { id, candidate, address, tcp, state, step: None, repeat })
+        Ok(Self::new(id, candidate, address, tcp, Repeats::Impossible))
+    }
+
+    fn new(
+        id: AttemptId,
+        candidate: Candidate,
+        address: SocketAddr,
+        tcp: TcpStream,
+        repeats: Repeats,
+    ) -> Self {
+        let state = AttemptState::Connecting;
+        Self { id, candidate, address, tcp, state, step: None, completed: None, repeats }
     }
 
     pub(super) fn is_connecting(&self) -> bool {
         matches!(self.state, AttemptState::Connecting)
     }
 
-    /// Whether this is the repeat of a handshake without a session.
-    pub(super) fn is_repeat(&self) -> bool {
-        self.repeat == Repeat::Done
+    /// Takes note that a stage is complete. Returns whether it is new: a repeat completes earlier stages again, which does
+    /// not extend the limit of its stage.
+    pub(super) fn complete(&mut self, stage: Stage) -> bool {
+        let is_new = self.completed < Some(stage);
+        self.completed = self.completed.max(Some(stage));
+        is_new
     }
 
-    /// The connection, where the handshake is complete.
-    pub(super) fn into_verified(self, agreed: Agreed, dialer: &Dialer<'_>) -> Option<Verified> {
+    /// The connection, where the last stage is complete.
+    pub(super) fn into_verified(self, dialer: &Dialer<'_>) -> Option<Verified> {
         let Self { candidate, address: peer, tcp, state, .. } = self;
-        let AttemptState::Handshaking(handshake) = state else { return None };
-        let Handshake { client: tls, session } = *handshake;
+        let (handshake, opened) = match state {
+            AttemptState::Connecting | AttemptState::Negotiating { .. } => return None,
+            AttemptState::Handshaking(handshake) => (*handshake, None),
+            AttemptState::Opening(opening) => {
+                let (handshake, read_ahead) = opening.into_parts();
+                (handshake, Some(read_ahead))
+            }
+        };
+        let Handshake { client: tls, session } = handshake;
+        let agreed = Agreed::of(&tls).ok()?;
         let channel_bindings = dialer.tls.channel_bindings(&tls);
-        Some(Verified { tcp, tls, agreed, channel_bindings, session, candidate, peer })
+        Some(Verified { tcp, tls, agreed, channel_bindings, session, candidate, peer, opened })
     }
 
     pub(super) fn interest(&self) -> Interest {
@@ -142,13 +184,17 @@ impl Attempt {
             AttemptState::Handshaking(handshake) if !handshake.client.is_handshaking() => Interest::Write,
             AttemptState::Handshaking(handshake) if handshake.client.wants_write() => Interest::Both,
             AttemptState::Handshaking(_) => Interest::Read,
+            AttemptState::Opening(opening) => opening.interest(),
         }
     }
 
     /// The step of the negotiation, if it has changed.
     pub(super) fn new_step(&mut self) -> Option<Step> {
-        let AttemptState::Negotiating { negotiation, .. } = &self.state else { return None };
-        let step = Some(negotiation.step());
+        let step = match &self.state {
+            AttemptState::Negotiating { negotiation, .. } => Some(negotiation.step()),
+            AttemptState::Opening(opening) => Some(opening.negotiation.step()),
+            AttemptState::Connecting | AttemptState::Handshaking(_) => return None,
+        };
         if self.step == step {
             return None;
         }
@@ -159,37 +205,90 @@ impl Attempt {
     pub(super) fn wake_at(&self) -> Deadline {
         match &self.state {
             AttemptState::Negotiating { negotiation, .. } => negotiation.wake_at(),
+            AttemptState::Opening(opening) => opening.wake_at(),
             AttemptState::Connecting | AttemptState::Handshaking(_) => Deadline::NEVER,
         }
     }
 
-    /// The session that the handshake has offered.
+    /// The session that the handshake has offered, and that may be the cause of a failure.
     fn offered(&self) -> Option<&Session> {
-        let AttemptState::Handshaking(handshake) = &self.state else { return None };
-        handshake.session.as_deref().filter(|session| session.is_offered())
+        let session = match &self.state {
+            AttemptState::Handshaking(handshake) => handshake.session.as_deref(),
+            AttemptState::Opening(opening) => opening.unproved(),
+            AttemptState::Connecting | AttemptState::Negotiating { .. } => None,
+        };
+        session.filter(|session| session.is_offered())
     }
 
-    pub(super) fn forget_session(&self) {
+    fn forget_session(&self) {
         if let Some(session) = self.offered() {
             session.forget_offered();
         }
     }
 
-    /// Whether to repeat the handshake without a session: one was offered, it may be the cause of the failure, and a
-    /// new socket can be opened.
-    pub(super) fn must_repeat(&self, error: &AttemptError) -> bool {
-        self.repeat == Repeat::Possible && self.offered().is_some() && !error.is_about_a_certificate()
+    /// The repeat that may help after this failure, if a new socket can be opened: what was tried beyond the plain course
+    /// may be the cause, and is left out.
+    pub(super) fn repeat_after(&self, error: &AttemptError) -> Option<RepeatForm> {
+        let (form, may_be_cause) = match &self.state {
+            AttemptState::Connecting => return None,
+            AttemptState::Negotiating { negotiation, .. } => {
+                let may_be_cause = negotiation.is_pipelined() && error.may_be_due_to_pipelining();
+                (RepeatForm::StepByStep, may_be_cause)
+            }
+            AttemptState::Handshaking(_) | AttemptState::Opening(_) => {
+                let may_be_cause = self.offered().is_some() && !error.is_about_a_certificate();
+                (RepeatForm::WithoutSession, may_be_cause)
+            }
+        };
+        (may_be_cause && self.repeats.allow(form)).then_some(form)
     }
 
-    /// Starts again on a new socket, with a full handshake.
-    pub(super) fn again(self, dialer: &Dialer<'_>) -> Result<Self, AttemptError> {
+    /// Starts again on a new socket.
+    pub(super) fn again(mut self, form: RepeatForm, dialer: &Dialer<'_>) -> Result<Self, AttemptError> {
         self.forget_session();
-        let tcp = socket::connect(self.address, &dialer.settings.socket).map_err(AttemptError::io)?;
-        Ok(Self { tcp, state: AttemptState::Connecting, repeat: Repeat::Done, ..self })
+        self.tcp = socket::connect(self.address, &dialer.settings.socket).map_err(AttemptError::io)?;
+        self.state = AttemptState::Connecting;
+        if let Repeats::Made(made) = &mut self.repeats {
+            made.push(form);
+        }
+        Ok(self)
+    }
+
+    /// Takes note, for later connects, of what may be the cause of the end of this attempt: it has failed with `error`, or
+    /// was closed in the middle.
+    pub(super) fn give_up(&self, error: Option<&AttemptError>, dialer: &Dialer<'_>) {
+        self.forget_session();
+        if let AttemptState::Negotiating { negotiation, .. } = &self.state {
+            let may_be_cause =
+                error.map_or_else(|| negotiation.is_unanswered(), AttemptError::may_be_due_to_pipelining);
+            if negotiation.is_pipelined() && may_be_cause {
+                dialer.strict.remember(dialer.domain);
+            }
+        }
+    }
+
+    fn begin_negotiation(&self, dialer: &Dialer<'_>) -> (AttemptState, Option<&'static str>) {
+        let opening = Opening {
+            to: dialer.domain.as_unicode(),
+            from: dialer.settings.service.own_domain().map(Domain::as_unicode),
+            lang: None,
+            namespace: dialer.settings.service.namespace(),
+        };
+        let is_asked_for = !dialer.settings.pipelining || self.repeats.has(RepeatForm::StepByStep);
+        let is_remembered = !is_asked_for && dialer.strict.contains(dialer.domain);
+        let form = match self.repeats {
+            _ if is_asked_for || is_remembered => Form::Strict,
+            Repeats::Impossible => Form::PipelinedOnly,
+            Repeats::Made(_) => Form::Pipelined,
+        };
+        let mut negotiation = Box::new(Negotiation::new(&opening, form));
+        let unsent = negotiation.output().unwrap_or_default();
+        (AttemptState::Negotiating { negotiation, unsent }, is_remembered.then_some(REMEMBERED))
     }
 
     fn begin_handshake(&self, dialer: &Dialer<'_>) -> Result<AttemptState, AttemptError> {
-        let resume = if self.repeat == Repeat::Done { Resume::Never } else { Resume::Offer };
+        let is_full = self.repeats.has(RepeatForm::WithoutSession);
+        let resume = if is_full { Resume::Never } else { Resume::Offer };
         let candidate = &self.candidate;
         let endpoint =
             Endpoint { host: candidate.host().clone(), port: candidate.port(), tls: candidate.tls() };
@@ -205,17 +304,21 @@ impl Attempt {
                 if !socket::connected(&self.tcp).map_err(AttemptError::io)? {
                     return Ok(Advance::Waits);
                 }
-                self.state = match self.candidate.tls() {
-                    TlsMode::Direct => self.begin_handshake(dialer)?,
-                    TlsMode::StartTls => begin_negotiation(dialer),
+                let (state, note) = match self.candidate.tls() {
+                    TlsMode::Direct => (self.begin_handshake(dialer)?, None),
+                    TlsMode::StartTls => self.begin_negotiation(dialer),
                 };
-                Ok(Advance::Completed(Stage::Tcp, None))
+                self.state = state;
+                Ok(Advance::Completed(Stage::Tcp, note))
             }
             AttemptState::Negotiating { negotiation, unsent } => {
                 match negotiate(&self.tcp, negotiation, unsent, now)? {
                     Progress::More => Ok(Advance::Waits),
-                    Progress::Proceed => {
+                    Progress::Complete => {
                         let note = negotiation.note();
+                        if self.repeats.has(RepeatForm::StepByStep) {
+                            dialer.strict.remember(dialer.domain);
+                        }
                         self.state = self.begin_handshake(dialer)?;
                         Ok(Advance::Completed(Stage::StartTls, note))
                     }
@@ -225,8 +328,23 @@ impl Attempt {
                 if !handshake(&self.tcp, &mut pending.client)? {
                     return Ok(Advance::Waits);
                 }
-                let agreed = Agreed::of(&pending.client);
-                agreed.map(Advance::Verified).map_err(|error| AttemptError::tls(error, &Evidence::NONE))
+                Agreed::of(&pending.client).map_err(|error| AttemptError::tls(error, &Evidence::NONE))?;
+                let Some(open_stream) = dialer.open_stream else { return Ok(Advance::Verified) };
+                if let AttemptState::Handshaking(handshake) =
+                    std::mem::replace(&mut self.state, AttemptState::Connecting)
+                {
+                    let (domain, service) = (dialer.domain, &dialer.settings.service);
+                    let opening = OpeningStream::new(*handshake, open_stream, domain, service, now);
+                    self.state = AttemptState::Opening(Box::new(opening));
+                }
+                Ok(Advance::Completed(Stage::Tls, None))
+            }
+            AttemptState::Opening(opening) => {
+                if opening.turn(&self.tcp, now)? {
+                    Ok(Advance::Verified)
+                } else {
+                    Ok(Advance::Waits)
+                }
             }
         }
     }
@@ -238,120 +356,4 @@ fn adopt(tcp: TcpStream, options: &SocketOptions) -> io::Result<TcpStream> {
     socket.set_nonblocking(true)?;
     socket::prepare(&socket, options)?;
     Ok(socket.into())
-}
-
-fn begin_negotiation(dialer: &Dialer<'_>) -> AttemptState {
-    let opening = Opening {
-        to: dialer.domain.as_unicode(),
-        from: dialer.settings.service.own_domain().map(Domain::as_unicode),
-        namespace: dialer.settings.service.namespace(),
-    };
-    let mut negotiation = Box::new(Negotiation::new(&opening, dialer.settings.pipelining));
-    let unsent = negotiation.output().unwrap_or_default();
-    AttemptState::Negotiating { negotiation, unsent }
-}
-
-/// Sends what the negotiation wants to send, and reads once.
-fn negotiate(
-    mut tcp: &TcpStream,
-    negotiation: &mut Negotiation,
-    unsent: &mut Vec<u8>,
-    now: Instant,
-) -> Result<Progress, AttemptError> {
-    let not_sent = send(tcp, unsent).err();
-    let mut buffer = [0; MAX_NEGOTIATED_A_TURN];
-    let read = match tcp.read(&mut buffer) {
-        Ok(0) => return Err(AttemptError::negotiation(negotiation.handle_end())),
-        Ok(read) => buffer.get(..read).unwrap_or_default(),
-        Err(error) if error.kind() == ErrorKind::Interrupted => &[],
-        // An error of sending counts only if the peer has not sent the reason before it closed: then it is returned in
-        // the next turn.
-        Err(error) if error.kind() == ErrorKind::WouldBlock => match not_sent {
-            Some(error) => return Err(broken(negotiation, error)),
-            None => &[],
-        },
-        Err(error) => return Err(broken(negotiation, not_sent.unwrap_or(error))),
-    };
-    let progress = negotiation.handle_bytes(read, now).map_err(AttemptError::negotiation)?;
-    match progress {
-        Progress::More => {
-            negotiation.poll(now).map_err(AttemptError::negotiation)?;
-            unsent.extend(negotiation.output().unwrap_or_default());
-        }
-        Progress::Proceed => nothing_behind_proceed(tcp, negotiation, now)?,
-    }
-    Ok(progress)
-}
-
-/// Why a negotiation is over whose socket has failed.
-fn broken(negotiation: &mut Negotiation, error: io::Error) -> AttemptError {
-    negotiation.handle_reset().map_or_else(|| AttemptError::io(error), AttemptError::negotiation)
-}
-
-/// Sends as much as the socket takes.
-fn send(mut tcp: &TcpStream, unsent: &mut Vec<u8>) -> io::Result<()> {
-    while !unsent.is_empty() {
-        match tcp.write(unsent) {
-            Ok(0) => break,
-            Ok(sent) => drop(unsent.drain(..sent)),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-/// Data that arrives before our ClientHello is sent is not part of TLS. It is read here, and never passed to TLS.
-fn nothing_behind_proceed(
-    mut tcp: &TcpStream,
-    negotiation: &mut Negotiation,
-    now: Instant,
-) -> Result<(), AttemptError> {
-    let mut byte = [0; 1];
-    match tcp.read(&mut byte) {
-        Ok(0) => Err(AttemptError::negotiation(negotiation.handle_end())),
-        Ok(_) => negotiation.handle_bytes(&byte, now).map(drop).map_err(AttemptError::negotiation),
-        // The handshake runs into an error of the socket again.
-        Err(_) => Ok(()),
-    }
-}
-
-/// Advances the handshake as far as possible without waiting. Returns whether it is complete, including our last
-/// flight.
-fn handshake(tcp: &TcpStream, tls: &mut ClientConnection) -> Result<bool, AttemptError> {
-    let mut tcp = NoSignal(tcp);
-    for _ in 0..MAX_TLS_READS_A_TURN {
-        let mut unsent = None;
-        while tls.wants_write() {
-            match tls.write_tls(&mut tcp) {
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => {
-                    unsent = Some(error);
-                    break;
-                }
-            }
-        }
-        if !tls.is_handshaking() {
-            return unsent.map_or_else(|| Ok(!tls.wants_write()), |error| Err(AttemptError::io(error)));
-        }
-        // An error of sending counts only if the peer has not sent the reason: its alert may not have been read yet.
-        match tls.read_tls(&mut tcp) {
-            Ok(0) => return Err(AttemptError::end_in_tls()),
-            Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                return unsent.map_or(Ok(false), |error| Err(AttemptError::io(error)));
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => return Err(AttemptError::io(unsent.unwrap_or(error))),
-        }
-        if let Err(error) = tls.process_new_packets() {
-            // The alert for the server is not essential: it is sent if there is room, and not waited for.
-            let _ = tls.write_tls(&mut tcp);
-            return Err(AttemptError::tls(error, &Evidence::of(tls)));
-        }
-    }
-    Ok(false)
 }

@@ -50,16 +50,16 @@ impl<'a> Attempts<'a> {
     pub(crate) fn close(&mut self, id: AttemptId) {
         self.list.retain(|attempt| {
             if attempt.id == id {
-                attempt.forget_session();
+                attempt.give_up(None, &self.dialer);
             }
             attempt.id != id
         });
     }
 
-    /// Forgets the sessions that were offered, because the connect has failed. Otherwise a session would be offered
-    /// forever to a server that stays silent when it receives one.
-    pub(crate) fn forget_sessions(&self) {
-        self.list.iter().for_each(Attempt::forget_session);
+    /// Takes note of what may have kept the attempts in flight silent, because the connect has failed. Otherwise a session
+    /// would be offered forever to a server that stays silent when it receives one.
+    pub(crate) fn give_up(&self) {
+        self.list.iter().for_each(|attempt| attempt.give_up(None, &self.dialer));
     }
 
     /// Adds the sockets to a wait.
@@ -94,30 +94,29 @@ impl<'a> Attempts<'a> {
                 match turn {
                     Ok(Advance::Waits) => self.list.push(attempt),
                     Ok(Advance::Completed(stage, note)) => {
-                        // A repeat is part of the TLS stage, and does not extend its limit.
-                        if !attempt.is_repeat() {
+                        if attempt.complete(stage) {
                             events.push((attempt.id, AttemptEvent::Completed(stage)));
                             events.extend(note.map(|note| (attempt.id, AttemptEvent::Noted(note))));
                         }
                         continue;
                     }
-                    Ok(Advance::Verified(agreed)) => {
+                    Ok(Advance::Verified) => {
                         let id = attempt.id;
-                        if let Some(verified) = attempt.into_verified(agreed, &self.dialer) {
+                        if let Some(verified) = attempt.into_verified(&self.dialer) {
                             events.push((id, AttemptEvent::Verified));
                             self.verified.push((id, verified));
                         }
                     }
                     Err(error) => {
                         let id = attempt.id;
-                        if attempt.must_repeat(&error) {
-                            events.push((id, AttemptEvent::Repeated(error)));
-                            match attempt.again(&self.dialer) {
+                        if let Some(form) = attempt.repeat_after(&error) {
+                            events.push((id, AttemptEvent::Repeated(form, error)));
+                            match attempt.again(form, &self.dialer) {
                                 Ok(attempt) => self.list.push(attempt),
                                 Err(error) => events.push((id, AttemptEvent::Failed(error))),
                             }
                         } else {
-                            attempt.forget_session();
+                            attempt.give_up(Some(&error), &self.dialer);
                             events.push((id, AttemptEvent::Failed(error)));
                         }
                     }
@@ -132,10 +131,10 @@ impl<'a> Attempts<'a> {
 
     /// Returns the connection of a verified attempt. All others are closed.
     pub(crate) fn into_verified(self, id: AttemptId) -> Option<Verified> {
-        // Earlier attempts were silent for so long that this one started in parallel. With the same session they would
-        // be silent again, so that only this server would ever be used.
+        // Earlier attempts were silent for so long that this one started in parallel. With the same session, or the same
+        // form of STARTTLS, they would be silent again, so that only this server would ever be used.
         let overtaken = self.list.iter().filter(|attempt| attempt.id < id);
-        overtaken.for_each(Attempt::forget_session);
+        overtaken.for_each(|attempt| attempt.give_up(None, &self.dialer));
         self.verified.into_iter().find_map(|(verified, connection)| (verified == id).then_some(connection))
     }
 }

@@ -1,14 +1,18 @@
 //! The candidates of a race, in order, and which of their addresses can start. No IO.
 
-use std::net::IpAddr;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use super::address_order::Rank;
 use super::targets::{Next, Targets};
-use crate::discovery::Candidate;
 use crate::discovery::order::{Below, Group, Round, order};
+use crate::discovery::{Candidate, Origin};
 use crate::domain::Host;
+use crate::filter::Filter;
 use crate::limits::{MAX_ADDRESSES, MAX_CANDIDATES, RESOLUTION_DELAY};
+use crate::logging;
 use crate::settings::{Family, Policy, Settings};
 
 /// One candidate in the race.
@@ -19,13 +23,50 @@ struct Contender {
     target: usize,
     /// The addresses that were started, in order.
     started: Vec<IpAddr>,
-    /// Whether an attempt refers to it, so that its place must stay.
+    /// Whether an attempt refers to it, if only one that the caller's filter has refused, so that its place must stay.
     is_tried: bool,
     /// Whether the caller was given a connection to it, and goes on.
     is_finished: bool,
     /// Those of them that were displaced. They are started once more after everything else has been tried, so that the
     /// bound on attempts in flight costs time and never the connect.
     displaced: Vec<IpAddr>,
+    /// What the caller's filter has said of each of the addresses.
+    verdicts: HashMap<IpAddr, Verdict>,
+}
+
+/// What the caller's filter says of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Allowed,
+    Refused,
+}
+
+impl Verdict {
+    fn of(filter: &Filter, candidate: &Candidate, address: SocketAddr) -> Self {
+        let is_allowed = filter.allows(candidate, address);
+        if !is_allowed {
+            logging::debug(format_args!("{candidate} at {address} is refused by the filter"));
+        }
+        if is_allowed { Self::Allowed } else { Self::Refused }
+    }
+}
+
+impl Contender {
+    fn new(candidate: Candidate, target: usize) -> Self {
+        Self {
+            candidate,
+            target,
+            started: Vec::new(),
+            is_tried: false,
+            is_finished: false,
+            displaced: Vec::new(),
+            verdicts: HashMap::new(),
+        }
+    }
+
+    fn is_refused(&self, address: &IpAddr) -> bool {
+        self.verdicts.get(address) == Some(&Verdict::Refused)
+    }
 }
 
 /// The candidates in order, with their addresses.
@@ -36,6 +77,10 @@ pub(crate) struct Contenders {
     list: Vec<Contender>,
     /// How many candidates are not tried, since they come after the last one that is.
     left_out: usize,
+    /// The addresses that go last, because the caller has rejected them.
+    rejected: HashSet<SocketAddr>,
+    /// The group whose addresses have been judged by the filter, unless more have become known since.
+    judged: Option<Group>,
 }
 
 /// Whether another attempt can start without displacing one in flight.
@@ -65,7 +110,14 @@ pub(super) struct Starting {
 impl Contenders {
     pub(super) fn new(settings: &Settings) -> Self {
         let targets = Targets::new(settings.family);
-        Self { policy: settings.policy, targets, list: Vec::new(), left_out: 0 }
+        Self {
+            policy: settings.policy,
+            targets,
+            list: Vec::new(),
+            left_out: 0,
+            rejected: HashSet::new(),
+            judged: None,
+        }
     }
 
     /// Draws the order of `candidates`, which are all that are known now. Those that have started stay in front.
@@ -77,13 +129,14 @@ impl Contenders {
         now: Instant,
     ) -> (Vec<usize>, Option<Group>) {
         let known = std::mem::take(&mut self.list).into_iter().enumerate();
-        let (places, started) = known.filter(|(_, contender)| contender.is_tried).unzip();
-        self.list = started;
-        let is_started = |candidate: &Candidate| self.candidates().any(|started| started == candidate);
+        let (places, tried) = known.filter(|(_, contender)| contender.is_tried).unzip();
+        self.list = tried;
+        let is_tried = |candidate: &Candidate| self.candidates().any(|tried| tried == candidate);
         let waiting: Vec<Candidate> =
-            candidates.into_iter().filter(|candidate| !is_started(candidate)).collect();
+            candidates.into_iter().filter(|candidate| !is_tried(candidate)).collect();
         // A domain can publish thousands of records: the excess is dropped first.
-        let room = MAX_CANDIDATES.saturating_sub(self.list.len());
+        let started = self.list.iter().filter(|contender| !contender.started.is_empty()).count();
+        let room = MAX_CANDIDATES.saturating_sub(started);
         self.left_out = waiting.len().saturating_sub(room);
         let ordered = order(waiting, self.policy, room, below);
         (places, self.give(ordered, now))
@@ -94,15 +147,9 @@ impl Contenders {
         let first = candidates.first().map(|candidate| Group::of(candidate, self.policy));
         for candidate in candidates {
             let target = self.targets.number(candidate.host(), now);
-            self.list.push(Contender {
-                candidate,
-                target,
-                started: Vec::new(),
-                is_tried: false,
-                is_finished: false,
-                displaced: Vec::new(),
-            });
+            self.list.push(Contender::new(candidate, target));
         }
+        self.judged = None;
         first
     }
 
@@ -120,6 +167,16 @@ impl Contenders {
         if let Some(index) = contender.started.iter().rposition(|started| *started == address) {
             contender.started.remove(index);
         }
+    }
+
+    /// Keeps more addresses, since the caller's filter may refuse most of them.
+    pub(super) fn expect_refusals(&mut self) {
+        self.targets.expect_refusals();
+    }
+
+    /// Makes these addresses go last.
+    pub(super) fn put_last(&mut self, rejected: impl Iterator<Item = SocketAddr>) {
+        self.rejected = rejected.collect();
     }
 
     /// The candidates, in order.
@@ -153,6 +210,7 @@ impl Contenders {
         now: Instant,
     ) {
         self.targets.answer(host, family, addresses, now);
+        self.judged = None;
     }
 
     /// Handles addresses from the additional section of an SRV answer.
@@ -164,6 +222,7 @@ impl Contenders {
         now: Instant,
     ) {
         self.targets.hint(host, family, addresses, now);
+        self.judged = None;
     }
 
     /// A host whose addresses have not been asked for: of group `present`, an earlier one, or, ahead of time, the next
@@ -232,6 +291,33 @@ impl Contenders {
         Some(Starting { candidate: contender.candidate.clone(), group, target: contender.target })
     }
 
+    /// Applies the filter to the known addresses of group `present` and those before it, to each once, until `most` are
+    /// refused. Returns those that it has refused.
+    pub(super) fn judge(&mut self, present: Group, filter: &Filter, most: usize) -> Vec<(usize, SocketAddr)> {
+        let mut refused = Vec::new();
+        if self.judged.replace(present) == Some(present) {
+            return refused;
+        }
+        for (place, contender) in self.list.iter_mut().enumerate() {
+            if contender.is_finished || Group::of(&contender.candidate, self.policy) > present {
+                continue;
+            }
+            for address in self.targets.known(contender.target) {
+                if refused.len() >= most {
+                    return refused;
+                }
+                let Entry::Vacant(verdict) = contender.verdicts.entry(address) else { continue };
+                let address = SocketAddr::new(address, contender.candidate.port());
+                let verdict = *verdict.insert(Verdict::of(filter, &contender.candidate, address));
+                if verdict == Verdict::Refused {
+                    contender.is_tried = true;
+                    refused.push((place, address));
+                }
+            }
+        }
+        refused
+    }
+
     /// Notes that the attempt on that address was abandoned to start another. It is started once more at most.
     pub(super) fn displace(&mut self, place: usize, address: IpAddr) {
         let Some(contender) = self.list.get_mut(place) else { return };
@@ -268,6 +354,8 @@ impl Contenders {
     fn group_of(&self, contender: &Contender) -> Group {
         let round = if self.is_again(contender) {
             Round::Again
+        } else if self.is_rejected_left(contender) {
+            Round::Rejected
         } else if contender.started.len() >= MAX_ADDRESSES {
             Round::LeftOver
         } else {
@@ -276,16 +364,42 @@ impl Contenders {
         Group::of(&contender.candidate, self.policy).in_round(round)
     }
 
+    /// Whether only addresses are left of the candidate that the caller has rejected.
+    fn is_rejected_left(&self, contender: &Contender) -> bool {
+        !self.rejected.is_empty()
+            && self.next_but_rejected(contender) == Next::Nothing
+            && self.next(contender) != Next::Nothing
+    }
+
     /// Whether only displaced addresses are left of the candidate.
     fn is_again(&self, contender: &Contender) -> bool {
         !contender.displaced.is_empty() && self.next(contender) == Next::Nothing
     }
 
     fn next(&self, contender: &Contender) -> Next {
+        match self.next_but_rejected(contender) {
+            Next::Nothing if !contender.is_finished && !self.rejected.is_empty() => {
+                self.targets
+                    .next(contender.target, &contender.started, &|address| contender.is_refused(address))
+            }
+            next => next,
+        }
+    }
+
+    fn next_but_rejected(&self, contender: &Contender) -> Next {
         if contender.is_finished {
             return Next::Nothing;
         }
-        self.targets.next(contender.target, &contender.started)
+        let is_skipped =
+            |address: &IpAddr| contender.is_refused(address) || self.is_rejected(contender, address);
+        self.targets.next(contender.target, &contender.started, &is_skipped)
+    }
+
+    /// Whether the address goes last. A server that the caller wants to be tried first is tried first all the same.
+    fn is_rejected(&self, contender: &Contender, address: &IpAddr) -> bool {
+        let candidate = &contender.candidate;
+        candidate.origin() != Origin::Preferred
+            && self.rejected.contains(&SocketAddr::new(*address, candidate.port()))
     }
 
     /// Whether the candidate has, or may get, an address to start.

@@ -5,15 +5,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::contenders::{Contenders, Room, Startable, Starting};
+use super::history::History;
 use super::{AttemptError, AttemptEvent, AttemptId, Stage};
 use crate::deadline::Deadline;
 use crate::discovery::Candidate;
 use crate::discovery::order::{Below, Group};
 use crate::domain::Host;
-use crate::limits::{MAX_ATTEMPTS, MAX_IN_FLIGHT, MINIMUM_CONNECTION_ATTEMPT_DELAY};
-use crate::report::{AttemptOutcome, AttemptReport};
+use crate::filter::Filter;
+use crate::limits::{MAX_ATTEMPTS, MAX_IN_FLIGHT, MAX_REFUSED, MINIMUM_CONNECTION_ATTEMPT_DELAY};
+use crate::logging;
+use crate::report::{AttemptOutcome, AttemptReport, Repeat};
 use crate::settings::Settings;
-use crate::starttls::Step;
+
+use self::runner::Runner;
+
+mod refusals;
+mod runner;
 
 /// An order of the race.
 #[derive(Debug)]
@@ -30,38 +37,6 @@ pub(crate) enum RaceOrder {
     Lost,
 }
 
-/// One attempt.
-#[derive(Debug)]
-struct Runner {
-    report: AttemptReport,
-    /// The group that it was started in.
-    group: Group,
-    /// The number of its host.
-    target: usize,
-    /// The step of its STARTTLS negotiation, if it is in one.
-    step: Option<Step>,
-    /// How long it may go without completing a stage before another one starts in parallel.
-    delay: Duration,
-    /// Whether it was abandoned to start another.
-    is_displaced: bool,
-}
-
-impl Runner {
-    fn is_in_flight(&self) -> bool {
-        matches!(self.report.outcome, AttemptOutcome::InFlight)
-    }
-
-    /// When its latest stage was completed, or when it started; measured from the start of the connect.
-    fn progress(&self) -> Duration {
-        self.report.completed.last().map_or(self.report.started, |(_, at)| *at)
-    }
-
-    fn end(&mut self, outcome: AttemptOutcome, at: Duration) {
-        self.report.outcome = outcome;
-        self.report.ended = at;
-    }
-}
-
 /// The race over the candidates of one connect.
 #[derive(Debug)]
 pub(crate) struct Race {
@@ -70,6 +45,9 @@ pub(crate) struct Race {
     began: Instant,
     pub(crate) contenders: Contenders,
     attempts: Vec<Runner>,
+    history: History,
+    /// Which addresses the caller allows; all if `None`.
+    filter: Option<Filter>,
     group: Group,
     group_opened: Instant,
     /// How many attempts may start without waiting: one for each failure, and one for a group that has just opened.
@@ -90,6 +68,8 @@ impl Race {
             settings,
             began: now,
             attempts: Vec::new(),
+            history: History::default(),
+            filter: None,
             group: Group::default(),
             group_opened: now,
             free_starts: 0,
@@ -97,6 +77,12 @@ impl Race {
             first: 0,
             is_stopped: false,
         }
+    }
+
+    /// Sets what earlier connects have shown about addresses.
+    pub(crate) fn set_history(&mut self, history: History) {
+        self.contenders.put_last(history.rejected());
+        self.history = history;
     }
 
     /// Draws the order of `candidates`, which are all that are known now. Those that have started stay in front.
@@ -127,14 +113,16 @@ impl Race {
         self.attempts.iter().map(|attempt| &attempt.report)
     }
 
-    /// Whether there was more to start than [`MAX_ATTEMPTS`].
+    /// Whether there was more to start than the bounds allow.
     pub(crate) fn is_cut(&self) -> bool {
         !self.has_attempts_left() && self.contenders.has_any_more()
     }
 
     /// Whether more attempts may be made until the connect ends.
     fn has_attempts_left(&self) -> bool {
-        self.attempts.len().saturating_sub(self.first) < MAX_ATTEMPTS
+        let refused = self.refused_since_first();
+        let started = self.attempts.len().saturating_sub(self.first + refused);
+        started < MAX_ATTEMPTS && refused < MAX_REFUSED
     }
 
     /// How many attempts were abandoned to start others.
@@ -186,18 +174,17 @@ impl Race {
                 attempt.delay = self.settings.limits.delay_after(at.saturating_sub(attempt.progress()));
                 attempt.report.completed.push((stage, at));
                 let candidate = self.contenders.candidate(attempt.report.candidate);
-                let next = candidate.and_then(|candidate| stage.next(candidate.tls()));
-                attempt.report.stage = next.unwrap_or(stage);
+                attempt.report.stage = candidate.map_or(stage, |candidate| stage.next(candidate.tls()));
             }
             AttemptEvent::Reached(step) => attempt.step = Some(step),
             AttemptEvent::Noted(_) => {}
             AttemptEvent::Verified => {
-                attempt.report.completed.push((Stage::Tls, at));
+                attempt.report.completed.push((attempt.report.stage, at));
                 attempt.end(AttemptOutcome::Connected, at);
                 self.verified.push(id);
             }
-            // Part of the TLS stage: it extends neither the limit of the stage nor the delay of the next attempt.
-            AttemptEvent::Repeated(error) => attempt.report.repeated = Some((error, at)),
+            // Part of its stage: it extends neither the limit of the stage nor the delay of the next attempt.
+            AttemptEvent::Repeated(form, error) => attempt.report.repeats.push(Repeat { form, error, at }),
             AttemptEvent::Failed(error) => {
                 attempt.end(AttemptOutcome::Failed(error), at);
                 self.free_starts += 1;
@@ -218,6 +205,10 @@ impl Race {
         while self.may_start() {
             if let Some(host) = self.contenders.due_lookup(self.group) {
                 return Some(RaceOrder::LookUp(host));
+            }
+            self.apply_filter(now);
+            if !self.has_attempts_left() {
+                break;
             }
             match self.contenders.startable(self.group, self.room(), now) {
                 Startable::Now(place, address) => {
@@ -347,7 +338,7 @@ impl Race {
     fn stage_limit(&self, stage: Stage) -> Duration {
         match stage {
             Stage::Tcp => self.settings.limits.tcp,
-            Stage::StartTls | Stage::Tls => self.settings.limits.handshake,
+            Stage::StartTls | Stage::Tls | Stage::Stream => self.settings.limits.handshake,
         }
     }
 
@@ -365,23 +356,14 @@ impl Race {
         self.free_starts = self.free_starts.saturating_sub(1);
         let id = AttemptId(self.attempts.len());
         let address = SocketAddr::new(address, candidate.port());
-        self.attempts.push(Runner {
-            report: AttemptReport {
-                candidate: place,
-                address,
-                started,
-                ended: started,
-                completed: Vec::new(),
-                repeated: None,
-                stage: Stage::Tcp,
-                outcome: AttemptOutcome::InFlight,
-            },
-            group,
-            target,
-            step: None,
-            delay: self.settings.limits.attempt_delay,
-            is_displaced: false,
-        });
+        let mut attempt = Runner::new(place, address, started);
+        (attempt.group, attempt.target) = (group, target);
+        attempt.delay = self.history.attempt_delay(address, &self.settings.limits);
+        attempt.is_known_dead = self.history.is_dead(address);
+        if attempt.is_known_dead {
+            logging::debug(format_args!("{address} has failed or not responded in an earlier connect"));
+        }
+        self.attempts.push(attempt);
         Some(RaceOrder::Start { id, candidate, address })
     }
 
@@ -389,7 +371,8 @@ impl Race {
     /// immediately after a failure, but never sooner after the previous start than the minimum.
     fn next_start_from(&self) -> Deadline {
         let quiet = if self.free_starts > 0 { Deadline::from(self.group_opened) } else { self.quiet_from() };
-        let latest = self.attempts.last().map(|attempt| attempt.report.started);
+        let started = |attempt: &&Runner| !attempt.report.is_refused();
+        let latest = self.attempts.iter().rev().find(started).map(|attempt| attempt.report.started);
         let apart = latest.map(|at| Deadline::after(self.began, at + MINIMUM_CONNECTION_ATTEMPT_DELAY));
         apart.map_or(quiet, |apart| apart.max(quiet))
     }
@@ -405,7 +388,8 @@ impl Race {
     ///
     /// At once if all its attempts have failed. Otherwise when nothing in flight has completed a stage for the group
     /// delay; an outstanding lookup counts as in flight since the latest answer of its host, or since the start of the
-    /// group. If the next target is another port of a host that is already being tried, the attempt delay is enough.
+    /// group. If the next target is another port of a host that is already being tried, or if all addresses in flight are
+    /// known to be dead, the attempt delay is enough.
     fn next_group_from(&self, awaited: bool) -> Deadline {
         if !awaited && !self.in_flight().any(|attempt| attempt.group == self.group) {
             return Deadline::from(self.group_opened);
@@ -418,8 +402,9 @@ impl Race {
         let quiet = Deadline::after(since, self.settings.limits.group_delay);
         let next = self.contenders.next_target(self.group);
         let same_host = self.in_flight().any(|attempt| Some(attempt.target) == next);
+        let all_dead = !awaited && self.in_flight().all(|attempt| attempt.is_known_dead);
         // An infinite group delay asks for strict order.
-        if same_host && quiet != Deadline::NEVER { quiet.min(self.quiet_from()) } else { quiet }
+        if (same_host || all_dead) && quiet != Deadline::NEVER { quiet.min(self.quiet_from()) } else { quiet }
     }
 
     fn is_lost(&self) -> bool {

@@ -62,6 +62,8 @@ pub(crate) enum Round {
     First,
     /// For the addresses in excess of the first round.
     LeftOver,
+    /// For the addresses whose connections the caller rejected after an earlier connect.
+    Rejected,
     /// For the addresses that were displaced.
     Again,
 }

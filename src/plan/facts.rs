@@ -1,9 +1,10 @@
 //! The events of a plan: answers, events of attempts, failures of this machine, and cancellation. No IO.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::Plan;
 use super::addresses::{addresses_of, hints_of};
+use super::{Plan, Route};
 use crate::dial::{AttemptEvent, AttemptId};
 use crate::dns::{Answer, LookupError, LookupFacts, Question, RecordKind};
 use crate::domain::Host;
@@ -75,9 +76,9 @@ impl Plan {
                 let stage = attempt.stage;
                 self.timeline.record(now, EventKind::Completed { attempt: attempt_index, stage });
             }
-            AttemptEvent::Repeated(error) => {
-                let error = error.clone();
-                self.timeline.record(now, EventKind::Repeated { attempt: attempt_index, error });
+            AttemptEvent::Repeated(form, error) => {
+                let (form, error) = (*form, error.clone());
+                self.timeline.record(now, EventKind::Repeated { attempt: attempt_index, form, error });
             }
             AttemptEvent::Reached(_) | AttemptEvent::Failed(_) => {}
         }
@@ -85,11 +86,14 @@ impl Plan {
         self.record_ends(now);
     }
 
-    /// Handles that the caller goes on, since the connection of attempt `id` is of no use.
-    pub(crate) fn handle_rejection(&mut self, id: AttemptId, why: &str, now: Instant) {
+    /// Handles that the caller goes on, since the connection of attempt `id` is of no use. Returns the address, unless the
+    /// caller has connected the stream.
+    pub(crate) fn handle_rejection(&mut self, id: AttemptId, why: &str, now: Instant) -> Option<SocketAddr> {
         let outcome = AttemptOutcome::Rejected(why.to_owned());
         self.race.reject(id, outcome.clone());
         self.timeline.record(now, EventKind::Ended { attempt: id.0, outcome });
+        let attempt = self.race.attempts().nth(id.0);
+        attempt.filter(|_| !matches!(self.route, Route::Connected { .. })).map(|attempt| attempt.address)
     }
 
     /// Handles that this machine has run out of sockets: nothing more is started, and the attempts in flight decide.

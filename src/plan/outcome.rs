@@ -9,7 +9,7 @@ use crate::discovery::{Candidate, Origin, is_not_offered};
 use crate::dns::{Answer, LookupError, Question, RecordKind};
 use crate::domain::{Host, SpecialUse};
 use crate::error::{Error, ErrorKind};
-use crate::limits::{MAX_ATTEMPTS, MAX_CANDIDATES, MAX_IN_FLIGHT};
+use crate::limits::{MAX_ATTEMPTS, MAX_CANDIDATES, MAX_IN_FLIGHT, MAX_REFUSED};
 use crate::quoted::Quoted;
 use crate::report::{AttemptOutcome, AttemptReport, LookupReport, LookupResult, Report};
 use crate::service::TlsMode;
@@ -60,6 +60,11 @@ impl Plan {
         }
     }
 
+    /// The attempts but those that the filter has refused.
+    fn tried(&self) -> impl Iterator<Item = &AttemptReport> {
+        self.race.attempts().filter(|attempt| !attempt.is_refused())
+    }
+
     /// For a stream that the caller has connected, replaces the address by that of its peer, which may have the scope
     /// id of a link-local address; a candidate has none.
     fn with_scope(&self, attempt: &AttemptReport) -> AttemptReport {
@@ -94,7 +99,10 @@ impl Plan {
             ));
         }
         if self.race.is_cut() {
-            cuts.push(format!("the rest was left out: at most {MAX_ATTEMPTS} attempts are made"));
+            cuts.push(match self.race.refused_since_first() {
+                ..MAX_REFUSED => format!("the rest was left out: at most {MAX_ATTEMPTS} attempts are made"),
+                count => format!("the rest was left out: the filter has refused {count} addresses"),
+            });
         }
         cuts
     }
@@ -113,7 +121,9 @@ impl Plan {
         if is_fallback && self.srv.any_failed() {
             return self.lookup_failed();
         }
-        let Some(furthest) = self.furthest() else { return self.no_addresses() };
+        let Some(furthest) = self.furthest() else {
+            return if self.race.attempts().len() > 0 { self.all_refused() } else { self.no_addresses() };
+        };
         let (kind, what) = match furthest.error() {
             Some(error) if error.is_untrusted() => (ErrorKind::Untrusted, "trusted"),
             Some(_) | None if furthest.stage == Stage::Tcp => (ErrorKind::Attempts, "reached"),
@@ -124,13 +134,18 @@ impl Plan {
         Error::new(kind, message).with_cause(furthest.error().cloned())
     }
 
+    /// The error when the filter refuses all addresses.
+    fn all_refused(&self) -> Error {
+        let message = format!("no server of {} could be used: {}", self.domain, self.tally());
+        Error::new(ErrorKind::Attempts, message)
+    }
+
     /// The error when the total limit has expired.
     pub(super) fn timed_out(&self) -> Error {
         let awaits_answers =
             self.questions.list().iter().any(|asked| asked.result.as_ref().is_none_or(Result::is_err));
-        let what = match self.race.attempts().len() {
+        let what = match self.tried().count() {
             0 if awaits_answers => format!("no response from DNS{}", self.multicast_dns()),
-            0 => "no attempt was made".to_owned(),
             _ => self.tally(),
         };
         let limit = self.settings.limits.total;
@@ -259,14 +274,22 @@ impl Plan {
     /// several, the one that started last. The verification of the certificate is the end of the TLS stage.
     fn furthest(&self) -> Option<&AttemptReport> {
         let is_untrusted = |attempt: &AttemptReport| attempt.error().is_some_and(AttemptError::is_untrusted);
-        self.race.attempts().max_by_key(|attempt| (attempt.stage, is_untrusted(attempt)))
+        self.tried().max_by_key(|attempt| (attempt.stage, is_untrusted(attempt)))
     }
 
     /// How many attempts there were, and where the one that got furthest ended: `2 attempts; the one that got furthest,
     /// to …, failed during TLS`.
     fn tally(&self) -> String {
-        let Some(furthest) = self.furthest() else { return "no attempt was made".to_owned() };
-        let count = match self.race.attempts().len() {
+        let tried = self.tried().count();
+        let refused = match self.race.attempts().len() - tried {
+            0 => String::new(),
+            1 => "1 address was refused by the filter".to_owned(),
+            count => format!("{count} addresses were refused by the filter"),
+        };
+        let Some(furthest) = self.furthest() else {
+            return if refused.is_empty() { "no attempt was made".to_owned() } else { refused };
+        };
+        let count = match tried {
             1 => "1 attempt,".to_owned(),
             count => format!("{count} attempts; the one that got furthest,"),
         };
@@ -286,7 +309,8 @@ impl Plan {
                 format!("got as far as {}", furthest.stage)
             }
         };
-        format!("{count} {place}, {end}")
+        let refused = if refused.is_empty() { refused } else { format!("{refused}; ") };
+        format!("{refused}{count} {place}, {end}")
     }
 }
 

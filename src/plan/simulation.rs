@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 
 use super::{Chance, Plan, Route};
 use crate::deadline::{Deadline, Seconds};
+use crate::dial::history::History;
 use crate::dial::{AttemptEvent, AttemptId, Stage};
 use crate::discovery::Candidate;
 use crate::dns::{Answer, AnswerSource, LookupError, LookupFacts, Question, RecordKind};
 use crate::domain::{Domain, Host, SpecialUse};
+use crate::filter::Filter;
 use crate::limits::{LOOKUP_LIMIT, MAX_ATTEMPTS, MAX_IN_FLIGHT, MAX_QUESTIONS};
 use crate::service::TlsMode;
 use crate::settings::Settings;
@@ -37,6 +39,8 @@ pub(super) struct World {
     answers: HashMap<String, (Duration, ScriptedAnswer)>,
     peers: HashMap<SocketAddr, Vec<ScriptedStep>>,
     cancelled: Option<Duration>,
+    pub(super) filter: Option<Filter>,
+    pub(super) history: History,
     /// How long the caller keeps each connection before going on, and why it rejects it.
     going_on: Vec<(Duration, String)>,
     lookup_limit: Duration,
@@ -58,6 +62,8 @@ impl World {
             answers: HashMap::new(),
             peers: HashMap::new(),
             cancelled: None,
+            filter: None,
+            history: History::default(),
             going_on: Vec::new(),
             lookup_limit: LOOKUP_LIMIT,
             nosy: true,
@@ -94,7 +100,11 @@ impl World {
                 sources.iter().find(is_usable).copied()
             }
         });
-        let plan = Plan::new(self.domain, self.route, settings, self.chance, routes, start);
+        let mut plan = Plan::new(self.domain, self.route, settings, self.chance, routes, start);
+        if let Some(filter) = self.filter {
+            plan.set_filter(filter);
+        }
+        plan.set_history(self.history);
         let mut play = Play {
             plan,
             is_discovery: self.is_discovery,
@@ -146,7 +156,7 @@ struct Play {
     asked: Vec<Question>,
     outstanding: Vec<Question>,
     given: Vec<(Host, Option<RecordKind>, IpAddr)>,
-    started: Vec<(Candidate, SocketAddr)>,
+    started: Vec<(AttemptId, Candidate, SocketAddr)>,
     in_flight: Vec<AttemptId>,
     /// The attempts that were in flight when a connection was returned.
     dropped: Vec<usize>,
@@ -278,7 +288,8 @@ impl Play {
             Ordered::Finished(outcome) => {
                 if let Outcome::Connected(id, _) = &outcome {
                     assert!(
-                        self.started.len() > id.0 && !self.in_flight.contains(id),
+                        self.started.iter().any(|(started, ..)| started == id)
+                            && !self.in_flight.contains(id),
                         "{id:?} was not verified"
                     );
                 }
@@ -311,7 +322,9 @@ impl Play {
     }
 
     fn start(&mut self, id: AttemptId, candidate: Candidate, address: SocketAddr) {
-        assert_eq!(id.0, self.started.len(), "attempts are numbered in the order of their starts");
+        // Those that the filter refuses have numbers too.
+        let latest = self.started.last().map(|(id, ..)| *id);
+        assert!(Some(id) > latest, "attempts are numbered in the order of their starts");
         assert_eq!(candidate.port(), address.port());
         let is_known = match candidate.host() {
             Host::Address(given) => *given == address.ip(),
@@ -320,8 +333,8 @@ impl Play {
         };
         assert!(is_known, "{candidate} has no address {address}");
         let is_this =
-            |(_, started): &(usize, &(Candidate, SocketAddr))| *started == &(candidate.clone(), address);
-        let before: Vec<usize> = self.started.iter().enumerate().filter(is_this).map(|(id, _)| id).collect();
+            |started: &&(AttemptId, Candidate, SocketAddr)| (&started.1, started.2) == (&candidate, address);
+        let before: Vec<usize> = self.started.iter().filter(is_this).map(|(id, ..)| id.0).collect();
         let is_closed = |id: &usize| {
             self.dropped.contains(id) || self.log.iter().any(|line| line.ends_with(&format!(" close {id}")))
         };
@@ -332,9 +345,10 @@ impl Play {
             self.log.join("\n")
         );
         let scripted = self.peers.get(&address).cloned();
-        self.started.push((candidate.clone(), address));
+        self.started.push((id, candidate.clone(), address));
         self.in_flight.push(id);
-        let since_last = self.started.len() - self.dropped.iter().max().map_or(0, |last| last + 1);
+        let is_since_last = |started: &&(AttemptId, _, _)| Some(&started.0.0) > self.dropped.iter().max();
+        let since_last = self.started.iter().filter(is_since_last).count();
         assert!(self.in_flight.len() <= MAX_IN_FLIGHT && since_last <= MAX_ATTEMPTS);
         let mut at = self.now;
         for ScriptedStep { delay, event } in scripted.unwrap_or_default() {
@@ -358,7 +372,7 @@ impl Play {
             AttemptEvent::Completed(_)
             | AttemptEvent::Reached(_)
             | AttemptEvent::Noted(_)
-            | AttemptEvent::Repeated(_) => {}
+            | AttemptEvent::Repeated(..) => {}
             AttemptEvent::Verified | AttemptEvent::Failed(_) => self.forget(id),
         }
     }

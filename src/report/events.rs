@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{AttemptError, AttemptOutcome, LookupResult, Stage};
+use super::{AttemptError, AttemptOutcome, LookupResult, RepeatForm, Stage};
 use crate::discovery::Candidate;
 use crate::dns::Question;
 use crate::quoted::Quoted;
@@ -35,7 +35,8 @@ pub enum EventKind {
     },
     /// The servers are known, and are tried in this order. A second SRV answer can bring more.
     Ordered(Vec<Candidate>),
-    /// An attempt was started.
+    /// An attempt was started, unless the next event is that the [filter](crate::ConnectorBuilder::filter) has refused its
+    /// address.
     #[non_exhaustive]
     Started {
         /// The attempt.
@@ -53,12 +54,14 @@ pub enum EventKind {
         /// The stage.
         stage: Stage,
     },
-    /// The handshake of an attempt failed while resuming a session, and is repeated without one.
+    /// An attempt has failed and is repeated on a new socket, in a simpler form.
     #[non_exhaustive]
     Repeated {
         /// The attempt.
         attempt: usize,
-        /// The error.
+        /// What is different.
+        form: RepeatForm,
+        /// Why the attempt is repeated.
         error: AttemptError,
     },
     /// An attempt has ended. One that connected ends again if it is rejected.
@@ -94,8 +97,8 @@ impl fmt::Display for Event {
             EventKind::Completed { attempt, stage } => {
                 write!(formatter, "attempt {}: {stage} is complete", number(attempt))
             }
-            EventKind::Repeated { attempt, error } => {
-                write!(formatter, "attempt {}: TLS is repeated without a session: {error}", number(attempt))
+            EventKind::Repeated { attempt, form, error } => {
+                write!(formatter, "attempt {}: repeated {form}: {error}", number(attempt))
             }
             EventKind::Ended { attempt, outcome } => {
                 write!(formatter, "attempt {}: {outcome}", number(attempt))?;
@@ -142,8 +145,12 @@ mod tests {
             ),
             (EventKind::Completed { attempt: 0, stage: Stage::Tcp }, "attempt 1: TCP is complete"),
             (
-                EventKind::Repeated { attempt: 0, error: refused.clone() },
-                "attempt 1: TLS is repeated without a session: connection refused",
+                EventKind::Repeated { attempt: 0, form: RepeatForm::StepByStep, error: refused.clone() },
+                "attempt 1: repeated step by step: connection refused",
+            ),
+            (
+                EventKind::Repeated { attempt: 0, form: RepeatForm::WithoutSession, error: refused.clone() },
+                "attempt 1: repeated without a session: connection refused",
             ),
             (ended(AttemptOutcome::Connected), "attempt 2: connected"),
             (ended(AttemptOutcome::Failed(refused)), "attempt 2: failed: connection refused"),

@@ -4,6 +4,7 @@ mod answers;
 mod bounds;
 mod cost;
 mod forms;
+mod opening;
 mod refusals;
 mod servers;
 mod waiting;
@@ -11,7 +12,7 @@ mod waiting;
 use std::time::Instant;
 
 use super::error::LooksLike;
-use super::{Fault, Negotiation, Opening, Progress, Step};
+use super::{Fault, Form, Negotiation, Opening, Progress, Step};
 
 const HEADER: &str = "<?xml version='1.0'?><stream:stream xmlns='jabber:client' version='1.0' \
     xmlns:stream='http://etherx.jabber.org/streams' from='example.org' id='1'>";
@@ -20,18 +21,12 @@ const FEATURES: &str =
 const PROCEED: &str = "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
 const FAILURE: &str = "<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    Pipelined,
-    Strict,
-}
-
 /// The result of a script, and the step that the negotiation reached.
 type Outcome = (Result<Progress, Fault>, Step);
 
 fn negotiation(form: Form) -> Negotiation {
-    let opening = Opening { to: "example.org", from: None, namespace: "jabber:client" };
-    Negotiation::new(&opening, form == Form::Pipelined)
+    let opening = Opening { to: "example.org", from: None, lang: None, namespace: "jabber:client" };
+    Negotiation::new(&opening, form)
 }
 
 /// A time, in tests where it does not matter.

@@ -16,6 +16,7 @@ mod bindings;
 mod certificates;
 mod names;
 mod sasl;
+mod services;
 mod sessions;
 
 type TestResult = Result<(), Box<dyn Error>>;
@@ -166,55 +167,6 @@ fn internationalised_domains_are_reached() -> TestResult {
 fn a_sharp_s_is_kept() -> TestResult {
     let mut connection = client(Policy::AsPublished)?.connect("straße.test")?;
     open_stream(&mut connection, "to='straße.test' xmlns='jabber:client'")?;
-    Ok(())
-}
-
-// rule E3: haproxy hands on to Prosody only what offers xmpp-client, all else to a web server.
-#[test]
-#[ignore = "needs the bench: .ci/servers/bench"]
-fn a_multiplexer_finds_prosody_by_alpn() -> TestResult {
-    let connection = connect(&client(Policy::DirectOnly)?, "mux.test", "mux.test")?;
-    assert_eq!(connection.alpn(), None, "Prosody's own port selects no protocol");
-    Ok(())
-}
-
-// rule E3
-#[test]
-#[ignore = "needs the bench: .ci/servers/bench"]
-fn without_alpn_the_multiplexer_takes_us_for_a_browser() -> TestResult {
-    let connector = options(KNOT, Service::Client, Policy::DirectOnly)?.alpn(false).build()?;
-    let mut connection = connector.connect("mux.test")?;
-    let Err(error) = open_stream(&mut connection, "to='mux.test' xmlns='jabber:client'") else {
-        return Err("XMPP was reached without ALPN".into());
-    };
-    assert!(error.to_string().contains("HTTP/1.1 400"), "{error}");
-    Ok(())
-}
-
-// rule E3, G5
-#[test]
-#[ignore = "needs the bench: .ci/servers/bench"]
-fn the_selected_alpn_protocol_is_told() -> TestResult {
-    let connection = connect(&client(Policy::DirectOnly)?, "alpn.test", "alpn.test")?;
-    assert_eq!(connection.alpn(), Some("xmpp-client"));
-    Ok(())
-}
-
-// rule B1, E3, F1a
-#[test]
-#[ignore = "needs the bench: .ci/servers/bench"]
-fn the_service_for_servers_is_reached_at_both() -> TestResult {
-    for (policy, mode) in [(Policy::DirectOnly, TlsMode::Direct), (Policy::StartTlsOnly, TlsMode::StartTls)] {
-        for domain in ["prosody.test", "ejabberd.test"] {
-            let mut connection = connector(KNOT, server()?, policy)?.connect(domain)?;
-            assert_eq!(connection.tls_mode(), mode, "{domain}");
-            let attributes = format!(
-                "from='peer.test' to='{domain}' xmlns='jabber:server' xmlns:db='jabber:server:dialback'"
-            );
-            let answer = open_stream(&mut connection, &attributes)?;
-            assert!(answer.contains("urn:xmpp:features:dialback"), "not a server's features: {answer}");
-        }
-    }
     Ok(())
 }
 

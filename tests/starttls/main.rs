@@ -3,7 +3,12 @@
 //! The bytes themselves are tested in `src/starttls/`, cut at every position. Here the rules hold over real sockets: what is
 //! wrong is told, the next candidate is tried, and nothing leaves in clear text after the negotiation.
 
-#![expect(clippy::panic, clippy::unwrap_used, reason = "test code: what cannot be set up fails its test")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "test code: it opens a stream as a caller does, and what cannot be set up fails its test"
+)]
 
 #[path = "../given/mod.rs"]
 mod given;
@@ -12,6 +17,7 @@ mod support;
 
 mod forms;
 mod refusals;
+mod repeats;
 
 use xmpp_connect::Connection;
 use xmpp_connect::report::Stage as Reached;

@@ -9,7 +9,6 @@ mod network;
 pub(crate) mod resolv_conf;
 mod resolver;
 pub(crate) mod schedule;
-mod sleep;
 pub(crate) mod state;
 pub(crate) mod system;
 mod tcp;

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::clocks::Clocks;
 use crate::dns::cache::{Cache, Caching};
 use crate::dns::stub::health::Health;
-use crate::dns::stub::sleep::Clocks;
 use crate::dns::stub::system::SystemConfig;
 use crate::settings::SocketOptions;
 

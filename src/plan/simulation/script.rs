@@ -5,14 +5,16 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::World;
-use crate::dial::{AttemptError, AttemptEvent, Stage};
+use crate::dial::{AttemptError, AttemptEvent, RepeatForm, Stage};
 use crate::dns::{Answer, Record, SrvRecord};
 use crate::domain::{Domain, Host};
+use crate::filter::Filter;
 use crate::plan::Route;
 use crate::service::{Service, TlsMode};
 use crate::settings::{AddressFamily, Policy};
 use crate::target::Server;
 use crate::tls::Evidence;
+use crate::wait;
 
 /// `a.test:5223 direct TLS`.
 fn server(text: &str) -> Server {
@@ -37,6 +39,15 @@ impl World {
             "server" => self.settings.service = Service::server(Domain::new(rest).unwrap()),
             "discover" => self.is_discovery = true,
             "cancel" => self.cancelled = Some(milliseconds(rest)),
+            "refuse" => {
+                let refused: Vec<String> = rest.split(", ").flat_map(expanded).collect();
+                self.filter = Some(Filter::new(move |_, address| {
+                    let is_refused = |refused: &String| {
+                        *refused == address.ip().to_string() || *refused == address.to_string()
+                    };
+                    !refused.iter().any(is_refused)
+                }));
+            }
             "next" => {
                 let (after, why) = rest.split_once(' ').unwrap_or((rest, ""));
                 self.going_on.push((milliseconds(after), why.to_owned()));
@@ -51,8 +62,9 @@ impl World {
                 self.chance = Box::new(move |_| numbers.pop().unwrap_or(0));
             }
             "dns" => self.read_answer(rest),
-            // For readers of the log.
-            "show" => {}
+            "rejected" => self.history.reject(rest.parse().unwrap(), wait::now()),
+            // For those who read and compare the log.
+            "show" | "again" | "before" => {}
             "peer" => {
                 let (address, steps) = rest.split_once(' ').unwrap();
                 for address in expanded(address) {
@@ -145,7 +157,7 @@ fn expanded(text: &str) -> Vec<String> {
     };
     let (first, last) = range.split_once("..").unwrap();
     let numbers = first.parse::<u32>().unwrap()..=last.parse().unwrap();
-    numbers.map(|number| format!("{before}{number}{behind}")).collect()
+    numbers.flat_map(|number| expanded(&format!("{before}{number}{behind}"))).collect()
 }
 
 /// How a question is answered.
@@ -214,6 +226,10 @@ impl ScriptedStep {
             "tcp" => AttemptEvent::Completed(Stage::Tcp),
             "starttls" => AttemptEvent::Completed(Stage::StartTls),
             "tls" => AttemptEvent::Verified,
+            "repeated" => {
+                let error = AttemptError::io(io::ErrorKind::ConnectionReset.into());
+                AttemptEvent::Repeated(RepeatForm::StepByStep, error)
+            }
             "refused" => io(io::ErrorKind::ConnectionRefused.into()),
             "reset" => io(io::ErrorKind::ConnectionReset.into()),
             "emfile" => io(io::Error::from_raw_os_error(24)),

@@ -1,6 +1,9 @@
 //! Tests of the bounds on work, and of the notes about what was left out.
 
+use std::sync::{Arc, Mutex};
+
 use super::{World, many};
+use crate::filter::Filter;
 use crate::plan::simulation::{Outcome, Played};
 
 fn has_note(played: &Played, note: &str) -> bool {
@@ -148,6 +151,90 @@ fn a_question_that_waits_for_its_turn_has_its_limit_from_when_it_is_asked() {
     let world = "dns xmpps 10: 5 1 5223 h{0..8}.test\ndns h8.test AAAA 4000: 2001:db8::8";
     let log = World::read(&format!("{world}\n{silent}")).play().log;
     assert_eq!(log[2..4], ["5010 ask h8.test AAAA, h8.test A", "9010 start 0 [2001:db8::8]:5223"]);
+}
+
+// rule D12, D13
+#[test]
+fn a_server_behind_a_thousand_refused_addresses_is_found_at_once() {
+    let good = "refuse 10.0.{0..9}.{0..99}\npeer 192.0.2.1:5223 tcp 20, tls 20";
+    // Of one host; and of 50 hosts with 20 addresses each, in one priority and in many.
+    let one =
+        format!("to a.test:5223 direct TLS\n{good}\ndns a.test A 10: 10.0.{{0..9}}.{{0..99}}, 192.0.2.1");
+    let many = |priority: &dyn Fn(usize) -> usize| {
+        let records = (0..50).map(|host| format!("{} 0 5223 h{host}.test, ", priority(host)));
+        let records = records.collect::<String>();
+        let hosts = (0..50).map(|host| {
+            let first = host % 5 * 20;
+            format!("dns h{host}.test A 10: 10.0.{}.{{{first}..{}}}\n", host / 5, first + 19)
+        });
+        let hosts = hosts.collect::<String>();
+        format!("dns xmpps 10: {records}99 0 5223 good.test\n{good}\n{hosts}dns good.test A 10: 192.0.2.1")
+    };
+    for world in [one, many(&|_| 1), many(&|host| host)] {
+        let played = World::read(&world).play();
+        assert!(matches!(played.outcome, Outcome::Connected(..)), "{:?}", played.outcome);
+        let attempts = &played.report().attempts;
+        assert_eq!(attempts.len(), 1001);
+        let started = attempts.last().unwrap().started;
+        let lookups = played.report().lookups.last().unwrap().answered.unwrap();
+        assert_eq!(started, lookups, "{:?}", played.log);
+    }
+}
+
+// rule B3a, D12, D13
+#[test]
+fn refused_candidates_leave_room_for_those_of_the_other_answer() {
+    let world = "dns xmpps 10: 5 1 5223 h{0..63}.test
+         dns xmpp 2000: 9 1 5222 good.test
+         dns good.test A 10: 192.0.2.1
+         refuse 10.0.0.1
+         peer 192.0.2.1:5222 tcp 20, starttls 20, tls 20\n";
+    let hosts = (0..64).map(|host| format!("dns h{host}.test A 10: 10.0.0.1\n"));
+    let played = World::read(&(world.to_owned() + &hosts.collect::<String>())).play();
+    assert_eq!(played.log.last().unwrap(), "2070 connected 64");
+    let report = played.report();
+    assert_eq!((report.candidates.len(), report.attempts.len()), (65, 65));
+    for attempt in &report.attempts {
+        let candidate = report.candidate(attempt).unwrap();
+        assert_eq!(candidate.host().to_string() == "good.test", attempt.error().is_none(), "{report}");
+    }
+}
+
+// rule D12, D13
+#[test]
+fn at_most_1024_addresses_are_refused() {
+    let world = "to a.test:5223 direct TLS
+         refuse 10.{0..4}.{0..4}.{0..99}
+         dns a.test A 10: 10.{0..4}.{0..4}.{0..99}, 192.0.2.1";
+    let played = World::read(world).play();
+    assert_eq!(played.report().attempts.len(), 1024);
+    assert_eq!(played.log.last().unwrap(), "10 failed Attempts");
+    assert!(has_note(&played, "the rest was left out: the filter has refused 1024 addresses"));
+    // 128 of them could still be tried.
+    assert!(has_note(&played, "1349 addresses of a.test were left out: at most 128 are tried"));
+}
+
+// rule D13
+#[test]
+fn the_filter_is_asked_once_for_each_address_and_only_in_its_turn() {
+    let good = "dns b.test A 10: 203.0.113.1\npeer 192.0.2.9:5223 tcp 20, tls 20";
+    let mut world = World::read(&format!(
+        "dns xmpps 10: 5 0 5223 a.test, 5 0 443 a.test, 10 0 5223 b.test\ndns a.test A 10: 192.0.2.{{1..9}}\n{good}"
+    ));
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&asked);
+    world.filter = Some(Filter::new(move |candidate, address| {
+        assert_eq!(candidate.port(), address.port());
+        log.lock().unwrap().push(address.to_string());
+        true
+    }));
+    assert!(matches!(world.play().outcome, Outcome::Connected(..)));
+    let mut asked = asked.lock().unwrap();
+    asked.sort_unstable();
+    let mut expected: Vec<_> =
+        (1..=9).flat_map(|last| [443, 5223].map(|port| format!("192.0.2.{last}:{port}"))).collect();
+    expected.sort_unstable();
+    assert_eq!(*asked, expected);
 }
 
 // rule C3, D12

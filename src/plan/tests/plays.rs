@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::plan::simulation::World;
+use crate::wait;
 
 /// The end of the last line of a log if what follows is not compared.
 const CUT: &str = " ...";
@@ -69,7 +70,15 @@ fn played(world: &str) -> Vec<String> {
     }
     let _named = Named(world);
     let shows = |what: &str| world.lines().any(|line| line == format!("show {what}"));
-    let played = World::read(world).play();
+    let mut present = World::read(world);
+    for _ in world.lines().filter(|line| *line == "again") {
+        let mut earlier = World::read(&world.replace("\nbefore ", "\n"));
+        earlier.history = present.history.clone();
+        let limits = earlier.settings.limits.clone();
+        let report = earlier.play().report().clone();
+        present.history.learn(&report.attempts, report.elapsed, &limits, wait::now());
+    }
+    let played = present.play();
     let mut lines = played.lines();
     lines.retain(|line| shows("questions") || !line.contains("  ask "));
     if shows("report") {

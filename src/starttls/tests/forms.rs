@@ -1,7 +1,7 @@
 //! Tests of what we send and when.
 
 use super::{FAILURE, FEATURES, Form, HEADER, PROCEED, negotiation, now, pipelined};
-use crate::starttls::{Fault, Negotiation, Opening, Progress, Step};
+use crate::starttls::{Fault, Opening, Progress, Step};
 
 const OUR_HEADER: &str = "<?xml version='1.0'?><stream:stream to='example.org' version='1.0' \
     xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>";
@@ -35,7 +35,7 @@ fn the_strict_form_sends_starttls_after_the_features() {
     }
     assert_eq!(text(negotiation.output()), Some(OUR_STARTTLS.to_owned()));
     assert_eq!(negotiation.output(), None);
-    assert_eq!(negotiation.handle_bytes(PROCEED.as_bytes(), now()), Ok(Progress::Proceed));
+    assert_eq!(negotiation.handle_bytes(PROCEED.as_bytes(), now()), Ok(Progress::Complete));
     assert_eq!(negotiation.output(), None);
 }
 
@@ -46,7 +46,7 @@ fn the_strict_form_asks_for_what_is_not_offered() {
     negotiation.output();
     negotiation.handle_bytes(format!("{HEADER}<stream:features/>").as_bytes(), now()).unwrap();
     assert_eq!(text(negotiation.output()), Some(OUR_STARTTLS.to_owned()));
-    assert_eq!(negotiation.handle_bytes(PROCEED.as_bytes(), now()), Ok(Progress::Proceed));
+    assert_eq!(negotiation.handle_bytes(PROCEED.as_bytes(), now()), Ok(Progress::Complete));
 }
 
 // rule F1, F3
@@ -99,9 +99,10 @@ fn the_step_stays_after_a_failure() {
 // rule F1a
 #[test]
 fn only_a_server_says_who_it_is() {
-    let client = Opening { to: "example.org", from: None, namespace: "jabber:client" };
+    let client = Opening { to: "example.org", from: None, lang: None, namespace: "jabber:client" };
     assert!(!client.header().contains(" from="));
-    let server = Opening { to: "example.org", from: Some("bücher.example"), namespace: "jabber:server" };
+    let server =
+        Opening { to: "example.org", from: Some("bücher.example"), lang: None, namespace: "jabber:server" };
     assert_eq!(
         server.header(),
         "<?xml version='1.0'?><stream:stream to='example.org' from='bücher.example' version='1.0' \
@@ -112,35 +113,76 @@ fn only_a_server_says_who_it_is() {
 // rule A5, F1
 #[test]
 fn names_in_the_header_are_escaped() {
-    let opening = Opening { to: "a'b\"&<>", from: Some("'/><x a='"), namespace: "jabber:server" };
+    let opening = Opening { to: "a'b\"&<>", from: Some("'/><x a='"), lang: None, namespace: "jabber:server" };
     let header = opening.header();
     assert!(header.contains(" to='a&apos;b&quot;&amp;&lt;&gt;' "), "{header}");
     assert!(header.contains(" from='&apos;/&gt;&lt;x a=&apos;' "), "{header}");
 }
 
-// rule F1
+// rule F1, F2
 #[test]
-fn only_clear_refusals_rule_out_a_strict_repeat() {
+fn a_failure_before_proceed_may_be_due_to_pipelining_unless_it_is_a_clear_refusal() {
     let open = format!("{HEADER}{FEATURES}");
-    for (script, clear) in [
-        (format!("{HEADER}<stream:features/>{FAILURE}"), true),
-        (format!("{open}{FAILURE}"), true),
-        (format!("{open}<stream:error/>"), true),
-        ("<stream xmlns='http://etherx.jabber.org/streams'><features/>".to_owned(), true),
-        ("HTTP/1.1 400 Bad Request".to_owned(), true),
-        (format!("{open}</stream:stream>"), false),
-        (format!("{open}<!-- -->"), false),
-        (format!("{open}<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"), false),
-        (format!("{open}{}", " ".repeat(65_536)), false),
-        (format!("{open}{}", "<a>".repeat(300)), false),
+    let no_offer = format!("{HEADER}<stream:features/>");
+    let invalid = "<stream:error><bad-format xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>";
+    for (script, expected) in [
+        (format!("{open}{FAILURE}"), false),
+        (format!("{no_offer}{FAILURE}"), false),
+        (format!("{no_offer}{invalid}"), false),
+        (format!("{no_offer}</stream:stream>"), false),
+        ("<stream xmlns='http://etherx.jabber.org/streams'><features/>".to_owned(), false),
+        ("HTTP/1.1 400 Bad Request".to_owned(), false),
+        ("220 mail.example ESMTP".to_owned(), false),
+        ("\u{15}\u{3}\u{3}".to_owned(), false),
         (format!("{open}{PROCEED}x"), false),
+        (format!("{open}<stream:error/>"), true),
+        (format!("{open}{invalid}"), true),
+        (format!("{HEADER}{invalid}"), true),
+        (format!("{HEADER}{PROCEED}"), true),
+        (format!("{HEADER}{FAILURE}"), true),
+        (format!("{HEADER}x<"), true),
+        (format!("{open}x<"), true),
+        (format!("{open}{FEATURES}"), true),
+        (format!("{open}</stream:stream>"), true),
+        (format!("{open}<!-- -->"), true),
+        (format!("{open}<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"), true),
+        (format!("{open}{}", " ".repeat(65_536)), true),
+        (format!("{open}{}", "<a>".repeat(300)), true),
     ] {
-        let opening = Opening { to: "example.org", from: None, namespace: "jabber:client" };
-        let mut negotiation = Negotiation::new(&opening, true);
+        let mut negotiation = negotiation(Form::Pipelined);
         negotiation.output();
         let error = negotiation.handle_bytes(script.as_bytes(), now()).unwrap_err();
-        assert_eq!(error.is_clear_refusal(), clear, "{error}");
+        assert_eq!(error.may_be_due_to_pipelining(), expected, "{script}: {error}");
+    }
+    for (script, expected) in [("", true), (HEADER, true), (&open, true), (&no_offer, false)] {
+        let mut closed = negotiation(Form::Pipelined);
+        closed.output();
+        closed.handle_bytes(script.as_bytes(), now()).unwrap();
+        assert_eq!(closed.handle_end().may_be_due_to_pipelining(), expected, "{script}");
     }
     let mut closed = negotiation(Form::Pipelined);
-    assert!(!closed.handle_end().is_clear_refusal());
+    closed.output();
+    closed.handle_bytes(format!("{open}{PROCEED}").as_bytes(), now()).unwrap();
+    assert!(!closed.handle_end().may_be_due_to_pipelining(), "after <proceed/>");
+}
+
+// rule F1: the conditions of RFC 6120 section 4.9.3.
+#[test]
+fn a_stream_error_about_names_the_header_or_the_state_of_the_server_is_a_clear_refusal() {
+    let clear = "bad-namespace-prefix conflict connection-timeout host-gone host-unknown improper-addressing \
+        invalid-from invalid-namespace remote-connection-failed reset resource-constraint see-other-host \
+        system-shutdown unsupported-encoding unsupported-version";
+    let doubtful = "bad-format internal-server-error invalid-xml not-authorized not-well-formed policy-violation \
+        restricted-xml undefined-condition unsupported-feature unsupported-stanza-type";
+    for (conditions, expected) in [(clear, false), (doubtful, true)] {
+        for condition in conditions.split_whitespace() {
+            let error = format!(
+                "<stream:error><{condition} xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>"
+            );
+            let mut negotiation = negotiation(Form::Pipelined);
+            negotiation.output();
+            let error = negotiation.handle_bytes(format!("{HEADER}{error}").as_bytes(), now()).unwrap_err();
+            assert_eq!(error.may_be_due_to_pipelining(), expected, "{condition}");
+        }
+    }
 }

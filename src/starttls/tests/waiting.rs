@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{FAILURE, FEATURES, Form, HEADER, PROCEED, fault, negotiation, now, outcome};
 use crate::deadline::Deadline;
-use crate::starttls::error::{Fault, StreamError};
+use crate::starttls::error::{Ending, Fault, StreamError};
 use crate::starttls::{Negotiation, Progress, Step};
 
 const OLD_HEADER: &str = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' \
@@ -133,7 +133,7 @@ fn all_but_a_stream_error_ends_the_wait_for_one() {
 fn features_without_an_offer_do_not_stop_the_negotiation() {
     for features in [NO_OFFER, "<stream:features/>", "<stream:features><starttls/></stream:features>"] {
         let question = format!("{HEADER}{features}");
-        let expected = (Ok(Progress::Proceed), Step::Tls);
+        let expected = (Ok(Progress::Complete), Step::Tls);
         let whole = format!("{question}{PROCEED}");
         assert_eq!(outcome(Form::Pipelined, &[whole.as_bytes()]), expected, "{whole}");
         assert_eq!(outcome(Form::Strict, &[question.as_bytes(), PROCEED.as_bytes()]), expected, "{whole}");
@@ -141,16 +141,58 @@ fn features_without_an_offer_do_not_stop_the_negotiation() {
             let start = now();
             let mut negotiation = after(form, &question, start);
             let late = start + 3 * SECOND - NANOSECOND;
-            assert_eq!(negotiation.handle_bytes(PROCEED.as_bytes(), late), Ok(Progress::Proceed));
+            assert_eq!(negotiation.handle_bytes(PROCEED.as_bytes(), late), Ok(Progress::Complete));
             assert!(negotiation.note().unwrap().contains("without offering it"));
             // The handshake has its own limits.
             assert_eq!(negotiation.poll(start + 9 * SECOND), Ok(()));
         }
     }
-    let mut offered = after(Form::Pipelined, &format!("{HEADER}{FEATURES}"), now());
-    assert_eq!(offered.wake_at(), Deadline::NEVER);
-    offered.handle_bytes(PROCEED.as_bytes(), now()).unwrap();
-    assert_eq!(offered.note(), None);
+    for form in [Form::Pipelined, Form::PipelinedOnly, Form::Strict] {
+        let mut offered = after(form, &format!("{HEADER}{FEATURES}"), now());
+        offered.handle_bytes(PROCEED.as_bytes(), now()).unwrap();
+        assert_eq!(offered.note(), None);
+    }
+}
+
+// rule F1
+#[test]
+fn an_offer_is_answered_within_3_s_unless_there_is_no_other_form_or_no_other_connection() {
+    let question = format!("{HEADER}{FEATURES}");
+    let start = now();
+    let pipelined = || after(Form::Pipelined, &question, start);
+    for drip in ["", "  \n", "<x xmlns='urn:x'/>", &PROCEED[..PROCEED.len() - 1], "<stream:error>"] {
+        assert_fails_at(pipelined(), start, 3 * SECOND, drip.as_bytes(), &Fault::Unanswered);
+    }
+    let drip = ERROR.strip_suffix("</stream:error>").unwrap();
+    assert_fails_at(pipelined(), start, 3 * SECOND, drip.as_bytes(), &Fault::Stream(host_unknown()));
+    let error = pipelined().poll(start + 3 * SECOND).unwrap_err();
+    assert!(error.may_be_due_to_pipelining());
+    assert_eq!(
+        error.to_string(),
+        "the server did not answer <starttls/> within 3 s after its stream features"
+    );
+
+    let mut late = pipelined();
+    assert_eq!(
+        late.handle_bytes(PROCEED.as_bytes(), start + 3 * SECOND - NANOSECOND),
+        Ok(Progress::Complete)
+    );
+    assert_eq!(late.poll(start + 9 * SECOND), Ok(()), "the handshake has its own limits");
+    // What the peer says in time is the error, not the silence before it.
+    assert_eq!(pipelined().handle_end().fault(), &Fault::Ended(Ending::Connection));
+    assert_eq!(pipelined().handle_reset(), None);
+    assert_eq!(pipelined().handle_bytes(FAILURE.as_bytes(), start).unwrap_err().fault(), &Fault::Refused);
+
+    for (form, is_unanswered) in [(Form::Pipelined, true), (Form::PipelinedOnly, true), (Form::Strict, false)]
+    {
+        assert!(!after(form, HEADER, start).is_unanswered());
+        assert!(!after(form, &format!("{HEADER}{NO_OFFER}"), start).is_unanswered());
+        let mut negotiation = after(form, &question, start);
+        assert_eq!(negotiation.is_unanswered(), is_unanswered);
+        assert_eq!(negotiation.wake_at() == Deadline::NEVER, form != Form::Pipelined);
+        negotiation.handle_bytes(PROCEED.as_bytes(), start).unwrap();
+        assert!(!negotiation.is_unanswered());
+    }
 }
 
 // rule F2

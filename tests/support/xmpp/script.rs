@@ -52,6 +52,8 @@ pub(crate) enum Step {
     AwaitHeader,
     /// Reads to the end of the client's `<starttls/>`. Anything else is the end of the connection.
     AwaitStartTls,
+    /// Drops what has been read and is not part of something awaited.
+    Discard,
     /// Answers the client's stream header: its namespace, its `to` as `from`. A `to` that is not among [`Script::hosts`]
     /// gets `host-unknown` and the end of the stream.
     Header,

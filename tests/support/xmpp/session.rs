@@ -82,6 +82,10 @@ impl Session<'_> {
         match step {
             Step::AwaitHeader => self.await_header(),
             Step::AwaitStartTls => self.await_starttls(),
+            Step::Discard => {
+                self.unread.clear();
+                Ok(())
+            }
             Step::Header => self.answer_header(),
             Step::Send(bytes) => self.send(&bytes),
             Step::SendForEver(bytes) => {

@@ -1,10 +1,11 @@
 //! Notices that the machine has slept, by the clock that stands still then and the one that does not (rule H4). No IO.
 
-use crate::limits::MAX_CLOCK_DIFFERENCE;
 use std::time::{Duration, Instant};
 
+use crate::limits::MAX_CLOCK_DIFFERENCE;
+
 /// The two clocks as they were when they were last compared; the wall clock counts from any fixed time.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Clocks(Option<(Instant, Duration)>);
 
 impl Clocks {
