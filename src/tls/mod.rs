@@ -224,7 +224,10 @@ fn server_name(domain: &Domain) -> Result<ServerName<'static>, Error> {
 
 /// Creates a configuration with webpki's verification. It does not use `ClientConfig::builder()`, which panics if two
 /// providers are compiled in.
-fn verifying_config(trust: Trust, client: Option<&ClientCertificate>) -> Result<ClientConfig, TlsSetupError> {
+pub(crate) fn verifying_config(
+    trust: Trust,
+    client: Option<&ClientCertificate>,
+) -> Result<ClientConfig, TlsSetupError> {
     let provider = provider().ok_or(TlsSetupError::NoProvider)?;
     let roots = Arc::new(roots(trust)?);
     let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
