@@ -21,6 +21,7 @@
 //! - [`connect`] connects with the defaults. To set options, or to connect more than once, build a [`Connector`].
 //! - A [`Connection`] implements [`Read`](std::io::Read) and [`Write`](std::io::Write); see there for time limits and
 //!   for how a connection ends.
+//! - [`Connection::channel_bindings`] and [`ConnectorBuilder::client_certificate`] serve SASL.
 //! - [`Error::kind`] says what can be done about a failed connect.
 //! - Module [`report`] describes what happened in a connect, whether it succeeded or not.
 //! - Module [`dns`] has the resolvers, and the trait for your own.

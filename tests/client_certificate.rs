@@ -1,6 +1,6 @@
 //! Tests of client certificates: shown to whom, refused when, and what cannot be built.
 
-#![expect(clippy::panic, clippy::unwrap_used, reason = "test code: what cannot be set up fails its test")]
+#![expect(clippy::unwrap_used, reason = "test code: what cannot be set up fails its test")]
 
 #[path = "given/mod.rs"]
 mod given;

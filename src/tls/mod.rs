@@ -176,8 +176,7 @@ impl Tls {
 
     /// Returns the channel bindings of a complete handshake, the strongest first.
     pub(crate) fn channel_bindings(&self, client: &ClientConnection) -> Vec<ChannelBinding> {
-        let ems = if requires_ems(&self.direct) { Ems::Required } else { Ems::Optional };
-        channel_binding::of(client, self.provider(), ems)
+        channel_binding::of(client, self.provider(), ems(&self.direct))
     }
 
     /// The provider, for its random numbers and hash functions.
@@ -186,12 +185,15 @@ impl Tls {
     }
 }
 
-/// Whether a configuration requires the extended master secret of TLS 1.2.
-fn requires_ems(config: &ClientConfig) -> bool {
-    #[cfg(feature = "tls12")]
-    return config.require_ems;
-    #[cfg(not(feature = "tls12"))]
-    false
+#[cfg(feature = "tls12")]
+fn ems(config: &ClientConfig) -> Ems {
+    if config.require_ems { Ems::Required } else { Ems::Optional }
+}
+
+/// TLS 1.2 is not spoken.
+#[cfg(not(feature = "tls12"))]
+fn ems(_: &ClientConfig) -> Ems {
+    Ems::Optional
 }
 
 /// Whether a caller's configuration turns resumption off. rustls shows this only in `Debug`, which has the kind of
@@ -222,7 +224,10 @@ fn server_name(domain: &Domain) -> Result<ServerName<'static>, Error> {
 
 /// Creates a configuration with webpki's verification. It does not use `ClientConfig::builder()`, which panics if two
 /// providers are compiled in.
-fn verifying_config(trust: Trust, client: Option<&ClientCertificate>) -> Result<ClientConfig, TlsSetupError> {
+pub(crate) fn verifying_config(
+    trust: Trust,
+    client: Option<&ClientCertificate>,
+) -> Result<ClientConfig, TlsSetupError> {
     let provider = provider().ok_or(TlsSetupError::NoProvider)?;
     let roots = Arc::new(roots(trust)?);
     let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))

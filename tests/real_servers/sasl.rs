@@ -45,7 +45,7 @@ fn answer(connection: &mut Connection, request: &str) -> Result<(String, String)
 }
 
 /// The value of an attribute of a SCRAM message (RFC 5802 section 5.1).
-fn attribute<'a>(message: &'a str, name: char) -> Result<&'a str, String> {
+fn attribute(message: &str, name: char) -> Result<&str, String> {
     let mut attributes = message.split(',').filter_map(|attribute| attribute.split_once('='));
     let found = attributes.find_map(|(key, value)| (key == name.to_string()).then_some(value));
     found.ok_or_else(|| format!("no {name} in {message:?}"))

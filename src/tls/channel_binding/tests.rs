@@ -14,15 +14,13 @@ fn der(tag: u8, content: &[u8]) -> Vec<u8> {
 fn identifier(dotted: &str) -> Vec<u8> {
     let mut numbers = dotted.split('.').map(|number| number.parse::<u32>().unwrap());
     let first = numbers.next().unwrap() * 40 + numbers.next().unwrap();
-    let octets = std::iter::once(first).chain(numbers).flat_map(|number| {
-        let sevens = (0..5).rev().map(move |place| number >> (7 * place));
-        let significant = sevens.skip_while(|rest| *rest == 0).map(|rest| rest as u8 & 0x7f | 0x80);
-        let mut octets = significant.collect::<Vec<_>>();
-        octets.pop();
-        octets.push((number & 0x7f) as u8);
-        octets
-    });
-    der(OBJECT_IDENTIFIER, &octets.collect::<Vec<_>>())
+    let mut octets = Vec::new();
+    for number in std::iter::once(first).chain(numbers) {
+        let places = (1..5).rev().filter(|place| number >> (7 * place) > 0);
+        octets.extend(places.map(|place| 0x80 | u8::try_from(number >> (7 * place) & 0x7f).unwrap()));
+        octets.push(u8::try_from(number & 0x7f).unwrap());
+    }
+    der(OBJECT_IDENTIFIER, &octets)
 }
 
 /// A certificate as far as it matters here: what is signed, the algorithm, and the signature.
