@@ -9,7 +9,9 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use xmpp_connect::{Canceller, Connection, Connector, Discovery, Domain, Error, ErrorKind, Target};
+use xmpp_connect::{
+    Canceller, Connection, Connector, Discovery, Domain, Error, ErrorKind, OpenStream, Target,
+};
 
 #[path = "connect/demo.rs"]
 mod demo;
@@ -110,8 +112,14 @@ fn attempt(options: &Options, domain: &str) -> Result<Outcome, Error> {
     if !options.roots.is_empty() {
         builder = builder.only_roots(options.roots.iter().cloned());
     }
+    if let Some((chain, key)) = &options.client {
+        builder = builder.client_certificate(chain.iter().cloned(), key.clone_key());
+    }
     if let Some(limit) = options.timeout {
         builder = builder.timeout(limit);
+    }
+    if options.open_stream {
+        builder = builder.open_stream(OpenStream::new());
     }
     let connector = builder.build()?;
     let mut attempts = match &options.way {

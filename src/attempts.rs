@@ -13,6 +13,7 @@ use crate::dns::resolver::ResolverLookups;
 use crate::domain::Domain;
 use crate::error::{Error, ErrorKind};
 use crate::limits::{LOOKUP_LIMIT, MAX_REDIRECTS};
+use crate::open_stream::OpenStream;
 use crate::plan::{Plan, Route};
 use crate::random::Random;
 use crate::report::{Event, Report};
@@ -48,6 +49,7 @@ pub struct Attempts {
     shared: Arc<Shared>,
     domain: Domain,
     route: Route,
+    open_stream: Option<OpenStream>,
     begun: Option<Begun>,
     /// The connect in progress and the connections, if the caller has a canceller for them.
     together: Option<Arc<CancelGroup>>,
@@ -74,6 +76,7 @@ impl Attempts {
             shared: Arc::clone(shared),
             domain,
             route,
+            open_stream: None,
             begun: None,
             together: None,
             observer: None,
@@ -106,7 +109,8 @@ impl Attempts {
         self.redirects = if self.redirects.1 { (self.redirects.0, false) } else { (0, false) };
         let (shared, domain) = (Arc::clone(&self.shared), self.domain.clone());
         let Shared { settings, tls, strict, .. } = &*shared;
-        let dialer = Dialer { domain: &domain, settings, tls, strict };
+        let open_stream = self.open_stream.clone().or_else(|| settings.open_stream.clone());
+        let dialer = Dialer { domain: &domain, settings, tls, strict, open_stream: open_stream.as_ref() };
         let result = self.run(|run| run.connect(dialer, given));
         self.learn(match &result {
             Ok((_, _, report)) => Some(report),
@@ -175,6 +179,12 @@ impl Attempts {
         (self.begun, self.latest) = (None, None);
         self.end = self.end.take().filter(|error| error.kind() == ErrorKind::Cancelled);
         Ok(())
+    }
+
+    /// Opens the stream as a part of these connects, in place of what the connector does
+    /// ([`ConnectorBuilder::open_stream`](crate::ConnectorBuilder::open_stream)).
+    pub fn open_stream(&mut self, open_stream: OpenStream) {
+        self.open_stream = Some(open_stream);
     }
 
     /// Shows every event to `observer` as it happens, for a user interface. It is called from

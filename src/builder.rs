@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ClientConfig;
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::connection::Connection;
 use crate::connector::Connector;
@@ -14,22 +14,18 @@ use crate::discovery::Candidate;
 use crate::dns::cache::Caching;
 use crate::dns::message::Validation;
 use crate::dns::resolver::Resolver;
-use crate::dns::stub::Stub;
-use crate::dns::stub::resolv_conf::{ResolverConfig, Transport};
-use crate::dns::stub::system::SystemConfig;
+use crate::dns::stub::resolv_conf::Transport;
 use crate::domain::Domain;
 use crate::error::Error;
 use crate::filter::Filter;
+use crate::open_stream::OpenStream;
 use crate::service::Service;
 use crate::settings::AddressFamily;
 use crate::settings::Policy;
 use crate::settings::Settings;
-use crate::shared::{Names, Shared};
-use crate::tls::{Tls, TlsOptions};
+use crate::tls::{ClientCertificate, TlsOptions};
 
-use socket_options::configuration;
-
-mod socket_options;
+mod build;
 
 /// Builds a [`Connector`]. Created by [`Connector::builder`].
 ///
@@ -156,9 +152,9 @@ impl ConnectorBuilder {
     ///
     /// A refused address is a failed attempt in the report
     /// ([`RefusedByFilter`](crate::report::AttemptErrorKind::RefusedByFilter)): nothing is sent to it, and it costs no
-    /// time. The filter is called once for each address of a candidate when its turn comes, wherever the address comes
-    /// from: DNS, the hosts file, a [`Target`](crate::Target), or the domain itself. The connection goes to the address
-    /// that the filter has seen. It is called in the thread of the connect and should return at once; a panic in it
+    /// time. The filter is called once for each address of a candidate, when the turn of its priority comes, wherever the
+    /// address comes from: DNS, the hosts file, a [`Target`](crate::Target), or the domain itself. The connection goes to
+    /// the address that the filter has seen. It is called in the thread of the connect and should return at once; a panic in it
     /// reaches the caller of the connect. It applies neither to name servers nor to [`Connector::secure`].
     pub fn filter(mut self, filter: impl Fn(&Candidate, SocketAddr) -> bool + Send + Sync + 'static) -> Self {
         self.filter = Some(Filter::new(filter));
@@ -243,6 +239,13 @@ impl ConnectorBuilder {
         self
     }
 
+    /// Opens the XMPP stream as a part of each connect, so that something else behind the port fails its candidate. The
+    /// default is to leave that to you: nothing is sent over TLS.
+    pub fn open_stream(mut self, open_stream: OpenStream) -> Self {
+        self.settings.open_stream = Some(open_stream);
+        self
+    }
+
     /// Sets whether direct TLS offers the ALPN protocol `xmpp-client` or `xmpp-server` (XEP-0368 section 2, rules 7 to
     /// 9). STARTTLS never does. The default is true.
     pub fn alpn(mut self, alpn: bool) -> Self {
@@ -275,14 +278,42 @@ impl ConnectorBuilder {
         self.add_roots(roots)
     }
 
-    /// Sets the TLS configuration, for example to use a client certificate, another crypto provider, or another
-    /// verifier. Its ALPN protocols and session store are replaced, and early data is turned off. The compiled-in root
-    /// certificates are not added to it. By default, the connector creates one.
+    /// Sets the certificate that servers see when they ask for one, for SASL EXTERNAL (XEP-0178) and for server-to-server:
+    /// the client's own first, then its intermediate authorities (DER), and the private key of the first. By default, there
+    /// is none.
+    ///
+    /// Connected does not mean that the server accepts the certificate: under TLS 1.3, the handshake ends on this side
+    /// before the server has checked it. The first read then fails with the server's alert. The server's stream features say
+    /// whether it offers EXTERNAL.
+    ///
+    /// With TLS 1.2, the certificate is sent unencrypted, as that version of TLS has it. A resumed session has the
+    /// certificate of its first handshake; no other connector resumes it.
+    ///
+    /// ```no_run
+    /// use xmpp_connect::Connector;
+    /// use xmpp_connect::rustls::pki_types::pem::PemObject;
+    /// use xmpp_connect::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    ///
+    /// let chain = CertificateDer::pem_file_iter("client.crt")?.collect::<Result<Vec<_>, _>>()?;
+    /// let key = PrivateKeyDer::from_pem_file("client.key")?;
+    /// let connector = Connector::builder().client_certificate(chain, key).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn client_certificate(
+        mut self,
+        chain: impl IntoIterator<Item = CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Self {
+        let chain = chain.into_iter().collect();
+        self.tls.client_certificate = Some(Arc::new(ClientCertificate { chain, key }));
+        self
+    }
+
+    /// Sets the TLS configuration, for example to use another crypto provider or another verifier. Its ALPN protocols and
+    /// session store are replaced, and early data is turned off. The compiled-in root certificates are not added to it. By
+    /// default, the connector creates one.
     ///
     /// You are then responsible for verification: anything that this configuration does not check is not checked.
-    ///
-    /// Under TLS 1.3, a client certificate that the server refuses does not make the connect fail: the handshake ends
-    /// on this side before the server has checked it. The first read then fails with the server's alert.
     ///
     /// The connector keeps the TLS sessions in a store of its own, separately for each server. To turn them off, use
     /// `Resumption::disabled()` in the configuration, or [`resumption`](Self::resumption). The `Tls12Resumption` of the
@@ -327,99 +358,6 @@ impl ConnectorBuilder {
     pub fn dns_cache(mut self, cache: bool) -> Self {
         self.caching = if cache { Caching::On } else { Caching::Off };
         self
-    }
-
-    /// Builds the connector. It reads no file and sends nothing.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Configuration`] for:
-    /// - a limit or delay of zero, or a keep-alive count of zero;
-    /// - `keep_alive_interval`, `keep_alive_count` or `user_timeout` on a system that does not support it; the former two
-    ///   without `keep_alive`;
-    /// - an empty list of name servers, or one at port 0; both name servers and a resolver; `trust_ad` or
-    ///   `dns_over_tcp` without name servers;
-    /// - an interface on a system that does not support it, or with a name that no interface can have; a source address
-    ///   of a family that is excluded;
-    /// - both root certificates and a `ClientConfig`; no root certificates; one that cannot be read; no crypto
-    ///   provider.
-    pub fn build(self) -> Result<Connector, Error> {
-        self.check_times()?;
-        let has_roots = self.tls.trust.only_given || !self.tls.trust.given.is_empty();
-        if self.tls.config.is_some() && has_roots {
-            return Err(configuration(
-                "both root certificates and a ClientConfig are given; set the roots in the ClientConfig",
-            ));
-        }
-        let mut settings = self.settings.clone();
-        settings.family = self.family_for_source()?;
-        let names = self.names()?;
-        socket_options::check(&self.settings.socket)?;
-        let tls = Tls::new(self.tls, &settings.service).map_err(|error| configuration(error.to_string()))?;
-        Ok(Connector::new(Shared::new(settings, tls, names, self.filter)))
-    }
-
-    fn check_times(&self) -> Result<(), Error> {
-        let times = [
-            ("timeout", Some(self.settings.limits.total)),
-            ("lookup_timeout", self.settings.limits.lookup),
-            ("tcp_timeout", Some(self.settings.limits.tcp)),
-            ("handshake_timeout", Some(self.settings.limits.handshake)),
-            ("attempt_delay", Some(self.settings.limits.attempt_delay)),
-            ("priority_delay", Some(self.settings.limits.group_delay)),
-            ("keep_alive", self.settings.socket.keep_alive),
-            ("keep_alive_interval", self.settings.socket.keep_alive_interval),
-            ("user_timeout", self.settings.socket.user_timeout),
-        ];
-        match times.iter().find(|(_, time)| *time == Some(Duration::ZERO)) {
-            Some((name, _)) => Err(configuration(format!("{name} is zero; use Duration::MAX for no limit"))),
-            None => Ok(()),
-        }
-    }
-
-    /// A socket that is bound to an address of one family cannot connect to the other.
-    fn family_for_source(&self) -> Result<AddressFamily, Error> {
-        Ok(match (self.settings.socket.source, self.settings.family) {
-            (None, family) => family,
-            (
-                Some(IpAddr::V4(_)),
-                AddressFamily::Any | AddressFamily::Ipv4First | AddressFamily::Ipv4Only,
-            ) => AddressFamily::Ipv4Only,
-            (
-                Some(IpAddr::V6(_)),
-                AddressFamily::Any | AddressFamily::Ipv4First | AddressFamily::Ipv6Only,
-            ) => AddressFamily::Ipv6Only,
-            (Some(address), AddressFamily::Ipv4Only | AddressFamily::Ipv6Only) => {
-                return Err(configuration(format!(
-                    "the source address {address} is of an address family that is excluded"
-                )));
-            }
-        })
-    }
-
-    fn names(&self) -> Result<Names, Error> {
-        let has_options = self.validation != Validation::Untrusted || self.transport != Transport::Udp;
-        if has_options && self.servers.is_none() {
-            return Err(configuration("trust_ad and dns_over_tcp apply to nameservers, and none are given"));
-        }
-        match (&self.resolver, &self.servers) {
-            (Some(_), Some(_)) => {
-                Err(configuration("both name servers and a resolver are given; choose one"))
-            }
-            (Some(resolver), None) => Ok(Names::Resolver(Arc::clone(resolver))),
-            (None, Some(servers)) => {
-                let mut config = ResolverConfig::given(servers.iter().copied())?;
-                config.validation = self.validation;
-                config.transport = self.transport;
-                Ok(Names::Stub(Stub::new(
-                    SystemConfig::given(config),
-                    self.caching,
-                    self.settings.socket.clone(),
-                )))
-            }
-            (None, None) => {
-                Ok(Names::Stub(Stub::new(SystemConfig::new(), self.caching, self.settings.socket.clone())))
-            }
-        }
     }
 }
 

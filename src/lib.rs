@@ -21,6 +21,7 @@
 //! - [`connect`] connects with the defaults. To set options, or to connect more than once, build a [`Connector`].
 //! - A [`Connection`] implements [`Read`](std::io::Read) and [`Write`](std::io::Write); see there for time limits and
 //!   for how a connection ends.
+//! - [`Connection::channel_bindings`] and [`ConnectorBuilder::client_certificate`] serve SASL.
 //! - [`Error::kind`] says what can be done about a failed connect.
 //! - Module [`report`] describes what happened in a connect, whether it succeeded or not.
 //! - Module [`dns`] has the resolvers, and the trait for your own.
@@ -64,6 +65,7 @@ mod error;
 mod filter;
 mod limits;
 mod logging;
+mod open_stream;
 mod plan;
 mod quoted;
 mod random;
@@ -83,16 +85,17 @@ pub use rustls;
 pub use attempts::Attempts;
 pub use builder::{ConnectorBuilder, connect};
 pub use canceller::Canceller;
-pub use connection::{Connection, Doubt, Liveness, Parts};
+pub use connection::{Connection, Doubt, Liveness, Parts, ReadHalf, ReuniteError, WriteHalf};
 pub use connector::{Connector, Discovery};
 pub use discovery::{Candidate, Origin};
 pub use domain::{Domain, Host, InvalidDomain};
 pub use error::{Error, ErrorKind};
 pub use filter::public_only;
+pub use open_stream::OpenStream;
 pub use service::{Service, TlsMode};
 pub use settings::{AddressFamily, Policy};
 pub use target::Target;
-pub use tls::{CipherSuite, ProtocolVersion};
+pub use tls::{ChannelBinding, CipherSuite, ProtocolVersion};
 
 /// Makes the example of the README a test.
 #[cfg(doctest)]

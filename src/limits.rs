@@ -201,7 +201,7 @@ pub(crate) const MAX_CERTIFICATES: usize = 8;
 
 // The connection
 
-/// TCP_QUICKACK is set "for the first reads after hand-over, until 2 s have passed [...]" (rule G3).
+/// `TCP_QUICKACK` is set "for the first reads after hand-over, until 2 s have passed [...]" (rule G3).
 pub(crate) const QUICK_ACK_TIME: Duration = Duration::from_secs(2);
 
 /// "[...] or 32 reads" (rule G3).

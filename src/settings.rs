@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::limits::Limits;
+use crate::open_stream::OpenStream;
 use crate::service::{Service, TlsMode};
 
 /// The options of a connector, except for those of TLS and DNS.
@@ -17,6 +18,8 @@ pub(crate) struct Settings {
     pub(crate) pipelining: bool,
     /// Whether what arrives is acknowledged without delay at first (rule G3).
     pub(crate) quick_ack: bool,
+    /// How the stream is opened over TLS; `None` leaves that to the caller.
+    pub(crate) open_stream: Option<OpenStream>,
     pub(crate) socket: SocketOptions,
 }
 
@@ -29,6 +32,7 @@ impl Default for Settings {
             limits: Limits::default(),
             pipelining: true,
             quick_ack: true,
+            open_stream: None,
             socket: SocketOptions::default(),
         }
     }

@@ -1,4 +1,4 @@
-//! STARTTLS negotiation of the initiating entity (RFC 6120 section 5): what is sent, and what is expected. No IO.
+//! Stream negotiation of the initiating entity: STARTTLS (RFC 6120 section 5), and the opening of the stream over TLS. No IO.
 
 mod error;
 mod first_bytes;
@@ -12,8 +12,10 @@ use std::mem;
 use std::time::Instant;
 
 use crate::deadline::Deadline;
+use crate::domain::Domain;
 use crate::limits::{STARTTLS_ANSWER_LIMIT, STREAM_ERROR_LIMIT};
 
+use error::quoted;
 pub(crate) use error::{Ending, Fault, NegotiationError, StreamError};
 pub(crate) use stream::{Item, Stream};
 pub(crate) use strict::StrictDomains;
@@ -30,10 +32,15 @@ const STARTTLS: &str = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
 pub(crate) struct Opening<'a> {
     /// The domain as the user knows it, not escaped.
     pub(crate) to: &'a str,
-    /// The caller's own domain, not escaped. Only for servers: a client's `from` would reveal the account before TLS.
+    /// The caller's own domain, or over TLS the account, not escaped. A client's `from` would reveal the account before
+    /// TLS.
     pub(crate) from: Option<&'a str>,
+    /// The `xml:lang`, not escaped.
+    pub(crate) lang: Option<&'a str>,
     /// The content namespace: `jabber:client` or `jabber:server`.
     pub(crate) namespace: &'a str,
+    /// Whether to declare the namespace of server dialback.
+    pub(crate) declares_dialback: bool,
 }
 
 impl Opening<'_> {
@@ -41,9 +48,12 @@ impl Opening<'_> {
     pub(crate) fn header(&self) -> String {
         let to = escaped(self.to);
         let from = self.from.map(|from| format!(" from='{}'", escaped(from))).unwrap_or_default();
+        let lang = self.lang.map(|lang| format!(" xml:lang='{}'", escaped(lang))).unwrap_or_default();
         let namespace = escaped(self.namespace);
+        // Servers that offer dialback expect it (XEP-0220 section 2.1).
+        let dialback = if self.declares_dialback { " xmlns:db='jabber:server:dialback'" } else { "" };
         format!(
-            "<?xml version='1.0'?><stream:stream to='{to}'{from} version='1.0' xmlns='{namespace}' \
+            "<?xml version='1.0'?><stream:stream to='{to}'{from} version='1.0'{lang} xmlns='{namespace}'{dialback} \
              xmlns:stream='{STREAMS_NAMESPACE}'>"
         )
     }
@@ -59,13 +69,15 @@ pub(crate) enum Form {
     PipelinedOnly,
     /// Step by step: after the features have arrived.
     Strict,
+    /// Never: this is the stream over TLS, which is open once the features have arrived.
+    OverTls,
 }
 
 impl Form {
     fn is_pipelined(self) -> bool {
         match self {
             Self::Pipelined | Self::PipelinedOnly => true,
-            Self::Strict => false,
+            Self::Strict | Self::OverTls => false,
         }
     }
 }
@@ -81,6 +93,8 @@ pub(crate) enum Step {
     Answer,
     /// Its side of the TLS handshake: `<proceed/>` has been seen.
     Tls,
+    /// Nothing: the stream over TLS is open.
+    Open,
 }
 
 /// `before its stream header`, and so on.
@@ -91,6 +105,7 @@ impl fmt::Display for Step {
             Self::Features => "before its stream features",
             Self::Answer => "after its stream features, before <proceed/>",
             Self::Tls => "after <proceed/>",
+            Self::Open => "after its stream features",
         })
     }
 }
@@ -100,14 +115,16 @@ impl fmt::Display for Step {
 pub(crate) enum Progress {
     /// More bytes are needed.
     More,
-    /// `<proceed/>` is complete: TLS starts with the next byte in both directions.
-    Proceed,
+    /// `<proceed/>` is complete: TLS starts with the next byte in both directions. Over TLS, the features are complete.
+    Complete,
 }
 
 /// One STARTTLS negotiation on a new connection.
 #[derive(Debug)]
 pub(crate) struct Negotiation {
     form: Form,
+    /// The domain that the peer's stream must be from, over TLS.
+    domain: Option<Domain>,
     stream: Stream,
     step: Step,
     output: Vec<u8>,
@@ -123,10 +140,14 @@ impl Negotiation {
     pub(crate) fn new(opening: &Opening<'_>, form: Form) -> Self {
         let mut output = opening.header().into_bytes();
         let mut after_features = Vec::new();
-        let starttls = if form.is_pipelined() { &mut output } else { &mut after_features };
-        starttls.extend_from_slice(STARTTLS.as_bytes());
+        match form {
+            Form::Pipelined | Form::PipelinedOnly => output.extend_from_slice(STARTTLS.as_bytes()),
+            Form::Strict => after_features.extend_from_slice(STARTTLS.as_bytes()),
+            Form::OverTls => {}
+        }
         Self {
             form,
+            domain: None,
             stream: Stream::new(),
             step: Step::Header,
             output,
@@ -134,6 +155,14 @@ impl Negotiation {
             pending: None,
             failure: None,
         }
+    }
+
+    /// Creates the opening of a stream over TLS to `domain`. `first_flight` follows our header in the same write.
+    pub(crate) fn over_tls(opening: &Opening<'_>, first_flight: &[u8], domain: &Domain) -> Self {
+        let mut negotiation = Self::new(opening, Form::OverTls);
+        negotiation.output.extend_from_slice(first_flight);
+        negotiation.domain = Some(domain.clone());
+        negotiation
     }
 
     /// Returns the bytes to send now, each once. Call it at the start and after every [`Self::handle_bytes`].
@@ -165,7 +194,7 @@ impl Negotiation {
         )
     }
 
-    /// Handles bytes read from the peer, however TCP has cut them. After [`Progress::Proceed`] it handles what else was
+    /// Handles bytes read from the peer, however TCP has cut them. After [`Progress::Complete`] it handles what else was
     /// read before our TLS handshake starts, which must be nothing.
     ///
     /// # Errors
@@ -199,7 +228,7 @@ impl Negotiation {
     /// The same as for [`Self::handle_bytes`].
     pub(crate) fn poll(&mut self, now: Instant) -> Result<(), NegotiationError> {
         match &self.pending {
-            Some((fault, deadline)) if deadline.is_over(now) && self.step != Step::Tls => {
+            Some((fault, deadline)) if deadline.is_over(now) && self.step < Step::Tls => {
                 let fault = self.stream.unfinished().unwrap_or_else(|| fault.clone());
                 Err(self.fail(fault))
             }
@@ -213,14 +242,18 @@ impl Negotiation {
     }
 
     fn read(&mut self, mut bytes: &[u8], now: Instant) -> Result<Progress, Fault> {
-        while self.step != Step::Tls {
+        while self.step < Step::Tls {
             let Some(item) = self.stream.next(&mut bytes)? else { return Ok(Progress::More) };
             self.step = self.step_after(item, now)?;
         }
         // "During STARTTLS negotiation, the entities MUST NOT send any whitespace as separators between XML
         // elements" (RFC 6120 section 5.3.3), and bytes after <proceed/> must never be taken for data that arrived
         // over TLS.
-        if bytes.is_empty() { Ok(Progress::Proceed) } else { Err(Fault::TrailingBytes) }
+        if bytes.is_empty() || self.step == Step::Open {
+            Ok(Progress::Complete)
+        } else {
+            Err(Fault::TrailingBytes)
+        }
     }
 
     fn step_after(&mut self, item: Item, now: Instant) -> Result<Step, Fault> {
@@ -230,7 +263,7 @@ impl Negotiation {
         // An answer is due once the features have arrived and <starttls/> has been sent.
         let due = self.step == Step::Answer && self.output.is_empty();
         match item {
-            Item::Header => Ok(Step::Features),
+            Item::Header { from } => self.check_from(from).map(|()| Step::Features),
             Item::OldHeader(version) => {
                 let deadline = Deadline::after(now, STREAM_ERROR_LIMIT);
                 self.pending = Some((Fault::Version(version), deadline));
@@ -239,6 +272,7 @@ impl Negotiation {
             Item::Features { .. } if self.step != Step::Features => {
                 Err(Fault::Unexpected("second <stream:features/>".to_owned()))
             }
+            Item::Features { .. } if self.form == Form::OverTls => Ok(Step::Open),
             Item::Features { starttls } => {
                 let limited = match (starttls, self.form) {
                     // The offer may have been removed in transit, which must not keep us from attempting TLS (RFC 7590
@@ -246,7 +280,7 @@ impl Negotiation {
                     (false, _) => Some(Fault::NotOffered(None)),
                     // A server that drops what arrives with the header stays silent, and may answer when it is repeated.
                     (true, Form::Pipelined) => Some(Fault::Unanswered),
-                    (true, Form::PipelinedOnly | Form::Strict) => None,
+                    (true, Form::PipelinedOnly | Form::Strict | Form::OverTls) => None,
                 };
                 self.pending = limited.map(|fault| (fault, Deadline::after(now, STARTTLS_ANSWER_LIMIT)));
                 self.output.append(&mut self.after_features);
@@ -260,6 +294,17 @@ impl Negotiation {
         }
     }
 
+    /// "if the 'from' attribute is present", the peer must be the domain (RFC 6120 section 13.7.2). Before TLS, it would prove
+    /// nothing.
+    fn check_from(&self, from: Option<String>) -> Result<(), Fault> {
+        let (Some(domain), Some(from)) = (&self.domain, from) else { return Ok(()) };
+        let is_same = Domain::new(&from).is_ok_and(|from| from.host() == domain.host());
+        if is_same || from.eq_ignore_ascii_case(domain.as_unicode()) {
+            return Ok(());
+        }
+        Err(Fault::OtherDomain { from: quoted(&from), expected: domain.as_unicode().to_owned() })
+    }
+
     fn fail(&mut self, fault: Fault) -> NegotiationError {
         let pending = self.pending.as_ref().map(|(pending, _)| pending.clone());
         let fault = match (pending, fault) {
@@ -269,7 +314,7 @@ impl Negotiation {
             (Some(not_offered @ Fault::NotOffered(_)), Fault::Refused | Fault::Ended(_)) => not_offered,
             (_, fault) => fault,
         };
-        let error = NegotiationError::new(self.step, fault);
+        let error = NegotiationError::new(self.step, fault, self.form);
         self.failure = Some(error.clone());
         error
     }

@@ -88,7 +88,7 @@ fn a_target_on_this_machine_is_refused_as_it_is_as_a_hint_and_behind_aliases() {
     guarded.assert_guarded(zone, |connector| connector.connect(DOMAIN));
 }
 
-// rule A7, B11, D13
+// rule A7, B11, D8, D13, F5
 #[test]
 fn a_server_on_this_machine_is_refused_whoever_names_it() {
     let mut guarded = Guarded::new(&[DOMAIN, "127.0.0.1"]);
@@ -108,10 +108,17 @@ fn a_server_on_this_machine_is_refused_whoever_names_it() {
     guarded.assert_guarded(zone.clone(), |connector| {
         connector.connect_to(DOMAIN, Target::srv_of("other.example").unwrap())
     });
-    guarded.assert_guarded(zone.srv(XMPPS, 0, 0, port, "host.example"), |connector| {
-        let target = Target::new("127.0.0.1", port, TlsMode::Direct).unwrap();
-        connector.connect_preferring(DOMAIN, target)
+    let zone = zone.srv(XMPPS, 0, 0, port, "host.example");
+    guarded.assert_guarded(zone.clone(), |connector| {
+        connector.attempts_from(connector.discover(DOMAIN)?).connect_next()
     });
+    let target = || Target::new("127.0.0.1", port, TlsMode::Direct).unwrap();
+    guarded.assert_guarded(zone.clone(), |connector| {
+        let mut attempts = connector.attempts(DOMAIN)?;
+        attempts.follow(target())?;
+        attempts.connect_next()
+    });
+    guarded.assert_guarded(zone, |connector| connector.connect_preferring(DOMAIN, target()));
 }
 
 // rule A4, A7, D13

@@ -5,7 +5,9 @@
 mod given;
 mod support;
 
-use xmpp_connect::{Connection, Connector, ConnectorBuilder, TlsMode};
+use std::io::Read;
+
+use xmpp_connect::{Connection, Connector, ConnectorBuilder, OpenStream, TlsMode};
 
 use given::{DOMAIN, XMPP, XMPPS, owner, talk};
 use support::{Authority, Crossing, DnsServer, Relay, Rtype, Script, ServerTls, Turn, XmppServer, Zone};
@@ -97,6 +99,29 @@ fn direct_tls_is_up_after_four_round_trips() {
     assert!(matches!(*log[2].over, [Crossing::Connect(_)]), "{log:#?}");
     assert!(matches!(*log[3].over, [Crossing::Bytes(_, _, 22)]), "{log:#?}");
     assert_eq!(connection.protocol_version().to_string(), "TLS 1.3");
+}
+
+// rule D10
+#[test]
+fn the_features_over_tls_are_there_two_round_trips_after_tcp() {
+    let _alone = given::alone();
+    for (first_flight, end) in [("", "</stream:features>"), ("<authenticate/>", "<authenticate/>")] {
+        let open_stream = OpenStream::new().first_flight(first_flight);
+        let path = Path::new(TlsMode::Direct, other_host(TlsMode::Direct), |builder| {
+            builder.open_stream(open_stream)
+        });
+        let mut connection = path.connect();
+        let mut said = String::new();
+        while !said.ends_with(end) {
+            let mut buffer = [0; 4096];
+            let length = connection.read(&mut buffer).unwrap();
+            said += std::str::from_utf8(&buffer[..length]).unwrap();
+        }
+        // SRV; addresses; TCP; TLS 1.3; the stream, and with it the answer to the first flight.
+        let log = path.relay.log();
+        assert_eq!(path.relay.round_trips(), 5, "{log:#?}");
+        assert!(matches!(*log[2].over, [Crossing::Connect(_)]), "{log:#?}");
+    }
 }
 
 // rule B2

@@ -71,6 +71,13 @@ make_zone_keys() {
     substitute BOGUS_DS "$("${keymgr[@]}" bogus.test ds | awk '$5 == 2 { $6 = sprintf("%064d", 1); print }')"
 }
 
+# An account of prosody.test: user, with the password secret. File names have dots escaped.
+make_account() {
+    local accounts="$directory/prosody/prosody%2etest/accounts"
+    mkdir -p "$accounts"
+    echo 'return { password = "secret" }' >"$accounts/user.dat"
+}
+
 # ejabberdctl insists on the user ejabberd and on a node name, and with it on epmd, which would stay behind.
 launch_ejabberd() {
     local beams=(/usr/lib/*/ejabberd-*/ebin/ejabberd.beam)
@@ -106,9 +113,11 @@ wait_for_answers() {
 
 start_servers() {
     local name ports
-    mkdir "$directory"/{certificates,log,zones,prosody,ejabberd,haproxy,knot,unbound,dnsmasq}
+    mkdir "$directory"/{certificates,log,plugins,zones,prosody,ejabberd,haproxy,knot,unbound,dnsmasq}
+    cp "$here/mod_channel_bindings.lua" "$directory/plugins"
+    make_account
     if ((EUID == 0)); then
-        chown nobody:nogroup "$directory"/{prosody,ejabberd,haproxy,knot,unbound,dnsmasq}
+        chown -R nobody:nogroup "$directory"/{prosody,ejabberd,haproxy,knot,unbound,dnsmasq}
     fi
     ports=$(python3 "$here/ports.py" "${port_names[@]}")
     eval "$ports"

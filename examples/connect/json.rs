@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use xmpp_connect::dns::AnswerSource;
 use xmpp_connect::report::{AttemptOutcome, AttemptReport, LookupReport, RepeatForm, Report, Stage};
-use xmpp_connect::{Candidate, Connection, Error, ErrorKind, Service, TlsMode};
+use xmpp_connect::{Candidate, ChannelBinding, Connection, Error, ErrorKind, Service, TlsMode};
 
 use crate::Outcome;
 
@@ -101,6 +101,7 @@ fn connected(connection: &Connection) -> Value {
         "protocol": connection.protocol_version().to_string(),
         "cipher_suite": connection.cipher_suite().to_string(),
         "alpn": connection.alpn(),
+        "channel_bindings": connection.channel_bindings().iter().map(ChannelBinding::name).collect::<Vec<_>>(),
         "resumed": connection.is_resumed(),
         "ms": milliseconds(report.elapsed()),
     })
@@ -144,6 +145,7 @@ fn stage(stage: Stage) -> &'static str {
     match stage {
         Stage::Tcp => "tcp",
         Stage::StartTls => "starttls",
+        Stage::Stream => "stream",
         _ => "tls",
     }
 }

@@ -7,8 +7,8 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 use lexopt::prelude::{Long, Short, Value, ValueExt};
-use xmpp_connect::rustls::pki_types::CertificateDer;
-use xmpp_connect::rustls::pki_types::pem::PemObject;
+use xmpp_connect::rustls::pki_types::pem::{self, PemObject};
+use xmpp_connect::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use xmpp_connect::{Domain, Policy, Service, TlsMode};
 
 pub(crate) const HELP: &str = "\
@@ -24,7 +24,11 @@ Without DOMAIN, it connects to a small server that it starts on loopback.
                             prefer-starttls or starttls-only
   --nameserver ADDR[:PORT]  ask this name server; may be repeated
   --ca FILE                 trust only the root certificates of this PEM file; may be repeated
+  --client-cert FILE        show the certificates of this PEM file, the own one first, to a server
+                            that asks for one (with --client-key)
+  --client-key FILE         the private key of the own certificate: a PEM file, not encrypted
   --no-alpn                 do not offer ALPN with direct TLS
+  --open-stream             also open the XMPP stream over TLS, and pass over what does not answer as XMPP
   --strict-starttls         negotiate STARTTLS step by step, which takes one more round trip
   --to HOST:PORT            connect to this server, without SRV records
   --prefer HOST:PORT        try this server first, and then those of the SRV records
@@ -52,7 +56,10 @@ pub(crate) struct Options {
     pub(crate) policy: Policy,
     pub(crate) nameservers: Vec<SocketAddr>,
     pub(crate) roots: Vec<CertificateDer<'static>>,
+    /// The client's certificates, and the key of the first.
+    pub(crate) client: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
     pub(crate) alpn: bool,
+    pub(crate) open_stream: bool,
     pub(crate) pipelining: bool,
     pub(crate) timeout: Option<Duration>,
     pub(crate) way: Way,
@@ -88,7 +95,10 @@ struct Given {
     policy: Option<Policy>,
     nameservers: Vec<SocketAddr>,
     roots: Vec<CertificateDer<'static>>,
+    client_chain: Option<Vec<CertificateDer<'static>>>,
+    client_key: Option<PrivateKeyDer<'static>>,
     no_alpn: bool,
+    open_stream: bool,
     strict: bool,
     timeout: Option<Duration>,
     to: Option<(String, u16)>,
@@ -112,8 +122,17 @@ pub(crate) fn parse() -> Result<Command, String> {
                 once(&mut given.policy, "--policy", policy(&value(&mut parser, "--policy")?)?)?;
             }
             Long("nameserver") => given.nameservers.push(nameserver(&value(&mut parser, "--nameserver")?)?),
-            Long("ca") => given.roots.extend(roots(&value(&mut parser, "--ca")?)?),
+            Long("ca") => given.roots.extend(certificates("--ca", &value(&mut parser, "--ca")?)?),
+            Long("client-cert") => {
+                let chain = certificates("--client-cert", &value(&mut parser, "--client-cert")?)?;
+                once(&mut given.client_chain, "--client-cert", chain)?;
+            }
+            Long("client-key") => {
+                let key = private_key("--client-key", &value(&mut parser, "--client-key")?)?;
+                once(&mut given.client_key, "--client-key", key)?;
+            }
             Long("no-alpn") => given.no_alpn = true,
+            Long("open-stream") => given.open_stream = true,
             Long("strict-starttls") => given.strict = true,
             Long("timeout") => {
                 once(&mut given.timeout, "--timeout", seconds(&value(&mut parser, "--timeout")?)?)?;
@@ -205,13 +224,21 @@ fn check(given: Given) -> Result<Options, String> {
     if let Some(domain) = &given.domain {
         check_domain(domain)?;
     }
+    let client = match (given.client_chain, given.client_key) {
+        (Some(chain), Some(key)) => Some((chain, key)),
+        (None, None) => None,
+        (Some(_), None) => return Err("--client-cert needs --client-key, the private key".to_owned()),
+        (None, Some(_)) => return Err("--client-key needs --client-cert, the certificate".to_owned()),
+    };
     Ok(Options {
         domain: given.domain,
         service,
         policy: given.policy.unwrap_or_default(),
         nameservers: given.nameservers,
         roots: given.roots,
+        client,
         alpn: !given.no_alpn,
+        open_stream: given.open_stream,
         pipelining: !given.strict,
         timeout: given.timeout,
         way,
@@ -272,16 +299,31 @@ fn seconds(value: &str) -> Result<Duration, String> {
 /// No list of root certificates is longer; the file may be an endless device.
 const LONGEST_FILE: u64 = 16 << 20;
 
-fn roots(file: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+fn read(option: &str, file: &str) -> Result<Vec<u8>, String> {
     let mut pem = Vec::new();
     let read = File::open(file).and_then(|file| file.take(LONGEST_FILE).read_to_end(&mut pem));
-    read.map_err(|error| format!("--ca: cannot read {file:?}: {error}"))?;
-    let roots: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    match roots {
-        Ok(roots) if !roots.is_empty() => Ok(roots),
-        Ok(_) => Err(format!("--ca takes a PEM file with certificates, and {file:?} holds none")),
-        Err(_) => Err(format!("--ca takes a PEM file with certificates, and {file:?} is a damaged one")),
+    read.map(|_| pem).map_err(|error| format!("{option}: cannot read {file:?}: {error}"))
+}
+
+fn certificates(option: &str, file: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(option, file)?).collect();
+    match certificates {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        Ok(_) => Err(format!("{option} takes a PEM file with certificates, and {file:?} holds none")),
+        Err(_) => Err(format!("{option} takes a PEM file with certificates, and {file:?} is a damaged one")),
     }
+}
+
+fn private_key(option: &str, file: &str) -> Result<PrivateKeyDer<'static>, String> {
+    let pem = read(option, file)?;
+    PrivateKeyDer::from_pem_slice(&pem).map_err(|error| match error {
+        pem::Error::NoItemsFound => {
+            format!(
+                "{option} takes a PEM file with a private key that is not encrypted, and {file:?} holds none"
+            )
+        }
+        _ => format!("{option} takes a PEM file with a private key, and {file:?} is a damaged one"),
+    })
 }
 
 fn text(error: impl ToString) -> String {

@@ -60,7 +60,7 @@ fn report_text(report: &Report) -> String {
 /// One line for each question and each attempt, all on one axis.
 fn time_line(report: &Report) -> String {
     let scale = Scale(report.elapsed().max(Duration::from_micros(1)));
-    let mut text = "Time line   . DNS   - TCP   ~ STARTTLS   = TLS\n".to_owned();
+    let mut text = "Time line   . DNS   - TCP   ~ STARTTLS   = TLS   + stream\n".to_owned();
     for lookup in report.lookups() {
         text += &format!("  |{}|  {}\n", scale.lookup(lookup), lookup.question);
     }
@@ -134,6 +134,7 @@ fn mark(stage: Stage) -> char {
     match stage {
         Stage::Tcp => '-',
         Stage::StartTls => '~',
+        Stage::Stream => '+',
         _ => '=',
     }
 }

@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::liveness::{Facts, Liveness};
+use super::liveness::{Liveness, Signs};
 use crate::clocks::Clocks;
 use crate::limits::{MAX_QUICK_ACKS, QUICK_ACK_TIME};
 use crate::socket::{self, NoSignal};
@@ -64,7 +64,7 @@ impl Wire {
             matches!(self.tcp.peer_addr(), Err(error) if error.kind() == io::ErrorKind::NotConnected);
         let (now, wall) = wait::clocks();
         let activity = self.activity();
-        Liveness::new(Facts {
+        Liveness::new(Signs {
             since_read: now.saturating_duration_since(activity.last_read),
             since_written: now.saturating_duration_since(activity.last_written),
             send_state,

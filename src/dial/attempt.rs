@@ -1,22 +1,23 @@
 //! One attempt: drives a socket through TCP, STARTTLS and TLS. Decides nothing.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Instant;
 
 use rustls::ClientConnection;
 
+use super::exchange::{OpeningStream, handshake, negotiate};
 use super::{AttemptError, AttemptId, RepeatForm, Stage};
 use crate::deadline::Deadline;
 use crate::discovery::Candidate;
 use crate::domain::Domain;
-use crate::limits::{MAX_NEGOTIATED_A_TURN, MAX_TLS_READS_A_TURN};
+use crate::open_stream::OpenStream;
 use crate::service::TlsMode;
 use crate::settings::{Settings, SocketOptions};
-use crate::socket::{self, NoSignal};
+use crate::socket;
 use crate::starttls::{Form, Negotiation, Opening, Progress, Step, StrictDomains};
-use crate::tls::{Agreed, Endpoint, Evidence, Handshake, Resume, Session, Tls};
+use crate::tls::{Agreed, ChannelBinding, Endpoint, Evidence, Handshake, Resume, Session, Tls};
 use crate::wait::Interest;
 
 /// A note for the report.
@@ -30,6 +31,8 @@ pub(crate) struct Dialer<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) tls: &'a Tls,
     pub(crate) strict: &'a StrictDomains,
+    /// How the stream is opened over TLS; `None` leaves that to the caller.
+    pub(crate) open_stream: Option<&'a OpenStream>,
 }
 
 /// An established connection with a verified certificate. Its socket is non-blocking.
@@ -38,12 +41,15 @@ pub(crate) struct Verified {
     pub(crate) tcp: TcpStream,
     pub(crate) tls: ClientConnection,
     pub(crate) agreed: Agreed,
+    pub(crate) channel_bindings: Vec<ChannelBinding>,
     /// The store of its TLS sessions, if sessions are resumed.
     pub(crate) session: Option<Arc<Session>>,
     pub(crate) candidate: Candidate,
     pub(crate) peer: SocketAddr,
     /// Whether its first reads acknowledge quickly.
     pub(crate) quick_ack: bool,
+    /// If the stream has been opened: what the server has sent over TLS.
+    pub(crate) opened: Option<Vec<u8>>,
 }
 
 /// One attempt: its socket, and where it stands.
@@ -67,6 +73,7 @@ enum AttemptState {
     Connecting,
     Negotiating { negotiation: Box<Negotiation>, unsent: Vec<u8> },
     Handshaking(Box<Handshake>),
+    Opening(Box<OpeningStream>),
 }
 
 /// The repeats of an attempt.
@@ -94,8 +101,8 @@ pub(super) enum Advance {
     Waits,
     /// A stage is complete, and the next one has started. With a note for the report.
     Completed(Stage, Option<&'static str>),
-    /// TLS is established, with these parameters.
-    Verified(Agreed),
+    /// The last stage is complete.
+    Verified,
 }
 
 impl Attempt {
@@ -153,12 +160,22 @@ impl Attempt {
         is_new
     }
 
-    /// The connection, where the handshake is complete.
-    pub(super) fn into_verified(self, agreed: Agreed, quick_ack: bool) -> Option<Verified> {
+    /// The connection, where the last stage is complete.
+    pub(super) fn into_verified(self, dialer: &Dialer<'_>) -> Option<Verified> {
         let Self { candidate, address: peer, tcp, state, .. } = self;
-        let AttemptState::Handshaking(handshake) = state else { return None };
-        let Handshake { client: tls, session } = *handshake;
-        Some(Verified { tcp, tls, agreed, session, candidate, peer, quick_ack })
+        let (handshake, opened) = match state {
+            AttemptState::Connecting | AttemptState::Negotiating { .. } => return None,
+            AttemptState::Handshaking(handshake) => (*handshake, None),
+            AttemptState::Opening(opening) => {
+                let (handshake, read_ahead) = opening.into_parts();
+                (handshake, Some(read_ahead))
+            }
+        };
+        let Handshake { client: tls, session } = handshake;
+        let agreed = Agreed::of(&tls).ok()?;
+        let quick_ack = dialer.settings.quick_ack;
+        let channel_bindings = dialer.tls.channel_bindings(&tls);
+        Some(Verified { tcp, tls, agreed, channel_bindings, session, candidate, peer, opened, quick_ack })
     }
 
     pub(super) fn interest(&self) -> Interest {
@@ -170,13 +187,17 @@ impl Attempt {
             AttemptState::Handshaking(handshake) if !handshake.client.is_handshaking() => Interest::Write,
             AttemptState::Handshaking(handshake) if handshake.client.wants_write() => Interest::Both,
             AttemptState::Handshaking(_) => Interest::Read,
+            AttemptState::Opening(opening) => opening.interest(),
         }
     }
 
     /// The step of the negotiation, if it has changed.
     pub(super) fn new_step(&mut self) -> Option<Step> {
-        let AttemptState::Negotiating { negotiation, .. } = &self.state else { return None };
-        let step = Some(negotiation.step());
+        let step = match &self.state {
+            AttemptState::Negotiating { negotiation, .. } => Some(negotiation.step()),
+            AttemptState::Opening(opening) => Some(opening.negotiation.step()),
+            AttemptState::Connecting | AttemptState::Handshaking(_) => return None,
+        };
         if self.step == step {
             return None;
         }
@@ -187,17 +208,22 @@ impl Attempt {
     pub(super) fn wake_at(&self) -> Deadline {
         match &self.state {
             AttemptState::Negotiating { negotiation, .. } => negotiation.wake_at(),
+            AttemptState::Opening(opening) => opening.wake_at(),
             AttemptState::Connecting | AttemptState::Handshaking(_) => Deadline::NEVER,
         }
     }
 
-    /// The session that the handshake has offered.
+    /// The session that the handshake has offered, and that may be the cause of a failure.
     fn offered(&self) -> Option<&Session> {
-        let AttemptState::Handshaking(handshake) = &self.state else { return None };
-        handshake.session.as_deref().filter(|session| session.is_offered())
+        let session = match &self.state {
+            AttemptState::Handshaking(handshake) => handshake.session.as_deref(),
+            AttemptState::Opening(opening) => opening.unproved(),
+            AttemptState::Connecting | AttemptState::Negotiating { .. } => None,
+        };
+        session.filter(|session| session.is_offered())
     }
 
-    pub(super) fn forget_session(&self) {
+    fn forget_session(&self) {
         if let Some(session) = self.offered() {
             session.forget_offered();
         }
@@ -212,7 +238,7 @@ impl Attempt {
                 let may_be_cause = negotiation.is_pipelined() && error.may_be_due_to_pipelining();
                 (RepeatForm::StepByStep, may_be_cause)
             }
-            AttemptState::Handshaking(_) => {
+            AttemptState::Handshaking(_) | AttemptState::Opening(_) => {
                 let may_be_cause = self.offered().is_some() && !error.is_about_a_certificate();
                 (RepeatForm::WithoutSession, may_be_cause)
             }
@@ -248,7 +274,9 @@ impl Attempt {
         let opening = Opening {
             to: dialer.domain.as_unicode(),
             from: dialer.settings.service.own_domain().map(Domain::as_unicode),
+            lang: None,
             namespace: dialer.settings.service.namespace(),
+            declares_dialback: false,
         };
         let is_asked_for = !dialer.settings.pipelining || self.repeats.has(RepeatForm::StepByStep);
         let is_remembered = !is_asked_for && dialer.strict.contains(dialer.domain);
@@ -290,7 +318,7 @@ impl Attempt {
             AttemptState::Negotiating { negotiation, unsent } => {
                 match negotiate(&self.tcp, negotiation, unsent, now)? {
                     Progress::More => Ok(Advance::Waits),
-                    Progress::Proceed => {
+                    Progress::Complete => {
                         let note = negotiation.note();
                         if self.repeats.has(RepeatForm::StepByStep) {
                             dialer.strict.remember(dialer.domain);
@@ -304,8 +332,23 @@ impl Attempt {
                 if !handshake(&self.tcp, &mut pending.client)? {
                     return Ok(Advance::Waits);
                 }
-                let agreed = Agreed::of(&pending.client);
-                agreed.map(Advance::Verified).map_err(|error| AttemptError::tls(error, &Evidence::NONE))
+                Agreed::of(&pending.client).map_err(|error| AttemptError::tls(error, &Evidence::NONE))?;
+                let Some(open_stream) = dialer.open_stream else { return Ok(Advance::Verified) };
+                if let AttemptState::Handshaking(handshake) =
+                    std::mem::replace(&mut self.state, AttemptState::Connecting)
+                {
+                    let (domain, service) = (dialer.domain, &dialer.settings.service);
+                    let opening = OpeningStream::new(*handshake, open_stream, domain, service, now);
+                    self.state = AttemptState::Opening(Box::new(opening));
+                }
+                Ok(Advance::Completed(Stage::Tls, None))
+            }
+            AttemptState::Opening(opening) => {
+                if opening.turn(&self.tcp, now)? {
+                    Ok(Advance::Verified)
+                } else {
+                    Ok(Advance::Waits)
+                }
             }
         }
     }
@@ -317,109 +360,4 @@ fn adopt(tcp: TcpStream, options: &SocketOptions) -> io::Result<TcpStream> {
     socket.set_nonblocking(true)?;
     socket::prepare(&socket, options)?;
     Ok(socket.into())
-}
-
-/// Sends what the negotiation wants to send, and reads once.
-fn negotiate(
-    mut tcp: &TcpStream,
-    negotiation: &mut Negotiation,
-    unsent: &mut Vec<u8>,
-    now: Instant,
-) -> Result<Progress, AttemptError> {
-    let not_sent = send(tcp, unsent).err();
-    let mut buffer = [0; MAX_NEGOTIATED_A_TURN];
-    let read = match tcp.read(&mut buffer) {
-        Ok(0) => return Err(AttemptError::negotiation(negotiation.handle_end())),
-        Ok(read) => buffer.get(..read).unwrap_or_default(),
-        Err(error) if error.kind() == ErrorKind::Interrupted => &[],
-        // An error of sending counts only if the peer has not sent the reason before it closed: then it is returned in
-        // the next turn.
-        Err(error) if error.kind() == ErrorKind::WouldBlock => match not_sent {
-            Some(error) => return Err(broken(negotiation, error)),
-            None => &[],
-        },
-        Err(error) => return Err(broken(negotiation, not_sent.unwrap_or(error))),
-    };
-    let progress = negotiation.handle_bytes(read, now).map_err(AttemptError::negotiation)?;
-    match progress {
-        Progress::More => {
-            negotiation.poll(now).map_err(AttemptError::negotiation)?;
-            unsent.extend(negotiation.output().unwrap_or_default());
-        }
-        Progress::Proceed => nothing_behind_proceed(tcp, negotiation, now)?,
-    }
-    Ok(progress)
-}
-
-/// Why a negotiation is over whose socket has failed.
-fn broken(negotiation: &mut Negotiation, error: io::Error) -> AttemptError {
-    negotiation.handle_reset().map_or_else(|| AttemptError::io(error), AttemptError::negotiation)
-}
-
-/// Sends as much as the socket takes.
-fn send(mut tcp: &TcpStream, unsent: &mut Vec<u8>) -> io::Result<()> {
-    while !unsent.is_empty() {
-        match tcp.write(unsent) {
-            Ok(0) => break,
-            Ok(sent) => drop(unsent.drain(..sent)),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-/// Data that arrives before our ClientHello is sent is not part of TLS. It is read here, and never passed to TLS.
-fn nothing_behind_proceed(
-    mut tcp: &TcpStream,
-    negotiation: &mut Negotiation,
-    now: Instant,
-) -> Result<(), AttemptError> {
-    let mut byte = [0; 1];
-    match tcp.read(&mut byte) {
-        Ok(0) => Err(AttemptError::negotiation(negotiation.handle_end())),
-        Ok(_) => negotiation.handle_bytes(&byte, now).map(drop).map_err(AttemptError::negotiation),
-        // The handshake runs into an error of the socket again.
-        Err(_) => Ok(()),
-    }
-}
-
-/// Advances the handshake as far as possible without waiting. Returns whether it is complete, including our last
-/// flight.
-fn handshake(tcp: &TcpStream, tls: &mut ClientConnection) -> Result<bool, AttemptError> {
-    let mut tcp = NoSignal(tcp);
-    for _ in 0..MAX_TLS_READS_A_TURN {
-        let mut unsent = None;
-        while tls.wants_write() {
-            match tls.write_tls(&mut tcp) {
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => {
-                    unsent = Some(error);
-                    break;
-                }
-            }
-        }
-        if !tls.is_handshaking() {
-            return unsent.map_or_else(|| Ok(!tls.wants_write()), |error| Err(AttemptError::io(error)));
-        }
-        // An error of sending counts only if the peer has not sent the reason: its alert may not have been read yet.
-        match tls.read_tls(&mut tcp) {
-            Ok(0) => return Err(AttemptError::end_in_tls()),
-            Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                return unsent.map_or(Ok(false), |error| Err(AttemptError::io(error)));
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => return Err(AttemptError::io(unsent.unwrap_or(error))),
-        }
-        if let Err(error) = tls.process_new_packets() {
-            // The alert for the server is not essential: it is sent if there is room, and not waited for.
-            let _ = tls.write_tls(&mut tcp);
-            return Err(AttemptError::tls(error, &Evidence::of(tls)));
-        }
-    }
-    Ok(false)
 }

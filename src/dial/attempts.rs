@@ -100,10 +100,9 @@ impl<'a> Attempts<'a> {
                         }
                         continue;
                     }
-                    Ok(Advance::Verified(agreed)) => {
+                    Ok(Advance::Verified) => {
                         let id = attempt.id;
-                        if let Some(verified) = attempt.into_verified(agreed, self.dialer.settings.quick_ack)
-                        {
+                        if let Some(verified) = attempt.into_verified(&self.dialer) {
                             events.push((id, AttemptEvent::Verified));
                             self.verified.push((id, verified));
                         }
@@ -132,10 +131,10 @@ impl<'a> Attempts<'a> {
 
     /// Returns the connection of a verified attempt. All others are closed.
     pub(crate) fn into_verified(self, id: AttemptId) -> Option<Verified> {
-        // Earlier attempts were silent for so long that this one started in parallel. With the same session they would
-        // be silent again, so that only this server would ever be used.
+        // Earlier attempts were silent for so long that this one started in parallel. With the same session, or the same
+        // form of STARTTLS, they would be silent again, so that only this server would ever be used.
         let overtaken = self.list.iter().filter(|attempt| attempt.id < id);
-        overtaken.for_each(Attempt::forget_session);
+        overtaken.for_each(|attempt| attempt.give_up(None, &self.dialer));
         self.verified.into_iter().find_map(|(verified, connection)| (verified == id).then_some(connection))
     }
 }

@@ -41,19 +41,21 @@ pub enum AttemptErrorKind<'a> {
     Io(&'a io::Error),
     /// This stage took longer than its time limit.
     TimedOut(Stage),
-    /// The server closed the connection or ended the stream before TLS was established.
+    /// The server closed the connection or ended the stream.
     Closed,
     /// The server did not offer STARTTLS, or refused it (`<failure/>`, RFC 6120 section 5.4.2.2).
     StartTlsNotOffered,
-    /// The server sent a stream error before TLS (RFC 6120 section 4.9).
+    /// The server sent a stream error (RFC 6120 section 4.9).
     #[non_exhaustive]
     StreamError {
+        /// Whether it was sent over TLS. Before TLS, anybody could have sent it: do not follow `see-other-host` then.
+        is_authenticated: bool,
         /// The defined condition, such as `host-unknown`.
         condition: Option<&'a str>,
         /// The host, optionally with a port, in `see-other-host`.
         see_other_host: Option<&'a str>,
     },
-    /// What the server sent before TLS is not XMPP, or violates its rules.
+    /// What the server sent is not XMPP, or violates its rules.
     NotXmpp,
     /// The server's certificate was refused.
     Untrusted(UntrustedReason),
@@ -71,7 +73,7 @@ impl AttemptError {
 
     /// The stage took longer than its limit. `step` is the step that a STARTTLS negotiation had reached.
     pub(crate) fn timed_out(stage: Stage, limit: Duration, step: Option<Step>) -> Self {
-        Self(Cause::TimedOut(stage, limit, step.filter(|_| stage == Stage::StartTls)))
+        Self(Cause::TimedOut(stage, limit, step.filter(|_| matches!(stage, Stage::StartTls | Stage::Stream))))
     }
 
     pub(crate) fn negotiation(error: NegotiationError) -> Self {
@@ -109,6 +111,7 @@ impl AttemptError {
                 Fault::NotOffered(_) | Fault::Refused => AttemptErrorKind::StartTlsNotOffered,
                 Fault::Stream(StreamError { condition, see_other_host, .. }) => {
                     AttemptErrorKind::StreamError {
+                        is_authenticated: error.is_over_tls(),
                         condition: condition.as_deref(),
                         see_other_host: see_other_host.as_deref(),
                     }
@@ -116,6 +119,7 @@ impl AttemptError {
                 Fault::Unanswered => AttemptErrorKind::TimedOut(Stage::StartTls),
                 Fault::Ended(_) => AttemptErrorKind::Closed,
                 Fault::Version(_)
+                | Fault::OtherDomain { .. }
                 | Fault::NotXmpp(_)
                 | Fault::Xml(_)
                 | Fault::Unexpected(_)
@@ -148,6 +152,20 @@ impl AttemptError {
         }
     }
 
+    /// Whether it ended a STARTTLS negotiation in a way that may be due to sending `<starttls/>` together with the stream
+    /// header.
+    pub(crate) fn may_be_due_to_pipelining(&self) -> bool {
+        match &self.0 {
+            Cause::Negotiation(error) => error.may_be_due_to_pipelining(),
+            // The peer has reset the connection. Other errors are of this machine or of the network; a broken pipe means that
+            // the connection was closed before anything was sent.
+            Cause::Io(error) => {
+                matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted)
+            }
+            Cause::RefusedByFilter | Cause::TimedOut(..) | Cause::EndInTls | Cause::Tls(..) => false,
+        }
+    }
+
     /// Whether the cause is on this machine, so that it says nothing about the server or the path to it.
     pub(crate) fn is_of_this_machine(&self) -> bool {
         match &self.0 {
@@ -163,20 +181,6 @@ impl AttemptError {
             }
             Cause::RefusedByFilter => true,
             Cause::TimedOut(..) | Cause::Negotiation(_) | Cause::EndInTls | Cause::Tls(..) => false,
-        }
-    }
-
-    /// Whether it ended a STARTTLS negotiation in a way that may be due to sending `<starttls/>` together with the stream
-    /// header.
-    pub(crate) fn may_be_due_to_pipelining(&self) -> bool {
-        match &self.0 {
-            Cause::Negotiation(error) => error.may_be_due_to_pipelining(),
-            // The peer has closed the connection. Other errors are of this machine or of the network.
-            Cause::Io(error) => matches!(
-                error.kind(),
-                io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe
-            ),
-            Cause::RefusedByFilter | Cause::TimedOut(..) | Cause::EndInTls | Cause::Tls(..) => false,
         }
     }
 
@@ -213,7 +217,7 @@ fn missing(step: Step) -> &'static str {
         Step::Header => "no stream header received",
         Step::Features => "no stream features received",
         Step::Answer => "no answer to <starttls/> received",
-        Step::Tls => "nothing received after <proceed/>",
+        Step::Tls | Step::Open => "nothing received after <proceed/>",
     }
 }
 
@@ -269,6 +273,25 @@ mod tests {
             let source = error.source().map(ToString::to_string).unwrap_or_default();
             assert_eq!(format!("{error}: {source}").matches(&system).count(), 1, "{error}: {source}");
         }
+    }
+
+    // rule F1
+    #[test]
+    fn only_a_reset_may_be_the_answer_to_pipelining() {
+        for (errno, expected) in [
+            (Errno::CONNRESET, true),
+            (Errno::CONNABORTED, true),
+            (Errno::PIPE, false),
+            (Errno::TIMEDOUT, false),
+            (Errno::HOSTUNREACH, false),
+            (Errno::NETDOWN, false),
+            (Errno::MFILE, false),
+        ] {
+            assert_eq!(AttemptError::io(errno.into()).may_be_due_to_pipelining(), expected, "{errno}");
+        }
+        let limit = Duration::from_secs(1);
+        let late = AttemptError::timed_out(Stage::StartTls, limit, Some(Step::Answer));
+        assert!(!late.may_be_due_to_pipelining());
     }
 
     // rule D7: a machine without IPv6 says the same as one that has no such source address.

@@ -304,6 +304,11 @@ mod tests {
         }
         // Direct TLS at a port that also takes STARTTLS: one attempt has failed, the other is the connection.
         assert!(!learned(&[(now, &[connected(1, 10), refused(1)])]).is_dead(address(1)));
+        let mut refused = refused(1);
+        refused.ended = 3 * SECOND;
+        for attempts in [[connected(1, 10), refused.clone()], [refused, connected(1, 10)]] {
+            assert!(!learned(&[(now, &attempts)]).is_dead(address(1)), "at the same time");
+        }
     }
 
     // rule D15

@@ -12,6 +12,7 @@ pub(crate) mod attempt;
 pub(crate) mod attempts;
 mod contenders;
 mod error;
+mod exchange;
 pub(crate) mod history;
 pub(crate) mod race;
 mod targets;
@@ -26,26 +27,30 @@ pub enum Stage {
     StartTls,
     /// The TLS handshake, including the verification of the certificate.
     Tls,
+    /// The stream headers and the features over TLS (RFC 6120 section 4.3), if the connect opens the stream
+    /// ([`OpenStream`](crate::OpenStream)).
+    Stream,
 }
 
 impl Stage {
-    /// The stage after this one; none after TLS.
-    pub(crate) fn next(self, tls: TlsMode) -> Option<Self> {
+    /// The stage after this one, if it is not the last one.
+    pub(crate) fn next(self, tls: TlsMode) -> Self {
         match (self, tls) {
-            (Self::Tcp, TlsMode::StartTls) => Some(Self::StartTls),
-            (Self::Tcp, TlsMode::Direct) | (Self::StartTls, _) => Some(Self::Tls),
-            (Self::Tls, _) => None,
+            (Self::Tcp, TlsMode::StartTls) => Self::StartTls,
+            (Self::Tcp, TlsMode::Direct) | (Self::StartTls, _) => Self::Tls,
+            (Self::Tls | Self::Stream, _) => Self::Stream,
         }
     }
 }
 
-/// `TCP`, `STARTTLS` or `TLS`.
+/// `TCP`, `STARTTLS`, `TLS` or `stream`.
 impl fmt::Display for Stage {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.pad(match self {
             Self::Tcp => "TCP",
             Self::StartTls => "STARTTLS",
             Self::Tls => "TLS",
+            Self::Stream => "stream",
         })
     }
 }
@@ -78,13 +83,13 @@ pub(crate) struct AttemptId(pub(crate) usize);
 /// An event of an attempt, reported by the driver.
 #[derive(Clone, Debug)]
 pub(crate) enum AttemptEvent {
-    /// A stage before TLS is complete.
+    /// A stage is complete that is not the last one.
     Completed(Stage),
     /// The STARTTLS negotiation has reached this step.
     Reached(Step),
     /// A note for the report.
     Noted(&'static str),
-    /// The TLS handshake is complete and the certificate is verified.
+    /// The last stage is complete: the certificate is verified, and the stream is open if that is a part of the connect.
     Verified,
     /// The attempt failed with this error, and is repeated on a new socket.
     Repeated(RepeatForm, AttemptError),

@@ -13,6 +13,7 @@ use crate::discovery::order::{Below, Group};
 use crate::domain::Host;
 use crate::filter::Filter;
 use crate::limits::{MAX_ATTEMPTS, MAX_IN_FLIGHT, MAX_REFUSED, MINIMUM_CONNECTION_ATTEMPT_DELAY};
+use crate::logging;
 use crate::report::{AttemptOutcome, AttemptReport, Repeat};
 use crate::settings::Settings;
 
@@ -173,13 +174,12 @@ impl Race {
                 attempt.delay = self.settings.limits.delay_after(at.saturating_sub(attempt.progress()));
                 attempt.report.completed.push((stage, at));
                 let candidate = self.contenders.candidate(attempt.report.candidate);
-                let next = candidate.and_then(|candidate| stage.next(candidate.tls()));
-                attempt.report.stage = next.unwrap_or(stage);
+                attempt.report.stage = candidate.map_or(stage, |candidate| stage.next(candidate.tls()));
             }
             AttemptEvent::Reached(step) => attempt.step = Some(step),
             AttemptEvent::Noted(_) => {}
             AttemptEvent::Verified => {
-                attempt.report.completed.push((Stage::Tls, at));
+                attempt.report.completed.push((attempt.report.stage, at));
                 attempt.end(AttemptOutcome::Connected, at);
                 self.verified.push(id);
             }
@@ -338,7 +338,7 @@ impl Race {
     fn stage_limit(&self, stage: Stage) -> Duration {
         match stage {
             Stage::Tcp => self.settings.limits.tcp,
-            Stage::StartTls | Stage::Tls => self.settings.limits.handshake,
+            Stage::StartTls | Stage::Tls | Stage::Stream => self.settings.limits.handshake,
         }
     }
 
@@ -360,6 +360,9 @@ impl Race {
         (attempt.group, attempt.target) = (group, target);
         attempt.delay = self.history.attempt_delay(address, &self.settings.limits);
         attempt.is_known_dead = self.history.is_dead(address);
+        if attempt.is_known_dead {
+            logging::debug(format_args!("{address} has failed or not responded in an earlier connect"));
+        }
         self.attempts.push(attempt);
         Some(RaceOrder::Start { id, candidate, address })
     }

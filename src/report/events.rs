@@ -61,7 +61,7 @@ pub enum EventKind {
         attempt: usize,
         /// What is different.
         form: RepeatForm,
-        /// The error.
+        /// Why the attempt is repeated.
         error: AttemptError,
     },
     /// An attempt has ended. One that connected ends again if it is rejected.
@@ -147,6 +147,10 @@ mod tests {
             (
                 EventKind::Repeated { attempt: 0, form: RepeatForm::StepByStep, error: refused.clone() },
                 "attempt 1: repeated step by step: connection refused",
+            ),
+            (
+                EventKind::Repeated { attempt: 0, form: RepeatForm::WithoutSession, error: refused.clone() },
+                "attempt 1: repeated without a session: connection refused",
             ),
             (ended(AttemptOutcome::Connected), "attempt 2: connected"),
             (ended(AttemptOutcome::Failed(refused)), "attempt 2: failed: connection refused"),

@@ -1,4 +1,4 @@
-//! What Linux knows of the data that a TCP connection has sent: asked for by sock_diag(7), which sends nothing.
+//! What Linux knows of the data that a TCP connection has sent: asked for by `sock_diag`, which sends nothing.
 
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
@@ -10,13 +10,13 @@ use socket2::SockRef;
 
 use super::SendState;
 
-/// `SOCK_DIAG_BY_FAMILY` (linux/sock_diag.h), the type of the question and of the answer.
+/// `SOCK_DIAG_BY_FAMILY` (`linux/sock_diag.h`), the type of the question and of the answer.
 const BY_FAMILY: u16 = 20;
-/// `NLM_F_REQUEST` (linux/netlink.h).
+/// `NLM_F_REQUEST` (`linux/netlink.h`).
 const REQUEST: u16 = 1;
 /// `IPPROTO_TCP`.
 const TCP: u8 = 6;
-/// `INET_DIAG_INFO` (linux/inet_diag.h): the attribute that holds the `tcp_info`.
+/// `INET_DIAG_INFO` (`linux/inet_diag.h`): the attribute that holds the `tcp_info`.
 const INFO: u16 = 2;
 /// The length of `nlmsghdr`, and of `inet_diag_msg` behind it.
 const HEADER: usize = 16;
@@ -49,16 +49,12 @@ fn interface(tcp: &TcpStream) -> Option<u32> {
 /// An `nlmsghdr` and an `inet_diag_req_v2`.
 fn question(local: SocketAddr, peer: SocketAddr, interface: u32) -> Vec<u8> {
     /// `AF_INET` and `AF_INET6` of Linux.
-    const FAMILIES: [u8; 2] = [2, 10];
+    const FAMILIES: (u8, u8) = (2, 10);
     let address = |address: IpAddr| match address {
-        IpAddr::V4(address) => {
-            let mut octets = [0; 16];
-            octets[..4].copy_from_slice(&address.octets());
-            octets
-        }
-        IpAddr::V6(address) => address.octets(),
+        IpAddr::V4(address) => [address.octets(), [0; 4], [0; 4], [0; 4]].concat(),
+        IpAddr::V6(address) => address.octets().to_vec(),
     };
-    let family = FAMILIES[usize::from(local.is_ipv6())];
+    let family = if local.is_ipv4() { FAMILIES.0 } else { FAMILIES.1 };
     let all_states = u32::MAX;
     let any_cookie = [u8::MAX; 8];
     let request = [
@@ -94,7 +90,7 @@ fn read(answer: &[u8]) -> Option<SendState> {
     }
 }
 
-/// Reads a `tcp_info` (linux/tcp.h). Newer kernels add fields at its end only.
+/// Reads a `tcp_info` (`linux/tcp.h`). Newer kernels add fields at its end only.
 fn of_tcp_info(info: &[u8], queued: u32) -> Option<SendState> {
     let milliseconds = |at| Some(Duration::from_millis(u32_at(info, at)?.into()));
     Some(SendState {

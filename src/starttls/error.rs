@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use super::Step;
+use super::{Form, Step};
 use crate::deadline::Seconds;
 use crate::limits::STARTTLS_ANSWER_LIMIT;
 use crate::quoted::Quoted;
@@ -16,9 +16,11 @@ const LONGEST_TEXT: usize = 200;
 pub(crate) struct NegotiationError {
     step: Step,
     fault: Fault,
+    /// Whether it failed over TLS, so that what the peer said is authenticated.
+    is_over_tls: bool,
 }
 
-/// What was wrong. Nothing that the peer sends here is authenticated.
+/// What was wrong.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Fault {
     /// The features do not offer STARTTLS, and `<starttls/>` was sent anyway and not accepted: with this stream error,
@@ -32,6 +34,8 @@ pub(crate) enum Fault {
     Stream(StreamError),
     /// A stream header without `version` >= 1.0, and the version that it has instead, escaped.
     Version(Option<String>),
+    /// A stream header over TLS that is from another domain, quoted.
+    OtherDomain { from: String, expected: String },
     /// The connection or stream ended before `<proceed/>`.
     Ended(Ending),
     /// The answer does not begin as XML.
@@ -48,14 +52,14 @@ pub(crate) enum Fault {
     TrailingBytes,
 }
 
-/// A stream error. It came before TLS and is not authenticated.
+/// A stream error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StreamError {
     /// The defined condition, escaped.
     pub(crate) condition: Option<String>,
     /// The text for people, truncated and escaped.
     pub(crate) text: Option<String>,
-    /// The content of `see-other-host`, unchanged: host, optional port. It is not followed before TLS.
+    /// The content of `see-other-host`, unchanged: host, optional port. Before TLS it must not be followed.
     pub(crate) see_other_host: Option<String>,
 }
 
@@ -82,8 +86,13 @@ pub(crate) enum LooksLike {
 }
 
 impl NegotiationError {
-    pub(super) fn new(step: Step, fault: Fault) -> Self {
-        Self { step, fault }
+    pub(super) fn new(step: Step, fault: Fault, form: Form) -> Self {
+        Self { step, fault, is_over_tls: form == Form::OverTls }
+    }
+
+    /// Whether the stream was the one over TLS.
+    pub(crate) fn is_over_tls(&self) -> bool {
+        self.is_over_tls
     }
 
     /// What was wrong.
@@ -111,6 +120,7 @@ impl NegotiationError {
             Fault::NotOffered(_)
             | Fault::Refused
             | Fault::Version(_)
+            | Fault::OtherDomain { .. }
             | Fault::NotXmpp(_)
             | Fault::TrailingBytes => false,
         }
@@ -150,7 +160,9 @@ impl fmt::Display for NegotiationError {
                     "the server did not offer STARTTLS on this port, or the offer was removed in transit; \
                      <starttls/> was sent anyway, and not accepted",
                 )?;
-                stream_error.as_ref().map_or(Ok(()), |error| write!(formatter, ": {error}"))
+                let Some(error) = stream_error else { return Ok(()) };
+                formatter.write_str(": ")?;
+                error.describe(formatter, self.is_over_tls)
             }
             Fault::Refused => formatter.write_str(
                 "the server refused STARTTLS (<failure/>): its TLS is not set up properly; often the certificate is \
@@ -161,13 +173,24 @@ impl fmt::Display for NegotiationError {
                 "the server did not answer <starttls/> within {} after its stream features",
                 Seconds(STARTTLS_ANSWER_LIMIT)
             ),
-            Fault::Stream(error) => error.fmt(formatter),
+            Fault::Stream(error) => error.describe(formatter, self.is_over_tls),
+            Fault::OtherDomain { from, expected } => write!(
+                formatter,
+                "the server's stream is from '{from}' and not from '{expected}': it does not serve this domain properly"
+            ),
+            Fault::Version(_) if self.is_over_tls => {
+                formatter.write_str("the server's stream header has no version 1.0 or later: it predates XMPP 1.0")
+            }
             Fault::Version(None) => formatter.write_str(
                 "the server's stream header has no version: the server predates XMPP 1.0, which introduced STARTTLS",
             ),
             Fault::Version(Some(version)) => write!(
                 formatter,
                 "the server's stream header has version '{version}': STARTTLS requires XMPP 1.0 or later"
+            ),
+            Fault::Ended(Ending::Connection) if step == Step::Header && self.is_over_tls => formatter.write_str(
+                "the server closed the connection after TLS, before its stream header: the port may be for another \
+                 service, such as HTTPS",
             ),
             Fault::Ended(Ending::Connection) if step == Step::Header => formatter.write_str(
                 "the server closed the connection before its stream header: the port may be for another service, or \
@@ -190,14 +213,15 @@ impl fmt::Display for NegotiationError {
     }
 }
 
-/// `stream error host-unknown: the server does not serve this domain (unauthenticated text: …)`.
-impl fmt::Display for StreamError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl StreamError {
+    /// `stream error host-unknown: the server does not serve this domain (unauthenticated text: …)`.
+    fn describe(&self, formatter: &mut fmt::Formatter<'_>, is_over_tls: bool) -> fmt::Result {
         match self.condition.as_deref() {
             None => formatter.write_str("stream error without a defined condition")?,
             Some(condition) => write!(formatter, "stream error {condition}")?,
         }
         match (self.condition.as_deref(), &self.see_other_host) {
+            (_, Some(host)) if is_over_tls => write!(formatter, ": it refers to {}", quoted(host))?,
             (_, Some(host)) => {
                 write!(formatter, ": it refers to {}, which is not followed before TLS", quoted(host))?;
             }
@@ -206,6 +230,7 @@ impl fmt::Display for StreamError {
             (Some(_) | None, None) => {}
         }
         match &self.text {
+            Some(text) if is_over_tls => write!(formatter, " ({text})"),
             Some(text) => write!(formatter, " (unauthenticated text: {text})"),
             None => Ok(()),
         }

@@ -20,7 +20,10 @@ const LONGEST_TEXT: usize = 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Item {
     /// The stream header, with `version` >= 1.0.
-    Header,
+    Header {
+        /// Its `from`, as it is.
+        from: Option<String>,
+    },
     /// The stream header without `version` >= 1.0, and the version that it has instead, escaped.
     OldHeader(Option<String>),
     /// The complete stream features.
@@ -172,7 +175,9 @@ impl Stream {
         let version = attributes.get(&Namespace::NONE, "version").map(String::as_str);
         self.state = ParserState::Children;
         Ok(Some(match version {
-            Some(version) if is_version_1_or_later(version) => Item::Header,
+            Some(version) if is_version_1_or_later(version) => {
+                Item::Header { from: attributes.get(&Namespace::NONE, "from").cloned() }
+            }
             other => Item::OldHeader(other.map(quoted)),
         }))
     }

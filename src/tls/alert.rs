@@ -48,6 +48,10 @@ pub(super) fn name(alert: AlertDescription) -> String {
     format!("{name} ({number})")
 }
 
+/// What a server means that refuses a client without a certificate.
+pub(super) const NO_CLIENT_CERTIFICATE: &str =
+    "the server requires a client certificate: set one with `client_certificate`";
+
 /// What a fatal alert usually means, if that is known.
 pub(super) fn meaning(alert: AlertDescription) -> Option<&'static str> {
     Some(match u8::from(alert) {
@@ -62,8 +66,20 @@ pub(super) fn meaning(alert: AlertDescription) -> Option<&'static str> {
             "client and server have no cipher suite, key exchange group or signature algorithm in common; the server's key \
              may be of a kind that is not supported here (feature `aws-lc-rs` supports P-521), or its ciphers are too old"
         }
-        41 | 116 => "the server requires a client certificate",
-        42..=46 | 48 | 111 | 113 | 114 => "the server does not accept the client certificate",
+        41 | 116 => NO_CLIENT_CERTIFICATE,
+        42 | 46 | 111 | 113 | 114 => {
+            "the server does not accept the client certificate: it may be for another name or purpose, or its intermediate \
+             certificate is not sent; the server's log may say more"
+        }
+        43 => {
+            "the server does not support this kind of client certificate, or it is not for client authentication"
+        }
+        44 => "the client certificate has been revoked: use another one",
+        45 => "the client certificate has expired, or the server's clock is wrong: renew it",
+        48 => {
+            "the server does not trust the authority of the client certificate: use one of an authority that the server \
+             trusts, with its intermediate certificates"
+        }
         49 => "the server denies access to this client",
         60 | 71 => "the server requires stronger cryptography than this client supports",
         70 => "the server supports neither TLS 1.2 nor TLS 1.3",

@@ -108,7 +108,8 @@ fn curve(identifier: &[u8]) -> String {
     name.to_owned()
 }
 
-fn object_identifier(identifier: &[u8]) -> String {
+/// The first value of an `AlgorithmIdentifier`, in dotted form.
+pub(super) fn object_identifier(identifier: &[u8]) -> String {
     Values(identifier).next_of(OBJECT_IDENTIFIER).map(dotted).unwrap_or_default()
 }
 

@@ -88,9 +88,10 @@ fn alert_received(received: AlertDescription, evidence: &Evidence) -> String {
         // It has agreed to all of that already. TLS 1.2 has no alert of its own for a certificate that is missing: "If the
         // client does not send any certificates, the server MAY at its discretion either continue the handshake without
         // client authentication, or respond with a fatal handshake_failure alert" (RFC 5246 section 7.4.6).
-        AlertDescription::HandshakeFailure if evidence.speaks_tls => {
-            Some("the server most likely requires a client certificate")
-        }
+        AlertDescription::HandshakeFailure if evidence.speaks_tls => Some(
+            "the server most likely requires a client certificate, or does not accept the one it got: set one with \
+                 `client_certificate`",
+        ),
         other => alert::meaning(other),
     };
     match meaning {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use rustls::client::{Resumption, Tls12Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, Error, InconsistentKeys, RootCertStore};
 
 use crate::domain::{Domain, Host};
 use crate::service::{Service, TlsMode};
@@ -14,6 +14,7 @@ use crate::service::{Service, TlsMode};
 mod alert;
 mod algorithm;
 mod certificate;
+mod channel_binding;
 mod date;
 mod der;
 mod explain;
@@ -22,6 +23,7 @@ mod refusal;
 mod sessions;
 mod verifier;
 
+pub use channel_binding::ChannelBinding;
 pub(crate) use facts::Agreed;
 pub use facts::{CipherSuite, ProtocolVersion};
 
@@ -31,6 +33,7 @@ pub(crate) use explain::{Explained, explain};
 pub(crate) use sessions::{Endpoint, Session};
 pub(crate) use verifier::Evidence;
 
+use channel_binding::Ems;
 use sessions::Sessions;
 use verifier::Verifier;
 
@@ -42,19 +45,29 @@ pub(crate) struct Trust {
     pub(crate) given: Vec<CertificateDer<'static>>,
 }
 
+/// What a client shows to a server that asks for a certificate. `Debug` does not show the key.
+#[derive(Debug)]
+pub(crate) struct ClientCertificate {
+    /// The client's own certificate first.
+    pub(crate) chain: Vec<CertificateDer<'static>>,
+    pub(crate) key: PrivateKeyDer<'static>,
+}
+
 /// The options of TLS.
 #[derive(Clone, Debug)]
 pub(crate) struct TlsOptions {
     pub(crate) trust: Trust,
+    /// Shared, since keys cannot be cloned.
+    pub(crate) client_certificate: Option<Arc<ClientCertificate>>,
     pub(crate) alpn: bool,
     pub(crate) resumption: bool,
-    /// The caller's own configuration, which replaces trust, provider and versions.
+    /// The caller's own configuration, which replaces trust, client certificate, provider and versions.
     pub(crate) config: Option<ClientConfig>,
 }
 
 impl Default for TlsOptions {
     fn default() -> Self {
-        Self { trust: Trust::default(), alpn: true, resumption: true, config: None }
+        Self { trust: Trust::default(), client_certificate: None, alpn: true, resumption: true, config: None }
     }
 }
 
@@ -64,6 +77,7 @@ pub(crate) enum TlsSetupError {
     NoProvider,
     NoRoots,
     BadRoot(String),
+    BadClientCertificate(String),
     Rustls(String),
 }
 
@@ -77,6 +91,7 @@ impl fmt::Display for TlsSetupError {
                 "no root certificates: enable feature `webpki-roots`, or give roots with add_roots or only_roots",
             ),
             Self::BadRoot(why) => write!(formatter, "a root certificate cannot be used: {why}"),
+            Self::BadClientCertificate(why) => write!(formatter, "the client certificate cannot be used: {why}"),
             Self::Rustls(why) => write!(formatter, "the TLS configuration cannot be used: {why}"),
         }
     }
@@ -111,12 +126,12 @@ pub(crate) enum Resume {
 
 impl Tls {
     /// # Errors
-    /// If there is no provider or no root certificate, or if one cannot be used.
+    /// If there is no provider or no root certificate, or if a certificate or key cannot be used.
     pub(crate) fn new(options: TlsOptions, service: &Service) -> Result<Self, TlsSetupError> {
-        let TlsOptions { trust, alpn, resumption, config } = options;
+        let TlsOptions { trust, client_certificate, alpn, resumption, config } = options;
         let mut starttls = match config {
             Some(config) => config,
-            None => verifying_config(trust)?,
+            None => verifying_config(trust, client_certificate.as_deref())?,
         };
         let sessions = (resumption && !is_disabled(&starttls.resumption)).then(Arc::default);
         let tls12 = tls12_resumption(&starttls.resumption);
@@ -143,7 +158,7 @@ impl Tls {
         domain: &Domain,
         endpoint: Endpoint,
         resume: Resume,
-    ) -> Result<Handshake, rustls::Error> {
+    ) -> Result<Handshake, Error> {
         let config = match endpoint.tls {
             TlsMode::Direct => &self.direct,
             TlsMode::StartTls => &self.starttls,
@@ -159,10 +174,26 @@ impl Tls {
         Ok(Handshake { client, session: Some(session) })
     }
 
-    /// The provider, for its random numbers.
+    /// Returns the channel bindings of a complete handshake, the strongest first.
+    pub(crate) fn channel_bindings(&self, client: &ClientConnection) -> Vec<ChannelBinding> {
+        channel_binding::of(client, self.provider(), ems(&self.direct))
+    }
+
+    /// The provider, for its random numbers and hash functions.
     pub(crate) fn provider(&self) -> &Arc<CryptoProvider> {
         self.direct.crypto_provider()
     }
+}
+
+#[cfg(feature = "tls12")]
+fn ems(config: &ClientConfig) -> Ems {
+    if config.require_ems { Ems::Required } else { Ems::Optional }
+}
+
+/// TLS 1.2 is not spoken.
+#[cfg(not(feature = "tls12"))]
+fn ems(_: &ClientConfig) -> Ems {
+    Ems::Optional
 }
 
 /// Whether a caller's configuration turns resumption off. rustls shows this only in `Debug`, which has the kind of
@@ -182,18 +213,21 @@ fn tls12_resumption(resumption: &Resumption) -> Tls12Resumption {
 }
 
 /// The name for SNI and the certificate check. For an address, rustls sends no SNI (RFC 6066 section 3).
-fn server_name(domain: &Domain) -> Result<ServerName<'static>, rustls::Error> {
+fn server_name(domain: &Domain) -> Result<ServerName<'static>, Error> {
     match domain.host() {
         Host::Address(address) => Ok(ServerName::IpAddress((*address).into())),
         Host::Name(name) => {
-            ServerName::try_from(name.clone()).map_err(|error| rustls::Error::General(error.to_string()))
+            ServerName::try_from(name.clone()).map_err(|error| Error::General(error.to_string()))
         }
     }
 }
 
 /// Creates a configuration with webpki's verification. It does not use `ClientConfig::builder()`, which panics if two
 /// providers are compiled in.
-pub(crate) fn verifying_config(trust: Trust) -> Result<ClientConfig, TlsSetupError> {
+pub(crate) fn verifying_config(
+    trust: Trust,
+    client: Option<&ClientCertificate>,
+) -> Result<ClientConfig, TlsSetupError> {
     let provider = provider().ok_or(TlsSetupError::NoProvider)?;
     let roots = Arc::new(roots(trust)?);
     let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
@@ -204,7 +238,30 @@ pub(crate) fn verifying_config(trust: Trust) -> Result<ClientConfig, TlsSetupErr
         .map_err(|error| TlsSetupError::Rustls(error.to_string()))?;
     // "Dangerous" because a verifier could accept anything; this one accepts nothing that webpki's refuses.
     let verifier = Verifier::new(verifier);
-    Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
+    let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
+    let Some(ClientCertificate { chain, key }) = client else { return Ok(builder.with_no_client_auth()) };
+    if chain.is_empty() {
+        return Err(TlsSetupError::BadClientCertificate("there is only a key".to_owned()));
+    }
+    builder
+        .with_client_auth_cert(chain.clone(), key.clone_key())
+        .map_err(|error| TlsSetupError::BadClientCertificate(no_client_certificate(&error)))
+}
+
+/// Why a client certificate and its key cannot be used.
+fn no_client_certificate(error: &Error) -> String {
+    match error {
+        Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+            "the key does not belong to the first certificate".to_owned()
+        }
+        // What rustls says of every key that it cannot load.
+        Error::General(_) => {
+            "the key is damaged, encrypted, or of a kind that is not supported (by ring: RSA with 2048 to 4096 bits, P-256, \
+             P-384, Ed25519)"
+                .to_owned()
+        }
+        error => explain(error, &Evidence::NONE),
+    }
 }
 
 /// The process default, else ring, else aws-lc-rs.
@@ -268,7 +325,7 @@ mod tests {
         assert!(with.sessions.is_some());
         let without = tls(TlsOptions { resumption: false, ..TlsOptions::default() }).unwrap();
         assert!(without.sessions.is_none());
-        let mut config = verifying_config(Trust::default()).unwrap();
+        let mut config = verifying_config(Trust::default(), None).unwrap();
         let own = TlsOptions { config: Some(config.clone()), ..TlsOptions::default() };
         assert!(tls(own).unwrap().sessions.is_some());
         for disabled in
@@ -285,7 +342,7 @@ mod tests {
     #[cfg(all(feature = "ring", feature = "webpki-roots"))]
     fn the_callers_choice_for_tls_1_2_is_kept() {
         assert_eq!(tls(TlsOptions::default()).unwrap().tls12, Tls12Resumption::SessionIdOrTickets);
-        let mut config = verifying_config(Trust::default()).unwrap();
+        let mut config = verifying_config(Trust::default(), None).unwrap();
         for tls12 in
             [Tls12Resumption::Disabled, Tls12Resumption::SessionIdOnly, Tls12Resumption::SessionIdOrTickets]
         {

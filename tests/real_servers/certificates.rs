@@ -12,15 +12,23 @@ use xmpp_connect::{Connector, ErrorKind, Target, TlsMode};
 
 use crate::TestResult;
 
-const P_256: &[&str] = &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
+pub(super) const P_256: &[&str] = &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
 const P_521: &[&str] = &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-521"];
 const RSA_1024: &[&str] = &["-newkey", "rsa:1024"];
-const RSA_2048: &[&str] = &["-newkey", "rsa:2048"];
+pub(super) const RSA_2048: &[&str] = &["-newkey", "rsa:2048"];
 const ED_448: &[&str] = &["-newkey", "ed448"];
 const DSA: &[&str] = &["-newkey", "dsa:dsa.parameters"];
 
 /// A folder that is deleted with this value.
-struct Folder(PathBuf);
+pub(super) struct Folder(pub(super) PathBuf);
+
+impl Folder {
+    pub(super) fn new(name: &str) -> std::io::Result<Self> {
+        let path = std::env::temp_dir().join(format!("xmpp-connect-{}-{name}", std::process::id()));
+        fs::create_dir(&path)?;
+        Ok(Self(path))
+    }
+}
 
 impl Drop for Folder {
     fn drop(&mut self) {
@@ -29,7 +37,7 @@ impl Drop for Folder {
 }
 
 /// A server that ends with this value.
-struct Server(Child);
+pub(super) struct Server(Child);
 
 impl Drop for Server {
     fn drop(&mut self) {
@@ -39,28 +47,31 @@ impl Drop for Server {
 }
 
 /// One certificate, the arguments of OpenSSL, and the expected error.
-struct Case {
-    key: &'static [&'static str],
+pub(super) struct Case {
+    pub(super) key: &'static [&'static str],
     /// The key of the root that issues it.
-    root_key: &'static [&'static str],
+    pub(super) root_key: &'static [&'static str],
     /// Of the certificate; none makes it one of version 1.
-    extensions: String,
+    pub(super) extensions: String,
     /// Arguments of `openssl x509`.
-    sign: &'static [&'static str],
+    pub(super) sign: &'static [&'static str],
     /// Arguments of `openssl s_server`.
-    serve: &'static [&'static str],
-    kind: Option<ErrorKind>,
-    words: &'static [&'static str],
+    pub(super) serve: &'static [&'static str],
+    /// Of `openssl s_server`.
+    pub(super) environment: &'static [(&'static str, &'static str)],
+    pub(super) kind: Option<ErrorKind>,
+    pub(super) words: &'static [&'static str],
 }
 
 impl Case {
-    fn refused(kind: ErrorKind, words: &'static [&'static str]) -> Self {
+    pub(super) fn refused(kind: ErrorKind, words: &'static [&'static str]) -> Self {
         Self {
             key: P_256,
             root_key: P_256,
             extensions: "subjectAltName=DNS:example.org\nbasicConstraints=critical,CA:FALSE".to_owned(),
             sign: &[],
             serve: &[],
+            environment: &[],
             kind: Some(kind),
             words,
         }
@@ -75,7 +86,7 @@ fn openssl(folder: &Path, arguments: &[&str]) -> TestResult {
     Err(format!("openssl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr)).into())
 }
 
-fn make(folder: &Path, case: &Case) -> TestResult {
+pub(super) fn make(folder: &Path, case: &Case) -> TestResult {
     openssl(folder, &["dsaparam", "-out", "dsa.parameters", "1024"])?;
     let root = ["req", "-x509", "-nodes", "-days", "30", "-keyout", "root.key", "-out", "root.pem"];
     let root_name = ["-subj", "/CN=Our Root", "-addext", "basicConstraints=critical,CA:TRUE"];
@@ -89,10 +100,10 @@ fn make(folder: &Path, case: &Case) -> TestResult {
 }
 
 /// Starts the server at a port that the kernel chooses.
-fn serve(folder: &Path, case: &Case) -> Result<(Server, u16), Box<dyn std::error::Error>> {
+pub(super) fn serve(folder: &Path, case: &Case) -> Result<(Server, u16), Box<dyn std::error::Error>> {
     let arguments = ["s_server", "-accept", "127.0.0.1:0", "-cert", "pem", "-key", "key"];
     let mut command = Command::new("openssl");
-    command.args(arguments).args(case.serve).current_dir(folder);
+    command.args(arguments).args(case.serve).envs(case.environment.iter().copied()).current_dir(folder);
     // Its input stays open, since the server exits at its end.
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
     let output = child.stdout.take().ok_or("there is no output")?;
@@ -107,8 +118,7 @@ fn serve(folder: &Path, case: &Case) -> Result<(Server, u16), Box<dyn std::error
 }
 
 fn assert_case(name: &str, case: &Case) -> TestResult {
-    let folder = Folder(std::env::temp_dir().join(format!("xmpp-connect-{}-{name}", std::process::id())));
-    fs::create_dir(&folder.0)?;
+    let folder = Folder::new(name)?;
     make(&folder.0, case)?;
     let (_server, port) = serve(&folder.0, case)?;
     let root = CertificateDer::from_pem_file(folder.0.join("root.pem"))?;

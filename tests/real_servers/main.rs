@@ -12,8 +12,11 @@ use xmpp_connect::rustls::pki_types::CertificateDer;
 use xmpp_connect::rustls::pki_types::pem::PemObject;
 use xmpp_connect::{Connection, Connector, ConnectorBuilder, Domain, ErrorKind, Policy, Service, TlsMode};
 
+mod bindings;
 mod certificates;
+mod delayed;
 mod names;
+mod sasl;
 mod services;
 mod sessions;
 

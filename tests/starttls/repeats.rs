@@ -4,14 +4,16 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use xmpp_connect::report::{AttemptErrorKind, AttemptReport, RepeatForm, Report, Stage as Reached};
+use xmpp_connect::report::{
+    AttemptErrorKind, AttemptReport, Event, EventKind, RepeatForm, Report, Stage as Reached,
+};
 use xmpp_connect::{Connection, Connector, ConnectorBuilder, Error, ErrorKind, Target, TlsMode};
 
-use crate::given::{DOMAIN, chain, talk};
+use crate::given::{self, DOMAIN, XMPP, chain, talk, zone};
 use crate::support::xmpp::{
     FAILURE, HTTP, PROCEED, SASL_FEATURES, STARTTLS_FEATURES, header, header_without_version, stream_error,
 };
-use crate::support::{Authority, Script, Stage, Step, XmppServer};
+use crate::support::{Authority, DnsServer, Script, Stage, Step, XmppServer};
 use crate::{SAID, healthy, says};
 
 /// A server with a script for each connection; the last one is repeated.
@@ -88,6 +90,11 @@ fn what_may_be_due_to_pipelining_is_repeated_step_by_step_and_remembered() {
         assert!(attempt.repeats[0].error.to_string().contains(why), "{why}: {report}");
         assert!(report.to_string().contains("  repeated step by step "), "{report}");
         assert!(report.notes().is_empty(), "{report}");
+        let is_repeat = |event: &Event| match event.kind {
+            EventKind::Repeated { attempt, form, .. } => (attempt, form) == (0, RepeatForm::StepByStep),
+            _ => false,
+        };
+        assert_eq!(report.events().iter().filter(|event| is_repeat(event)).count(), 1, "{report}");
         let stages = attempt.completed.iter().map(|(stage, _)| *stage).collect::<Vec<_>>();
         assert_eq!(stages, [Reached::Tcp, Reached::StartTls, Reached::Tls], "{report}");
         assert!(attempt.completed[0].1 <= attempt.repeats[0].at);
@@ -202,20 +209,37 @@ fn silence_until_a_shorter_limit_is_remembered_without_a_repeat() {
     }
 }
 
+// rule F1, D3
+#[test]
+fn a_server_that_stays_silent_until_another_has_won_is_used_the_next_time() {
+    let authority = Authority::new();
+    let (first, second) = (XmppServer::start(dropping(&authority)), XmppServer::start(healthy(&authority)));
+    let dns = DnsServer::start(zone(&[(XMPP, 0, first.addr()), (XMPP, 1, second.addr())]));
+    // An address that was silent holds the next one back for this long the next time.
+    let options = given::builder(&authority, &dns).attempt_delay(Duration::from_secs(1));
+    let connector = options.build().unwrap();
+    for winner in [&second, &first] {
+        assert_eq!(connector.connect(DOMAIN).unwrap().peer_addr(), winner.addr());
+    }
+    assert_eq!((first.accepted(), second.accepted()), (2, 1));
+}
+
 // rule F1, B12
 #[test]
 fn over_a_stream_of_the_callers_the_next_negotiation_is_strict() {
     let authority = Authority::new();
     let closing = healthy(&authority).until(Stage::Proceed).then(Step::Close);
-    let limit = Duration::from_secs(2);
-    for script in [closing, dropping(&authority)] {
+    // The limit is longer than the wait before a repeat, which is not possible here.
+    for (script, why) in [(closing, "closed the connection"), (dropping(&authority), "within 4 s: no answer")]
+    {
         let server = server(vec![script, healthy(&authority)]);
-        let connector = builder(&authority).handshake_timeout(limit).build().unwrap();
+        let connector = builder(&authority).handshake_timeout(Duration::from_secs(4)).build().unwrap();
         let secure = || {
             let tcp = TcpStream::connect(server.addr()).unwrap();
             connector.secure(DOMAIN, tcp, TlsMode::StartTls)
         };
         let error = secure().unwrap_err();
+        assert!(chain(&error).contains(why), "{}", chain(&error));
         assert_eq!((repeats(error.report().unwrap()), server.accepted()), (vec![], 1), "{error}");
         let mut connection = secure().unwrap();
         talk(&mut connection);

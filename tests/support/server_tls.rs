@@ -3,18 +3,21 @@
 use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::server::NoServerSessionStorage;
-use rustls::{ServerConfig, SupportedProtocolVersion, version};
+use rustls::pki_types::CertificateDer;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 
 use super::certificates::Identity;
 
-/// What a server does in TLS. By default: TLS 1.2 and 1.3, no ALPN, sessions resume.
+/// What a server does in TLS. By default: TLS 1.2 and 1.3, no ALPN, sessions resume, no client certificates.
 #[derive(Debug)]
 pub(crate) struct ServerTls {
     identity: Identity,
     protocols: Vec<Vec<u8>>,
     versions: Vec<&'static SupportedProtocolVersion>,
     resumption: bool,
+    clients: Arc<dyn ClientCertVerifier>,
 }
 
 impl ServerTls {
@@ -25,6 +28,7 @@ impl ServerTls {
             protocols: Vec::new(),
             versions: vec![&version::TLS13, &version::TLS12],
             resumption: true,
+            clients: WebPkiClientVerifier::no_client_auth(),
         }
     }
 
@@ -53,11 +57,30 @@ impl ServerTls {
         self
     }
 
+    /// Asks for a client certificate that leads to `root`, and takes clients without one too.
+    pub(crate) fn client_certificates(self, root: CertificateDer<'static>) -> Self {
+        self.clients(root, true)
+    }
+
+    /// Refuses clients without a certificate that leads to `root`.
+    pub(crate) fn require_client_certificate(self, root: CertificateDer<'static>) -> Self {
+        self.clients(root, false)
+    }
+
+    fn clients(mut self, root: CertificateDer<'static>, optional: bool) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add(root).expect("a root can be read");
+        let builder = WebPkiClientVerifier::builder_with_provider(roots.into(), provider());
+        let builder = if optional { builder.allow_unauthenticated() } else { builder };
+        self.clients = builder.build().expect("there is a root");
+        self
+    }
+
     /// The configuration. Connections that shall resume each other's sessions share one.
     pub(crate) fn config(self) -> Arc<ServerConfig> {
         let builder = ServerConfig::builder_with_provider(provider());
         let builder = builder.with_protocol_versions(&self.versions).expect("ring knows these versions");
-        let builder = builder.with_no_client_auth();
+        let builder = builder.with_client_cert_verifier(self.clients);
         let mut config = builder
             .with_single_cert(self.identity.chain, self.identity.key)
             .expect("the key belongs to the certificate");

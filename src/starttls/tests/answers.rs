@@ -4,7 +4,7 @@ use super::{FAILURE, FEATURES, Form, HEADER, PROCEED, fault, negotiation, now, p
 use crate::starttls::error::Fault;
 use crate::starttls::{Progress, Step};
 
-const PROCEEDED: super::Outcome = (Ok(Progress::Proceed), Step::Tls);
+const PROCEEDED: super::Outcome = (Ok(Progress::Complete), Step::Tls);
 
 // rule F4
 #[test]
@@ -74,8 +74,8 @@ fn proceed_counts_when_its_last_byte_has_come() {
         let mut negotiation = negotiation(Form::Pipelined);
         negotiation.output();
         assert_eq!(negotiation.handle_bytes(most, now()), Ok(Progress::More));
-        assert_eq!(negotiation.handle_bytes(&[*last], now()), Ok(Progress::Proceed));
-        assert_eq!(negotiation.handle_bytes(b"", now()), Ok(Progress::Proceed));
+        assert_eq!(negotiation.handle_bytes(&[*last], now()), Ok(Progress::Complete));
+        assert_eq!(negotiation.handle_bytes(b"", now()), Ok(Progress::Complete));
     }
 }
 

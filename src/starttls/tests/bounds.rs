@@ -26,7 +26,7 @@ fn padded(before: &str, pad: &str, after: &str, length: usize) -> Vec<u8> {
 fn exactly_64_kib_are_read() {
     let before = format!("{HEADER}{FEATURES}");
     let (expected, step) = in_segments(&padded(&before, " ", PROCEED, LIMIT));
-    assert_eq!((expected, step), (Ok(Progress::Proceed), Step::Tls));
+    assert_eq!((expected, step), (Ok(Progress::Complete), Step::Tls));
     let (result, step) = in_segments(&padded(&before, " ", PROCEED, LIMIT + 1));
     assert_eq!((result, step), (Err(Fault::TooLong), Step::Answer));
     assert_eq!(in_segments(&padded(&before, " ", "", LIMIT)).0, Ok(Progress::More));
@@ -93,7 +93,7 @@ fn thousands_of_attributes_and_namespaces_are_only_read() {
             "<stream:features{many}><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/></stream:features>"
         );
         let script = format!("{HEADER}{features}{PROCEED}");
-        assert_eq!(play(Form::Pipelined, [script.as_bytes()]).0, Ok(Progress::Proceed));
+        assert_eq!(play(Form::Pipelined, [script.as_bytes()]).0, Ok(Progress::Complete));
     }
 }
 
@@ -181,7 +181,7 @@ fn mutated_answers_neither_panic_nor_pass() {
             let pieces = play(Form::Pipelined, script.chunks(size)).0;
             assert_eq!(pieces, result, "in pieces of {size}, and whole: {shown}");
         }
-        if result != Ok(Progress::Proceed) {
+        if result != Ok(Progress::Complete) {
             continue;
         }
         passed += 1;

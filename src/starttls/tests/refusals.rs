@@ -185,7 +185,11 @@ fn see_other_host_is_data() {
         let error = named(&format!("\n{host} "));
         assert_eq!(error.condition.as_deref(), Some("see-other-host"));
         assert_eq!(error.see_other_host.as_deref(), Some(host));
-        assert!(error.to_string().contains(host));
+        for (form, words) in [(Form::Strict, "not followed before TLS"), (Form::OverTls, "it refers to")] {
+            let fault = Fault::Stream(error.clone());
+            let error = NegotiationError::new(Step::Features, fault, form).to_string();
+            assert!(error.contains(host) && error.contains(words), "{error}");
+        }
     }
     assert_eq!(named("").see_other_host, None);
     assert_eq!(named(&"a".repeat(262)).see_other_host, None);

@@ -56,7 +56,7 @@ fn real_servers_lead_to_tls_in_both_forms() {
         (OPENFIRE_LIKE, r#"<proceed xmlns="urn:ietf:params:xml:ns:xmpp-tls"/>"#),
     ] {
         let whole = format!("{opening}{proceed}");
-        let expected = (Ok(Progress::Proceed), Step::Tls);
+        let expected = (Ok(Progress::Complete), Step::Tls);
         assert_eq!(outcome(Form::Pipelined, &[whole.as_bytes()]), expected, "{whole}");
         assert_eq!(outcome(Form::Strict, &[opening.as_bytes(), proceed.as_bytes()]), expected, "{whole}");
     }

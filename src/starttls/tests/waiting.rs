@@ -133,7 +133,7 @@ fn all_but_a_stream_error_ends_the_wait_for_one() {
 fn features_without_an_offer_do_not_stop_the_negotiation() {
     for features in [NO_OFFER, "<stream:features/>", "<stream:features><starttls/></stream:features>"] {
         let question = format!("{HEADER}{features}");
-        let expected = (Ok(Progress::Proceed), Step::Tls);
+        let expected = (Ok(Progress::Complete), Step::Tls);
         let whole = format!("{question}{PROCEED}");
         assert_eq!(outcome(Form::Pipelined, &[whole.as_bytes()]), expected, "{whole}");
         assert_eq!(outcome(Form::Strict, &[question.as_bytes(), PROCEED.as_bytes()]), expected, "{whole}");
@@ -141,7 +141,7 @@ fn features_without_an_offer_do_not_stop_the_negotiation() {
             let start = now();
             let mut negotiation = after(form, &question, start);
             let late = start + 3 * SECOND - NANOSECOND;
-            assert_eq!(negotiation.handle_bytes(PROCEED.as_bytes(), late), Ok(Progress::Proceed));
+            assert_eq!(negotiation.handle_bytes(PROCEED.as_bytes(), late), Ok(Progress::Complete));
             assert!(negotiation.note().unwrap().contains("without offering it"));
             // The handshake has its own limits.
             assert_eq!(negotiation.poll(start + 9 * SECOND), Ok(()));
@@ -173,7 +173,10 @@ fn an_offer_is_answered_within_3_s_unless_there_is_no_other_form_or_no_other_con
     );
 
     let mut late = pipelined();
-    assert_eq!(late.handle_bytes(PROCEED.as_bytes(), start + 3 * SECOND - NANOSECOND), Ok(Progress::Proceed));
+    assert_eq!(
+        late.handle_bytes(PROCEED.as_bytes(), start + 3 * SECOND - NANOSECOND),
+        Ok(Progress::Complete)
+    );
     assert_eq!(late.poll(start + 9 * SECOND), Ok(()), "the handshake has its own limits");
     // What the peer says in time is the error, not the silence before it.
     assert_eq!(pipelined().handle_end().fault(), &Fault::Ended(Ending::Connection));

@@ -1,0 +1,165 @@
+//! Building a connector: which options are impossible or contradict each other.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::ConnectorBuilder;
+use crate::connector::Connector;
+use crate::dns::message::Validation;
+use crate::dns::stub::Stub;
+use crate::dns::stub::resolv_conf::{ResolverConfig, Transport};
+use crate::dns::stub::system::SystemConfig;
+use crate::error::{Error, ErrorKind};
+use crate::quoted::Quoted;
+use crate::settings::{AddressFamily, SocketOptions};
+use crate::shared::{Names, Shared};
+use crate::socket::{CAN_BIND_TO_INTERFACE, CAN_SET_PROBES, HAS_USER_TIMEOUT, MAX_INTERFACE_NAME};
+use crate::tls::{Tls, TlsOptions};
+
+impl ConnectorBuilder {
+    /// Builds the connector. It reads no file and sends nothing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`] for:
+    /// - a limit or delay of zero, or a keep-alive count of zero;
+    /// - `keep_alive_interval`, `keep_alive_count` or `user_timeout` on a system that does not support it; the former two
+    ///   without `keep_alive`;
+    /// - an empty list of name servers, or one at port 0; both name servers and a resolver; `trust_ad` or
+    ///   `dns_over_tcp` without name servers;
+    /// - an interface on a system that does not support it, or with a name that no interface can have; a source address
+    ///   of a family that is excluded;
+    /// - root certificates or a client certificate beside a `ClientConfig`; no root certificates; one that cannot be read;
+    ///   a client certificate that cannot be read, or whose key does not belong to it or is not supported; no crypto
+    ///   provider.
+    pub fn build(self) -> Result<Connector, Error> {
+        self.check_times()?;
+        self.check_tls()?;
+        let mut settings = self.settings.clone();
+        settings.family = self.family_for_source()?;
+        let names = self.names()?;
+        check_socket(&self.settings.socket)?;
+        let tls = Tls::new(self.tls, &settings.service).map_err(|error| configuration(error.to_string()))?;
+        Ok(Connector::new(Shared::new(settings, tls, names, self.filter)))
+    }
+
+    /// A `ClientConfig` says alone what is trusted and shown.
+    fn check_tls(&self) -> Result<(), Error> {
+        let TlsOptions { trust, client_certificate, config, .. } = &self.tls;
+        let has_roots = trust.only_given || !trust.given.is_empty();
+        match (config, has_roots, client_certificate) {
+            (Some(_), true, _) => Err(configuration(
+                "both root certificates and a ClientConfig are given; set the roots in the ClientConfig",
+            )),
+            (Some(_), false, Some(_)) => Err(configuration(
+                "both a client certificate and a ClientConfig are given; set the certificate in the ClientConfig",
+            )),
+            (Some(_), false, None) | (None, _, _) => Ok(()),
+        }
+    }
+
+    fn check_times(&self) -> Result<(), Error> {
+        let times = [
+            ("timeout", Some(self.settings.limits.total)),
+            ("lookup_timeout", self.settings.limits.lookup),
+            ("tcp_timeout", Some(self.settings.limits.tcp)),
+            ("handshake_timeout", Some(self.settings.limits.handshake)),
+            ("attempt_delay", Some(self.settings.limits.attempt_delay)),
+            ("priority_delay", Some(self.settings.limits.group_delay)),
+            ("keep_alive", self.settings.socket.keep_alive),
+            ("keep_alive_interval", self.settings.socket.keep_alive_interval),
+            ("user_timeout", self.settings.socket.user_timeout),
+        ];
+        match times.iter().find(|(_, time)| *time == Some(Duration::ZERO)) {
+            Some((name, _)) => Err(configuration(format!("{name} is zero; use Duration::MAX for no limit"))),
+            None => Ok(()),
+        }
+    }
+
+    /// A socket that is bound to an address of one family cannot connect to the other.
+    fn family_for_source(&self) -> Result<AddressFamily, Error> {
+        Ok(match (self.settings.socket.source, self.settings.family) {
+            (None, family) => family,
+            (
+                Some(IpAddr::V4(_)),
+                AddressFamily::Any | AddressFamily::Ipv4First | AddressFamily::Ipv4Only,
+            ) => AddressFamily::Ipv4Only,
+            (
+                Some(IpAddr::V6(_)),
+                AddressFamily::Any | AddressFamily::Ipv4First | AddressFamily::Ipv6Only,
+            ) => AddressFamily::Ipv6Only,
+            (Some(address), AddressFamily::Ipv4Only | AddressFamily::Ipv6Only) => {
+                return Err(configuration(format!(
+                    "the source address {address} is of an address family that is excluded"
+                )));
+            }
+        })
+    }
+
+    fn names(&self) -> Result<Names, Error> {
+        let has_options = self.validation != Validation::Untrusted || self.transport != Transport::Udp;
+        if has_options && self.servers.is_none() {
+            return Err(configuration("trust_ad and dns_over_tcp apply to nameservers, and none are given"));
+        }
+        match (&self.resolver, &self.servers) {
+            (Some(_), Some(_)) => {
+                Err(configuration("both name servers and a resolver are given; choose one"))
+            }
+            (Some(resolver), None) => Ok(Names::Resolver(Arc::clone(resolver))),
+            (None, Some(servers)) => {
+                let mut config = ResolverConfig::given(servers.iter().copied())?;
+                config.validation = self.validation;
+                config.transport = self.transport;
+                Ok(Names::Stub(Stub::new(
+                    SystemConfig::given(config),
+                    self.caching,
+                    self.settings.socket.clone(),
+                )))
+            }
+            (None, None) => {
+                Ok(Names::Stub(Stub::new(SystemConfig::new(), self.caching, self.settings.socket.clone())))
+            }
+        }
+    }
+}
+
+fn check_socket(options: &SocketOptions) -> Result<(), Error> {
+    if let Some(interface) = &options.interface {
+        check_interface(interface)?;
+    }
+    if options.user_timeout.is_some() && !HAS_USER_TIMEOUT {
+        return Err(configuration("user_timeout can only be set on Linux and Android"));
+    }
+    if options.keep_alive_interval.is_none() && options.keep_alive_count.is_none() {
+        return Ok(());
+    }
+    if options.keep_alive_count == Some(0) {
+        return Err(configuration("keep_alive_count is zero; to turn keep-alive off, leave out keep_alive"));
+    }
+    if options.keep_alive.is_none() {
+        return Err(configuration(
+            "keep_alive_interval and keep_alive_count apply to keep_alive, and it is not set",
+        ));
+    }
+    if !CAN_SET_PROBES {
+        return Err(configuration("the interval and count of keep-alive cannot be set on this system"));
+    }
+    Ok(())
+}
+
+/// Linux takes an empty name for "any interface", and only looks at the first 15 bytes of a longer one: connections would
+/// leave by another interface than the caller has set.
+fn check_interface(name: &str) -> Result<(), Error> {
+    if !CAN_BIND_TO_INTERFACE {
+        return Err(configuration("an interface can only be set on Linux and Android"));
+    }
+    if name.is_empty() || name.len() > MAX_INTERFACE_NAME || name.contains('\0') {
+        let name = Quoted(name, MAX_INTERFACE_NAME);
+        return Err(configuration(format!("no interface can have the name \"{name}\"")));
+    }
+    Ok(())
+}
+
+fn configuration(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Configuration, message)
+}
