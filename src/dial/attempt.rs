@@ -191,6 +191,13 @@ impl Attempt {
         }
     }
 
+    /// Prepares a wait for data: see rule G3.
+    pub(super) fn expect_data(&self, dialer: &Dialer<'_>) {
+        if dialer.settings.quick_ack && self.interest() != Interest::Write {
+            socket::acknowledge_quickly(&self.tcp);
+        }
+    }
+
     /// The step of the negotiation, if it has changed.
     pub(super) fn new_step(&mut self) -> Option<Step> {
         let step = match &self.state {
