@@ -282,6 +282,21 @@ mod tests {
         }
     }
 
+    // rule G6
+    #[test]
+    fn an_address_that_this_machine_has_is_told_from_one_that_it_has_not() {
+        for (address, expected) in [
+            ("127.0.0.1:5222", true),
+            ("[::ffff:127.0.0.1]:5222", true),
+            ("192.0.2.77:5222", false),
+            ("[::ffff:192.0.2.77]:5222", false),
+        ] {
+            assert_eq!(has_address(address.parse().unwrap()), Some(expected), "{address}");
+        }
+        let documentation = "[2001:db8::77]:5222".parse().unwrap();
+        assert_ne!(has_address(documentation), Some(true), "a machine without IPv6 does not know");
+    }
+
     // rule D11, D5
     #[test]
     fn every_time_is_one_that_the_system_takes() {

@@ -7,8 +7,8 @@ use std::io;
 use xmpp_connect::dns::{Answers, LookupError, Resolver};
 use xmpp_connect::report::Report;
 use xmpp_connect::{
-    Connection, Connector, ConnectorBuilder, Discovery, Domain, Error, ErrorKind, InvalidDomain, Parts,
-    Policy, Service, TlsMode,
+    Connection, Connector, ConnectorBuilder, Discovery, Domain, Doubt, Error, ErrorKind, InvalidDomain,
+    Liveness, Parts, Policy, Service, TlsMode,
 };
 
 const fn crosses_threads<T: Send + Sync + 'static>() {}
@@ -22,7 +22,9 @@ const _: () = {
     crosses_threads::<ConnectorBuilder>();
     crosses_threads::<Discovery>();
     crosses_threads::<Domain>();
+    crosses_threads::<Doubt>();
     crosses_threads::<Error>();
+    crosses_threads::<Liveness>();
     crosses_threads::<Parts>();
     crosses_threads::<Policy>();
     crosses_threads::<Report>();
