@@ -36,7 +36,9 @@ impl Failure {
         match self {
             Self::Tls(error) => io::Error::new(ErrorKind::InvalidData, Explained::new(error.clone())),
             Self::Socket(error) => {
-                error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
+                // Without a number, it is an error of rustls about its buffers.
+                let own = || io::Error::new(error.kind(), error.to_string());
+                error.raw_os_error().map_or_else(own, io::Error::from_raw_os_error)
             }
         }
     }
