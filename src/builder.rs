@@ -71,8 +71,8 @@ impl Connector {
 /// Nothing is kept for the next call: no DNS answers, no TLS session. To connect more than once, use a [`Connector`].
 ///
 /// # Errors
-/// The errors of [`Connector::connect`], and [`ErrorKind::Configuration`] if no root certificates or no crypto provider
-/// are compiled in.
+/// The errors of [`Connector::connect`], and [`Configuration`](crate::ErrorKind::Configuration) if no root certificates
+/// or no crypto provider are compiled in.
 pub fn connect<D>(domain: D) -> Result<Connection, Error>
 where
     D: TryInto<Domain>,

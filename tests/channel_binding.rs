@@ -42,8 +42,9 @@ fn names(connection: &Connection) -> Vec<&'static str> {
     connection.channel_bindings().iter().map(ChannelBinding::name).collect()
 }
 
-fn data<'a>(connection: &'a Connection, name: &str) -> &'a [u8] {
-    connection.channel_bindings().iter().find(|binding| binding.name() == name).unwrap().data()
+fn data(connection: &Connection, name: &str) -> Vec<u8> {
+    let bindings = connection.channel_bindings();
+    bindings.iter().find(|binding| binding.name() == name).unwrap().data().to_vec()
 }
 
 /// Certificates of this authority are signed with ECDSA and SHA-256.
@@ -116,7 +117,7 @@ fn the_bindings_outlive_the_connection_and_its_stream_has_the_same() {
     let server = start(ServerTls::new(authority.issue(&[DOMAIN])).only_tls13(), TlsMode::Direct);
     let connector = Connector::builder().only_roots([authority.root_der()]).build().unwrap();
     let connection = connect(&connector, &server, TlsMode::Direct);
-    let bindings = connection.channel_bindings().to_vec();
+    let bindings = connection.channel_bindings();
     let mut parts = connection.into_parts().unwrap();
     parts.stream.write_all(b"</stream:stream>").unwrap();
     let label = b"EXPORTER-Channel-Binding";

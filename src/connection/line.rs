@@ -172,6 +172,10 @@ impl Line {
         }
     }
 
+    pub(super) fn with_client<R>(&self, look: impl FnOnce(&ClientConnection) -> R) -> R {
+        look(&self.lock().client)
+    }
+
     pub(super) fn wants_write(&self) -> bool {
         self.lock().client.wants_write()
     }
