@@ -1,7 +1,7 @@
 //! Connection: the TLS stream that a connect returns, with its properties and its report.
 
 use std::fmt;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,11 +16,14 @@ use crate::discovery::Candidate;
 use crate::limits::CLOSE_LIMIT;
 use crate::report::Report;
 use crate::service::TlsMode;
-use crate::tls::{Agreed, Binder, ChannelBinding, CipherSuite, ProtocolVersion};
+use crate::tls::{ChannelBinding, CipherSuite, ProtocolVersion};
 use crate::wait;
 
-use line::Line;
+pub use halves::{ReadHalf, ReuniteError, WriteHalf};
 
+use line::{Facts, Line};
+
+mod halves;
 mod line;
 
 /// A TLS connection to an XMPP server whose certificate is valid for the domain. Nothing has been sent over TLS yet: the
@@ -31,29 +34,18 @@ mod line;
 /// [`set_write_timeout`](Self::set_write_timeout). Event loops can use [`set_nonblocking`](Self::set_nonblocking).
 ///
 /// A read returns `Ok(0)` once the server has ended TLS with close_notify. If the connection closes without it, a read
-/// fails with [`ErrorKind::UnexpectedEof`], since an attacker may have cut off data. After the end of the XMPP stream
+/// fails with [`ErrorKind::UnexpectedEof`](io::ErrorKind::UnexpectedEof), since an attacker may have cut off data. After the end of the XMPP stream
 /// (`</stream:stream>`) that is harmless, and some servers, such as ejabberd, always do it; before, treat the
 /// connection as lost.
 ///
 /// Under TLS 1.3, the server may refuse a client certificate after the connection is established. The first read then
-/// fails with [`ErrorKind::InvalidData`] and the server's alert.
+/// fails with [`ErrorKind::InvalidData`](io::ErrorKind::InvalidData) and the server's alert.
 ///
 /// Dropping a connection closes the TCP connection without sending close_notify; use [`close`](Self::close) for an
 /// orderly shutdown. No write raises SIGPIPE, whatever the process does with that signal.
 pub struct Connection {
-    line: Arc<Line>,
-    read_ahead: Vec<u8>,
-    is_stream_open: bool,
-    read_timeout: Option<Duration>,
-    write_timeout: Option<Duration>,
-    agreed: Agreed,
-    binder: Binder,
-    alpn: Option<String>,
-    certificates: Vec<CertificateDer<'static>>,
-    is_resumed: bool,
-    candidate: Candidate,
-    peer: SocketAddr,
-    report: Report,
+    read: ReadHalf,
+    write: WriteHalf,
 }
 
 /// The parts of a [`Connection`], from [`Connection::into_parts`].
@@ -75,33 +67,41 @@ impl Connection {
         // rustls makes sure that we have offered it, and we offer only ASCII.
         let alpn = tls.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned());
         let certificates = tls.peer_certificates().unwrap_or_default().to_vec();
-        Self {
-            line: Arc::new(Line::new(tcp, tls, session.filter(|_| is_resumed && opened.is_none()))),
-            is_stream_open: opened.is_some(),
-            read_ahead: opened.unwrap_or_default(),
-            read_timeout: None,
-            write_timeout: None,
-            agreed,
-            binder,
-            alpn,
-            certificates,
-            is_resumed,
-            candidate,
-            peer,
-            report,
-        }
+        let is_stream_open = opened.is_some();
+        let facts =
+            Facts { agreed, binder, alpn, certificates, is_resumed, is_stream_open, candidate, peer, report };
+        // What the server sent while the stream was opened shows that it has accepted the session.
+        let unproved = session.filter(|_| is_resumed && !is_stream_open);
+        let line = Arc::new(Line::new(tcp, tls, unproved, facts));
+        let read = ReadHalf::new(Arc::clone(&line), opened.unwrap_or_default());
+        Self { read, write: WriteHalf::new(line) }
+    }
+
+    /// Splits the connection into a half that reads and a half that writes, for two threads. Neither blocks the other.
+    #[must_use]
+    pub fn split(self) -> (ReadHalf, WriteHalf) {
+        let Self { read, write } = self;
+        (read, write.alone(true))
+    }
+
+    fn line(&self) -> &Arc<Line> {
+        &self.read.line
+    }
+
+    fn facts(&self) -> &Facts {
+        &self.line().facts
     }
 
     /// Returns the candidate that this connection was made to.
     #[must_use]
     pub fn candidate(&self) -> &Candidate {
-        &self.candidate
+        &self.facts().candidate
     }
 
     /// Returns the server's address.
     #[must_use]
     pub fn peer_addr(&self) -> SocketAddr {
-        self.peer
+        self.facts().peer
     }
 
     /// Returns the local address of the socket.
@@ -109,38 +109,38 @@ impl Connection {
     /// # Errors
     /// Errors of the operating system.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.line.tcp.local_addr()
+        self.line().tcp.local_addr()
     }
 
     /// Returns whether this connection uses direct TLS or STARTTLS.
     #[must_use]
     pub fn tls_mode(&self) -> TlsMode {
-        self.candidate.tls()
+        self.facts().candidate.tls()
     }
 
     /// Returns the negotiated TLS version.
     #[must_use]
     pub fn protocol_version(&self) -> ProtocolVersion {
-        self.agreed.version
+        self.facts().agreed.version
     }
 
     /// Returns the negotiated cipher suite.
     #[must_use]
     pub fn cipher_suite(&self) -> CipherSuite {
-        self.agreed.suite
+        self.facts().agreed.suite
     }
 
     /// Returns the ALPN protocol that the server has selected, if any (RFC 7301).
     #[must_use]
     pub fn alpn(&self) -> Option<&str> {
-        self.alpn.as_deref()
+        self.facts().alpn.as_deref()
     }
 
     /// Returns the certificates that the server has sent, its own first. A resumed session has those of the original
     /// handshake.
     #[must_use]
     pub fn peer_certificates(&self) -> &[CertificateDer<'static>] {
-        &self.certificates
+        &self.facts().certificates
     }
 
     /// Returns the channel bindings for SASL, the strongest first. Use the first one that the server supports (XEP-0440); if
@@ -167,13 +167,13 @@ impl Connection {
     /// ```
     #[must_use]
     pub fn channel_bindings(&self) -> Vec<ChannelBinding> {
-        self.line.with_client(|client| self.binder.bindings(client))
+        self.read.channel_bindings()
     }
 
     /// Returns whether this connection resumes the TLS session of an earlier one of the same connector.
     #[must_use]
     pub fn is_resumed(&self) -> bool {
-        self.is_resumed
+        self.facts().is_resumed
     }
 
     /// Returns whether the connect has sent a stream header and received the server's, and its features
@@ -181,62 +181,60 @@ impl Connection {
     /// thing to write.
     #[must_use]
     pub fn is_stream_open(&self) -> bool {
-        self.is_stream_open
+        self.facts().is_stream_open
     }
 
     /// Returns the report of the connect: its lookups, candidates and attempts.
     #[must_use]
     pub fn report(&self) -> &Report {
-        &self.report
+        &self.facts().report
     }
 
     /// Sets the time limit of each read. The default is `None`, no limit.
     ///
-    /// A read that has produced no data within the limit fails with [`ErrorKind::TimedOut`], even if part of a TLS
+    /// A read that has produced no data within the limit fails with [`ErrorKind::TimedOut`](io::ErrorKind::TimedOut), even if part of a TLS
     /// record has arrived; the connection can still be used. Data that has already arrived is returned, however short
     /// the limit.
     ///
     /// To limit several reads together, such as those of the stream features, set what is left before each of them.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] for a limit of zero.
+    /// [`ErrorKind::InvalidInput`](io::ErrorKind::InvalidInput) for a limit of zero.
     pub fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        self.read_timeout = checked(timeout)?;
-        Ok(())
+        self.read.set_read_timeout(timeout)
     }
 
     /// Returns the time limit of each read.
     #[must_use]
     pub fn read_timeout(&self) -> Option<Duration> {
-        self.read_timeout
+        self.read.read_timeout()
     }
 
     /// Sets the time limit of each write and flush. The default is `None`, no limit.
     ///
     /// Data that has been encrypted when the limit expires counts as written; the next write or flush sends it first.
-    /// If that does not succeed within its limit, it fails with [`ErrorKind::TimedOut`] and takes no data.
+    /// If that does not succeed within its limit, it fails with [`ErrorKind::TimedOut`](io::ErrorKind::TimedOut) and takes no data.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] for a limit of zero.
+    /// [`ErrorKind::InvalidInput`](io::ErrorKind::InvalidInput) for a limit of zero.
     pub fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        self.write_timeout = checked(timeout)?;
-        Ok(())
+        self.write.set_write_timeout(timeout)
     }
 
     /// Returns the time limit of each write and flush.
     #[must_use]
     pub fn write_timeout(&self) -> Option<Duration> {
-        self.write_timeout
+        self.write.write_timeout()
     }
 
-    /// Makes reads and writes return [`ErrorKind::WouldBlock`] instead of waiting, for use in an event loop. The
+    /// Makes reads and writes return [`ErrorKind::WouldBlock`](io::ErrorKind::WouldBlock) instead of waiting, for use in an event loop. The
     /// timeouts then have no effect. The default is false.
     ///
-    /// Read until [`ErrorKind::WouldBlock`] before waiting for the socket: data that is already decrypted does not make
+    /// Read until [`ErrorKind::WouldBlock`](io::ErrorKind::WouldBlock) before waiting for the socket: data that is already decrypted does not make
     /// it readable. While [`wants_write`](Self::wants_write) returns true, also wait for the socket to become writable,
     /// and then call `flush`: a write may have taken data that is not sent yet, and a read may cause TLS to send.
     pub fn set_nonblocking(&mut self, nonblocking: bool) {
-        self.line.set_nonblocking(nonblocking);
+        self.line().set_nonblocking(nonblocking);
     }
 
     /// Returns a canceller for the reads and writes of this connection. After it was used, each of them fails with an error
@@ -249,26 +247,26 @@ impl Connection {
 
     /// What a canceller of this connection cancels.
     pub(crate) fn cancel(&self) -> Arc<dyn Cancel> {
-        Arc::<Line>::clone(&self.line)
+        Arc::<Line>::clone(self.line())
     }
 
     /// Returns whether encrypted data is waiting to be sent; for use in an event loop.
     #[must_use]
     pub fn wants_write(&self) -> bool {
-        self.line.wants_write()
+        self.line().wants_write()
     }
 
     /// Ends the sending direction: sends close_notify (RFC 8446 section 6.1), so that the server knows that nothing was
     /// cut off, and shuts down the TCP connection for writing. Data that the server still sends can be read. Close the
     /// XMPP stream first (RFC 6120 section 4.4).
     ///
-    /// In non-blocking mode it may fail with [`ErrorKind::WouldBlock`]: call it again when the socket is writable.
-    /// Later writes fail with [`ErrorKind::BrokenPipe`].
+    /// In non-blocking mode it may fail with [`ErrorKind::WouldBlock`](io::ErrorKind::WouldBlock): call it again when the socket is writable.
+    /// Later writes fail with [`ErrorKind::BrokenPipe`](io::ErrorKind::BrokenPipe).
     ///
     /// # Errors
     /// The errors of a write.
     pub fn shutdown(&mut self) -> io::Result<()> {
-        self.line.shut_down(self.line.deadline(self.write_timeout))
+        self.write.shutdown()
     }
 
     /// Closes the connection in an orderly way: as [`shutdown`](Self::shutdown), for at most one second, and then waits
@@ -278,8 +276,9 @@ impl Connection {
     /// The errors of a write. The connection is closed anyway.
     pub fn close(self) -> io::Result<()> {
         let farewell = Deadline::after(wait::now(), CLOSE_LIMIT);
-        self.line.shut_down(self.line.deadline(self.write_timeout).min(farewell))?;
-        self.line.drop_what_comes();
+        let line = self.line();
+        line.shut_down(line.deadline(self.write_timeout()).min(farewell))?;
+        line.drop_what_comes();
         Ok(())
     }
 
@@ -293,7 +292,8 @@ impl Connection {
     /// # Errors
     /// Errors of the operating system when the socket is made blocking.
     pub fn into_parts(self) -> io::Result<Parts> {
-        let Self { mut line, read_ahead, report, .. } = self;
+        let Self { read: ReadHalf { mut line, read_ahead, .. }, write } = self;
+        drop(write);
         // A canceller holds the line for the moment of its call.
         let line = loop {
             match Arc::try_unwrap(line) {
@@ -302,64 +302,58 @@ impl Connection {
             }
             std::thread::yield_now();
         };
-        Ok(Parts { stream: line.into_stream()?, read_ahead, report })
+        let (stream, report) = line.into_stream()?;
+        Ok(Parts { stream, read_ahead, report })
     }
 }
 
 /// Returns `Ok(0)` after the server's close_notify. Without it, the end of the connection is
-/// [`ErrorKind::UnexpectedEof`], which is harmless only after the end of the XMPP stream (`</stream:stream>`).
+/// [`ErrorKind::UnexpectedEof`](io::ErrorKind::UnexpectedEof), which is harmless only after the end of the XMPP stream (`</stream:stream>`).
 ///
-/// A fatal TLS error, which includes an alert of the server, is [`ErrorKind::InvalidData`]. Fatal errors, resets and
+/// A fatal TLS error, which includes an alert of the server, is [`ErrorKind::InvalidData`](io::ErrorKind::InvalidData). Fatal errors, resets and
 /// `UnexpectedEof` are final: every later read returns the same error.
 impl Read for Connection {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.line.read(buffer, &mut self.read_ahead, self.read_timeout)
+        self.read.read(buffer)
     }
 }
 
 /// After a fatal TLS error, every write returns that error.
 impl Write for Connection {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.line.write(bytes, self.write_timeout)
+        self.write.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.line.flush(self.write_timeout)
+        self.write.flush()
     }
-}
-
-fn checked(timeout: Option<Duration>) -> io::Result<Option<Duration>> {
-    if timeout == Some(Duration::ZERO) {
-        return Err(io::Error::new(ErrorKind::InvalidInput, "the timeout is zero; use None for no limit"));
-    }
-    Ok(timeout)
 }
 
 #[cfg(unix)]
 impl std::os::fd::AsFd for Connection {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.line.tcp.as_fd()
+        self.line().tcp.as_fd()
     }
 }
 
 #[cfg(unix)]
 impl std::os::fd::AsRawFd for Connection {
     fn as_raw_fd(&self) -> std::os::fd::RawFd {
-        self.line.tcp.as_raw_fd()
+        self.line().tcp.as_raw_fd()
     }
 }
 
 #[cfg(windows)]
 impl std::os::windows::io::AsRawSocket for Connection {
     fn as_raw_socket(&self) -> std::os::windows::io::RawSocket {
-        self.line.tcp.as_raw_socket()
+        self.line().tcp.as_raw_socket()
     }
 }
 
 #[cfg(windows)]
 impl std::os::windows::io::AsSocket for Connection {
     fn as_socket(&self) -> std::os::windows::io::BorrowedSocket<'_> {
-        self.line.tcp.as_socket()
+        self.line().tcp.as_socket()
     }
 }
 
@@ -367,8 +361,8 @@ impl fmt::Debug for Connection {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Connection")
-            .field("candidate", &self.candidate)
-            .field("peer", &self.peer)
+            .field("candidate", self.candidate())
+            .field("peer", &self.peer_addr())
             .field("protocol_version", &self.protocol_version())
             .finish_non_exhaustive()
     }

@@ -86,6 +86,7 @@ impl OpenStream {
             from: self.jid.as_deref().or(own_domain),
             lang: self.lang.as_deref(),
             namespace: service.namespace(),
+            declares_dialback: own_domain.is_some(),
         }
     }
 }
@@ -128,7 +129,8 @@ mod tests {
         assert!(header_of_client.contains(" from='d&apos;artagnan@example.org' "), "{header_of_client}");
         assert!(header_of_client.contains(" xml:lang='fr&lt;' "), "{header_of_client}");
         let service = Service::server(Domain::new("own.example").unwrap());
-        assert!(header(&OpenStream::new(), &service).contains(" from='own.example' "));
+        let server = header(&OpenStream::new(), &service);
+        assert!(server.contains(" from='own.example' ") && server.contains(" xmlns:db='"), "{server}");
         OpenStream::new().jid("a@b@").unwrap_err();
         OpenStream::new().jid("").unwrap_err();
     }

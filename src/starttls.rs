@@ -39,6 +39,8 @@ pub(crate) struct Opening<'a> {
     pub(crate) lang: Option<&'a str>,
     /// The content namespace: `jabber:client` or `jabber:server`.
     pub(crate) namespace: &'a str,
+    /// Whether to declare the namespace of server dialback.
+    pub(crate) declares_dialback: bool,
 }
 
 impl Opening<'_> {
@@ -48,8 +50,10 @@ impl Opening<'_> {
         let from = self.from.map(|from| format!(" from='{}'", escaped(from))).unwrap_or_default();
         let lang = self.lang.map(|lang| format!(" xml:lang='{}'", escaped(lang))).unwrap_or_default();
         let namespace = escaped(self.namespace);
+        // Servers that offer dialback expect it (XEP-0220 section 2.1).
+        let dialback = if self.declares_dialback { " xmlns:db='jabber:server:dialback'" } else { "" };
         format!(
-            "<?xml version='1.0'?><stream:stream to='{to}'{from} version='1.0'{lang} xmlns='{namespace}' \
+            "<?xml version='1.0'?><stream:stream to='{to}'{from} version='1.0'{lang} xmlns='{namespace}'{dialback} \
              xmlns:stream='{STREAMS_NAMESPACE}'>"
         )
     }

@@ -1,18 +1,21 @@
 //! Line: the socket and the TLS state of a connection; its reads and writes, their time limits, and how they fail.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
 use rustls::{ClientConnection, StreamOwned};
 
 use crate::canceller::{self, Cancel};
 use crate::deadline::Deadline;
+use crate::discovery::Candidate;
 use crate::limits::{CLOSE_LIMIT, MAX_READS_BEYOND_LIMIT};
+use crate::report::Report;
 use crate::socket::{self, NoSignal};
-use crate::tls::{Explained, Session};
+use crate::tls::{Agreed, Binder, ChannelBinding, Explained, Session};
 use crate::wait::{self, Interest, Token, Wait};
 
 /// Some servers, such as ejabberd, close without close_notify. The message of rustls links to its own documentation.
@@ -46,9 +49,23 @@ pub(super) struct Line {
     /// since a socket that is ready for some bytes may not take all of them.
     pub(super) tcp: TcpStream,
     tls: Mutex<TlsState>,
+    pub(super) facts: Facts,
     /// Whether the caller's event loop waits for the socket, and not reads and writes.
     is_nonblocking: AtomicBool,
     is_cancelled: AtomicBool,
+}
+
+/// What is known of a connection from its beginning.
+pub(super) struct Facts {
+    pub(super) agreed: Agreed,
+    pub(super) binder: Binder,
+    pub(super) alpn: Option<String>,
+    pub(super) certificates: Vec<CertificateDer<'static>>,
+    pub(super) is_resumed: bool,
+    pub(super) is_stream_open: bool,
+    pub(super) candidate: Candidate,
+    pub(super) peer: SocketAddr,
+    pub(super) report: Report,
 }
 
 /// What is changed by reads and writes.
@@ -64,9 +81,15 @@ struct TlsState {
 }
 
 impl Line {
-    pub(super) fn new(tcp: TcpStream, client: ClientConnection, unproved: Option<Arc<Session>>) -> Self {
+    pub(super) fn new(
+        tcp: TcpStream,
+        client: ClientConnection,
+        unproved: Option<Arc<Session>>,
+        facts: Facts,
+    ) -> Self {
         Self {
             tcp,
+            facts,
             tls: Mutex::new(TlsState { client, failure: None, unproved, is_shut_down: false }),
             is_nonblocking: AtomicBool::new(false),
             is_cancelled: AtomicBool::new(false),
@@ -152,6 +175,18 @@ impl Line {
         }
     }
 
+    /// Shuts down for writing without waiting: close_notify is sent if there is room for it.
+    pub(super) fn say_farewell(&self) {
+        let mut tls = self.lock();
+        if !tls.is_shut_down && !self.is_cancelled.load(Ordering::Acquire) {
+            tls.is_shut_down = true;
+            tls.client.send_close_notify();
+            // The socket may be closed already, or have no room; nobody is there to learn of it.
+            let _ = tls.send_some(&self.tcp);
+            let _ = self.tcp.shutdown(Shutdown::Write);
+        }
+    }
+
     /// Reads and discards what still arrives. Closing a socket with unread data, even a session ticket, resets the
     /// connection (RFC 2525 section 2.17), and the reset discards data that has not reached the peer yet.
     pub(super) fn drop_what_comes(&self) {
@@ -172,8 +207,8 @@ impl Line {
         }
     }
 
-    pub(super) fn with_client<R>(&self, look: impl FnOnce(&ClientConnection) -> R) -> R {
-        look(&self.lock().client)
+    pub(super) fn channel_bindings(&self) -> Vec<ChannelBinding> {
+        self.facts.binder.bindings(&self.lock().client)
     }
 
     pub(super) fn wants_write(&self) -> bool {
@@ -197,10 +232,10 @@ impl Line {
     }
 
     /// The stream of rustls. Its socket is blocking, unless the caller waits for it.
-    pub(super) fn into_stream(self) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
+    pub(super) fn into_stream(self) -> io::Result<(StreamOwned<ClientConnection, TcpStream>, Report)> {
         self.tcp.set_nonblocking(self.is_nonblocking())?;
         let tls = self.tls.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(StreamOwned::new(tls.client, self.tcp))
+        Ok((StreamOwned::new(tls.client, self.tcp), self.facts.report))
     }
 
     /// Waits for the socket to become ready.

@@ -273,6 +273,7 @@ impl Attempt {
             from: dialer.settings.service.own_domain().map(Domain::as_unicode),
             lang: None,
             namespace: dialer.settings.service.namespace(),
+            declares_dialback: false,
         };
         let is_asked_for = !dialer.settings.pipelining || self.repeats.has(RepeatForm::StepByStep);
         let is_remembered = !is_asked_for && dialer.strict.contains(dialer.domain);

@@ -25,7 +25,13 @@ const FAILURE: &str = "<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
 type Outcome = (Result<Progress, Fault>, Step);
 
 fn negotiation(form: Form) -> Negotiation {
-    let opening = Opening { to: "example.org", from: None, lang: None, namespace: "jabber:client" };
+    let opening = Opening {
+        to: "example.org",
+        from: None,
+        lang: None,
+        namespace: "jabber:client",
+        declares_dialback: false,
+    };
     Negotiation::new(&opening, form)
 }
 

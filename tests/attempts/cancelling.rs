@@ -4,7 +4,7 @@ use std::net::UdpSocket;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use xmpp_connect::{Canceller, Connector, Error};
+use xmpp_connect::{Canceller, Connector, Error, OpenStream};
 
 use super::*;
 use support::Behaviour;
@@ -39,6 +39,7 @@ fn silences() -> Vec<Silence> {
     let connector = Connector::builder()
         .only_roots([authority.root_der()])
         .nameservers([dns.local_addr().unwrap()])
+        .open_stream(OpenStream::new())
         .build()
         .unwrap();
     let mut add = |stage, target, peer: Box<dyn std::any::Any>| {
@@ -57,6 +58,8 @@ fn silences() -> Vec<Silence> {
         ("STARTTLS, before <proceed/>", TlsMode::StartTls, Stage::Proceed),
         ("TLS after STARTTLS", TlsMode::StartTls, Stage::Tls),
         ("TLS", TlsMode::Direct, Stage::Tls),
+        ("stream, before the header", TlsMode::Direct, Stage::SecureHeader),
+        ("stream, before the features", TlsMode::StartTls, Stage::SecureFeatures),
     ] {
         let server = XmppServer::start(script(&authority, tls).until(until));
         add(stage, target(server.port(), tls), Box::new(server));

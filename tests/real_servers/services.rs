@@ -5,12 +5,12 @@ use std::io::{Read, Write};
 use std::time::Duration;
 
 use xmpp_connect::report::{AttemptError, AttemptErrorKind, AttemptReport};
-use xmpp_connect::{Connection, Policy, Service, Target, TlsMode};
+use xmpp_connect::{Connection, OpenStream, Policy, Service, Target, TlsMode};
 
 use super::{KNOT, TestResult, client, connector, open_stream, options, server};
 
 /// Features of each service's streams over TLS.
-const SCRAM: &str = "<mechanism>SCRAM-SHA-1</mechanism>";
+const SCRAM: &str = "<mechanism>SCRAM-SHA-";
 const DIALBACK: &str = "urn:xmpp:features:dialback";
 
 /// A service, its ALPN protocol, the attributes of its stream header, and what the features of its streams contain.
@@ -76,6 +76,42 @@ fn both_services_of_both_servers_are_reached_by_either_kind() -> TestResult {
             }
         }
     }
+    Ok(())
+}
+
+// rule D10
+#[test]
+#[ignore = "needs the bench: .ci/servers/bench"]
+fn the_connect_opens_the_stream_with_both_services_of_both_servers() -> TestResult {
+    for domain in ["prosody.test", "ejabberd.test"] {
+        for side in sides(domain)? {
+            for policy in [Policy::DirectOnly, Policy::StartTlsOnly] {
+                let options = options(KNOT, side.service.clone(), policy)?;
+                let mut connection = options.open_stream(OpenStream::new()).build()?.connect(domain)?;
+                connection.set_read_timeout(Some(Duration::from_secs(10)))?;
+                let mut said = String::new();
+                while !said.contains("</stream:features>") {
+                    let mut buffer = [0; 4096];
+                    let length = connection.read(&mut buffer)?;
+                    said += std::str::from_utf8(buffer.get(..length).unwrap_or_default())?;
+                }
+                assert!(connection.is_stream_open() && said.contains(side.features), "{domain}: {said}");
+            }
+        }
+    }
+    Ok(())
+}
+
+// rule D10, E3
+#[test]
+#[ignore = "needs the bench: .ci/servers/bench"]
+fn a_web_server_behind_the_multiplexer_fails_its_candidate() -> TestResult {
+    let options = options(KNOT, Service::Client, Policy::DirectOnly)?.alpn(false);
+    let error = options.open_stream(OpenStream::new()).build()?.connect("mux.test").unwrap_err();
+    let attempts = error.report().map(|report| report.attempts()).unwrap_or_default();
+    let failed = attempts.iter().filter_map(AttemptReport::error).map(AttemptError::kind);
+    assert!(failed.clone().all(|kind| matches!(kind, AttemptErrorKind::NotXmpp | AttemptErrorKind::Closed)));
+    assert_ne!(failed.count(), 0, "{error:?}");
     Ok(())
 }
 

@@ -99,10 +99,21 @@ fn the_step_stays_after_a_failure() {
 // rule F1a
 #[test]
 fn only_a_server_says_who_it_is() {
-    let client = Opening { to: "example.org", from: None, lang: None, namespace: "jabber:client" };
+    let client = Opening {
+        to: "example.org",
+        from: None,
+        lang: None,
+        namespace: "jabber:client",
+        declares_dialback: false,
+    };
     assert!(!client.header().contains(" from="));
-    let server =
-        Opening { to: "example.org", from: Some("bücher.example"), lang: None, namespace: "jabber:server" };
+    let server = Opening {
+        to: "example.org",
+        from: Some("bücher.example"),
+        lang: None,
+        namespace: "jabber:server",
+        declares_dialback: false,
+    };
     assert_eq!(
         server.header(),
         "<?xml version='1.0'?><stream:stream to='example.org' from='bücher.example' version='1.0' \
@@ -113,7 +124,13 @@ fn only_a_server_says_who_it_is() {
 // rule A5, F1
 #[test]
 fn names_in_the_header_are_escaped() {
-    let opening = Opening { to: "a'b\"&<>", from: Some("'/><x a='"), lang: None, namespace: "jabber:server" };
+    let opening = Opening {
+        to: "a'b\"&<>",
+        from: Some("'/><x a='"),
+        lang: None,
+        namespace: "jabber:server",
+        declares_dialback: false,
+    };
     let header = opening.header();
     assert!(header.contains(" to='a&apos;b&quot;&amp;&lt;&gt;' "), "{header}");
     assert!(header.contains(" from='&apos;/&gt;&lt;x a=&apos;' "), "{header}");

@@ -11,7 +11,13 @@ const SASL: &str = "<stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:x
 
 fn opening(domain: &str) -> Negotiation {
     let domain = Domain::new(domain).unwrap();
-    let header = Opening { to: domain.as_unicode(), from: None, lang: None, namespace: "jabber:client" };
+    let header = Opening {
+        to: domain.as_unicode(),
+        from: None,
+        lang: None,
+        namespace: "jabber:client",
+        declares_dialback: false,
+    };
     Negotiation::over_tls(&header, b"<first/>", &domain)
 }
 
