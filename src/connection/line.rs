@@ -15,7 +15,7 @@ use crate::discovery::Candidate;
 use crate::limits::{CLOSE_LIMIT, MAX_READS_BEYOND_LIMIT};
 use crate::report::Report;
 use crate::socket::{self, NoSignal};
-use crate::tls::{Agreed, ChannelBinding, Explained, Session};
+use crate::tls::{Agreed, Binder, ChannelBinding, Explained, Session};
 use crate::wait::{self, Interest, Token, Wait};
 
 /// Some servers, such as ejabberd, close without close_notify. The message of rustls links to its own documentation.
@@ -60,7 +60,7 @@ pub(super) struct Line {
 /// What is known of a connection from its beginning.
 pub(super) struct Facts {
     pub(super) agreed: Agreed,
-    pub(super) channel_bindings: Vec<ChannelBinding>,
+    pub(super) binder: Binder,
     pub(super) alpn: Option<String>,
     pub(super) certificates: Vec<CertificateDer<'static>>,
     pub(super) is_resumed: bool,
@@ -207,6 +207,10 @@ impl Line {
                 Err(_) => return,
             }
         }
+    }
+
+    pub(super) fn channel_bindings(&self) -> Vec<ChannelBinding> {
+        self.facts.binder.bindings(&self.lock().client)
     }
 
     pub(super) fn wants_write(&self) -> bool {
