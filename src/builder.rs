@@ -71,8 +71,8 @@ impl Connector {
 /// Nothing is kept for the next call: no DNS answers, no TLS session. To connect more than once, use a [`Connector`].
 ///
 /// # Errors
-/// The errors of [`Connector::connect`], and [`ErrorKind::Configuration`] if no root certificates or no crypto provider
-/// are compiled in.
+/// The errors of [`Connector::connect`], and [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if no root
+/// certificates or no crypto provider are compiled in.
 pub fn connect<D>(domain: D) -> Result<Connection, Error>
 where
     D: TryInto<Domain>,
@@ -283,8 +283,8 @@ impl ConnectorBuilder {
     /// is none.
     ///
     /// Connected does not mean that the server accepts the certificate: under TLS 1.3, the handshake ends on this side
-    /// before the server has checked it. The first read then fails with the server's alert. The server's stream features say
-    /// whether it offers EXTERNAL.
+    /// before the server has checked it. The first read then fails with the server's alert; with
+    /// [`open_stream`](Self::open_stream), the connect does. The server's stream features say whether it offers EXTERNAL.
     ///
     /// With TLS 1.2, the certificate is sent unencrypted, as that version of TLS has it. A resumed session has the
     /// certificate of its first handshake; no other connector resumes it.

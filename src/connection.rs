@@ -66,24 +66,14 @@ pub struct Parts {
 
 impl Connection {
     pub(crate) fn new(verified: Verified, report: Report) -> Self {
-        let Verified { tcp, tls, agreed, channel_bindings, session, candidate, peer, opened, quick_ack } =
-            verified;
+        let Verified { tcp, tls, agreed, binder, session, candidate, peer, opened, quick_ack } = verified;
         let is_resumed = tls.handshake_kind() == Some(HandshakeKind::Resumed);
         // rustls makes sure that we have offered it, and we offer only ASCII.
         let alpn = tls.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned());
         let certificates = tls.peer_certificates().unwrap_or_default().to_vec();
         let is_stream_open = opened.is_some();
-        let facts = Facts {
-            agreed,
-            channel_bindings,
-            alpn,
-            certificates,
-            is_resumed,
-            is_stream_open,
-            candidate,
-            peer,
-            report,
-        };
+        let facts =
+            Facts { agreed, binder, alpn, certificates, is_resumed, is_stream_open, candidate, peer, report };
         // What the server sent while the stream was opened shows that it has accepted the session.
         let unproved = session.filter(|_| is_resumed && !is_stream_open);
         let line = Arc::new(Line::new(Wire::new(tcp, quick_ack), tls, unproved, facts));
@@ -166,22 +156,22 @@ impl Connection {
     ///   that is SHA-256, SHA-384 or SHA-512, or MD5 or SHA-1, which count as SHA-256. There is none for Ed25519. SHA-512
     ///   needs feature `ring` or `aws-lc-rs`.
     ///
-    /// `tls-unique` is never among them: TLS 1.3 does not define it. Resumed sessions have channel bindings too. Clone those
-    /// that you need before you call [`into_parts`](Self::into_parts).
+    /// `tls-unique` is never among them: TLS 1.3 does not define it. Resumed sessions have channel bindings too. After
+    /// a fatal TLS error there is no `tls-exporter` any more. Call this before [`into_parts`](Self::into_parts).
     ///
     /// ```no_run
     /// # let (connection, offered) = (xmpp_connect::connect("example.org")?, vec!["tls-exporter".to_owned()]);
     /// // The types in the server's <sasl-channel-binding/>.
-    /// let binding = connection.channel_bindings().iter().find(|binding| offered.iter().any(|name| name == binding.name()));
-    /// if let Some(binding) = binding {
+    /// let mut bindings = connection.channel_bindings().into_iter();
+    /// if let Some(binding) = bindings.find(|binding| offered.iter().any(|name| name == binding.name())) {
     ///     let gs2_header = format!("p={},,", binding.name());
     ///     let channel_binding_input = [gs2_header.as_bytes(), binding.data()].concat();
     /// }
     /// # Ok::<(), xmpp_connect::Error>(())
     /// ```
     #[must_use]
-    pub fn channel_bindings(&self) -> &[ChannelBinding] {
-        &self.facts().channel_bindings
+    pub fn channel_bindings(&self) -> Vec<ChannelBinding> {
+        self.read.channel_bindings()
     }
 
     /// Returns whether this connection resumes the TLS session of an earlier one of the same connector.

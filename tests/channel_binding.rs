@@ -42,8 +42,9 @@ fn names(connection: &Connection) -> Vec<&'static str> {
     connection.channel_bindings().iter().map(ChannelBinding::name).collect()
 }
 
-fn data<'a>(connection: &'a Connection, name: &str) -> &'a [u8] {
-    connection.channel_bindings().iter().find(|binding| binding.name() == name).unwrap().data()
+fn data(connection: &Connection, name: &str) -> Vec<u8> {
+    let bindings = connection.channel_bindings();
+    bindings.iter().find(|binding| binding.name() == name).unwrap().data().to_vec()
 }
 
 /// Certificates of this authority are signed with ECDSA and SHA-256.
@@ -111,13 +112,15 @@ fn tls_1_2_has_an_exporter_only_if_the_extended_master_secret_is_required() {
 
 // rule E9
 #[test]
-fn the_bindings_outlive_the_connection_and_its_stream_has_the_same() {
+fn halves_have_the_same_bindings_and_those_taken_outlive_the_connection() {
     let authority = Authority::new();
     let server = start(ServerTls::new(authority.issue(&[DOMAIN])).only_tls13(), TlsMode::Direct);
     let connector = Connector::builder().only_roots([authority.root_der()]).build().unwrap();
     let connection = connect(&connector, &server, TlsMode::Direct);
-    let bindings = connection.channel_bindings().to_vec();
-    let mut parts = connection.into_parts().unwrap();
+    let bindings = connection.channel_bindings();
+    let (read, write) = connection.split();
+    assert_eq!(read.channel_bindings(), bindings);
+    let mut parts = read.reunite(write).unwrap().into_parts().unwrap();
     parts.stream.write_all(b"</stream:stream>").unwrap();
     let label = b"EXPORTER-Channel-Binding";
     let exported = parts.stream.conn.export_keying_material([0; 32], label, Some(&[])).unwrap();

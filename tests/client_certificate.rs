@@ -10,7 +10,9 @@ mod support;
 use std::io::{ErrorKind as IoErrorKind, Read, Write};
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use xmpp_connect::{Connection, Connector, ConnectorBuilder, Error, ErrorKind, Service, Target, TlsMode};
+use xmpp_connect::{
+    Connection, Connector, ConnectorBuilder, Error, ErrorKind, OpenStream, Service, Target, TlsMode,
+};
 
 use given::{DOMAIN, HEADER, chain, talk};
 use support::{Authority, Identity, PATIENCE, Script, ServerTls, XmppServer};
@@ -128,10 +130,30 @@ fn a_refusal_names_the_client_certificate_and_says_what_to_do() {
                         assert!(error.to_string().contains(words), "{error}");
                         let error = connection.write(HEADER.as_bytes()).unwrap_err();
                         assert!(error.to_string().contains(words), "{error}");
+                        let bindings = connection.channel_bindings();
+                        assert!(bindings.iter().all(|binding| binding.name() != "tls-exporter"));
                     }
                 }
             }
         }
+    }
+}
+
+// rule E6, D10
+#[test]
+fn a_connect_that_opens_the_stream_fails_if_the_certificate_is_refused() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    for mode in MODES {
+        let tls = ServerTls::new(authority.issue(&[DOMAIN])).only_tls13();
+        let server = start(tls.require_client_certificate(authority.root_der()), mode);
+        let client = stranger.issue(&[CLIENT]);
+        let builder = builder(&authority).client_certificate(client.chain, client.key);
+        let connector = builder.open_stream(OpenStream::new()).build().unwrap();
+        let error = connect(&connector, &server, mode).unwrap_err();
+        assert!(
+            chain(&error).contains("does not trust the authority of the client certificate"),
+            "{error:?}"
+        );
     }
 }
 

@@ -68,8 +68,8 @@ impl ReadHalf {
 
     /// Returns the channel bindings for SASL, as [`Connection::channel_bindings`].
     #[must_use]
-    pub fn channel_bindings(&self) -> &[ChannelBinding] {
-        &self.line.facts.channel_bindings
+    pub fn channel_bindings(&self) -> Vec<ChannelBinding> {
+        self.line.channel_bindings()
     }
 
     /// Joins the halves of one connection.

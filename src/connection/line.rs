@@ -16,7 +16,7 @@ use crate::discovery::Candidate;
 use crate::limits::{CLOSE_LIMIT, MAX_READS_BEYOND_LIMIT};
 use crate::report::Report;
 use crate::socket;
-use crate::tls::{Agreed, ChannelBinding, Explained, Session};
+use crate::tls::{Agreed, Binder, ChannelBinding, Explained, Session};
 use crate::wait::{self, Interest, Token, Wait};
 
 /// Some servers, such as ejabberd, close without close_notify. The message of rustls links to its own documentation.
@@ -37,7 +37,9 @@ impl Failure {
         match self {
             Self::Tls(error) => io::Error::new(ErrorKind::InvalidData, Explained::new(error.clone())),
             Self::Socket(error) => {
-                error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
+                // Without a number, it is an error of rustls about its buffers.
+                let own = || io::Error::new(error.kind(), error.to_string());
+                error.raw_os_error().map_or_else(own, io::Error::from_raw_os_error)
             }
         }
     }
@@ -59,7 +61,7 @@ pub(super) struct Line {
 /// What is known of a connection from its beginning.
 pub(super) struct Facts {
     pub(super) agreed: Agreed,
-    pub(super) channel_bindings: Vec<ChannelBinding>,
+    pub(super) binder: Binder,
     pub(super) alpn: Option<String>,
     pub(super) certificates: Vec<CertificateDer<'static>>,
     pub(super) is_resumed: bool,
@@ -209,6 +211,10 @@ impl Line {
                 Err(_) => return,
             }
         }
+    }
+
+    pub(super) fn channel_bindings(&self) -> Vec<ChannelBinding> {
+        self.facts.binder.bindings(&self.lock().client)
     }
 
     pub(super) fn wants_write(&self) -> bool {

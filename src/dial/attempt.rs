@@ -17,7 +17,7 @@ use crate::service::TlsMode;
 use crate::settings::{Settings, SocketOptions};
 use crate::socket;
 use crate::starttls::{Form, Negotiation, Opening, Progress, Step, StrictDomains};
-use crate::tls::{Agreed, ChannelBinding, Endpoint, Evidence, Handshake, Resume, Session, Tls};
+use crate::tls::{Agreed, Binder, Endpoint, Evidence, Handshake, Resume, Session, Tls};
 use crate::wait::Interest;
 
 /// A note for the report.
@@ -41,7 +41,7 @@ pub(crate) struct Verified {
     pub(crate) tcp: TcpStream,
     pub(crate) tls: ClientConnection,
     pub(crate) agreed: Agreed,
-    pub(crate) channel_bindings: Vec<ChannelBinding>,
+    pub(crate) binder: Binder,
     /// The store of its TLS sessions, if sessions are resumed.
     pub(crate) session: Option<Arc<Session>>,
     pub(crate) candidate: Candidate,
@@ -173,9 +173,8 @@ impl Attempt {
         };
         let Handshake { client: tls, session } = handshake;
         let agreed = Agreed::of(&tls).ok()?;
-        let quick_ack = dialer.settings.quick_ack;
-        let channel_bindings = dialer.tls.channel_bindings(&tls);
-        Some(Verified { tcp, tls, agreed, channel_bindings, session, candidate, peer, opened, quick_ack })
+        let (binder, quick_ack) = (dialer.tls.binder(), dialer.settings.quick_ack);
+        Some(Verified { tcp, tls, agreed, binder, session, candidate, peer, opened, quick_ack })
     }
 
     pub(super) fn interest(&self) -> Interest {

@@ -1,6 +1,7 @@
 //! Channel bindings: data that ties a SASL exchange to one TLS connection (RFC 5056, RFC 5929, RFC 9266). No IO.
 
 use std::fmt;
+use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::hash::HashAlgorithm;
@@ -42,25 +43,37 @@ impl fmt::Debug for ChannelBinding {
     }
 }
 
-/// Returns the channel bindings of a complete handshake, the strongest first.
-pub(super) fn of(client: &ClientConnection, provider: &CryptoProvider, ems: Ems) -> Vec<ChannelBinding> {
-    let end_point = || end_point(client.peer_certificates()?.first()?, provider);
-    let both = [("tls-exporter", exporter(client, ems)), ("tls-server-end-point", end_point())];
-    both.into_iter().filter_map(|(name, data)| Some(ChannelBinding { name, data: data? })).collect()
+/// Computes the channel bindings of a connection, when they are asked for.
+#[derive(Debug)]
+pub(crate) struct Binder {
+    pub(super) provider: Arc<CryptoProvider>,
+    pub(super) ems: Ems,
 }
 
 /// Whether TLS 1.2 requires the extended master secret (RFC 7627). rustls does not say whether it was negotiated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ems {
+    #[cfg(feature = "tls12")]
     Required,
     Optional,
+}
+
+impl Binder {
+    /// Returns the channel bindings of a complete handshake, the strongest first.
+    pub(crate) fn bindings(&self, client: &ClientConnection) -> Vec<ChannelBinding> {
+        let end_point = || end_point(client.peer_certificates()?.first()?, &self.provider);
+        let both = [("tls-exporter", exporter(client, self.ems)), ("tls-server-end-point", end_point())];
+        both.into_iter().filter_map(|(name, data)| Some(ChannelBinding { name, data: data? })).collect()
+    }
 }
 
 /// The value of RFC 9266 section 2. In TLS 1.2 without the extended master secret, an attacker in between can give two
 /// connections the same one (RFC 7627 section 1), so there is none then.
 fn exporter(client: &ClientConnection, ems: Ems) -> Option<Vec<u8>> {
     match (client.protocol_version()?, ems) {
-        (ProtocolVersion::TLSv1_3, _) | (ProtocolVersion::TLSv1_2, Ems::Required) => {}
+        (ProtocolVersion::TLSv1_3, _) => {}
+        #[cfg(feature = "tls12")]
+        (ProtocolVersion::TLSv1_2, Ems::Required) => {}
         _ => return None,
     }
     client.export_keying_material(vec![0; 32], b"EXPORTER-Channel-Binding", Some(&[])).ok()

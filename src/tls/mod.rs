@@ -23,6 +23,7 @@ mod refusal;
 mod sessions;
 mod verifier;
 
+pub(crate) use channel_binding::Binder;
 pub use channel_binding::ChannelBinding;
 pub(crate) use facts::Agreed;
 pub use facts::{CipherSuite, ProtocolVersion};
@@ -174,9 +175,9 @@ impl Tls {
         Ok(Handshake { client, session: Some(session) })
     }
 
-    /// Returns the channel bindings of a complete handshake, the strongest first.
-    pub(crate) fn channel_bindings(&self, client: &ClientConnection) -> Vec<ChannelBinding> {
-        channel_binding::of(client, self.provider(), ems(&self.direct))
+    /// Returns what computes the channel bindings of its connections.
+    pub(crate) fn binder(&self) -> Binder {
+        Binder { provider: Arc::clone(self.provider()), ems: ems(&self.direct) }
     }
 
     /// The provider, for its random numbers and hash functions.

@@ -86,8 +86,8 @@ fn end_points(
     make(&folder.0, &case)?;
     let (_server, port) = serve(&folder.0, &case)?;
     let connection = connect(config()?, port)?;
-    let end_point =
-        connection.channel_bindings().iter().find(|binding| binding.name() == "tls-server-end-point");
+    let bindings = connection.channel_bindings();
+    let end_point = bindings.iter().find(|binding| binding.name() == "tls-server-end-point");
     let ours = end_point.map(|binding| binding.data().iter().map(|octet| format!("{octet:02x}")).collect());
 
     let der = ["x509", "-in", "pem", "-outform", "DER", "-out", "der"];

@@ -93,7 +93,7 @@ fn stream(policy: Policy) -> Result<(Connection, Vec<ChannelBinding>), Box<dyn E
     assert_eq!(connection.protocol_version().to_string(), "TLS 1.3");
     let features = open_stream(&mut connection, HEADER)?;
     assert!(features.contains("<mechanism>SCRAM-SHA-256-PLUS</mechanism>"), "{features}");
-    let bindings = connection.channel_bindings().to_vec();
+    let bindings = connection.channel_bindings();
     let names = bindings.iter().map(ChannelBinding::name).collect::<Vec<_>>();
     assert_eq!(names, ["tls-exporter", "tls-server-end-point"]);
     Ok((connection, bindings))
