@@ -207,6 +207,9 @@ pub(crate) const QUICK_ACK_TIME: Duration = Duration::from_secs(2);
 /// "[...] or 32 reads" (rule G3).
 pub(crate) const MAX_QUICK_ACKS: u32 = 32;
 
+/// When Linux itself has no room for a packet to be sent again, it tries again after this (`TCP_RESOURCE_PROBE_INTERVAL`).
+pub(crate) const LOCAL_RETRY_DELAY: Duration = Duration::from_millis(500);
+
 /// How long data may stay unacknowledged before a connection is in doubt (rule G6). Data that is lost is sent again after
 /// one second at most on a path whose round trip is not known to be longer, and then after two more (RFC 6298): after three
 /// seconds, the connection is not merely losing single packets.

@@ -147,6 +147,8 @@ pub(crate) struct SendState {
     pub(crate) queued: u32,
     /// How many segments have been sent and not acknowledged.
     pub(crate) in_flight: u32,
+    /// How many times data has been sent again since the last acknowledgement of new data.
+    pub(crate) retransmissions: u8,
     /// How many probes, of keep-alive or of a receiver that has no room, have not been answered.
     pub(crate) probes: u8,
     /// How many times the retransmission timeout has been doubled since the last acknowledgement (RFC 6298 section 5.5).

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::limits::MAX_UNACKNOWLEDGED;
+use crate::limits::{LOCAL_RETRY_DELAY, MAX_UNACKNOWLEDGED};
 use crate::socket::SendState;
 
 /// What this machine knows of whether a connection is still alive, from
@@ -131,11 +131,14 @@ fn unacknowledged(state: &SendState, since_written: Duration) -> Duration {
 }
 
 /// "Set RTO <- RTO * 2" (RFC 6298 section 5.5) for each retransmission: before the last one, the sum of the timeouts that
-/// have expired is the present one less the first.
+/// have expired is the present one less the first. Retransmissions that did not double it were tried after a short fixed
+/// time.
 fn since_first_sent(state: &SendState) -> Duration {
     let timeout = state.retransmission_timeout;
     let first = timeout.checked_div(1_u32.checked_shl(state.backoff.into()).unwrap_or(0)).unwrap_or_default();
-    state.since_sent.saturating_add(timeout.saturating_sub(first))
+    let others = u32::from(state.retransmissions.saturating_sub(state.backoff));
+    let others = timeout.min(LOCAL_RETRY_DELAY).saturating_mul(others);
+    state.since_sent.saturating_add(timeout.saturating_sub(first)).saturating_add(others)
 }
 
 #[cfg(test)]
@@ -162,6 +165,7 @@ mod tests {
         SendState {
             queued,
             in_flight: queued.min(1),
+            retransmissions: 0,
             probes: 0,
             backoff: 0,
             retransmission_timeout: SECOND / 5,
@@ -233,9 +237,17 @@ mod tests {
         // Written ten seconds ago.
         assert_eq!(unacknowledged(&just_now, 10 * SECOND), 10 * SECOND);
         // Written again and again: 0.2 s, 0.4 s, 0.8 s and 1.6 s have expired, and the segment was sent again 1 s ago.
-        let again =
-            SendState { backoff: 4, retransmission_timeout: SECOND * 16 / 5, since_sent: SECOND, ..idle };
+        let again = SendState {
+            retransmissions: 4,
+            backoff: 4,
+            retransmission_timeout: SECOND * 16 / 5,
+            since_sent: SECOND,
+            ..idle
+        };
         assert_eq!(unacknowledged(&again, Duration::ZERO), 4 * SECOND);
+        // This machine could not send it again: 0.2 s each at least.
+        let local = SendState { retransmissions: 10, since_sent: SECOND, ..idle };
+        assert_eq!(unacknowledged(&local, Duration::ZERO), 3 * SECOND);
         // Nothing waits for longer than since the last acknowledgement: a slow upload is no sign.
         let slow = SendState { since_acknowledgement: SECOND / 10, ..again };
         assert_eq!(unacknowledged(&slow, 60 * SECOND), SECOND / 10);
@@ -245,6 +257,7 @@ mod tests {
         assert_eq!(unacknowledged(&SendState { probes: 1, ..full }, Duration::ZERO), SECOND);
         // As large as they can be.
         let large = SendState {
+            retransmissions: u8::MAX,
             backoff: u8::MAX,
             since_sent: Duration::MAX,
             since_acknowledgement: Duration::MAX,

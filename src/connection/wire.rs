@@ -1,7 +1,7 @@
 //! Wire: the socket of a connection. It remembers when data last moved, and acknowledges quickly at first.
 
 use std::io::{self, IoSlice, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -57,11 +57,12 @@ impl Wire {
     /// Collects what this machine knows of the connection. It sends nothing, and does not wait.
     pub(super) fn liveness(&self) -> Liveness {
         let send_state = socket::send_state(&self.tcp);
-        // The address of a socket that was connected stays known. A peer is known only until the connection ends.
         let local = self.tcp.local_addr().ok();
-        let is_gone = |local: &std::net::SocketAddr| socket::has_address(*local) == Some(false);
-        let has_ended =
-            matches!(self.tcp.peer_addr(), Err(error) if error.kind() == io::ErrorKind::NotConnected);
+        let is_gone = |local: &SocketAddr| socket::has_address(*local) == Some(false);
+        // A peer is known until the connection ends; macOS then calls the question invalid.
+        let has_ended = self.tcp.peer_addr().is_err_and(|error| {
+            matches!(error.kind(), io::ErrorKind::NotConnected | io::ErrorKind::InvalidInput)
+        });
         let (now, wall) = wait::clocks();
         let activity = self.activity();
         Liveness::new(Signs {
@@ -70,7 +71,7 @@ impl Wire {
             send_state,
             has_ended,
             gone_address: local.filter(is_gone).map(|local| local.ip().to_canonical()),
-            has_slept: activity.clocks.clone().have_parted(now, wall),
+            has_slept: activity.has_slept(now, wall),
         })
     }
 
@@ -94,6 +95,11 @@ impl Activity {
         let is_early = now.saturating_duration_since(self.established) < QUICK_ACK_TIME;
         self.quick_acks = if is_early { self.quick_acks - 1 } else { 0 };
         is_early
+    }
+
+    /// Whether the machine has slept since data was last read.
+    fn has_slept(&self, now: Instant, wall: Duration) -> bool {
+        self.clocks.clone().have_parted(now, wall)
     }
 
     fn note_read(&mut self, now: Instant, wall: Duration) {
@@ -162,5 +168,18 @@ mod tests {
         assert!(!late.takes_quick_ack(now), "it is over for good");
 
         assert!(!activity(now, 0).takes_quick_ack(now), "turned off");
+    }
+
+    // rule G6
+    #[test]
+    fn a_machine_that_has_slept_is_noticed_until_data_is_read() {
+        let (now, minute, hour) = (wait::now(), Duration::from_secs(60), Duration::from_secs(3_600));
+        let mut activity = activity(now, 0);
+        assert!(!activity.has_slept(now + minute, minute), "awake");
+        for _ in 0..2 {
+            assert!(activity.has_slept(now + minute, minute + hour));
+        }
+        activity.note_read(now + minute, minute + hour);
+        assert!(!activity.has_slept(now + 2 * minute, 2 * minute + hour));
     }
 }
