@@ -71,8 +71,8 @@ impl Connector {
 /// Nothing is kept for the next call: no DNS answers, no TLS session. To connect more than once, use a [`Connector`].
 ///
 /// # Errors
-/// The errors of [`Connector::connect`], and [`Configuration`](crate::ErrorKind::Configuration) if no root certificates
-/// or no crypto provider are compiled in.
+/// The errors of [`Connector::connect`], and [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if no root
+/// certificates or no crypto provider are compiled in.
 pub fn connect<D>(domain: D) -> Result<Connection, Error>
 where
     D: TryInto<Domain>,
@@ -185,6 +185,46 @@ impl ConnectorBuilder {
     /// at most 32,767 s. `Duration::MAX` disables it, which is the default.
     pub fn keep_alive(mut self, idle: Duration) -> Self {
         self.settings.socket.keep_alive = Some(idle);
+        self
+    }
+
+    /// Sets the time between two keep-alive probes that are not answered: rounded up to whole seconds, at most 32,767 s.
+    /// It requires [`keep_alive`](Self::keep_alive). By default, the operating system chooses (Linux: 75 s).
+    ///
+    /// Not available on OpenBSD and Solaris.
+    pub fn keep_alive_interval(mut self, interval: Duration) -> Self {
+        self.settings.socket.keep_alive_interval = Some(interval);
+        self
+    }
+
+    /// Sets after how many keep-alive probes without an answer the connection ends: at most 127. It requires
+    /// [`keep_alive`](Self::keep_alive). By default, the operating system chooses (Linux: 9).
+    ///
+    /// Not available on OpenBSD and Solaris.
+    pub fn keep_alive_count(mut self, count: u32) -> Self {
+        self.settings.socket.keep_alive_count = Some(count);
+        self
+    }
+
+    /// Sets how long sent data may stay unacknowledged before the operating system ends the connection (RFC 5482,
+    /// `TCP_USER_TIMEOUT`): rounded up to whole milliseconds, at most 24 days; on Linux and Android only. Reads and
+    /// writes then fail with [`TimedOut`](std::io::ErrorKind::TimedOut). `Duration::MAX` leaves it to the operating
+    /// system, which is the default (Linux: about 15 minutes).
+    ///
+    /// With [`keep_alive`](Self::keep_alive), it also decides when probes have been unanswered for too long, and
+    /// [`keep_alive_count`](Self::keep_alive_count) no longer does. It does not notice that the peer of an idle
+    /// connection is gone: use keep-alive for that.
+    pub fn user_timeout(mut self, limit: Duration) -> Self {
+        self.settings.socket.user_timeout = Some(limit);
+        self
+    }
+
+    /// Sets whether what the server sends is acknowledged without delay (`TCP_QUICKACK`): until the connection is
+    /// established, and then by the first 32 reads that wait, for at most 2 s. Many servers send the stream header and
+    /// the stream features as two small packets, and hold back the second until the first is acknowledged, which
+    /// otherwise takes 40 ms. It has an effect on Linux and Android only. The default is true.
+    pub fn quick_ack(mut self, quick: bool) -> Self {
+        self.settings.quick_ack = quick;
         self
     }
 

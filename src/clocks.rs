@@ -9,6 +9,10 @@ use crate::limits::MAX_CLOCK_DIFFERENCE;
 pub(crate) struct Clocks(Option<(Instant, Duration)>);
 
 impl Clocks {
+    pub(crate) fn at(now: Instant, wall: Duration) -> Self {
+        Self(Some((now, wall)))
+    }
+
     /// Whether the machine has slept, or the time was set, since this was last asked.
     pub(crate) fn have_parted(&mut self, now: Instant, wall: Duration) -> bool {
         let Some((then, wall_then)) = self.0.replace((now, wall)) else { return false };
@@ -42,7 +46,7 @@ mod tests {
             assert_eq!(clocks.have_parted(now + monotonic, wall + real), parted, "{monotonic:?} {real:?}");
             assert!(!clocks.have_parted(now + monotonic, wall + real), "once only");
         }
-        let mut clocks = Clocks(Some((now, wall)));
+        let mut clocks = Clocks::at(now, wall);
         assert!(clocks.have_parted(now + seconds(1), wall - seconds(3_600)), "set back");
     }
 }

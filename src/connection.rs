@@ -20,11 +20,15 @@ use crate::tls::{ChannelBinding, CipherSuite, ProtocolVersion};
 use crate::wait;
 
 pub use halves::{ReadHalf, ReuniteError, WriteHalf};
+pub use liveness::{Doubt, Liveness};
 
 use line::{Facts, Line};
+use wire::Wire;
 
 mod halves;
 mod line;
+mod liveness;
+mod wire;
 
 /// A TLS connection to an XMPP server whose certificate is valid for the domain. Nothing has been sent over TLS yet: the
 /// first thing to write is your stream header (RFC 6120 section 4.2), unless the connect has opened the stream
@@ -62,7 +66,7 @@ pub struct Parts {
 
 impl Connection {
     pub(crate) fn new(verified: Verified, report: Report) -> Self {
-        let Verified { tcp, tls, agreed, binder, session, candidate, peer, opened } = verified;
+        let Verified { tcp, tls, agreed, binder, session, candidate, peer, opened, quick_ack } = verified;
         let is_resumed = tls.handshake_kind() == Some(HandshakeKind::Resumed);
         // rustls makes sure that we have offered it, and we offer only ASCII.
         let alpn = tls.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned());
@@ -72,7 +76,7 @@ impl Connection {
             Facts { agreed, binder, alpn, certificates, is_resumed, is_stream_open, candidate, peer, report };
         // What the server sent while the stream was opened shows that it has accepted the session.
         let unproved = session.filter(|_| is_resumed && !is_stream_open);
-        let line = Arc::new(Line::new(tcp, tls, unproved, facts));
+        let line = Arc::new(Line::new(Wire::new(tcp, quick_ack), tls, unproved, facts));
         let read = ReadHalf::new(Arc::clone(&line), opened.unwrap_or_default());
         Self { read, write: WriteHalf::new(line) }
     }
@@ -248,6 +252,13 @@ impl Connection {
     /// What a canceller of this connection cancels.
     pub(crate) fn cancel(&self) -> Arc<dyn Cancel> {
         Arc::<Line>::clone(self.line())
+    }
+
+    /// Returns what this machine knows of whether the connection is still alive, and whether it is in doubt. It sends
+    /// nothing and does not wait: it takes a few system calls.
+    #[must_use]
+    pub fn liveness(&self) -> Liveness {
+        self.line().tcp.liveness()
     }
 
     /// Returns whether encrypted data is waiting to be sent; for use in an event loop.

@@ -85,7 +85,7 @@ pub use rustls;
 pub use attempts::Attempts;
 pub use builder::{ConnectorBuilder, connect};
 pub use canceller::Canceller;
-pub use connection::{Connection, Parts, ReadHalf, ReuniteError, WriteHalf};
+pub use connection::{Connection, Doubt, Liveness, Parts, ReadHalf, ReuniteError, WriteHalf};
 pub use connector::{Connector, Discovery};
 pub use discovery::{Candidate, Origin};
 pub use domain::{Domain, Host, InvalidDomain};

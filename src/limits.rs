@@ -201,6 +201,17 @@ pub(crate) const MAX_CERTIFICATES: usize = 8;
 
 // The connection
 
+/// `TCP_QUICKACK` is set "for the first reads after hand-over, until 2 s have passed [...]" (rule G3).
+pub(crate) const QUICK_ACK_TIME: Duration = Duration::from_secs(2);
+
+/// "[...] or 32 reads" (rule G3).
+pub(crate) const MAX_QUICK_ACKS: u32 = 32;
+
+/// How long data may stay unacknowledged before a connection is in doubt (rule G6). Data that is lost is sent again after
+/// one second at most on a path whose round trip is not known to be longer, and then after two more (RFC 6298): after three
+/// seconds, the connection is not merely losing single packets.
+pub(crate) const MAX_UNACKNOWLEDGED: Duration = Duration::from_secs(3);
+
 /// How long a close may take to send its last bytes, and then to receive those of the server.
 pub(crate) const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 

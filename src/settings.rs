@@ -16,6 +16,8 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     /// Whether `<starttls/>` is sent together with the stream header.
     pub(crate) pipelining: bool,
+    /// Whether what arrives is acknowledged without delay at first (rule G3).
+    pub(crate) quick_ack: bool,
     /// How the stream is opened over TLS; `None` leaves that to the caller.
     pub(crate) open_stream: Option<OpenStream>,
     pub(crate) socket: SocketOptions,
@@ -29,6 +31,7 @@ impl Default for Settings {
             family: AddressFamily::default(),
             limits: Limits::default(),
             pipelining: true,
+            quick_ack: true,
             open_stream: None,
             socket: SocketOptions::default(),
         }
@@ -40,6 +43,12 @@ impl Default for Settings {
 pub(crate) struct SocketOptions {
     /// After how long an idle connection is probed (TCP keep-alive); `None` is never.
     pub(crate) keep_alive: Option<Duration>,
+    /// The time between two of these probes.
+    pub(crate) keep_alive_interval: Option<Duration>,
+    /// After how many unanswered probes the connection ends.
+    pub(crate) keep_alive_count: Option<u32>,
+    /// How long sent data may stay unacknowledged before the connection ends (RFC 5482).
+    pub(crate) user_timeout: Option<Duration>,
     /// The local address. Only its family is used.
     pub(crate) source: Option<IpAddr>,
     /// The local network interface.
@@ -54,7 +63,7 @@ impl SocketOptions {
         let has_family = |source: &IpAddr| source.is_ipv4() == server.is_ipv4();
         let source = self.source.filter(has_family).filter(|source| !is_local || source.is_loopback());
         let interface = self.interface.clone().filter(|_| !is_local);
-        Self { keep_alive: None, source, interface }
+        Self { source, interface, ..Self::default() }
     }
 }
 

@@ -9,6 +9,12 @@ use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 use crate::settings::SocketOptions;
 
+pub(crate) use probes::CAN_SET_PROBES;
+
+mod probes;
+#[cfg(any(target_os = "android", target_os = "linux"))]
+mod tcp_info;
+
 /// Starts to connect. The socket is non-blocking; [`connected`] returns whether it is connected.
 ///
 /// # Errors
@@ -43,14 +49,18 @@ pub(crate) fn bind(socket: &Socket, options: &SocketOptions) -> io::Result<()> {
 }
 
 /// Sets the options of every connection, including those that the caller has opened: TCP_NODELAY, since XMPP writes
-/// small stanzas and waits for answers; keep-alive; and `SO_NOSIGPIPE` where it exists (see [`NoSignal`]).
+/// small stanzas and waits for answers; keep-alive; the user timeout; and `SO_NOSIGPIPE` where it exists (see [`NoSignal`]).
 ///
 /// # Errors
 /// Errors of the operating system.
 pub(crate) fn prepare(socket: &Socket, options: &SocketOptions) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     if let Some(idle) = options.keep_alive.and_then(keep_alive_time) {
-        socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle))?;
+        socket.set_tcp_keepalive(&probes::add(TcpKeepalive::new().with_time(idle), options))?;
+    }
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    if let Some(limit) = options.user_timeout.and_then(user_timeout) {
+        socket.set_tcp_user_timeout(Some(limit))?;
     }
     #[cfg(target_vendor = "apple")]
     socket.set_nosigpipe(true)?;
@@ -97,8 +107,86 @@ fn keep_alive_time(idle: Duration) -> Option<Duration> {
     if idle == Duration::MAX {
         return None;
     }
-    let whole = idle.as_secs().saturating_add(u64::from(idle.subsec_nanos() > 0));
-    Some(Duration::from_secs(whole.clamp(1, 32_767)))
+    Some(whole_seconds(idle))
+}
+
+fn whole_seconds(time: Duration) -> Duration {
+    let whole = time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0));
+    Duration::from_secs(whole.clamp(1, 32_767))
+}
+
+/// Whether this platform has `TCP_USER_TIMEOUT`.
+pub(crate) const HAS_USER_TIMEOUT: bool = cfg!(any(target_os = "android", target_os = "linux"));
+
+/// The time as Linux accepts it: whole milliseconds, from 1 to the largest positive number of 32 bits. `Duration::MAX` is
+/// never.
+#[cfg(any(target_os = "android", target_os = "linux"))]
+fn user_timeout(limit: Duration) -> Option<Duration> {
+    if limit == Duration::MAX {
+        return None;
+    }
+    let whole = limit.as_nanos().div_ceil(1_000_000).clamp(1, 0x7fff_ffff);
+    Some(Duration::from_millis(u64::try_from(whole).unwrap_or(u64::MAX)))
+}
+
+/// Makes the system acknowledge at once what has arrived and, for a while, what arrives next (`TCP_QUICKACK`, rule G3).
+/// The system falls back to delayed acknowledgements by itself, so this is repeated before each wait.
+#[cfg(any(target_os = "android", target_os = "linux"))]
+pub(crate) fn acknowledge_quickly(tcp: &TcpStream) {
+    // Without it everything works too, later.
+    let _ = socket2::SockRef::from(tcp).set_tcp_quickack(true);
+}
+
+#[cfg(not(any(target_os = "android", target_os = "linux")))]
+pub(crate) fn acknowledge_quickly(_: &TcpStream) {}
+
+/// What the operating system knows of the data that a connection has sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SendState {
+    /// How many bytes have not been acknowledged, including those that have not been sent.
+    pub(crate) queued: u32,
+    /// How many segments have been sent and not acknowledged.
+    pub(crate) in_flight: u32,
+    /// How many probes, of keep-alive or of a receiver that has no room, have not been answered.
+    pub(crate) probes: u8,
+    /// How many times the retransmission timeout has been doubled since the last acknowledgement (RFC 6298 section 5.5).
+    pub(crate) backoff: u8,
+    /// That timeout, doubled.
+    pub(crate) retransmission_timeout: Duration,
+    /// The time since a segment with data was last sent, or sent again.
+    pub(crate) since_sent: Duration,
+    /// The time since the last acknowledgement of any kind.
+    pub(crate) since_acknowledgement: Duration,
+}
+
+/// Returns what the system knows; `None` on systems where there is no way to ask, and if it does not answer. It sends
+/// nothing.
+#[cfg(any(target_os = "android", target_os = "linux"))]
+pub(crate) fn send_state(tcp: &TcpStream) -> Option<SendState> {
+    tcp_info::send_state(tcp)
+}
+
+#[cfg(not(any(target_os = "android", target_os = "linux")))]
+pub(crate) fn send_state(_: &TcpStream) -> Option<SendState> {
+    None
+}
+
+/// Returns whether this machine still has the local address of a connection: whether a socket can be bound to it. `None`
+/// if that is not known. It sends nothing.
+pub(crate) fn has_address(local: SocketAddr) -> Option<bool> {
+    let mut local = match local.ip().to_canonical() {
+        // Also that of an IPv6 socket that is connected to an IPv4 address.
+        address @ IpAddr::V4(_) => SocketAddr::new(address, 0),
+        // With its scope.
+        IpAddr::V6(_) => local,
+    };
+    local.set_port(0);
+    let socket = Socket::new(Domain::for_address(local), Type::DGRAM, Some(Protocol::UDP)).ok()?;
+    match socket.bind(&local.into()) {
+        Ok(()) => Some(true),
+        Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => Some(false),
+        Err(_) => None,
+    }
 }
 
 /// Whether the connect has succeeded. Checks for an error first and then for a peer: while the connect is in progress,
@@ -183,8 +271,11 @@ mod tests {
             ("[::1]:53", v6, None),
         ] {
             let server: SocketAddr = server.parse().unwrap();
-            let options =
-                SocketOptions { source: Some(source), interface: Some("tun0".to_owned()), keep_alive: None };
+            let options = SocketOptions {
+                source: Some(source),
+                interface: Some("tun0".to_owned()),
+                ..SocketOptions::default()
+            };
             let options = options.for_name_server(server);
             assert_eq!(options.source, expected, "{server} from {source}");
             assert_eq!(options.interface.is_some(), !server.ip().is_loopback(), "{server}");
@@ -204,6 +295,16 @@ mod tests {
             (Duration::MAX, None),
         ] {
             assert_eq!(keep_alive_time(given), taken, "{given:?}");
+        }
+        #[cfg(any(target_os = "android", target_os = "linux"))]
+        for (given, taken) in [
+            (Duration::from_nanos(1), Some(Duration::from_millis(1))),
+            (Duration::from_micros(1500), Some(Duration::from_millis(2))),
+            (seconds(60), Some(seconds(60))),
+            (seconds(u64::MAX), Some(Duration::from_millis(0x7fff_ffff))),
+            (Duration::MAX, None),
+        ] {
+            assert_eq!(user_timeout(given), taken, "{given:?}");
         }
     }
 }

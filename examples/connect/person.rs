@@ -121,10 +121,10 @@ impl Scale {
         if !matches!(attempt.outcome, AttemptOutcome::Connected) {
             self.draw(&mut line, from, attempt.ended, mark(attempt.stage));
         }
-        if let AttemptOutcome::Failed(_) = attempt.outcome {
-            if let Some(place) = line.get_mut(self.column(attempt.ended).saturating_sub(1)) {
-                *place = 'x';
-            }
+        if let AttemptOutcome::Failed(_) = attempt.outcome
+            && let Some(place) = line.get_mut(self.column(attempt.ended).saturating_sub(1))
+        {
+            *place = 'x';
         }
         line.iter().collect()
     }

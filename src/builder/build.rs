@@ -12,9 +12,9 @@ use crate::dns::stub::resolv_conf::{ResolverConfig, Transport};
 use crate::dns::stub::system::SystemConfig;
 use crate::error::{Error, ErrorKind};
 use crate::quoted::Quoted;
-use crate::settings::AddressFamily;
+use crate::settings::{AddressFamily, SocketOptions};
 use crate::shared::{Names, Shared};
-use crate::socket::{CAN_BIND_TO_INTERFACE, MAX_INTERFACE_NAME};
+use crate::socket::{CAN_BIND_TO_INTERFACE, CAN_SET_PROBES, HAS_USER_TIMEOUT, MAX_INTERFACE_NAME};
 use crate::tls::{Tls, TlsOptions};
 
 impl ConnectorBuilder {
@@ -22,7 +22,9 @@ impl ConnectorBuilder {
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`] for:
-    /// - a limit or delay of zero;
+    /// - a limit or delay of zero, or a keep-alive count of zero;
+    /// - `keep_alive_interval`, `keep_alive_count` or `user_timeout` on a system that does not support it; the former two
+    ///   without `keep_alive`;
     /// - an empty list of name servers, or one at port 0; both name servers and a resolver; `trust_ad` or
     ///   `dns_over_tcp` without name servers;
     /// - an interface on a system that does not support it, or with a name that no interface can have; a source address
@@ -36,9 +38,7 @@ impl ConnectorBuilder {
         let mut settings = self.settings.clone();
         settings.family = self.family_for_source()?;
         let names = self.names()?;
-        if let Some(interface) = &self.settings.socket.interface {
-            check_interface(interface)?;
-        }
+        check_socket(&self.settings.socket)?;
         let tls = Tls::new(self.tls, &settings.service).map_err(|error| configuration(error.to_string()))?;
         Ok(Connector::new(Shared::new(settings, tls, names, self.filter)))
     }
@@ -67,6 +67,8 @@ impl ConnectorBuilder {
             ("attempt_delay", Some(self.settings.limits.attempt_delay)),
             ("priority_delay", Some(self.settings.limits.group_delay)),
             ("keep_alive", self.settings.socket.keep_alive),
+            ("keep_alive_interval", self.settings.socket.keep_alive_interval),
+            ("user_timeout", self.settings.socket.user_timeout),
         ];
         match times.iter().find(|(_, time)| *time == Some(Duration::ZERO)) {
             Some((name, _)) => Err(configuration(format!("{name} is zero; use Duration::MAX for no limit"))),
@@ -119,6 +121,30 @@ impl ConnectorBuilder {
             }
         }
     }
+}
+
+fn check_socket(options: &SocketOptions) -> Result<(), Error> {
+    if let Some(interface) = &options.interface {
+        check_interface(interface)?;
+    }
+    if options.user_timeout.is_some() && !HAS_USER_TIMEOUT {
+        return Err(configuration("user_timeout can only be set on Linux and Android"));
+    }
+    if options.keep_alive_interval.is_none() && options.keep_alive_count.is_none() {
+        return Ok(());
+    }
+    if options.keep_alive_count == Some(0) {
+        return Err(configuration("keep_alive_count is zero; to turn keep-alive off, leave out keep_alive"));
+    }
+    if options.keep_alive.is_none() {
+        return Err(configuration(
+            "keep_alive_interval and keep_alive_count apply to keep_alive, and it is not set",
+        ));
+    }
+    if !CAN_SET_PROBES {
+        return Err(configuration("the interval and count of keep-alive cannot be set on this system"));
+    }
+    Ok(())
 }
 
 /// Linux takes an empty name for "any interface", and only looks at the first 15 bytes of a longer one: connections would

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::Connection;
 use super::line::Line;
+use super::liveness::Liveness;
 use crate::canceller::Canceller;
 use crate::tls::ChannelBinding;
 
@@ -57,6 +58,12 @@ impl ReadHalf {
     #[must_use]
     pub fn canceller(&self) -> Canceller {
         canceller(&self.line)
+    }
+
+    /// Returns what is known of whether the connection is still alive, as [`Connection::liveness`].
+    #[must_use]
+    pub fn liveness(&self) -> Liveness {
+        self.line.tcp.liveness()
     }
 
     /// Returns the channel bindings for SASL, as [`Connection::channel_bindings`].
@@ -110,6 +117,12 @@ impl WriteHalf {
     /// The errors of a write.
     pub fn shutdown(&mut self) -> io::Result<()> {
         self.line.shut_down(self.line.deadline(self.timeout))
+    }
+
+    /// Returns what is known of whether the connection is still alive, as [`Connection::liveness`].
+    #[must_use]
+    pub fn liveness(&self) -> Liveness {
+        self.line.tcp.liveness()
     }
 
     /// Returns a canceller for both halves, as [`Connection::canceller`].

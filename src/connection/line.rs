@@ -9,12 +9,13 @@ use std::time::Duration;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConnection, StreamOwned};
 
+use super::wire::Wire;
 use crate::canceller::{self, Cancel};
 use crate::deadline::Deadline;
 use crate::discovery::Candidate;
 use crate::limits::{CLOSE_LIMIT, MAX_READS_BEYOND_LIMIT};
 use crate::report::Report;
-use crate::socket::{self, NoSignal};
+use crate::socket;
 use crate::tls::{Agreed, Binder, ChannelBinding, Explained, Session};
 use crate::wait::{self, Interest, Token, Wait};
 
@@ -36,7 +37,9 @@ impl Failure {
         match self {
             Self::Tls(error) => io::Error::new(ErrorKind::InvalidData, Explained::new(error.clone())),
             Self::Socket(error) => {
-                error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
+                // Without a number, it is an error of rustls about its buffers.
+                let own = || io::Error::new(error.kind(), error.to_string());
+                error.raw_os_error().map_or_else(own, io::Error::from_raw_os_error)
             }
         }
     }
@@ -47,7 +50,7 @@ impl Failure {
 pub(super) struct Line {
     /// The socket itself is always non-blocking, and `Self::wait` blocks. A blocking write could exceed its limit,
     /// since a socket that is ready for some bytes may not take all of them.
-    pub(super) tcp: TcpStream,
+    pub(super) tcp: Wire,
     tls: Mutex<TlsState>,
     pub(super) facts: Facts,
     /// Whether the caller's event loop waits for the socket, and not reads and writes.
@@ -82,7 +85,7 @@ struct TlsState {
 
 impl Line {
     pub(super) fn new(
-        tcp: TcpStream,
+        tcp: Wire,
         client: ClientConnection,
         unproved: Option<Arc<Session>>,
         facts: Facts,
@@ -133,7 +136,10 @@ impl Line {
                 }
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait(interest, deadline)?,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.tcp.expect_data();
+                    self.wait(interest, deadline)?;
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -235,7 +241,7 @@ impl Line {
     pub(super) fn into_stream(self) -> io::Result<(StreamOwned<ClientConnection, TcpStream>, Report)> {
         self.tcp.set_nonblocking(self.is_nonblocking())?;
         let tls = self.tls.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok((StreamOwned::new(tls.client, self.tcp), self.facts.report))
+        Ok((StreamOwned::new(tls.client, self.tcp.into_inner()), self.facts.report))
     }
 
     /// Waits for the socket to become ready.
@@ -247,7 +253,7 @@ impl Line {
             self.check_cancelled()?;
             in_time(deadline)?;
             let mut wait = Wait::until(deadline);
-            wait.add(Token::Attempt(0), &self.tcp, interest);
+            wait.add(Token::Attempt(0), &*self.tcp, interest);
             if wait.wait()?.contains(Token::Attempt(0)) {
                 return self.check_cancelled();
             }
@@ -297,9 +303,9 @@ impl Cancel for Line {
 
 impl TlsState {
     /// Sends as much encrypted data as the socket takes without waiting.
-    fn send_some(&mut self, tcp: &TcpStream) -> io::Result<()> {
+    fn send_some(&mut self, mut tcp: &Wire) -> io::Result<()> {
         while self.client.wants_write() {
-            match self.client.write_tls(&mut NoSignal(tcp)) {
+            match self.client.write_tls(&mut tcp) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -322,7 +328,7 @@ impl TlsState {
     }
 
     /// Reads from the socket once, and decrypts. A failure is kept until the plaintext that precedes it has been read.
-    fn receive_some(&mut self, mut tcp: &TcpStream) -> io::Result<()> {
+    fn receive_some(&mut self, mut tcp: &Wire) -> io::Result<()> {
         match self.client.read_tls(&mut tcp) {
             Ok(_) => {}
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {

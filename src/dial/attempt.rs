@@ -46,6 +46,8 @@ pub(crate) struct Verified {
     pub(crate) session: Option<Arc<Session>>,
     pub(crate) candidate: Candidate,
     pub(crate) peer: SocketAddr,
+    /// Whether its first reads acknowledge quickly.
+    pub(crate) quick_ack: bool,
     /// If the stream has been opened: what the server has sent over TLS.
     pub(crate) opened: Option<Vec<u8>>,
 }
@@ -171,8 +173,8 @@ impl Attempt {
         };
         let Handshake { client: tls, session } = handshake;
         let agreed = Agreed::of(&tls).ok()?;
-        let binder = dialer.tls.binder();
-        Some(Verified { tcp, tls, agreed, binder, session, candidate, peer, opened })
+        let (binder, quick_ack) = (dialer.tls.binder(), dialer.settings.quick_ack);
+        Some(Verified { tcp, tls, agreed, binder, session, candidate, peer, opened, quick_ack })
     }
 
     pub(super) fn interest(&self) -> Interest {
@@ -185,6 +187,13 @@ impl Attempt {
             AttemptState::Handshaking(handshake) if handshake.client.wants_write() => Interest::Both,
             AttemptState::Handshaking(_) => Interest::Read,
             AttemptState::Opening(opening) => opening.interest(),
+        }
+    }
+
+    /// Prepares a wait for data: see rule G3.
+    pub(super) fn expect_data(&self, dialer: &Dialer<'_>) {
+        if dialer.settings.quick_ack && self.interest() != Interest::Write {
+            socket::acknowledge_quickly(&self.tcp);
         }
     }
 

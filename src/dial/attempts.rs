@@ -92,7 +92,10 @@ impl<'a> Attempts<'a> {
                 let turn = attempt.turn(&self.dialer, now);
                 events.extend(attempt.new_step().map(|step| (attempt.id, AttemptEvent::Reached(step))));
                 match turn {
-                    Ok(Advance::Waits) => self.list.push(attempt),
+                    Ok(Advance::Waits) => {
+                        attempt.expect_data(&self.dialer);
+                        self.list.push(attempt);
+                    }
                     Ok(Advance::Completed(stage, note)) => {
                         if attempt.complete(stage) {
                             events.push((attempt.id, AttemptEvent::Completed(stage)));

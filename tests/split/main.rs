@@ -14,10 +14,13 @@ mod peer;
 mod support;
 
 use std::io::{ErrorKind, Read, Write};
-use std::sync::mpsc;
+use std::net::TcpListener;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustls::server::ProducesTickets;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use xmpp_connect::{Connection, Connector, ReadHalf, Target, TlsMode, WriteHalf};
 
 use given::{DOMAIN, XMPPS, builder, zone};
@@ -96,6 +99,55 @@ fn a_gibibyte_goes_each_way_at_once() {
     for tls12 in [false, true] {
         exchange(1 << 30, tls12);
     }
+}
+
+/// Session tickets of 16 KB.
+#[derive(Debug)]
+struct LargeTickets;
+
+impl ProducesTickets for LargeTickets {
+    fn enabled(&self) -> bool {
+        true
+    }
+
+    fn lifetime(&self) -> u32 {
+        86_400
+    }
+
+    fn encrypt(&self, _: &[u8]) -> Option<Vec<u8>> {
+        Some(vec![0; 16_000])
+    }
+
+    fn decrypt(&self, _: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+// rule G2: rustls joins at most 64 KiB of messages that are cut across records, as its server cuts these.
+#[test]
+fn a_flood_of_large_session_tickets_is_an_error_in_words() {
+    let authority = Authority::new();
+    let mut config = ServerConfig::clone(&authority.server(&[DOMAIN]));
+    config.send_tls13_tickets = 1000;
+    config.ticketer = Arc::new(LargeTickets);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = thread::spawn(move || {
+        let tls = ServerConnection::new(Arc::new(config)).unwrap();
+        let mut stream = StreamOwned::new(tls, listener.accept().unwrap().0);
+        // Both fail when the client closes.
+        let _ = stream.write_all(&[7; 1000]);
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    let connector = Connector::builder().only_roots([authority.root_der()]).build().unwrap();
+    let target = Target::new("127.0.0.1", port, TlsMode::Direct).unwrap();
+    let mut connection = connector.connect_to(DOMAIN, target).unwrap();
+    connection.set_read_timeout(Some(PATIENCE)).unwrap();
+    let (mut read, write) = connection.split();
+    let error = read.read(&mut [0; 1000]).unwrap_err();
+    assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::InvalidData, "message buffer full"));
+    drop((read, write));
+    server.join().unwrap();
 }
 
 // rule G2
