@@ -156,8 +156,8 @@ impl Connection {
     ///   that is SHA-256, SHA-384 or SHA-512, or MD5 or SHA-1, which count as SHA-256. There is none for Ed25519. SHA-512
     ///   needs feature `ring` or `aws-lc-rs`.
     ///
-    /// `tls-unique` is never among them: TLS 1.3 does not define it. Resumed sessions have channel bindings too. After
-    /// a fatal TLS error there is no `tls-exporter` any more. Call this before [`into_parts`](Self::into_parts).
+    /// `tls-unique` is never among them: TLS 1.3 does not define it. Resumed sessions have channel bindings too. After a
+    /// fatal TLS error there is no `tls-exporter` any more. Call this before [`into_parts`](Self::into_parts).
     ///
     /// ```no_run
     /// # let (connection, offered) = (xmpp_connect::connect("example.org")?, vec!["tls-exporter".to_owned()]);
