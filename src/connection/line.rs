@@ -117,7 +117,7 @@ impl Line {
         loop {
             let mut tls = self.lock();
             if let Some(result) = tls.take(buffer) {
-                return result;
+                return self.unless_cancelled(result);
             }
             // Responses of TLS itself, such as key updates, and what a write has left unsent. A read does not wait for
             // them alone, and errors of sending are left to the next write.
@@ -268,9 +268,17 @@ impl Line {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.wait(Interest::Write, deadline)?;
                 }
-                result => return result,
+                result => return self.unless_cancelled(result),
             }
         }
+    }
+
+    /// The result of a call, or the error after a cancel if that may have made it fail: it can come at any moment of the call.
+    fn unless_cancelled<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        if result.is_err() {
+            self.check_cancelled()?;
+        }
+        result
     }
 
     /// Returns the error after a cancel, or after a fatal TLS error: nothing may be sent then.
