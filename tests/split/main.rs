@@ -3,6 +3,7 @@
 #![expect(
     clippy::disallowed_methods,
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::unwrap_used,
     reason = "test code: it has threads and a clock, and what cannot be set up fails its test"
 )]
@@ -10,6 +11,7 @@
 #[path = "../given/mod.rs"]
 mod given;
 mod peer;
+mod records;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -148,6 +150,44 @@ fn a_flood_of_large_session_tickets_is_an_error_in_words() {
     assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::InvalidData, "message buffer full"));
     drop((read, write));
     server.join().unwrap();
+}
+
+// rule G2, G1a: each kind of flood is bounded by rustls, and ends the connection with an error in words.
+#[test]
+fn floods_of_records_without_data_end_the_connection_and_a_few_do_not() {
+    let authority = Authority::new();
+    let config = authority.server(&[DOMAIN]);
+    let connector = Connector::builder().only_roots([authority.root_der()]).build().unwrap();
+    let user_canceled = (records::ALERT, vec![1, 90]);
+    let empty = (records::DATA, Vec::new());
+    // One of its extensions is unknown.
+    let ticket =
+        [&[4, 0, 0, 24, 0, 0, 0, 9, 0, 0, 0, 0, 1, 1, 0, 1, 7, 0, 9, 0xfa, 0xfa, 0, 5][..], &[0; 5]].concat();
+    let ticket = (records::HANDSHAKE, ticket);
+    for (what, record, is_bounded) in
+        [("warnings", user_canceled, true), ("empty records", empty, true), ("tickets", ticket, false)]
+    {
+        for count in [3, 10_000] {
+            let mut sent = vec![record.clone(); count];
+            sent.push((records::DATA, b"data".to_vec()));
+            let (address, server) = records::serve(&config, sent);
+            let target = Target::new("127.0.0.1", address.port(), TlsMode::Direct).unwrap();
+            let mut connection = connector.connect_to(DOMAIN, target).unwrap();
+            connection.set_read_timeout(Some(PATIENCE)).unwrap();
+            let (mut read, write) = connection.split();
+            let mut data = [0; 4];
+            let result = read.read(&mut data);
+            if is_bounded && count > 100 {
+                let error = result.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::InvalidData, "{what}: {error}");
+                assert!(!error.to_string().contains("TooMany"), "debug text: {error}");
+            } else {
+                assert_eq!((result.unwrap(), &data), (4, b"data"), "{what}");
+            }
+            drop((read, write));
+            server.join().unwrap();
+        }
+    }
 }
 
 // rule G2
