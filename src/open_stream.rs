@@ -41,27 +41,37 @@ impl OpenStream {
         Self::default()
     }
 
-    /// Sets the `from` of the stream header: the bare JID of the account (RFC 6120 section 4.7.1). It is sent only over
-    /// TLS. Some servers offer SASL2 (XEP-0388) only if it is there, with its localpart.
+    /// Sets the `from` of the stream header: the bare JID of the account (RFC 6120 section 4.7.1). A resource is left
+    /// out. It is sent only over TLS. Some servers, such as ejabberd, offer SASL2 (XEP-0388) only if it is there, with its
+    /// localpart.
     ///
     /// # Errors
     /// If it has no valid domain, or has characters that XML cannot express.
     pub fn jid(mut self, jid: &str) -> Result<Self, InvalidDomain> {
-        Domain::of_jid(jid)?;
-        self.jid = Some(without_controls(jid));
+        let bare = jid.split_once('/').map_or(jid, |(bare, _resource)| bare);
+        Domain::of_jid(bare)?;
+        // Without them it would be another account.
+        if bare.chars().any(is_inexpressible) {
+            return Err(InvalidDomain::jid(bare));
+        }
+        self.jid = Some(bare.to_owned());
         Ok(self)
     }
 
-    /// Sets the `xml:lang` of the stream header: the language of texts for the user (RFC 6120 section 4.7.4).
+    /// Sets the `xml:lang` of the stream header: the language of texts for the user (RFC 6120 section 4.7.4). Control
+    /// characters, which no language has, are left out.
     #[must_use]
     pub fn lang(mut self, lang: &str) -> Self {
-        self.lang = Some(without_controls(lang));
+        self.lang = Some(lang.chars().filter(|character| !is_inexpressible(*character)).collect());
         self
     }
 
     /// Sets what follows the stream header in the same write, such as the start of a log-in with SASL2 (XEP-0388) and FAST
-    /// (XEP-0484), or a pipelined one (XEP-0509), which saves round trips. It is sent as it is, once for each server that
-    /// is tried, and never shown by `Debug` or the log.
+    /// (XEP-0484), or a pipelined one (XEP-0509), which saves round trips. It is sent as it is, and never shown by `Debug`
+    /// or the log.
+    ///
+    /// It is sent to each server that is tried, and again to the same one if a TLS session was resumed and the server ends
+    /// the connection without an answer: it must not matter if it arrives twice.
     ///
     /// Only servers whose certificate is valid for the domain get it. Under TLS 1.3 with a resumed session, it is not early
     /// data: it is sent after the handshake.
@@ -72,7 +82,8 @@ impl OpenStream {
     }
 
     /// Sets how long to wait after the TLS handshake before the stream header is sent, for servers that fail if it arrives
-    /// too soon. The default is zero.
+    /// too soon. The default is zero. The pause counts towards
+    /// [`handshake_timeout`](crate::ConnectorBuilder::handshake_timeout).
     #[must_use]
     pub fn pause(mut self, pause: Duration) -> Self {
         self.pause = pause;
@@ -92,10 +103,8 @@ impl OpenStream {
 }
 
 /// XML cannot express control characters, even escaped (XML 1.0 section 2.2), and no JID or language has any.
-fn without_controls(text: &str) -> String {
-    text.chars()
-        .filter(|character| !character.is_control() && !matches!(character, '\u{fffe}' | '\u{ffff}'))
-        .collect()
+fn is_inexpressible(character: char) -> bool {
+    character.is_control() || matches!(character, '\u{fffe}' | '\u{ffff}')
 }
 
 /// Without the first flight, which may hold secrets.
@@ -133,6 +142,23 @@ mod tests {
         assert!(server.contains(" from='own.example' ") && server.contains(" xmlns:db='"), "{server}");
         OpenStream::new().jid("a@b@").unwrap_err();
         OpenStream::new().jid("").unwrap_err();
+    }
+
+    // rule D10
+    #[test]
+    fn a_jid_is_sent_without_its_resource_and_never_as_another_account() {
+        let full = OpenStream::new().jid("juliet@example.org/balcony\u{0}").unwrap();
+        let sent = header(&full, &Service::Client);
+        assert!(sent.contains(" from='juliet@example.org' "), "{sent}");
+        for character in ['\u{0}', '\t', '\n', '\u{7f}', '\u{85}', '\u{fffe}', '\u{ffff}'] {
+            let error = OpenStream::new().jid(&format!("jul{character}iet@example.org")).unwrap_err();
+            let error = error.to_string();
+            assert!(error.contains("is not a JID") && error.contains("control character"), "{error}");
+            assert!(!error.contains(character), "{error:?}");
+        }
+        // White space is for the server to judge.
+        let spaced = OpenStream::new().jid("jul iet@example.org").unwrap();
+        assert!(header(&spaced, &Service::Client).contains(" from='jul iet@example.org' "));
     }
 
     // rule D10

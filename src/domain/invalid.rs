@@ -22,6 +22,7 @@ pub struct InvalidDomain {
 enum Wanted {
     Domain,
     Host,
+    Jid,
 }
 
 impl InvalidDomain {
@@ -31,6 +32,11 @@ impl InvalidDomain {
 
     pub(super) fn host(text: &str, reason: Reason) -> Self {
         Self::quoting(text, reason, Wanted::Host)
+    }
+
+    /// A JID with a character that XML cannot express.
+    pub(crate) fn jid(text: &str) -> Self {
+        Self::quoting(text, Reason::Inexpressible, Wanted::Jid)
     }
 
     fn quoting(text: &str, reason: Reason, wanted: Wanted) -> Self {
@@ -51,6 +57,7 @@ impl fmt::Display for InvalidDomain {
                 Quoted(character.encode_utf8(&mut [0; 4]), 1)
             ),
             (Wanted::Host, reason) => write!(formatter, "a host: {reason}"),
+            (Wanted::Jid, reason) => write!(formatter, "a JID: {reason}"),
             (Wanted::Domain, reason) => write!(formatter, "an XMPP domain: {reason}"),
         }
     }
@@ -76,6 +83,7 @@ pub(crate) enum Reason {
     Idna,
     FeatureOff,
     OtherDomain,
+    Inexpressible,
 }
 
 impl fmt::Display for Reason {
@@ -107,6 +115,9 @@ impl fmt::Display for Reason {
             Self::Idna => "it is not a valid internationalised domain name (UTS 46); check the spelling",
             Self::FeatureOff => {
                 "it has non-ASCII characters, which require feature `idna` of xmpp-connect; or give its A-labels (xn--)"
+            }
+            Self::Inexpressible => {
+                "it contains a control character or another one that XML cannot express; remove it"
             }
             Self::OtherDomain => "a stream name must have the same A-labels as the domain",
         })
