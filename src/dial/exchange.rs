@@ -15,7 +15,7 @@ use crate::service::Service;
 use crate::socket::NoSignal;
 use crate::starttls::{Negotiation, Progress};
 use crate::tls::{Evidence, Handshake, Session};
-use crate::wait::Interest;
+use crate::wait::{self, Interest};
 
 /// Sends what the negotiation wants to send, and reads once.
 pub(super) fn negotiate(
@@ -150,7 +150,10 @@ impl OpeningStream {
         let opening = open_stream.opening(domain, service);
         let mut negotiation = Negotiation::over_tls(&opening, &open_stream.first_flight, domain);
         let unwritten = negotiation.output().unwrap_or_default();
-        let write_from = Deadline::after(now, open_stream.pause);
+        // `now` is when the turn began, and the handshake may have taken long since. Without a pause, the header leaves in
+        // this turn.
+        let pause = open_stream.pause;
+        let write_from = Deadline::after(if pause.is_zero() { now } else { wait::now() }, pause);
         Self { handshake, negotiation, unwritten, write_from, read_ahead: Vec::new(), has_more: None }
     }
 
