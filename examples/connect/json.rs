@@ -103,6 +103,7 @@ fn connected(connection: &Connection) -> Value {
         "alpn": connection.alpn(),
         "channel_bindings": connection.channel_bindings().iter().map(ChannelBinding::name).collect::<Vec<_>>(),
         "resumed": connection.is_resumed(),
+        "stream_open": connection.is_stream_open(),
         "ms": milliseconds(report.elapsed()),
     })
 }

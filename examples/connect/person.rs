@@ -16,7 +16,7 @@ pub(crate) fn text(domain: &str, outcome: &Outcome) -> String {
             let report = connection.report();
             let (version, suite) = (connection.protocol_version(), connection.cipher_suite());
             format!(
-                "{}{}Connected to {domain} at {} by {} in {}\n  {}, {}, ALPN {}\n",
+                "{}{}Connected to {domain} at {} by {} in {}\n  {}, {}, ALPN {}{}\n",
                 report_text(report),
                 time_line(report),
                 connection.peer_addr(),
@@ -24,7 +24,8 @@ pub(crate) fn text(domain: &str, outcome: &Outcome) -> String {
                 milliseconds(report.elapsed()),
                 version,
                 suite,
-                connection.alpn().unwrap_or("not selected")
+                connection.alpn().unwrap_or("not selected"),
+                if connection.is_stream_open() { ", stream open" } else { "" }
             )
         }
         Outcome::Planned(discovery) => {
