@@ -239,6 +239,11 @@ impl Plan {
 
     /// Goes on after the end: with what is left to try, and a new total limit. Nothing that was answered is asked again.
     pub(crate) fn resume(&mut self, now: Instant) {
+        if !self.is_over {
+            // The caller's code has panicked in the middle of the connect, which has closed all sockets.
+            self.race.abandon(now);
+            self.record_ends(now);
+        }
         self.is_over = false;
         self.limit_from = now;
         self.exhaustion = None;

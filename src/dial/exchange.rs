@@ -200,7 +200,12 @@ impl OpeningStream {
         }
         self.read_ahead.extend_from_slice(read);
         match self.negotiation.handle_bytes(read, now).map_err(AttemptError::negotiation)? {
-            Progress::Complete => Ok(true),
+            Progress::Complete => {
+                // If the peer has not waited for our header, it is not due yet.
+                self.write_from = Deadline::from(now);
+                self.send(tcp, now).map_err(AttemptError::io)?;
+                Ok(true)
+            }
             Progress::More => {
                 self.has_more = Some(now);
                 self.negotiation.poll(now).map_err(AttemptError::negotiation)?;

@@ -195,8 +195,7 @@ impl Race {
     /// Returns what to do next. Call it until it returns `None`.
     pub(crate) fn poll(&mut self, now: Instant) -> Option<RaceOrder> {
         if let Some(winner) = self.winner() {
-            self.abandon(now);
-            self.demote_all_but(winner);
+            self.abandon_all_but(Some(winner), now);
             return Some(RaceOrder::Won(winner));
         }
         if let Some(id) = self.expire(now) {
@@ -287,18 +286,20 @@ impl Race {
         !self.verified.is_empty()
     }
 
-    /// Abandons all attempts in flight: another has won, or the connect has ended.
+    /// Abandons all attempts of a connect that has ended without a connection.
     pub(crate) fn abandon(&mut self, now: Instant) {
-        let at = self.since_begin(now);
-        for attempt in self.attempts.iter_mut().filter(|attempt| attempt.is_in_flight()) {
-            attempt.end(AttemptOutcome::Abandoned, at);
-        }
+        self.abandon_all_but(None, now);
     }
 
-    /// Abandons attempts that were verified in the same wake-up as the winner.
-    fn demote_all_but(&mut self, winner: AttemptId) {
+    /// Abandons all attempts in flight, and those that were verified in this wake-up. Connections that the caller already
+    /// has stay what they are.
+    fn abandon_all_but(&mut self, winner: Option<AttemptId>, now: Instant) {
+        let at = self.since_begin(now);
         for (index, attempt) in self.attempts.iter_mut().enumerate() {
-            if index != winner.0 && matches!(attempt.report.outcome, AttemptOutcome::Connected) {
+            let id = AttemptId(index);
+            if attempt.is_in_flight() {
+                attempt.end(AttemptOutcome::Abandoned, at);
+            } else if Some(id) != winner && self.verified.contains(&id) {
                 attempt.report.outcome = AttemptOutcome::Abandoned;
             }
         }

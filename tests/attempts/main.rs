@@ -238,6 +238,46 @@ fn the_events_are_seen_while_they_happen_and_are_those_of_the_report() {
     assert!(seen.is_sorted_by_key(|line| line.is_empty()), "in order");
 }
 
+// rule D8
+#[test]
+fn a_connection_that_was_not_rejected_stays_connected_in_the_reports_of_the_next() {
+    let authority = Authority::new();
+    let servers: Vec<XmppServer> =
+        (0..3).map(|_| XmppServer::start(script(&authority, TlsMode::Direct))).collect();
+    let records: Vec<_> =
+        (1..).zip(&servers).map(|(priority, server)| (XMPPS, priority, server.addr())).collect();
+    let dns = DnsServer::start(zone(&records));
+    let mut attempts = connector(&authority, &dns).attempts(DOMAIN).unwrap();
+    let mut expected = Vec::new();
+    for server in &servers {
+        let connection = attempts.connect_next().unwrap();
+        expected.push((server.port(), "connected".to_owned()));
+        assert_eq!(outcomes(connection.report()), expected);
+    }
+    let error = attempts.connect_next().unwrap_err();
+    assert_eq!(outcomes(error.report().unwrap()), expected);
+}
+
+// rule D8
+#[test]
+fn after_an_observer_has_panicked_the_next_connect_starts_with_new_sockets() {
+    let authority = Authority::new();
+    let server = XmppServer::start(script(&authority, TlsMode::Direct));
+    let dns = DnsServer::start(zone(&[(XMPPS, 1, server.addr())]));
+    for moment in ["looking up", "candidates:", "attempt 1: host", "TCP is complete"] {
+        let mut attempts = connector(&authority, &dns).attempts(DOMAIN).unwrap();
+        attempts.observe(move |event| assert!(!event.to_string().contains(moment)));
+        let attempt = std::panic::AssertUnwindSafe(|| attempts.connect_next());
+        std::panic::catch_unwind(attempt).unwrap_err();
+        attempts.observe(|_| {});
+        let connection = attempts.connect_next().unwrap();
+        let report = connection.report();
+        let last = outcomes(report).pop().unwrap();
+        assert_eq!(last, (server.port(), "connected".to_owned()), "{moment}: {report}");
+        assert!(!report.to_string().contains("failed"), "{moment}: {report}");
+    }
+}
+
 #[test]
 fn attempts_and_cancellers_can_be_sent_to_and_shared_with_other_threads() {
     fn is_send_and_sync<T: Send + Sync + 'static>() {}

@@ -106,3 +106,20 @@ fn the_error_for_a_local_name_without_addresses_says_that_multicast_dns_is_not_d
     }
     assert!(!World::read("").play().error().to_string().contains("multicast DNS"));
 }
+
+// rule D8, D9
+#[test]
+fn an_attempt_that_is_verified_while_the_connect_is_cancelled_was_not_the_connection() {
+    for cancel in [15, 14, 16] {
+        let played = many(2, &format!("peer 192.0.2.1:5223 tcp 2, tls 3\ncancel {cancel}")).play();
+        let attempts = &played.report().attempts;
+        if cancel == 16 {
+            assert_eq!(*played.log.last().unwrap(), "15 connected 0");
+        } else {
+            assert_eq!(played.error().kind(), ErrorKind::Cancelled);
+            assert!(matches!(attempts[0].outcome, AttemptOutcome::Abandoned), "{}", played.report());
+            let ends = played.report().events.iter().filter(|event| event.to_string().contains("abandoned"));
+            assert_eq!(ends.count(), 1, "{}", played.report());
+        }
+    }
+}

@@ -13,7 +13,7 @@ use crate::error::ErrorKind;
 use crate::filter::Filter;
 use crate::limits::MAX_ATTEMPTS;
 use crate::plan::simulation::{Outcome, Played};
-use crate::report::{AttemptOutcome, AttemptReport};
+use crate::report::{AttemptOutcome, AttemptReport, EventKind, Report};
 use crate::service::TlsMode;
 use crate::wait;
 
@@ -220,6 +220,7 @@ fn random_worlds_come_to_an_end_in_time_and_within_all_bounds() {
             Outcome::Discovered(_) => panic!("nobody asked for that"),
         }
         check_pace(seed, least, &played);
+        check_events(seed, played.report());
     }
     // The worlds must be diverse.
     assert!(connected > 500 && started > 5_000, "{connected} connected, {started} attempts");
@@ -264,6 +265,7 @@ fn worlds_with_a_history_come_to_an_end_in_time_and_leave_nothing_untried_too() 
             Outcome::Connected(..) | Outcome::Discovered(_) => connected += 1,
         }
         check_pace(seed, limits.attempt_delay, &played);
+        check_events(seed, played.report());
     }
     assert!(connected > 100, "{connected} connected");
 }
@@ -344,6 +346,40 @@ fn check_completeness(seed: u64, played: &Played, kind: ErrorKind) {
             assert!(tried.is_superset(&answers), "{candidate} in world {seed}\n{log}");
             assert!(tried.iter().all(|address| answers.contains(address) || hints.contains(address)));
         }
+    }
+}
+
+/// Asserts that the attempts and lookups that the events tell of are those of the report, and that each attempt has ended.
+fn check_events(seed: u64, report: &Report) {
+    let (mut attempts, mut asked, mut answered) = (Vec::new(), Vec::new(), Vec::new());
+    for event in &report.events {
+        let at = event.at;
+        match &event.kind {
+            EventKind::Started { attempt, candidate, address } => {
+                assert_eq!(*attempt, attempts.len(), "world {seed}");
+                attempts.push((candidate, *address, at, Vec::new(), None));
+            }
+            EventKind::Completed { attempt, stage } => attempts[*attempt].3.push((*stage, at)),
+            EventKind::Ended { attempt, outcome } => {
+                let end = attempts[*attempt].4.replace((format!("{outcome:?}"), at));
+                assert!(end.is_none(), "attempt {attempt} has ended twice in world {seed}");
+            }
+            EventKind::Asked(question) => asked.push(question),
+            EventKind::Answered { question, result } => answered.push((question, format!("{result:?}"))),
+            EventKind::Ordered(_) | EventKind::Repeated { .. } | EventKind::Noted(_) => {}
+        }
+    }
+    let of_report = report.attempts.iter().map(|attempt| {
+        let end = Some((format!("{:?}", attempt.outcome), attempt.ended));
+        let candidate = &report.candidates[attempt.candidate];
+        (candidate, attempt.address, attempt.started, attempt.completed.clone(), end)
+    });
+    assert_eq!(attempts, of_report.collect::<Vec<_>>(), "world {seed}");
+    let questions: Vec<_> = report.lookups.iter().map(|lookup| &lookup.question).collect();
+    assert_eq!(asked, questions, "world {seed}");
+    for (question, result) in answered {
+        let lookup = report.lookups.iter().find(|lookup| lookup.question == *question).unwrap();
+        assert_eq!(result, format!("{:?}", lookup.result), "{question} in world {seed}");
     }
 }
 
