@@ -17,7 +17,7 @@ use crate::open_stream::OpenStream;
 use crate::plan::{Plan, Route};
 use crate::random::Random;
 use crate::report::{Event, Report};
-use crate::run::{Observer, Run, no_random_numbers};
+use crate::run::{Observer, Run, no_random_numbers, show_events};
 use crate::shared::{Names, Shared};
 use crate::socket;
 use crate::target::Target;
@@ -160,6 +160,7 @@ impl Attempts {
             if let Some(address) = begun.plan.handle_rejection(id, &why.to_string(), now) {
                 self.shared.history().reject(address, now);
             }
+            show_events(&mut begun.plan, observer(&mut self.observer));
         }
     }
 
@@ -250,10 +251,7 @@ impl Attempts {
                 (Lookups::Resolver(lookups), Some(wakeups))
             }
         };
-        let observer = self.observer.as_mut().map(|observer| {
-            let observer = observer.get_mut().unwrap_or_else(PoisonError::into_inner);
-            &mut **observer
-        });
+        let observer = observer(&mut self.observer);
         go(Run {
             plan,
             lookups,
@@ -282,6 +280,11 @@ impl Attempts {
         }
         Ok(Begun { plan, random, learned: 0 })
     }
+}
+
+fn observer(observer: &mut Option<Mutex<Box<Observer>>>) -> Option<&mut Observer> {
+    let observer = observer.as_mut()?.get_mut();
+    Some(&mut **observer.unwrap_or_else(PoisonError::into_inner))
 }
 
 impl fmt::Debug for Attempts {

@@ -102,14 +102,8 @@ impl Run<'_> {
         }
     }
 
-    /// Shows the events since the last call to the log and the caller.
     fn show_events(&mut self) {
-        for event in self.plan.take_events() {
-            logging::debug(format_args!("{event}"));
-            if let Some(observer) = &mut self.observer {
-                observer(event);
-            }
-        }
+        show_events(self.plan, self.observer.as_deref_mut());
     }
 
     fn check_cancelled(&mut self) {
@@ -161,6 +155,16 @@ impl Run<'_> {
             self.plan.handle_answer(&question, result, facts, now);
         }
         Some(ready)
+    }
+}
+
+/// Shows the events since the last call to the log and the caller.
+pub(crate) fn show_events(plan: &mut Plan, mut observer: Option<&mut Observer>) {
+    for event in plan.take_events() {
+        logging::debug(format_args!("{event}"));
+        if let Some(observer) = &mut observer {
+            observer(event);
+        }
     }
 }
 

@@ -164,9 +164,8 @@ impl Contenders {
     /// Makes an address that was started one that has not been.
     pub(super) fn put_back(&mut self, place: usize, address: IpAddr) {
         let Some(contender) = self.list.get_mut(place) else { return };
-        if let Some(index) = contender.started.iter().rposition(|started| *started == address) {
-            contender.started.remove(index);
-        }
+        // Twice, if it was displaced and started again.
+        contender.started.retain(|started| *started != address);
     }
 
     /// Keeps more addresses, since the caller's filter may refuse most of them.

@@ -214,6 +214,7 @@ fn the_events_are_seen_while_they_happen_and_are_those_of_the_report() {
     });
     let connection = attempts.connect_next().unwrap();
     attempts.reject("enough");
+    assert!(seen.lock().unwrap().last().unwrap().to_string().ends_with("rejected: enough"));
     attempts.connect_next().unwrap_err();
     let lines =
         |events: &[Event]| events.iter().map(|event| format!("{:?} {event}", event.at)).collect::<Vec<_>>();
