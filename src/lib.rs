@@ -24,6 +24,7 @@
 //! - With [`OpenStream`], the connect also opens the XMPP stream. Use it unless you have a reason not to speak first:
 //!   a server that does not answer as XMPP is then passed over, and a log-in can begin in the same write.
 //! - [`Connection::channel_bindings`] and [`ConnectorBuilder::client_certificate`] serve SASL.
+//! - [`Attempts`] are for programs that may need the next server, show progress, or can be cancelled ([`Canceller`]).
 //! - [`Error::kind`] says what can be done about a failed connect.
 //! - Module [`report`] describes what happened in a connect, whether it succeeded or not.
 //! - Module [`dns`] has the resolvers, and the trait for your own.
@@ -40,10 +41,10 @@
 //!      |   race: what starts when  | <--------------------------- |  run: the one loop      |
 //!      +---------------------------+  facts: answers, stages,     |   waits in one place    |
 //!                                     failures, and the time      +-------------------------+
-//!      lookups: stub resolver or the caller's           attempts: TCP -> STARTTLS -> TLS
+//!      lookups: stub resolver or the caller's           attempts: TCP -> STARTTLS -> TLS -> stream
 //!                    |
 //!                    v
-//!               Connection: Read + Write, facts, report
+//!               Connection: Read + Write, facts, report, split
 //! ```
 //!
 //! Cores decide and do no IO; drivers do IO and decide nothing.
