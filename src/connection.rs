@@ -281,7 +281,7 @@ impl Connection {
     }
 
     /// Closes the connection in an orderly way: as [`shutdown`](Self::shutdown), for at most one second, and then waits
-    /// at most one second for the server to close it too. In non-blocking mode it does not wait.
+    /// at most one second for the server's close_notify or the end. In non-blocking mode it does not wait.
     ///
     /// # Errors
     /// The errors of a write. The connection is closed anyway.

@@ -193,15 +193,22 @@ impl Line {
         }
     }
 
-    /// Reads and discards what still arrives. Closing a socket with unread data, even a session ticket, resets the
-    /// connection (RFC 2525 section 2.17), and the reset discards data that has not reached the peer yet.
+    /// Reads and discards what still arrives, up to the peer's close_notify or the end. Closing a socket with unread data,
+    /// even a session ticket, resets the connection (RFC 2525 section 2.17), and the reset discards data that has not
+    /// reached the peer yet.
     pub(super) fn drop_what_comes(&self) {
         let deadline = Deadline::after(wait::now(), CLOSE_LIMIT);
         let mut buffer = [0; 4096];
         while !deadline.is_over(wait::now()) {
-            match (&self.tcp).read(&mut buffer) {
-                Ok(0) => return,
-                Ok(_) => {}
+            let mut tls = self.lock();
+            let received = match tls.take(&mut buffer) {
+                Some(Ok(1..)) => continue,
+                Some(Ok(0) | Err(_)) => return,
+                None => tls.receive_some(&self.tcp),
+            };
+            drop(tls);
+            match received {
+                Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     if self.wait(Interest::Read, deadline).is_err() {

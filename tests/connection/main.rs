@@ -199,6 +199,19 @@ fn close_says_goodbye_and_drop_does_not() {
 
 // rule G4
 #[test]
+fn close_waits_for_close_notify_of_the_server_and_no_longer() {
+    let never = || Step::Wait(Latch::new());
+    let limit = Duration::from_secs(1);
+    for (steps, is_awaited) in [(vec![Step::CloseNotify, never()], false), (vec![never()], true)] {
+        let (connection, _server) = connect(&steps);
+        let start = std::time::Instant::now();
+        connection.close().unwrap();
+        assert_eq!(start.elapsed() >= limit, is_awaited, "{:?}", start.elapsed());
+    }
+}
+
+// rule G4
+#[test]
 fn after_a_shutdown_the_server_can_be_read_to_its_end_and_nothing_written() {
     for tls in MODES {
         let end = Latch::new();
