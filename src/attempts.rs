@@ -23,12 +23,14 @@ use crate::socket;
 use crate::target::Target;
 use crate::wait::{self, Flag};
 
-/// The attempts to connect to a domain: returns one working connection after the other, until one is good enough for the
-/// caller. Created by [`Connector::attempts`](crate::Connector::attempts).
+/// Connects to the servers of a domain one after another, until a connection is good enough for the caller. Created by
+/// [`Connector::attempts`](crate::Connector::attempts).
 ///
 /// A server can be connected to and still be of no use: it refuses the stream, or lacks a feature or a mechanism. Then
 /// [`reject`](Self::reject) it and call [`connect_next`](Self::connect_next) again. Do not go on when the server has
 /// refused the credentials: all servers of a domain have the same accounts, and further tries may lock the account.
+///
+/// An `Attempts` is for one log-in. To connect again later, create a new one with the same connector.
 ///
 /// ```no_run
 /// use xmpp_connect::{Connection, Connector};
@@ -86,17 +88,19 @@ impl Attempts {
         }
     }
 
-    /// Connects to the next server, within the [`timeout`](crate::ConnectorBuilder::timeout) of the connector, which starts
-    /// anew with each call.
+    /// Connects to the next server, within the [`timeout`](crate::ConnectorBuilder::timeout) of the connector, which
+    /// starts anew with each call.
     ///
-    /// The first call does what [`Connector::connect`](crate::Connector::connect) does. Each further call leaves out the server of the connection
-    /// before, does not look up again what was answered, and tries again what was in progress when that connection was
-    /// returned.
+    /// The first call does what [`Connector::connect`](crate::Connector::connect) does. Each further call tries the
+    /// servers that are left, without that of the latest connection, rejected or not. Lookups that were answered are
+    /// not repeated, and attempts that were in progress when the latest connection was returned are made again.
+    /// Connections that were returned before are not affected.
     ///
     /// # Errors
-    /// The same as for [`Connector::connect`](crate::Connector::connect): with a [report](Error::report) that covers all calls. The error is returned
-    /// again by later calls, since nothing is left to try, except after [`ErrorKind::TimedOut`] and
-    /// [`ErrorKind::System`]: then the next call goes on. After [`Canceller::cancel`] it is [`ErrorKind::Cancelled`].
+    /// The same as for [`Connector::connect`](crate::Connector::connect), with a [report](Error::report) that covers
+    /// all calls, also if all servers have been tried; and [`ErrorKind::Cancelled`] after [`Canceller::cancel`]. Later
+    /// calls return the same error, except after [`ErrorKind::TimedOut`] and [`ErrorKind::System`]: then the next call
+    /// goes on with the servers that are left.
     pub fn connect_next(&mut self) -> Result<Connection, Error> {
         self.connect_over(None)
     }
@@ -133,8 +137,8 @@ impl Attempts {
         }
     }
 
-    /// Remembers for later connects what the attempts of this one have shown. A stream that the caller has connected can
-    /// lead anywhere.
+    /// Remembers for later connects what the attempts of this one have shown. A stream that the caller has connected
+    /// can lead anywhere.
     fn learn(&mut self, report: Option<&Report>) {
         let (Some(report), Some(begun)) = (report, &mut self.begun) else { return };
         if !matches!(self.route, Route::Connected { .. }) {
@@ -150,10 +154,11 @@ impl Attempts {
         self.run(|run| run.discover())
     }
 
-    /// Says why the latest connection is of no use, for the report. In the next connect of the same connector within 10
-    /// minutes, the address of that server is tried after all others.
+    /// Records in the report why the latest connection is of no use. For 10 minutes, later connects of the same
+    /// connector try the address of that server after all others.
     ///
-    /// Without a connection that has not been rejected yet, it has no effect.
+    /// It neither closes the connection nor connects. If there is no connection yet, or the latest one has already been
+    /// rejected, it has no effect.
     pub fn reject(&mut self, why: impl fmt::Display) {
         if let (Some(id), Some(begun)) = (self.latest.take(), &mut self.begun) {
             let now = wait::now();
@@ -164,9 +169,9 @@ impl Attempts {
         }
     }
 
-    /// Connects to `target` with the next [`connect_next`](Self::connect_next), and no longer to the servers before: the
-    /// server has redirected the stream there over TLS (`see-other-host`, RFC 6120 section 4.9.3.19; see
-    /// [`Target::see_other_host`]). The domain stays the same, also for the certificate. The report starts anew.
+    /// Replaces the servers that are left by `target`, for the next [`connect_next`](Self::connect_next): call it when
+    /// the server has redirected the stream over TLS (`see-other-host`, RFC 6120 section 4.9.3.19), with
+    /// [`Target::see_other_host`]. The certificate must still be valid for the domain. The report starts anew.
     ///
     /// # Errors
     /// [`ErrorKind::Attempts`] if five connects in a row have followed a redirection.
@@ -182,15 +187,15 @@ impl Attempts {
         Ok(())
     }
 
-    /// Opens the stream as a part of these connects, in place of what the connector does
+    /// Sets that these connects open the XMPP stream, and how. The default is that of the connector
     /// ([`ConnectorBuilder::open_stream`](crate::ConnectorBuilder::open_stream)).
     pub fn open_stream(&mut self, open_stream: OpenStream) {
         self.open_stream = Some(open_stream);
     }
 
-    /// Shows every event to `observer` as it happens, for a user interface. It is called from
-    /// [`connect_next`](Self::connect_next), which does not go on before it returns. The same events are in the
-    /// [report](Report::events).
+    /// Sets a function that is called with every event as it happens, for a user interface. The default is none. It is
+    /// called in the thread of [`connect_next`](Self::connect_next) and [`reject`](Self::reject), which wait for it: it
+    /// should return at once. The same events are in the [report](Report::events).
     ///
     /// ```no_run
     /// # let connector = xmpp_connect::Connector::builder().build()?;
@@ -203,7 +208,8 @@ impl Attempts {
         self.observer = Some(Mutex::new(Box::new(observer)));
     }
 
-    /// Returns a canceller for these attempts, and for the connections that they return from now on.
+    /// Returns a canceller for these attempts, and for the connections that they return from now on. It can be created
+    /// before the first connect and used from any thread.
     pub fn canceller(&mut self) -> Canceller {
         Canceller::of_group(self.together.get_or_insert_with(|| Arc::new(CancelGroup::new(true))))
     }

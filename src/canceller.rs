@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use crate::error::{Error, ErrorKind};
 use crate::wait::Flag;
 
-/// Cancels something in progress, from any thread: [`Attempts`](crate::Attempts::canceller), a
+/// Cancels what is in progress, from any thread: [`Attempts`](crate::Attempts::canceller), the reads and writes of a
 /// [`Connection`](crate::Connection::canceller), or all connects of a [`Connector`](crate::Connector::canceller).
 ///
-/// What is cancelled returns within 50 ms, at every stage, unless a [`Resolver`](crate::dns::Resolver) of your own
-/// blocks. A canceller does not keep a connection open: when the [`Connection`](crate::Connection) is dropped, the socket
-/// is closed.
+/// A cancelled call returns an error within 50 ms, at every stage, unless a [`Resolver`](crate::dns::Resolver) of your
+/// own blocks. The error of a connect has kind [`Cancelled`](crate::ErrorKind::Cancelled). A canceller does not keep a
+/// connection open: when the [`Connection`](crate::Connection) is dropped, the socket is closed.
 ///
 /// ```no_run
 /// use xmpp_connect::{Connector, ErrorKind};
@@ -60,8 +60,8 @@ impl Canceller {
         Self(Scope::Group(Arc::clone(group)))
     }
 
-    /// Cancels. For [`Attempts`](crate::Attempts) and a [`Connection`](crate::Connection) it is final; for a connector, it
-    /// affects what is in progress now and nothing that starts later. Cancelling what has ended has no effect.
+    /// Cancels. For [`Attempts`](crate::Attempts) and a [`Connection`](crate::Connection) it is final; for a connector,
+    /// it affects what is in progress now and nothing that starts later. Cancelling what has ended has no effect.
     pub fn cancel(&self) {
         match &self.0 {
             Scope::One(one) => {

@@ -20,9 +20,9 @@ use crate::target::{Place, Target};
 /// A connector holds the state that outlives a single connect: the TLS configuration with its session tickets, the DNS
 /// cache, and what is known about name servers and about how domains negotiate STARTTLS. Create one and reuse it.
 ///
-/// For 10 minutes, it also remembers which addresses have failed or did not respond, and how long TCP handshakes took, of
-/// at most 256 addresses. This never changes the order in which servers are tried, but how soon the next one starts in
-/// parallel: see [`attempt_delay`](crate::ConnectorBuilder::attempt_delay) and
+/// For 10 minutes, it also remembers which addresses have failed or did not respond, and how long TCP handshakes took,
+/// of at most 256 addresses. This never changes the order in which servers are tried, but how soon the next one starts
+/// in parallel: see [`attempt_delay`](crate::ConnectorBuilder::attempt_delay) and
 /// [`priority_delay`](crate::ConnectorBuilder::priority_delay).
 ///
 /// ```no_run
@@ -87,8 +87,8 @@ impl Connector {
         self.attempts_preferring(domain, target)?.connect_next()
     }
 
-    /// Prepares to connect to the servers of `domain`, one after the other until one is good, with events to observe, or
-    /// in a way that can be cancelled. Nothing is looked up or sent before [`Attempts::connect_next`].
+    /// Returns [`Attempts`] to connect to the servers of `domain`, for a program that may need the next server, shows
+    /// progress, or cancels. Nothing is looked up or sent before [`Attempts::connect_next`].
     ///
     /// # Errors
     /// [`ErrorKind::InvalidDomain`].
@@ -100,7 +100,7 @@ impl Connector {
         Ok(Attempts::new(&self.0, domain.try_into()?, Route::Domain))
     }
 
-    /// Prepares to connect to `target`: [`connect_to`](Self::connect_to), as [`attempts`](Self::attempts).
+    /// Returns [`Attempts`] to connect to `target` only, as for [`connect_to`](Self::connect_to).
     ///
     /// # Errors
     /// [`ErrorKind::InvalidDomain`].
@@ -112,8 +112,8 @@ impl Connector {
         Ok(Attempts::new(&self.0, domain.try_into()?, target.into()))
     }
 
-    /// Prepares to connect to `target` first: [`connect_preferring`](Self::connect_preferring), as
-    /// [`attempts`](Self::attempts).
+    /// Returns [`Attempts`] to connect to `target`, and otherwise to the servers of `domain`, as for
+    /// [`connect_preferring`](Self::connect_preferring).
     ///
     /// # Errors
     /// [`ErrorKind::InvalidDomain`], and [`ErrorKind::Configuration`] for a target without a port.
@@ -129,16 +129,16 @@ impl Connector {
         Ok(Attempts::new(&self.0, domain.try_into()?, Route::Prefer(server)))
     }
 
-    /// Prepares to connect to servers that [`discover`](Self::discover) has found, in the same order: after the user has
-    /// seen them, or without those that [`Discovery::retain`] has removed.
+    /// Returns [`Attempts`] to connect to the servers that [`discover`](Self::discover) has found, in the same order:
+    /// for example after the user has seen them, or without those that [`Discovery::retain`] has removed.
     #[must_use]
     pub fn attempts_from(&self, discovery: Discovery) -> Attempts {
         let Report { domain, candidates, .. } = *discovery.0;
         Attempts::new(&self.0, domain, Route::Given(candidates))
     }
 
-    /// Returns the servers of `domain`, in the order in which a connect would try them. It connects to none of them, and
-    /// does not look up their addresses: a domain that does not exist has its fallback as the only server.
+    /// Returns the servers of `domain`, in the order in which a connect would try them. It connects to none of them,
+    /// and does not look up their addresses: a domain that does not exist has its fallback as the only server.
     ///
     /// Each call makes a new weighted random draw within a priority (RFC 2782).
     ///
@@ -161,9 +161,9 @@ impl Connector {
     /// [`discover`](Self::discover) finds the hosts and ports to ask a proxy for; its DNS queries do not go through the
     /// proxy. The report and [`Connection::peer_addr`] show the other end of `tcp`, which is then the proxy.
     ///
-    /// Nothing is repeated, since there is no second stream. If the server fails to resume a TLS session, the session is
-    /// forgotten, so that the next call makes a full handshake. If it fails when `<starttls/>` is sent together with the
-    /// stream header, the next call negotiates step by step.
+    /// Nothing is repeated, since there is no second stream. If the server fails to resume a TLS session, the session
+    /// is forgotten, so that the next call makes a full handshake. If it fails when `<starttls/>` is sent together with
+    /// the stream header, the next call negotiates step by step.
     ///
     /// # Errors
     /// The same as for [`connect`](Self::connect), and [`ErrorKind::Configuration`] for a stream that is not connected.
@@ -179,16 +179,16 @@ impl Connector {
         Attempts::new(&self.0, domain, Route::Connected { peer, tls }).connect_over(Some(tcp))
     }
 
-    /// Returns a canceller for all connects, discoveries and calls of [`secure`](Self::secure) of this connector, and of
-    /// its clones, that are in progress when it is used: for a program that has to end. Connections that have been
-    /// returned have [their own](Connection::canceller).
+    /// Returns a canceller for all connects, discoveries and calls of [`secure`](Self::secure) of this connector, and
+    /// of its clones, that are in progress when it is used: for a program that has to end. It does not cancel
+    /// connections that have been returned: they have [their own](Connection::canceller).
     #[must_use]
     pub fn canceller(&self) -> Canceller {
         Canceller::of_group(&self.0.in_progress)
     }
 
-    /// Clears the DNS cache, and forgets what earlier connects have shown about addresses. For example, call it when the
-    /// network has changed. For a resolver of your own, it calls
+    /// Clears the DNS cache, and forgets what earlier connects have shown about addresses. For example, call it when
+    /// the network has changed. For a resolver of your own, it calls
     /// [`Resolver::clear_cache`](crate::dns::Resolver::clear_cache).
     pub fn clear_cache(&self) {
         self.0.clear_cache();

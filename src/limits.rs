@@ -43,8 +43,8 @@ pub(crate) const MAX_ADDRESSES: usize = 16;
 /// How many attempts one connect makes at most.
 pub(crate) const MAX_ATTEMPTS: usize = 128;
 
-/// How many addresses the caller's filter refuses in one connect at most; beyond that, it makes no more attempts. They do
-/// not count as attempts, so that a server among hundreds of addresses that are refused is still found.
+/// How many addresses the caller's filter refuses in one connect at most; beyond that, it makes no more attempts. They
+/// do not count as attempts, so that a server among hundreds of addresses that are refused is still found.
 pub(crate) const MAX_REFUSED: usize = 1024;
 
 /// How many attempts are in flight at most. When one more is due, the one without progress for the longest time is
@@ -53,6 +53,7 @@ pub(crate) const MAX_IN_FLIGHT: usize = 8;
 
 /// "After 5 in a row it is an error" (rule F5).
 pub(crate) const MAX_REDIRECTS: usize = 5;
+
 /// How long a connector remembers what its connects have shown about an address (rule D15).
 pub(crate) const HISTORY_TIME: Duration = Duration::from_secs(10 * 60);
 
@@ -188,8 +189,8 @@ pub(crate) const MAX_STRICT_DOMAINS: usize = 64;
 /// For how many servers a connector keeps sessions. The least recently used one is dropped.
 pub(crate) const MAX_SESSION_SERVERS: usize = 64;
 
-/// After how many failures in a row with a session a server is offered none any more; otherwise every second connect would need
-/// a repeat.
+/// After how many failures in a row with a session a server is offered none any more; otherwise every second connect
+/// would need a repeat.
 pub(crate) const MAX_SESSION_FAILURES: usize = 2;
 
 /// How many certificates of one subject are used; cross-signing needs two. webpki tries all paths of up to six
@@ -207,12 +208,13 @@ pub(crate) const QUICK_ACK_TIME: Duration = Duration::from_secs(2);
 /// "[...] or 32 reads" (rule G3).
 pub(crate) const MAX_QUICK_ACKS: u32 = 32;
 
-/// When Linux itself has no room for a packet to be sent again, it tries again after this (`TCP_RESOURCE_PROBE_INTERVAL`).
+/// When Linux itself has no room for a packet to be sent again, it tries again after this
+/// (`TCP_RESOURCE_PROBE_INTERVAL`).
 pub(crate) const LOCAL_RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// How long data may stay unacknowledged before a connection is in doubt (rule G6). Data that is lost is sent again after
-/// one second at most on a path whose round trip is not known to be longer, and then after two more (RFC 6298): after three
-/// seconds, the connection is not merely losing single packets.
+/// How long data may stay unacknowledged before a connection is in doubt (rule G6). Data that is lost is sent again
+/// after one second at most on a path whose round trip is not known to be longer, and then after two more (RFC 6298):
+/// after three seconds, the connection is not merely losing single packets.
 pub(crate) const MAX_UNACKNOWLEDGED: Duration = Duration::from_secs(3);
 
 /// How long a close may take to send its last bytes, and then to receive those of the server.

@@ -65,14 +65,14 @@ impl Target {
     pub fn srv_of(host: &str) -> Result<Self, Error> {
         Ok(Self(Place::SrvOf(Host::parse(host)?)))
     }
-}
 
-impl Target {
-    /// Creates a target from the text of a `see-other-host` stream error: a host, and optionally a port after a colon, with
-    /// an IPv6 address in brackets (RFC 6120 section 4.9.3.19). With a port, TLS starts as in `tls`; without one, the SRV
-    /// records of the host are looked up.
+    /// Creates a target from the text of a `see-other-host` stream error: a host, and optionally a port after a colon,
+    /// with an IPv6 address in brackets (RFC 6120 section 4.9.3.19). Without a port, the SRV records of the host are
+    /// looked up. With a port, TLS starts there as `tls` says: usually as in the connection that was redirected
+    /// ([`Connection::tls_mode`](crate::Connection::tls_mode)).
     ///
-    /// Use only text that arrived over TLS, and [`Attempts::follow`](crate::Attempts::follow), which counts.
+    /// Use only text that arrived over TLS, since anybody could have sent it before. Pass the target to
+    /// [`Attempts::follow`](crate::Attempts::follow), which limits how many redirections are followed in a row.
     ///
     /// # Errors
     /// The same as for [`new`](Self::new), for text that is not of this form.
