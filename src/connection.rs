@@ -30,17 +30,17 @@ mod line;
 mod liveness;
 mod wire;
 
-/// A TLS connection to an XMPP server whose certificate is valid for the domain. Nothing has been sent over TLS yet: the
-/// first thing to write is your stream header (RFC 6120 section 4.2), unless the connect has opened the stream
+/// A TLS connection to an XMPP server whose certificate is valid for the domain. Nothing has been sent over TLS yet:
+/// the first thing to write is your stream header (RFC 6120 section 4.2), unless the connect has opened the stream
 /// ([`OpenStream`](crate::OpenStream)).
 ///
 /// Reads and writes block, by default without a limit; see [`set_read_timeout`](Self::set_read_timeout) and
 /// [`set_write_timeout`](Self::set_write_timeout). Event loops can use [`set_nonblocking`](Self::set_nonblocking).
 ///
 /// A read returns `Ok(0)` once the server has ended TLS with close_notify. If the connection closes without it, a read
-/// fails with [`ErrorKind::UnexpectedEof`](io::ErrorKind::UnexpectedEof), since an attacker may have cut off data. After the end of the XMPP stream
-/// (`</stream:stream>`) that is harmless, and some servers, such as ejabberd, always do it; before, treat the
-/// connection as lost.
+/// fails with [`ErrorKind::UnexpectedEof`](io::ErrorKind::UnexpectedEof), since an attacker may have cut off data.
+/// After the end of the XMPP stream (`</stream:stream>`) that is harmless, and some servers, such as ejabberd, always
+/// do it; before, treat the connection as lost.
 ///
 /// Under TLS 1.3, the server may refuse a client certificate after the connection is established. The first read then
 /// fails with [`ErrorKind::InvalidData`](io::ErrorKind::InvalidData) and the server's alert.
@@ -82,6 +82,31 @@ impl Connection {
     }
 
     /// Splits the connection into a half that reads and a half that writes, for two threads. Neither blocks the other.
+    /// Timeouts and non-blocking mode stay as they are.
+    ///
+    /// To end: close the XMPP stream, call [`WriteHalf::shutdown`], and read until the end. A
+    /// [`canceller`](Self::canceller) wakes both threads at once.
+    ///
+    /// ```no_run
+    /// use std::io::{Read, Write};
+    ///
+    /// # let connection = xmpp_connect::connect("example.org")?;
+    /// let (mut read, mut write) = connection.split();
+    /// let reader = std::thread::spawn(move || -> std::io::Result<()> {
+    ///     let mut buffer = [0; 4096];
+    ///     loop {
+    ///         match read.read(&mut buffer)? {
+    ///             0 => break Ok(()),
+    ///             length => println!("{}", String::from_utf8_lossy(&buffer[..length])),
+    ///         }
+    ///     }
+    /// });
+    /// write.write_all(b"<presence/>")?;
+    /// write.write_all(b"</stream:stream>")?;
+    /// write.shutdown()?;
+    /// reader.join().unwrap()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn split(self) -> (ReadHalf, WriteHalf) {
         let Self { read, write } = self;
@@ -147,17 +172,17 @@ impl Connection {
         &self.facts().certificates
     }
 
-    /// Returns the channel bindings for SASL, the strongest first. Use the first one that the server supports (XEP-0440); if
-    /// there is none, use a mechanism without `-PLUS`.
+    /// Returns the channel bindings for SASL, the strongest first. Use the first one that the server supports
+    /// (XEP-0440); if there is none, use a mechanism without `-PLUS`.
     ///
     /// - `tls-exporter` (RFC 9266): with TLS 1.3, and with TLS 1.2 if a [`ClientConfig`](rustls::ClientConfig) with
     ///   `require_ems` is set.
     /// - `tls-server-end-point` (RFC 5929 section 4): if the server's certificate is signed with a single hash function
-    ///   that is SHA-256, SHA-384 or SHA-512, or MD5 or SHA-1, which count as SHA-256. There is none for Ed25519. SHA-512
-    ///   needs feature `ring` or `aws-lc-rs`.
+    ///   that is SHA-256, SHA-384 or SHA-512, or MD5 or SHA-1, which count as SHA-256. There is none for Ed25519.
+    ///   SHA-512 needs feature `ring` or `aws-lc-rs`.
     ///
-    /// `tls-unique` is never among them: TLS 1.3 does not define it. Resumed sessions have channel bindings too. After a
-    /// fatal TLS error there is no `tls-exporter` any more. Call this before [`into_parts`](Self::into_parts).
+    /// `tls-unique` is never among them: TLS 1.3 does not define it. Resumed sessions have channel bindings too. After
+    /// a fatal TLS error there is no `tls-exporter` any more. Call this before [`into_parts`](Self::into_parts).
     ///
     /// ```no_run
     /// # let (connection, offered) = (xmpp_connect::connect("example.org")?, vec!["tls-exporter".to_owned()]);
@@ -180,9 +205,8 @@ impl Connection {
         self.facts().is_resumed
     }
 
-    /// Returns whether the connect has sent a stream header and received the server's, and its features
-    /// ([`OpenStream`](crate::OpenStream)). They can be read from the first byte. Otherwise, your stream header is the first
-    /// thing to write.
+    /// Returns whether the connect has opened the XMPP stream ([`OpenStream`](crate::OpenStream)). If so, the first
+    /// read returns the server's stream header. If not, your stream header is the first thing to write.
     #[must_use]
     pub fn is_stream_open(&self) -> bool {
         self.facts().is_stream_open
@@ -196,9 +220,9 @@ impl Connection {
 
     /// Sets the time limit of each read. The default is `None`, no limit.
     ///
-    /// A read that has produced no data within the limit fails with [`ErrorKind::TimedOut`](io::ErrorKind::TimedOut), even if part of a TLS
-    /// record has arrived; the connection can still be used. Data that has already arrived is returned, however short
-    /// the limit.
+    /// A read that has produced no data within the limit fails with [`ErrorKind::TimedOut`](io::ErrorKind::TimedOut),
+    /// even if part of a TLS record has arrived; the connection can still be used. Data that has already arrived is
+    /// returned, however short the limit.
     ///
     /// To limit several reads together, such as those of the stream features, set what is left before each of them.
     ///
@@ -217,7 +241,8 @@ impl Connection {
     /// Sets the time limit of each write and flush. The default is `None`, no limit.
     ///
     /// Data that has been encrypted when the limit expires counts as written; the next write or flush sends it first.
-    /// If that does not succeed within its limit, it fails with [`ErrorKind::TimedOut`](io::ErrorKind::TimedOut) and takes no data.
+    /// If that does not succeed within its limit, it fails with [`ErrorKind::TimedOut`](io::ErrorKind::TimedOut) and
+    /// takes no data.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`](io::ErrorKind::InvalidInput) for a limit of zero.
@@ -231,19 +256,21 @@ impl Connection {
         self.write.write_timeout()
     }
 
-    /// Makes reads and writes return [`ErrorKind::WouldBlock`](io::ErrorKind::WouldBlock) instead of waiting, for use in an event loop. The
-    /// timeouts then have no effect. The default is false.
+    /// Makes reads and writes return [`ErrorKind::WouldBlock`](io::ErrorKind::WouldBlock) instead of waiting, for use
+    /// in an event loop. The timeouts then have no effect. The default is false.
     ///
-    /// Read until [`ErrorKind::WouldBlock`](io::ErrorKind::WouldBlock) before waiting for the socket: data that is already decrypted does not make
-    /// it readable. While [`wants_write`](Self::wants_write) returns true, also wait for the socket to become writable,
-    /// and then call `flush`: a write may have taken data that is not sent yet, and a read may cause TLS to send.
+    /// Read until [`ErrorKind::WouldBlock`](io::ErrorKind::WouldBlock) before waiting for the socket: data that is
+    /// already decrypted does not make it readable. While [`wants_write`](Self::wants_write) returns true, also wait
+    /// for the socket to become writable, and then call `flush`: a write may have taken data that is not sent yet, and
+    /// a read may cause TLS to send.
     pub fn set_nonblocking(&mut self, nonblocking: bool) {
         self.line().set_nonblocking(nonblocking);
     }
 
-    /// Returns a canceller for the reads and writes of this connection. After it was used, each of them fails with an error
-    /// that holds an [`Error`](crate::Error) of kind [`Cancelled`](crate::ErrorKind::Cancelled), and the socket is shut down,
-    /// which wakes event loops. It has no effect on the stream of [`into_parts`](Self::into_parts).
+    /// Returns a canceller for the reads and writes of this connection. After a cancel, each of them fails with an
+    /// [`io::Error`] of kind [`Other`](io::ErrorKind::Other) that wraps an [`Error`](crate::Error) of kind
+    /// [`Cancelled`](crate::ErrorKind::Cancelled), and the socket is shut down, which wakes event loops. It has no
+    /// effect on the stream of [`into_parts`](Self::into_parts).
     #[must_use]
     pub fn canceller(&self) -> Canceller {
         Canceller::of_one(&self.cancel())
@@ -254,8 +281,8 @@ impl Connection {
         Arc::<Line>::clone(self.line())
     }
 
-    /// Returns what this machine knows of whether the connection is still alive, and whether it is in doubt. It sends
-    /// nothing and does not wait: it takes a few system calls.
+    /// Returns what this machine knows about whether the connection is still alive; [`Liveness::doubt`] is the
+    /// conclusion. It sends nothing and does not wait: it takes a few system calls.
     #[must_use]
     pub fn liveness(&self) -> Liveness {
         self.line().tcp.liveness()
@@ -271,8 +298,8 @@ impl Connection {
     /// cut off, and shuts down the TCP connection for writing. Data that the server still sends can be read. Close the
     /// XMPP stream first (RFC 6120 section 4.4).
     ///
-    /// In non-blocking mode it may fail with [`ErrorKind::WouldBlock`](io::ErrorKind::WouldBlock): call it again when the socket is writable.
-    /// Later writes fail with [`ErrorKind::BrokenPipe`](io::ErrorKind::BrokenPipe).
+    /// In non-blocking mode it may fail with [`ErrorKind::WouldBlock`](io::ErrorKind::WouldBlock): call it again when
+    /// the socket is writable. Later writes fail with [`ErrorKind::BrokenPipe`](io::ErrorKind::BrokenPipe).
     ///
     /// # Errors
     /// The errors of a write.
@@ -319,10 +346,11 @@ impl Connection {
 }
 
 /// Returns `Ok(0)` after the server's close_notify. Without it, the end of the connection is
-/// [`ErrorKind::UnexpectedEof`](io::ErrorKind::UnexpectedEof), which is harmless only after the end of the XMPP stream (`</stream:stream>`).
+/// [`ErrorKind::UnexpectedEof`](io::ErrorKind::UnexpectedEof), which is harmless only after the end of the XMPP stream
+/// (`</stream:stream>`).
 ///
-/// A fatal TLS error, which includes an alert of the server, is [`ErrorKind::InvalidData`](io::ErrorKind::InvalidData). Fatal errors, resets and
-/// `UnexpectedEof` are final: every later read returns the same error.
+/// A fatal TLS error, which includes an alert of the server, is [`ErrorKind::InvalidData`](io::ErrorKind::InvalidData).
+/// Fatal errors, resets and `UnexpectedEof` are final: every later read returns the same error.
 impl Read for Connection {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.read.read(buffer)

@@ -14,8 +14,8 @@ use crate::tls::ChannelBinding;
 
 /// The reading half of a [`Connection`], from [`Connection::split`].
 ///
-/// Reads are those of a `Connection`, with the same errors. Dropping this half does not stop the writing half, but nothing
-/// is read any more: do that only at the end.
+/// Reads are those of a `Connection`, with the same errors. Dropping this half does not stop the writing half, but
+/// nothing is read any more, so drop it only at the end.
 pub struct ReadHalf {
     pub(super) line: Arc<Line>,
     pub(super) read_ahead: Vec<u8>,
@@ -25,8 +25,8 @@ pub struct ReadHalf {
 /// The writing half of a [`Connection`], from [`Connection::split`].
 ///
 /// Writes are those of a `Connection`, with the same errors. Dropping this half ends the sending direction: it sends
-/// close_notify if there is room for it, without waiting. Use [`shutdown`](Self::shutdown) to wait. The reading half can
-/// then still read what the server sends.
+/// close_notify if there is room for it, without waiting. Use [`shutdown`](Self::shutdown) to wait. The reading half
+/// can then still read what the server sends.
 pub struct WriteHalf {
     line: Arc<Line>,
     timeout: Option<Duration>,
@@ -60,7 +60,7 @@ impl ReadHalf {
         canceller(&self.line)
     }
 
-    /// Returns what is known of whether the connection is still alive, as [`Connection::liveness`].
+    /// Returns what this machine knows about whether the connection is still alive, as [`Connection::liveness`].
     #[must_use]
     pub fn liveness(&self) -> Liveness {
         self.line.tcp.liveness()
@@ -119,7 +119,7 @@ impl WriteHalf {
         self.line.shut_down(self.line.deadline(self.timeout))
     }
 
-    /// Returns what is known of whether the connection is still alive, as [`Connection::liveness`].
+    /// Returns what this machine knows about whether the connection is still alive, as [`Connection::liveness`].
     #[must_use]
     pub fn liveness(&self) -> Liveness {
         self.line.tcp.liveness()

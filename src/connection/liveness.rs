@@ -7,14 +7,14 @@ use std::time::Duration;
 use crate::limits::{LOCAL_RETRY_DELAY, MAX_UNACKNOWLEDGED};
 use crate::socket::SendState;
 
-/// What this machine knows of whether a connection is still alive, from
+/// What this machine knows about whether a connection is still alive, from
 /// [`Connection::liveness`](super::Connection::liveness).
 ///
-/// Nothing is sent to find it out, so a peer that has vanished from an idle connection goes unnoticed: send something that
-/// the server must answer or acknowledge from time to time, such as a ping (XEP-0199), or set
+/// Nothing is sent to find it out, so a peer that has vanished from an idle connection goes unnoticed. From time to
+/// time, send something that the server must answer, such as a ping (XEP-0199), or set
 /// [`keep_alive`](crate::ConnectorBuilder::keep_alive).
 ///
-/// Times do not include those in which the machine slept, except on Windows.
+/// Time in which the machine sleeps does not count, except on Windows.
 ///
 /// ```no_run
 /// # let mut connection = xmpp_connect::connect("example.org")?;
@@ -32,14 +32,14 @@ pub struct Liveness {
     /// The time since data was last written to the socket, or since the connection was established.
     pub since_written: Duration,
     /// For how long data has been waiting for the server's acknowledgement while none has arrived; zero if all data is
-    /// acknowledged. `None` if this is not known: on systems other than Linux and Android, and where the kernel does not
-    /// answer (`sock_diag`, which containers and Android may forbid).
+    /// acknowledged. `None` if this is not known: on systems other than Linux and Android, and where the kernel does
+    /// not answer (`sock_diag`, which containers and Android may forbid).
     pub unacknowledged: Option<Duration>,
     /// Whether the operating system has ended the connection: it was reset, or a time limit was exceeded. The next read
     /// returns the error. False on systems where this is not known.
     pub has_ended: bool,
-    /// The local address of the connection, if this machine no longer has it, as after a change of networks. No packet of
-    /// the server can arrive then.
+    /// The local address of the connection, if this machine no longer has it, as after a change of networks. No packet
+    /// of the server can arrive then.
     pub gone_address: Option<IpAddr>,
     /// Whether the machine has slept, or its clock was set by more than 5 s, since data was last read. Known on systems
     /// whose monotonic clock stands still meanwhile, such as Linux and macOS. A process that was stopped has not slept:
@@ -55,16 +55,16 @@ pub enum Doubt {
     Ended,
     /// This machine no longer has its local address.
     AddressGone(IpAddr),
-    /// Data has been waiting for this time, and the server has acknowledged nothing: at least 3 s.
+    /// Data has been waiting for this time, at least 3 s, and the server has acknowledged nothing.
     Unacknowledged(Duration),
-    /// The machine has slept, or its clock was set, and nothing was read since. After a short sleep the connection may be
-    /// alive: send something that the server must answer.
+    /// The machine has slept, or its clock was set, and nothing was read since. After a short sleep the connection may
+    /// be alive: send something that the server must answer.
     Slept,
 }
 
 impl Liveness {
-    /// Concludes whether the connection is probably dead, so that it should be replaced by a new one; `None` if there is
-    /// no sign of it. The strongest sign counts.
+    /// Returns why the connection is probably dead and should be replaced by a new one: the strongest sign. Returns
+    /// `None` if there is no sign of it.
     #[must_use]
     pub fn doubt(&self) -> Option<Doubt> {
         if self.has_ended {
@@ -112,8 +112,8 @@ pub(super) struct Signs {
     pub(super) has_slept: bool,
 }
 
-/// For how long data has been waiting while nothing was acknowledged. The system does not say since when the oldest data
-/// waits, so this is the longest of the times that are certain.
+/// For how long data has been waiting while nothing was acknowledged. The system does not say since when the oldest
+/// data waits, so this is the longest of the times that are certain.
 fn unacknowledged(state: &SendState, since_written: Duration) -> Duration {
     if state.queued == 0 {
         return Duration::ZERO;
@@ -130,9 +130,9 @@ fn unacknowledged(state: &SendState, since_written: Duration) -> Duration {
     waits.min(state.since_acknowledgement)
 }
 
-/// "Set RTO <- RTO * 2" (RFC 6298 section 5.5) for each retransmission: before the last one, the sum of the timeouts that
-/// have expired is the present one less the first. Retransmissions that did not double it were tried after a short fixed
-/// time.
+/// "Set RTO <- RTO * 2" (RFC 6298 section 5.5) for each retransmission: before the last one, the sum of the timeouts
+/// that have expired is the present one less the first. Retransmissions that did not double it were tried after a short
+/// fixed time.
 fn since_first_sent(state: &SendState) -> Duration {
     let timeout = state.retransmission_timeout;
     let first = timeout.checked_div(1_u32.checked_shl(state.backoff.into()).unwrap_or(0)).unwrap_or_default();
