@@ -7,12 +7,20 @@ use crate::domain::{Domain, InvalidDomain};
 use crate::service::Service;
 use crate::starttls::Opening;
 
-/// Opens the XMPP stream as a part of the connect: the connect sends your stream header over TLS, and succeeds only when
-/// the server has answered with a stream header of the domain and with its stream features. Something else behind the port,
-/// such as an HTTPS server, then fails its candidate, and the next one is tried.
+/// Opens the XMPP stream as a part of the connect: the connect sends a stream header over TLS, and succeeds only when
+/// the server has answered with a stream header of the domain and with its stream features. If something else is behind
+/// the port, such as an HTTPS server, the next server is tried.
 ///
-/// The connection returns what the server has sent from its first byte, so that you can parse it as usual; do not send a
-/// stream header again.
+/// The connection returns what the server has sent from its first byte, so that you can parse it as usual. Do not send
+/// a stream header before the first stanza or SASL element: it has been sent. After SASL, restart the stream as usual
+/// (RFC 6120 section 6.4.6).
+///
+/// If the server answers with a stream error, the connect goes on with the next server, and the error is in the report
+/// ([`AttemptErrorKind::StreamError`](crate::report::AttemptErrorKind::StreamError)), with the host of
+/// `see-other-host`.
+///
+/// Set it for a connector ([`ConnectorBuilder::open_stream`](crate::ConnectorBuilder::open_stream)), or for one log-in
+/// ([`Attempts::open_stream`](crate::Attempts::open_stream)), since the JID belongs to one account.
 ///
 /// ```no_run
 /// use std::io::Read;
@@ -35,18 +43,19 @@ pub struct OpenStream {
 }
 
 impl OpenStream {
-    /// Creates a stream header without `from` and `xml:lang`. For server-to-server, `from` is the own domain.
+    /// Creates a stream header without `from` and `xml:lang`, and nothing after it. For server-to-server, `from` is
+    /// your own domain.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Sets the `from` of the stream header: the bare JID of the account (RFC 6120 section 4.7.1). A resource is left
-    /// out. It is sent only over TLS. Some servers, such as ejabberd, offer SASL2 (XEP-0388) only if it is there, with its
-    /// localpart.
+    /// out. It is sent only over TLS. Some servers, such as ejabberd, offer SASL2 (XEP-0388) only if it is there, with
+    /// its localpart.
     ///
     /// # Errors
-    /// If it has no valid domain, or has characters that XML cannot express.
+    /// [`InvalidDomain`] if the JID has no valid domain, or has characters that XML cannot express.
     pub fn jid(mut self, jid: &str) -> Result<Self, InvalidDomain> {
         let bare = jid.split_once('/').map_or(jid, |(bare, _resource)| bare);
         Domain::of_jid(bare)?;
@@ -66,23 +75,23 @@ impl OpenStream {
         self
     }
 
-    /// Sets what follows the stream header in the same write, such as the start of a log-in with SASL2 (XEP-0388) and FAST
-    /// (XEP-0484), or a pipelined one (XEP-0509), which saves round trips. It is sent as it is, and never shown by `Debug`
-    /// or the log.
+    /// Sets what follows the stream header in the same write, such as the start of a log-in with SASL2 (XEP-0388) and
+    /// FAST (XEP-0484), or a pipelined one (XEP-0509), which saves round trips. It is sent as it is, and never shown by
+    /// `Debug` or the log.
     ///
-    /// It is sent to each server that is tried, and again to the same one if a TLS session was resumed and the server ends
-    /// the connection without an answer: it must not matter if it arrives twice.
+    /// It is sent to each server that is tried, and again to the same one if a TLS session was resumed and the server
+    /// ends the connection without an answer, so it must be safe to send more than once.
     ///
-    /// Only servers whose certificate is valid for the domain get it. Under TLS 1.3 with a resumed session, it is not early
-    /// data: it is sent after the handshake.
+    /// Only servers whose certificate is valid for the domain get it. Under TLS 1.3 with a resumed session, it is not
+    /// early data: it is sent after the handshake.
     #[must_use]
     pub fn first_flight(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.first_flight = bytes.into();
         self
     }
 
-    /// Sets how long to wait after the TLS handshake before the stream header is sent, for servers that fail if it arrives
-    /// too soon. The default is zero. The pause counts towards
+    /// Sets how long to wait after the TLS handshake before the stream header is sent, for servers that fail if it
+    /// arrives too soon. The default is zero. The pause counts towards
     /// [`handshake_timeout`](crate::ConnectorBuilder::handshake_timeout).
     #[must_use]
     pub fn pause(mut self, pause: Duration) -> Self {
