@@ -123,7 +123,8 @@ impl ConnectorBuilder {
 
     /// Sets how long an attempt may make no progress before the next one of the same priority starts in parallel (RFC
     /// 8305 section 5). Once it has completed a stage, the delay is twice the time of that stage, up to 2 s, if that is
-    /// longer; from its start, the same applies to the last TCP handshake with that address in an earlier connect. With `Duration::MAX`, the next attempt starts only when this one has failed. The default is 250 ms.
+    /// longer; from its start, the same applies to the last TCP handshake with that address in an earlier connect. With
+    /// `Duration::MAX`, the next attempt starts only when this one has failed. The default is 250 ms.
     pub fn attempt_delay(mut self, delay: Duration) -> Self {
         self.settings.limits.attempt_delay = delay;
         self
@@ -131,8 +132,8 @@ impl ConnectorBuilder {
 
     /// Sets how long the attempts in flight may make no progress before those of the next priority start in parallel.
     /// If the next server is another port of a host that is already being tried, or if all addresses in flight have
-    /// failed or not responded in an earlier connect, [`attempt_delay`](Self::attempt_delay) is used instead. With `Duration::MAX`, the next priority starts only when all attempts have failed (RFC 2782).
-    /// The default is 1 s.
+    /// failed or not responded in an earlier connect, [`attempt_delay`](Self::attempt_delay) is used instead. With
+    /// `Duration::MAX`, the next priority starts only when all attempts have failed (RFC 2782). The default is 1 s.
     pub fn priority_delay(mut self, delay: Duration) -> Self {
         self.settings.limits.group_delay = delay;
         self
@@ -144,18 +145,18 @@ impl ConnectorBuilder {
         self
     }
 
-    /// Sets a filter over the addresses of servers: it returns whether a connection to that address of the candidate is
-    /// allowed. By default, all are.
+    /// Sets a function that returns whether an address of a candidate may be connected to. By default, all may.
     ///
-    /// If domains come from strangers, use [`public_only`](crate::public_only), which keeps them from making the program
-    /// connect to this machine and its network.
+    /// If domains come from strangers, use [`public_only`](crate::public_only), which keeps them from making the
+    /// program connect to this machine and its network.
     ///
-    /// A refused address is a failed attempt in the report
+    /// In the report, a refused address is a failed attempt
     /// ([`RefusedByFilter`](crate::report::AttemptErrorKind::RefusedByFilter)): nothing is sent to it, and it costs no
-    /// time. The filter is called once for each address of a candidate, when the turn of its priority comes, wherever the
-    /// address comes from: DNS, the hosts file, a [`Target`](crate::Target), or the domain itself. The connection goes to
-    /// the address that the filter has seen. It is called in the thread of the connect and should return at once; a panic in it
-    /// reaches the caller of the connect. It applies neither to name servers nor to [`Connector::secure`].
+    /// time. The filter is called once for each address of a candidate, when the turn of its priority comes, wherever
+    /// the address comes from: DNS, the hosts file, a [`Target`](crate::Target), or the domain itself. The connection
+    /// goes to the address that the filter has seen. It is called in the thread of the connect and should return at
+    /// once; a panic in it reaches the caller of the connect. It applies neither to name servers nor to
+    /// [`Connector::secure`].
     pub fn filter(mut self, filter: impl Fn(&Candidate, SocketAddr) -> bool + Send + Sync + 'static) -> Self {
         self.filter = Some(Filter::new(filter));
         self
@@ -188,19 +189,19 @@ impl ConnectorBuilder {
         self
     }
 
-    /// Sets the time between two keep-alive probes that are not answered: rounded up to whole seconds, at most 32,767 s.
-    /// It requires [`keep_alive`](Self::keep_alive). By default, the operating system chooses (Linux: 75 s).
+    /// Sets the time between two keep-alive probes without an answer: rounded up to whole seconds, at most
+    /// 32,767 s. By default, the operating system chooses (Linux: 75 s).
     ///
-    /// Not available on OpenBSD and Solaris.
+    /// Without [`keep_alive`](Self::keep_alive), and on OpenBSD and Solaris, [`build`](Self::build) returns an error.
     pub fn keep_alive_interval(mut self, interval: Duration) -> Self {
         self.settings.socket.keep_alive_interval = Some(interval);
         self
     }
 
-    /// Sets after how many keep-alive probes without an answer the connection ends: at most 127. It requires
-    /// [`keep_alive`](Self::keep_alive). By default, the operating system chooses (Linux: 9).
+    /// Sets after how many keep-alive probes without an answer the connection ends: at most 127. By default, the
+    /// operating system chooses (Linux: 9).
     ///
-    /// Not available on OpenBSD and Solaris.
+    /// Without [`keep_alive`](Self::keep_alive), and on OpenBSD and Solaris, [`build`](Self::build) returns an error.
     pub fn keep_alive_count(mut self, count: u32) -> Self {
         self.settings.socket.keep_alive_count = Some(count);
         self
@@ -239,8 +240,8 @@ impl ConnectorBuilder {
         self
     }
 
-    /// Opens the XMPP stream as a part of each connect, so that something else behind the port fails its candidate. The
-    /// default is to leave that to you: nothing is sent over TLS.
+    /// Sets that each connect opens the XMPP stream, and how, so that the next server is tried if a port has something
+    /// other than an XMPP server. By default, nothing is sent over TLS: you open the stream.
     pub fn open_stream(mut self, open_stream: OpenStream) -> Self {
         self.settings.open_stream = Some(open_stream);
         self
@@ -278,13 +279,15 @@ impl ConnectorBuilder {
         self.add_roots(roots)
     }
 
-    /// Sets the certificate that servers see when they ask for one, for SASL EXTERNAL (XEP-0178) and for server-to-server:
-    /// the client's own first, then its intermediate authorities (DER), and the private key of the first. By default, there
-    /// is none.
+    /// Sets the client certificate, which is sent to servers that ask for one, for SASL EXTERNAL (XEP-0178) and for
+    /// server-to-server. `chain` is the client's own certificate and then its intermediate authorities (DER); `key` is
+    /// the private key of the first. By default, there is none. One that cannot be used is an error of
+    /// [`build`](Self::build).
     ///
     /// Connected does not mean that the server accepts the certificate: under TLS 1.3, the handshake ends on this side
-    /// before the server has checked it. The first read then fails with the server's alert; with
-    /// [`open_stream`](Self::open_stream), the connect does. The server's stream features say whether it offers EXTERNAL.
+    /// before the server has checked it. If the server refuses it, the first read fails with the server's alert; with
+    /// [`open_stream`](Self::open_stream), the connect does. The server's stream features say whether it offers
+    /// EXTERNAL.
     ///
     /// With TLS 1.2, the certificate is sent unencrypted, as that version of TLS has it. A resumed session has the
     /// certificate of its first handshake; no other connector resumes it.
@@ -309,9 +312,9 @@ impl ConnectorBuilder {
         self
     }
 
-    /// Sets the TLS configuration, for example to use another crypto provider or another verifier. Its ALPN protocols and
-    /// session store are replaced, and early data is turned off. The compiled-in root certificates are not added to it. By
-    /// default, the connector creates one.
+    /// Sets the TLS configuration, for example to use another crypto provider or another verifier. Its ALPN protocols
+    /// and session store are replaced, and early data is turned off. The compiled-in root certificates are not added to
+    /// it. By default, the connector creates one.
     ///
     /// You are then responsible for verification: anything that this configuration does not check is not checked.
     ///

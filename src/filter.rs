@@ -30,8 +30,8 @@ impl fmt::Debug for Filter {
     }
 }
 
-/// Allows only addresses of the public Internet. For
-/// [`ConnectorBuilder::filter`](crate::ConnectorBuilder::filter), in programs whose domains come from strangers.
+/// Returns whether `address` is one of the public Internet. Pass it to
+/// [`ConnectorBuilder::filter`](crate::ConnectorBuilder::filter) if domains come from strangers.
 ///
 /// The owner of a domain decides which addresses its servers have. Without a filter, strangers can therefore make the
 /// program connect to services that only it can reach: on this machine, in its network, or at the metadata service of a
@@ -39,9 +39,10 @@ impl fmt::Debug for Filter {
 ///
 /// All addresses are refused that are not globally reachable according to IANA's registries of special addresses for
 /// [IPv4] and [IPv6] (RFC 6890): loopback, private, link-local, unique local, shared (100.64.0.0/10), multicast,
-/// unspecified, reserved, and those for documentation and benchmarks. An address that contains an IPv4 address is judged
-/// by that one: IPv4-mapped, and NAT64 with the prefix `64:ff9b::/96`. The forms of tunnels are refused (6to4, Teredo,
-/// IPv4-compatible, and NAT64 with the prefix `64:ff9b:1::/48`), and so are all IPv6 addresses outside of `2000::/3`.
+/// unspecified, reserved, and those for documentation and benchmarks. An address that contains an IPv4 address is
+/// judged by that one: IPv4-mapped, and NAT64 with the prefix `64:ff9b::/96`. The forms of tunnels are refused (6to4,
+/// Teredo, IPv4-compatible, and NAT64 with the prefix `64:ff9b:1::/48`), and so are all IPv6 addresses outside of
+/// `2000::/3`.
 ///
 /// It cannot recognise public addresses of your own network, such as that of a router, or a NAT64 prefix of your
 /// provider. Ports are not restricted either: a domain can point to port 25 of a mail server of someone else. To

@@ -23,15 +23,15 @@ impl ConnectorBuilder {
     /// # Errors
     /// [`ErrorKind::Configuration`] for:
     /// - a limit or delay of zero, or a keep-alive count of zero;
-    /// - `keep_alive_interval`, `keep_alive_count` or `user_timeout` on a system that does not support it; the former two
-    ///   without `keep_alive`;
+    /// - `keep_alive_interval`, `keep_alive_count` or `user_timeout` on a system that does not support it; the former
+    ///   two without `keep_alive`;
     /// - an empty list of name servers, or one at port 0; both name servers and a resolver; `trust_ad` or
     ///   `dns_over_tcp` without name servers;
     /// - an interface on a system that does not support it, or with a name that no interface can have; a source address
     ///   of a family that is excluded;
-    /// - root certificates or a client certificate beside a `ClientConfig`; no root certificates; one that cannot be read;
-    ///   a client certificate that cannot be read, or whose key does not belong to it or is not supported; no crypto
-    ///   provider.
+    /// - root certificates or a client certificate beside a `ClientConfig`; no root certificates; one that cannot be
+    ///   read; a client certificate that cannot be read, or whose key does not belong to it or is not supported; no
+    ///   crypto provider.
     pub fn build(self) -> Result<Connector, Error> {
         self.check_times()?;
         self.check_tls()?;
@@ -147,8 +147,8 @@ fn check_socket(options: &SocketOptions) -> Result<(), Error> {
     Ok(())
 }
 
-/// Linux takes an empty name for "any interface", and only looks at the first 15 bytes of a longer one: connections would
-/// leave by another interface than the caller has set.
+/// Linux takes an empty name for "any interface", and only looks at the first 15 bytes of a longer one: connections
+/// would leave by another interface than the caller has set.
 fn check_interface(name: &str) -> Result<(), Error> {
     if !CAN_BIND_TO_INTERFACE {
         return Err(configuration("an interface can only be set on Linux and Android"));
