@@ -17,9 +17,9 @@ use crate::report::Report;
 /// that got furthest. [`report`](Self::report) has every server and address, with the stage reached, the time and the
 /// reason.
 ///
-/// `Display` is one line, without the cause: to show a user why, for example what is wrong with a certificate, also print
-/// [`source`](error::Error::source), or use `Debug`. `Debug`, which `fn main() -> Result<(), Box<dyn Error>>` prints, is
-/// that line followed by the causes.
+/// `Display` is one line, without the cause: to show a user why, for example what is wrong with a certificate, also
+/// print [`source`](error::Error::source), or use `Debug`. `Debug`, which `fn main() -> Result<(), Box<dyn Error>>`
+/// prints, is that line followed by the causes.
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
 

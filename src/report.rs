@@ -78,14 +78,15 @@ impl Report {
         &self.notes
     }
 
-    /// Returns everything that happened, in order: the events that [`Attempts::observe`](crate::Attempts::observe) shows
-    /// while they happen.
+    /// Returns everything that happened, in order: the events that [`Attempts::observe`](crate::Attempts::observe)
+    /// shows while they happen.
     #[must_use]
     pub fn events(&self) -> &[Event] {
         &self.events
     }
 
-    /// Returns how long the connect took. For [`Attempts`](crate::Attempts), it is the time since the first one started.
+    /// Returns how long the connect took. For [`Attempts`](crate::Attempts), it is the time since the first one
+    /// started.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.elapsed
@@ -207,8 +208,8 @@ pub struct AttemptReport {
     pub ended: Duration,
     /// The completed stages, and when each was completed.
     pub completed: Vec<(Stage, Duration)>,
-    /// The repeats on a new socket, at most one of each form. A repeat, including its TCP handshake, is part of the
-    /// stage that had failed, and does not extend its limit.
+    /// The repeats on a new socket, in order, at most one of each form. A repeat, including its TCP handshake, is part
+    /// of the stage that had failed, and does not extend its limit.
     pub repeats: Vec<Repeat>,
     /// The stage in which it ended.
     pub stage: Stage,
@@ -261,7 +262,7 @@ impl fmt::Display for AttemptReport {
     }
 }
 
-/// A repeat of an attempt on a new socket.
+/// A repeat of an attempt on a new socket, in a simpler form.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Repeat {
@@ -269,7 +270,7 @@ pub struct Repeat {
     pub form: RepeatForm,
     /// Why the attempt was repeated.
     pub error: AttemptError,
-    /// When.
+    /// When the repeat started.
     pub at: Duration,
 }
 

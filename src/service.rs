@@ -20,8 +20,8 @@ pub enum Service {
 }
 
 impl Service {
-    /// Creates the server-to-server service for a server of `own_domain`. A server of several domains needs one connector
-    /// for each of them.
+    /// Creates the server-to-server service for a server of `own_domain`. A server of several domains needs one
+    /// connector for each of them.
     #[must_use]
     pub fn server(own_domain: Domain) -> Self {
         Self::Server { own_domain }

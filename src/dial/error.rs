@@ -152,8 +152,8 @@ impl AttemptError {
         }
     }
 
-    /// Whether it ended a STARTTLS negotiation in a way that may be due to sending `<starttls/>` together with the stream
-    /// header.
+    /// Whether it ended a STARTTLS negotiation in a way that may be due to sending `<starttls/>` together with the
+    /// stream header.
     pub(crate) fn may_be_due_to_pipelining(&self) -> bool {
         match &self.0 {
             Cause::Negotiation(error) => error.may_be_due_to_pipelining(),
@@ -242,8 +242,8 @@ fn io_words(kind: io::ErrorKind) -> Option<&'static str> {
     })
 }
 
-/// The source is the error of the operating system, unless `Display` shows that error already. An error of rustls is only in
-/// [`kind`](AttemptError::kind), since its text repeats that of `Display`, often as debug text.
+/// The source is the error of the operating system, unless `Display` shows that error already. An error of rustls is
+/// only in [`kind`](AttemptError::kind), since its text repeats that of `Display`, often as debug text.
 impl Error for AttemptError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.0 {

@@ -60,9 +60,9 @@ impl fmt::Display for Stage {
 #[non_exhaustive]
 pub enum RepeatForm {
     /// STARTTLS is negotiated step by step: `<starttls/>` is sent after the server's features have arrived. The
-    /// negotiation has failed in a way that may be due to sending it together with the stream header.
+    /// negotiation had failed in a way that may be due to sending it together with the stream header.
     StepByStep,
-    /// The TLS handshake offers no session. It has failed while offering one.
+    /// The TLS handshake does not resume a session. One that tried to had failed.
     WithoutSession,
 }
 
@@ -89,7 +89,8 @@ pub(crate) enum AttemptEvent {
     Reached(Step),
     /// A note for the report.
     Noted(&'static str),
-    /// The last stage is complete: the certificate is verified, and the stream is open if that is a part of the connect.
+    /// The last stage is complete: the certificate is verified, and the stream is open if that is a part of the
+    /// connect.
     Verified,
     /// The attempt failed with this error, and is repeated on a new socket.
     Repeated(RepeatForm, AttemptError),

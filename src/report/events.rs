@@ -13,13 +13,14 @@ use crate::quoted::Quoted;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Event {
-    /// When it happened, measured from the start of the connect.
+    /// When it happened, measured from the start of the connect, or of the first one for [`Attempts`](crate::Attempts).
     pub at: Duration,
     /// What happened.
     pub kind: EventKind,
 }
 
-/// What happened. Attempts are numbered from 0: the number is an index into [`Report::attempts`](super::Report::attempts).
+/// What happened. Attempts are numbered from 0: the number is an index into
+/// [`Report::attempts`](super::Report::attempts).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum EventKind {
@@ -33,10 +34,11 @@ pub enum EventKind {
         /// The result.
         result: LookupResult,
     },
-    /// The servers are known, and are tried in this order. A second SRV answer can bring more.
+    /// The servers are known, and are tried in this order. If the second SRV answer adds some, this event is repeated
+    /// with all of them.
     Ordered(Vec<Candidate>),
-    /// An attempt was started, unless the next event is that the [filter](crate::ConnectorBuilder::filter) has refused its
-    /// address.
+    /// An attempt was started. If the [filter](crate::ConnectorBuilder::filter) refuses its address, nothing is sent,
+    /// and the next event is that it has failed.
     #[non_exhaustive]
     Started {
         /// The attempt.
@@ -64,7 +66,8 @@ pub enum EventKind {
         /// Why the attempt is repeated.
         error: AttemptError,
     },
-    /// An attempt has ended. One that connected ends again if it is rejected.
+    /// An attempt has ended. If its connection is rejected later, this event is repeated with
+    /// [`Rejected`](AttemptOutcome::Rejected).
     #[non_exhaustive]
     Ended {
         /// The attempt.
