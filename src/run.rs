@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use crate::deadline::Deadline;
 use crate::dial::AttemptId;
 use crate::dial::attempt::{Dialer, Verified};
-use crate::dial::attempts::Attempts;
+use crate::dial::attempts::AttemptSet;
 use crate::dns::lookups::Lookups;
 use crate::error::{Error, ErrorKind};
 use crate::logging;
@@ -39,7 +39,7 @@ impl Run<'_> {
         dialer: Dialer<'_>,
         given: Option<TcpStream>,
     ) -> Result<(AttemptId, Verified, Report), Error> {
-        let mut attempts = Attempts::new(dialer, given);
+        let mut attempts = AttemptSet::new(dialer, given);
         loop {
             self.check_cancelled();
             let now = wait::now();
@@ -126,7 +126,7 @@ impl Run<'_> {
     }
 
     /// Waits until `wake_at` or until something has happened, and reports answers to the plan. Returns the sockets that are ready; `None` if waiting fails, which is reported to the plan.
-    fn wait(&mut self, wake_at: Deadline, attempts: Option<&Attempts<'_>>) -> Option<Ready> {
+    fn wait(&mut self, wake_at: Deadline, attempts: Option<&AttemptSet<'_>>) -> Option<Ready> {
         let mut wait = Wait::until(wake_at.min(self.lookups.wake_at()));
         if let Some(wakeups) = self.wakeups {
             wakeups.register(&mut wait);

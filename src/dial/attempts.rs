@@ -12,7 +12,7 @@ use crate::wait::{self, Ready, Token, Wait};
 
 /// The attempts in flight.
 #[derive(Debug)]
-pub(crate) struct Attempts<'a> {
+pub(crate) struct AttemptSet<'a> {
     dialer: Dialer<'a>,
     /// The stream that the caller has connected, until its attempt starts.
     given: Option<TcpStream>,
@@ -20,7 +20,7 @@ pub(crate) struct Attempts<'a> {
     verified: Vec<(AttemptId, Verified)>,
 }
 
-impl<'a> Attempts<'a> {
+impl<'a> AttemptSet<'a> {
     /// Creates the set without attempts. If `given` is a stream, the first attempt uses it instead of opening a socket.
     pub(crate) fn new(dialer: Dialer<'a>, given: Option<TcpStream>) -> Self {
         Self { dialer, given, list: Vec::new(), verified: Vec::new() }

@@ -22,14 +22,14 @@ pub(crate) struct History {
 struct Past {
     /// How long its TCP handshake took.
     round_trip: Option<(Duration, Instant)>,
-    health: Option<(Health, Instant)>,
+    health: Option<(AddressHealth, Instant)>,
     /// When the caller rejected its connection.
     rejected: Option<Instant>,
 }
 
 /// How the latest attempt that says something about it has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Health {
+enum AddressHealth {
     Alive,
     Dead,
 }
@@ -95,7 +95,7 @@ impl History {
     /// Whether the latest attempt on this address has failed.
     pub(super) fn is_dead(&self, address: SocketAddr) -> bool {
         let health = self.pasts.get(&address).and_then(|past| past.health);
-        health.is_some_and(|(health, _)| health == Health::Dead)
+        health.is_some_and(|(health, _)| health == AddressHealth::Dead)
     }
 
     /// The addresses whose connections the caller has rejected.
@@ -105,11 +105,13 @@ impl History {
 
     /// What the attempt says about its address; `None` if nothing. A failure of this machine says nothing, nor does an
     /// attempt that was abandoned while it made progress, or when the connect failed or was cancelled.
-    fn health_after(&self, attempt: &AttemptReport, is_won: bool, limits: &Limits) -> Option<Health> {
+    fn health_after(&self, attempt: &AttemptReport, is_won: bool, limits: &Limits) -> Option<AddressHealth> {
         match &attempt.outcome {
-            AttemptOutcome::Connected | AttemptOutcome::Rejected(_) => Some(Health::Alive),
-            AttemptOutcome::Failed(error) => (!error.is_of_this_machine()).then_some(Health::Dead),
-            AttemptOutcome::Abandoned => (is_won && self.was_silent(attempt, limits)).then_some(Health::Dead),
+            AttemptOutcome::Connected | AttemptOutcome::Rejected(_) => Some(AddressHealth::Alive),
+            AttemptOutcome::Failed(error) => (!error.is_of_this_machine()).then_some(AddressHealth::Dead),
+            AttemptOutcome::Abandoned => {
+                (is_won && self.was_silent(attempt, limits)).then_some(AddressHealth::Dead)
+            }
             AttemptOutcome::InFlight => None,
         }
     }
@@ -153,8 +155,8 @@ impl Past {
     }
 
     /// Of several at the same time, that of the connection counts.
-    fn see_health(&mut self, health: Health, at: Instant) {
-        let is_newer = |(known, known_at)| known_at < at || known_at == at && known == Health::Dead;
+    fn see_health(&mut self, health: AddressHealth, at: Instant) {
+        let is_newer = |(known, known_at)| known_at < at || known_at == at && known == AddressHealth::Dead;
         if self.health.is_none_or(is_newer) {
             self.health = Some((health, at));
         }

@@ -161,7 +161,10 @@ impl Answers {
     ///     fn ask(&self, questions: &[Question], answers: &Answers) {
     ///         let outer = answers.clone();
     ///         let printed = answers.intercept(questions, move |question, result| {
-    ///             println!("{question}: {result:?}");
+    ///             match &result {
+    ///                 Ok(answer) => println!("{question}: {} records", answer.records().len()),
+    ///                 Err(error) => println!("{question}: {error}"),
+    ///             }
     ///             outer.send(question, result);
     ///         });
     ///         self.0.ask(questions, &printed);

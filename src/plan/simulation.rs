@@ -123,7 +123,7 @@ impl World {
             dropped: Vec::new(),
         };
         if let Some(after) = self.cancelled {
-            play.events.push((start + after, Event::Cancel));
+            play.events.push((start + after, WorldEvent::Cancel));
         }
         let mut outcome = play.run(self.nosy);
         for (after, why) in self.going_on {
@@ -136,7 +136,7 @@ impl World {
 }
 
 #[derive(Debug)]
-enum Event {
+enum WorldEvent {
     Answer(Question, ScriptedAnswer),
     Attempt(AttemptId, AttemptEvent),
     Cancel,
@@ -151,7 +151,7 @@ struct Play {
     lookup_limit: Duration,
     answers: HashMap<String, (Duration, ScriptedAnswer)>,
     peers: HashMap<SocketAddr, Vec<ScriptedStep>>,
-    events: Vec<(Instant, Event)>,
+    events: Vec<(Instant, WorldEvent)>,
     log: Vec<String>,
     asked: Vec<Question>,
     outstanding: Vec<Question>,
@@ -201,7 +201,7 @@ impl Play {
     fn go_on(&mut self, outcome: &Outcome, after: Duration, why: &str) {
         assert!(self.poll(self.now).is_none(), "orders after the end\n{}", self.log.join("\n"));
         self.now += after;
-        self.events.retain(|(_, event)| matches!(event, Event::Cancel));
+        self.events.retain(|(_, event)| matches!(event, WorldEvent::Cancel));
         let outstanding = std::mem::take(&mut self.outstanding);
         self.asked.retain(|asked| !outstanding.contains(asked));
         self.dropped.extend(self.in_flight.drain(..).map(|id| id.0));
@@ -233,12 +233,12 @@ impl Play {
         self.events = later;
         for (_, event) in due {
             match event {
-                Event::Answer(question, reply) => self.answer(&question, reply),
-                Event::Attempt(id, event) => {
+                WorldEvent::Answer(question, reply) => self.answer(&question, reply),
+                WorldEvent::Attempt(id, event) => {
                     self.note_end(id, &event);
                     self.plan.handle_attempt(id, event, self.now);
                 }
-                Event::Cancel => self.plan.handle_cancel(),
+                WorldEvent::Cancel => self.plan.handle_cancel(),
             }
         }
     }
@@ -311,7 +311,7 @@ impl Play {
             let (delay, reply) =
                 if is_in_time { (delay, reply) } else { (self.lookup_limit, ScriptedAnswer::Never) };
             if let Some(at) = Deadline::after(self.now, delay).at() {
-                self.events.push((at, Event::Answer(question, reply)));
+                self.events.push((at, WorldEvent::Answer(question, reply)));
             }
         }
         assert!(
@@ -357,7 +357,7 @@ impl Play {
             match delay {
                 Some(delay) => {
                     at += delay;
-                    self.events.push((at, Event::Attempt(id, event)));
+                    self.events.push((at, WorldEvent::Attempt(id, event)));
                 }
                 None => {
                     self.note_end(id, &event);
@@ -379,7 +379,7 @@ impl Play {
 
     fn forget(&mut self, id: AttemptId) {
         self.in_flight.retain(|in_flight| *in_flight != id);
-        self.events.retain(|(_, event)| !matches!(event, Event::Attempt(of, _) if *of == id));
+        self.events.retain(|(_, event)| !matches!(event, WorldEvent::Attempt(of, _) if *of == id));
     }
 
     /// Whole milliseconds as a number, other times with their unit.

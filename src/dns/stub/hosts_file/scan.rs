@@ -13,7 +13,7 @@ use crate::limits::{MAX_ATTEMPTS, MAX_HOSTS_WORD};
 #[derive(Debug)]
 pub(crate) struct Scan {
     found: Vec<(String, Vec<IpAddr>)>,
-    line: Line,
+    line: LinePart,
     /// The first word of the line. It is read as an address only when a name behind it is looked for.
     address: Vec<u8>,
     /// The word that has begun.
@@ -22,7 +22,7 @@ pub(crate) struct Scan {
 
 /// What comes next in the present line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Line {
+enum LinePart {
     Address,
     Names,
     /// A comment, which lasts to the end of the line.
@@ -34,7 +34,7 @@ impl Scan {
     pub(crate) fn new(names: impl IntoIterator<Item = String>) -> Self {
         Self {
             found: names.into_iter().map(|name| (name, Vec::new())).collect(),
-            line: Line::Address,
+            line: LinePart::Address,
             address: Vec::new(),
             word: Vec::new(),
         }
@@ -50,10 +50,10 @@ impl Scan {
         for byte in text {
             match byte {
                 b'\n' => self.end_line(),
-                _ if self.line == Line::Comment => {}
+                _ if self.line == LinePart::Comment => {}
                 b'#' | b'\0' => {
                     self.end_word();
-                    self.line = Line::Comment;
+                    self.line = LinePart::Comment;
                 }
                 // C's `isspace`.
                 b' ' | b'\t' | b'\x0b' | b'\x0c' | b'\r' => self.end_word(),
@@ -71,7 +71,7 @@ impl Scan {
 
     fn end_line(&mut self) {
         self.end_word();
-        self.line = Line::Address;
+        self.line = LinePart::Address;
     }
 
     fn end_word(&mut self) {
@@ -79,12 +79,12 @@ impl Scan {
             return;
         }
         match self.line {
-            Line::Address => {
+            LinePart::Address => {
                 std::mem::swap(&mut self.address, &mut self.word);
-                self.line = Line::Names;
+                self.line = LinePart::Names;
             }
-            Line::Names => self.look_at_name(),
-            Line::Comment => {}
+            LinePart::Names => self.look_at_name(),
+            LinePart::Comment => {}
         }
         self.word.clear();
     }
