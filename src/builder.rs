@@ -23,7 +23,7 @@ use crate::service::Service;
 use crate::settings::AddressFamily;
 use crate::settings::Policy;
 use crate::settings::Settings;
-use crate::tls::{ClientCertificate, TlsOptions};
+use crate::tls::{ClientCertificate, RevocationLists, TlsOptions};
 
 mod build;
 
@@ -277,6 +277,20 @@ impl ConnectorBuilder {
     pub fn only_roots(mut self, roots: impl IntoIterator<Item = CertificateDer<'static>>) -> Self {
         self.tls.trust.only_given = true;
         self.add_roots(roots)
+    }
+
+    /// Sets certificate revocation lists, which are then required: see [`RevocationLists`]. By default, revocation is
+    /// not checked. Lists that cannot be used are an error of [`build`](Self::build).
+    ///
+    /// They are for private authorities, and for programs that fetch the lists of public ones. Connections without them
+    /// are as most programs other than browsers make them: browsers get condensed lists from their vendors (CRLite,
+    /// CRLSets), and OCSP is going away (Let's Encrypt ended it in August 2025), which is why stapled responses are not
+    /// used here. What then bounds the harm of a stolen key is the life of a certificate. Public authorities issue them
+    /// for 200 days at most since March 2026, and for 47 days from March 2029; those of Let's Encrypt's profile
+    /// `shortlived` are valid for six days.
+    pub fn revocation_lists(mut self, lists: RevocationLists) -> Self {
+        self.tls.revocation = Some(lists);
+        self
     }
 
     /// Sets the client certificate, which is sent to servers that ask for one, for SASL EXTERNAL (XEP-0178) and for

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use super::algorithm;
 use super::date::Date;
 use super::der::{
-    BOOLEAN, GENERALIZED_TIME, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, SET, UTC_TIME, Values,
-    dotted,
+    BOOLEAN, GENERALIZED_TIME, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, SET, UTC_TIME, Value,
+    Values, dotted,
 };
 
 /// The contents of one certificate. What cannot be read is left out.
@@ -54,11 +54,7 @@ impl Certificate {
         fields.next_of(INTEGER)?;
         fields.next_of(SEQUENCE)?;
         let issuer = Name::read(fields.next_of(SEQUENCE)?);
-        let mut validity = Values(fields.next_of(SEQUENCE)?).map(|time| match time.tag {
-            UTC_TIME => utc_time(time.content),
-            GENERALIZED_TIME => generalized_time(time.content),
-            _ => None,
-        });
+        let mut validity = Values(fields.next_of(SEQUENCE)?).map(date);
         let (not_before, not_after) = (validity.next().flatten(), validity.next().flatten());
         let subject = Name::read(fields.next_of(SEQUENCE)?);
         let rsa_bits = fields.next_of(SEQUENCE).and_then(algorithm::rsa_bits);
@@ -121,7 +117,7 @@ impl fmt::Display for Certificate {
 }
 
 impl Name {
-    fn read(der: &[u8]) -> Self {
+    pub(super) fn read(der: &[u8]) -> Self {
         let mut common_name = None;
         let mut organization = None;
         let mut other = None;
@@ -213,6 +209,15 @@ fn general_name(tag: u8, content: &[u8]) -> Option<String> {
             let address = address.or_else(|_| <[u8; 16]>::try_from(content).map(IpAddr::from));
             address.ok().map(|address| address.to_string())
         }
+        _ => None,
+    }
+}
+
+/// A time in one of the two forms of certificates (RFC 5280 section 4.1.2.5).
+pub(super) fn date(time: Value<'_>) -> Option<Date> {
+    match time.tag {
+        UTC_TIME => utc_time(time.content),
+        GENERALIZED_TIME => generalized_time(time.content),
         _ => None,
     }
 }

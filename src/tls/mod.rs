@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::client::{Resumption, Tls12Resumption, WebPkiServerVerifier};
+use rustls::client::{Resumption, Tls12Resumption, VerifierBuilderError, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, Error, InconsistentKeys, RootCertStore};
@@ -20,6 +20,7 @@ mod der;
 mod explain;
 mod facts;
 mod refusal;
+mod revocation;
 mod sessions;
 mod verifier;
 
@@ -29,6 +30,7 @@ pub(crate) use facts::Agreed;
 pub use facts::{CipherSuite, ProtocolVersion};
 
 pub use refusal::UntrustedReason;
+pub use revocation::RevocationLists;
 
 pub(crate) use explain::{Explained, explain};
 pub(crate) use sessions::{Endpoint, Session};
@@ -58,6 +60,8 @@ pub(crate) struct ClientCertificate {
 #[derive(Clone, Debug)]
 pub(crate) struct TlsOptions {
     pub(crate) trust: Trust,
+    /// `None`: revocation is not checked.
+    pub(crate) revocation: Option<RevocationLists>,
     /// Shared, since keys cannot be cloned.
     pub(crate) client_certificate: Option<Arc<ClientCertificate>>,
     pub(crate) alpn: bool,
@@ -68,7 +72,14 @@ pub(crate) struct TlsOptions {
 
 impl Default for TlsOptions {
     fn default() -> Self {
-        Self { trust: Trust::default(), client_certificate: None, alpn: true, resumption: true, config: None }
+        Self {
+            trust: Trust::default(),
+            revocation: None,
+            client_certificate: None,
+            alpn: true,
+            resumption: true,
+            config: None,
+        }
     }
 }
 
@@ -78,6 +89,7 @@ pub(crate) enum TlsSetupError {
     NoProvider,
     NoRoots,
     BadRoot(String),
+    BadRevocationList(String),
     BadClientCertificate(String),
     Rustls(String),
 }
@@ -92,6 +104,7 @@ impl fmt::Display for TlsSetupError {
                 "no root certificates: enable feature `webpki-roots`, or give roots with add_roots or only_roots",
             ),
             Self::BadRoot(why) => write!(formatter, "a root certificate cannot be used: {why}"),
+            Self::BadRevocationList(why) => write!(formatter, "the revocation lists cannot be used: {why}"),
             Self::BadClientCertificate(why) => write!(formatter, "the client certificate cannot be used: {why}"),
             Self::Rustls(why) => write!(formatter, "the TLS configuration cannot be used: {why}"),
         }
@@ -129,10 +142,10 @@ impl Tls {
     /// # Errors
     /// If there is no provider or no root certificate, or if a certificate or key cannot be used.
     pub(crate) fn new(options: TlsOptions, service: &Service) -> Result<Self, TlsSetupError> {
-        let TlsOptions { trust, client_certificate, alpn, resumption, config } = options;
+        let TlsOptions { trust, revocation, client_certificate, alpn, resumption, config } = options;
         let mut starttls = match config {
             Some(config) => config,
-            None => verifying_config(trust, client_certificate.as_deref())?,
+            None => verifying_config(trust, revocation, client_certificate.as_deref())?,
         };
         let sessions = (resumption && !is_disabled(&starttls.resumption)).then(Arc::default);
         let tls12 = tls12_resumption(&starttls.resumption);
@@ -227,18 +240,16 @@ fn server_name(domain: &Domain) -> Result<ServerName<'static>, Error> {
 /// providers are compiled in.
 pub(crate) fn verifying_config(
     trust: Trust,
+    revocation: Option<RevocationLists>,
     client: Option<&ClientCertificate>,
 ) -> Result<ClientConfig, TlsSetupError> {
     let provider = provider().ok_or(TlsSetupError::NoProvider)?;
     let roots = Arc::new(roots(trust)?);
-    let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
-        .build()
-        .map_err(|error| TlsSetupError::Rustls(error.to_string()))?;
+    let verifier = verifier(roots, revocation, &provider)?;
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| TlsSetupError::Rustls(error.to_string()))?;
     // "Dangerous" because a verifier could accept anything; this one accepts nothing that webpki's refuses.
-    let verifier = Verifier::new(verifier);
     let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
     let Some(ClientCertificate { chain, key }) = client else { return Ok(builder.with_no_client_auth()) };
     if chain.is_empty() {
@@ -247,6 +258,26 @@ pub(crate) fn verifying_config(
     builder
         .with_client_auth_cert(chain.clone(), key.clone_key())
         .map_err(|error| TlsSetupError::BadClientCertificate(no_client_certificate(&error)))
+}
+
+fn verifier(
+    roots: Arc<RootCertStore>,
+    lists: Option<RevocationLists>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<Verifier>, TlsSetupError> {
+    let builder = || WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(provider));
+    let configured = match &lists {
+        Some(lists) => lists.configure(builder()).map_err(TlsSetupError::BadRevocationList)?,
+        None => builder(),
+    };
+    let webpki = configured.build().map_err(|error| match (error, &lists) {
+        (VerifierBuilderError::InvalidCrl(error), Some(lists)) => {
+            let why = explain::revocation_list(&error);
+            TlsSetupError::BadRevocationList(format!("{}: {why}", lists.name_of_refused(&builder())))
+        }
+        (error, _) => TlsSetupError::Rustls(error.to_string()),
+    })?;
+    Ok(Verifier::new(webpki, lists))
 }
 
 /// Why a client certificate and its key cannot be used.
@@ -326,7 +357,7 @@ mod tests {
         assert!(with.sessions.is_some());
         let without = tls(TlsOptions { resumption: false, ..TlsOptions::default() }).unwrap();
         assert!(without.sessions.is_none());
-        let mut config = verifying_config(Trust::default(), None).unwrap();
+        let mut config = verifying_config(Trust::default(), None, None).unwrap();
         let own = TlsOptions { config: Some(config.clone()), ..TlsOptions::default() };
         assert!(tls(own).unwrap().sessions.is_some());
         for disabled in
@@ -343,7 +374,7 @@ mod tests {
     #[cfg(all(feature = "ring", feature = "webpki-roots"))]
     fn the_callers_choice_for_tls_1_2_is_kept() {
         assert_eq!(tls(TlsOptions::default()).unwrap().tls12, Tls12Resumption::SessionIdOrTickets);
-        let mut config = verifying_config(Trust::default(), None).unwrap();
+        let mut config = verifying_config(Trust::default(), None, None).unwrap();
         for tls12 in
             [Tls12Resumption::Disabled, Tls12Resumption::SessionIdOnly, Tls12Resumption::SessionIdOrTickets]
         {

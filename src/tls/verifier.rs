@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
@@ -10,6 +11,7 @@ use rustls::{
 };
 
 use super::certificate::Certificate;
+use super::revocation::RevocationLists;
 use crate::limits::{MAX_CERTIFICATES, MAX_OF_A_SUBJECT};
 
 thread_local! {
@@ -25,6 +27,8 @@ thread_local! {
 struct Refused {
     chain: Vec<CertificateDer<'static>>,
     part: Part,
+    /// What the revocation lists say, if they are the cause.
+    revocation: Option<String>,
 }
 
 /// Which part of the verification failed.
@@ -44,21 +48,25 @@ pub(crate) struct Evidence {
     /// The certificates of the server, its own first; empty if they were not refused.
     pub(super) chain: Vec<Certificate>,
     pub(super) part: Part,
+    /// What the revocation lists say, if they are the cause.
+    pub(super) revocation: Option<String>,
 }
 
 impl Evidence {
     /// Nothing is known.
-    pub(crate) const NONE: Self = Self { speaks_tls: false, chain: Vec::new(), part: Part::Chain };
+    pub(crate) const NONE: Self =
+        Self { speaks_tls: false, chain: Vec::new(), part: Part::Chain, revocation: None };
 
     /// What is known directly after a failed `process_new_packets`.
     pub(crate) fn of(tls: &ClientConnection) -> Self {
         // The version is known from the ServerHello on.
         let speaks_tls = tls.protocol_version().is_some();
         match REFUSED.take() {
-            Some(Refused { chain, part }) => Self {
+            Some(Refused { chain, part, revocation }) => Self {
                 speaks_tls,
                 chain: chain.iter().map_while(|certificate| Certificate::read(certificate)).collect(),
                 part,
+                revocation,
             },
             None => Self { speaks_tls, ..Self::NONE },
         }
@@ -68,11 +76,35 @@ impl Evidence {
 /// Verifies with another verifier, but first removes intermediate certificates that only multiply the paths to a root,
 /// and keeps refused certificates.
 #[derive(Debug)]
-pub(super) struct Verifier(Arc<dyn ServerCertVerifier>);
+pub(super) struct Verifier {
+    webpki: Arc<WebPkiServerVerifier>,
+    /// Those that webpki's verifier has, for the error.
+    lists: Option<RevocationLists>,
+}
 
 impl Verifier {
-    pub(super) fn new(verifier: Arc<dyn ServerCertVerifier>) -> Arc<Self> {
-        Arc::new(Self(verifier))
+    pub(super) fn new(webpki: Arc<WebPkiServerVerifier>, lists: Option<RevocationLists>) -> Arc<Self> {
+        Arc::new(Self { webpki, lists })
+    }
+
+    /// Keeps what is refused.
+    fn keep<T>(
+        &self,
+        verified: Result<T, Error>,
+        part: Part,
+        end_entity: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+    ) -> Result<T, Error> {
+        if let Err(error) = &verified {
+            let chain = std::iter::once(end_entity).chain(others).take(MAX_CERTIFICATES);
+            let chain: Vec<_> = chain.map(|certificate| certificate.clone().into_owned()).collect();
+            let revocation = match (error, &self.lists) {
+                (Error::InvalidCertificate(error), Some(lists)) => lists.explain(error, &chain),
+                (_, _) => None,
+            };
+            REFUSED.set(Some(Refused { chain, part, revocation }));
+        }
+        verified
     }
 }
 
@@ -93,20 +125,6 @@ fn few_of_each_subject<'a>(intermediates: &[CertificateDer<'a>]) -> Vec<Certific
     kept
 }
 
-fn keep<T>(
-    verified: Result<T, Error>,
-    part: Part,
-    end_entity: &CertificateDer<'_>,
-    others: &[CertificateDer<'_>],
-) -> Result<T, Error> {
-    if verified.is_err() {
-        let chain = std::iter::once(end_entity).chain(others).take(MAX_CERTIFICATES);
-        let chain = chain.map(|certificate| certificate.clone().into_owned()).collect();
-        REFUSED.set(Some(Refused { chain, part }));
-    }
-    verified
-}
-
 impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
@@ -117,8 +135,8 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let few = few_of_each_subject(intermediates);
-        let verified = self.0.verify_server_cert(end_entity, &few, server_name, ocsp_response, now);
-        keep(verified, Part::Chain, end_entity, intermediates)
+        let verified = self.webpki.verify_server_cert(end_entity, &few, server_name, ocsp_response, now);
+        self.keep(verified, Part::Chain, end_entity, intermediates)
     }
 
     fn verify_tls12_signature(
@@ -127,7 +145,7 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        keep(self.0.verify_tls12_signature(message, cert, dss), Part::Signature, cert, &[])
+        self.keep(self.webpki.verify_tls12_signature(message, cert, dss), Part::Signature, cert, &[])
     }
 
     fn verify_tls13_signature(
@@ -136,19 +154,19 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        keep(self.0.verify_tls13_signature(message, cert, dss), Part::Signature, cert, &[])
+        self.keep(self.webpki.verify_tls13_signature(message, cert, dss), Part::Signature, cert, &[])
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        self.webpki.supported_verify_schemes()
     }
 
     fn requires_raw_public_keys(&self) -> bool {
-        self.0.requires_raw_public_keys()
+        self.webpki.requires_raw_public_keys()
     }
 
     fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
-        self.0.root_hint_subjects()
+        self.webpki.root_hint_subjects()
     }
 }
 
