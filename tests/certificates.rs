@@ -14,7 +14,7 @@ use std::io::ErrorKind::ConnectionRefused;
 
 use rcgen::{
     BasicConstraints, CustomExtension, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
-    NameConstraints, date_time_ymd,
+    KeyUsagePurpose, NameConstraints, date_time_ymd,
 };
 use xmpp_connect::report::{AttemptErrorKind, Stage, UntrustedReason};
 use xmpp_connect::rustls::pki_types::CertificateDer;
@@ -189,6 +189,22 @@ fn what_makes_a_certificate_unusable_is_told_in_words() {
             })
         },
         "the certificate is not for server authentication but for client authentication, code signing",
+    );
+    assert_untrusted(
+        |authority| {
+            authority.issue_with(&[DOMAIN], |parameters| {
+                parameters.key_usages = vec![KeyUsagePurpose::KeyEncipherment];
+            })
+        },
+        "the key usage of the certificate does not include digital signature, which TLS requires",
+    );
+    assert_untrusted(
+        |authority| {
+            authority.issue_by_intermediate_with(&[DOMAIN], |intermediate| {
+                intermediate.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+            })
+        },
+        "the certificate of the authority \"Intermediate of a test\" may not be used to sign certificates (key usage)",
     );
     assert_untrusted(
         |authority| {

@@ -40,6 +40,11 @@ impl<'a> Value<'a> {
 pub(super) struct Values<'a>(pub(super) &'a [u8]);
 
 impl<'a> Values<'a> {
+    /// Whether all octets are consumed: false at one that is not DER.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The content of the next value; `None` if it has another tag, and then it is not consumed.
     pub(super) fn next_of(&mut self, tag: u8) -> Option<&'a [u8]> {
         let mut rest = *self;

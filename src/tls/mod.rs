@@ -18,6 +18,7 @@ mod channel_binding;
 mod date;
 mod der;
 mod explain;
+mod extensions;
 mod facts;
 mod refusal;
 mod revocation;

@@ -58,7 +58,7 @@ impl UntrustedReason {
 
 /// Says why, followed by a description of the certificate in parentheses.
 pub(super) fn explain(error: &CertificateError, evidence: &Evidence) -> String {
-    let why = evidence.revocation.clone().unwrap_or_else(|| reason(error, evidence));
+    let why = evidence.cause.clone().unwrap_or_else(|| reason(error, evidence));
     match evidence.chain.first() {
         Some(certificate) => format!("{why} (the certificate is {certificate})"),
         None => why,

@@ -10,6 +10,7 @@ use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use super::certificate::{Certificate, Name, date};
 use super::date::{Date, days};
 use super::der::{ENUMERATED, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, Values, dotted};
+use super::extensions::Origin;
 
 /// Certificate revocation lists (CRLs), and how they are used. Given to
 /// [`ConnectorBuilder::revocation_lists`](crate::ConnectorBuilder::revocation_lists).
@@ -180,22 +181,6 @@ fn which(index: usize, certificate: &[u8]) -> String {
     }
 }
 
-/// What identifies a certificate on a list: issuer and serial number, both as encoded.
-struct Origin<'a> {
-    serial: &'a [u8],
-    issuer: &'a [u8],
-}
-
-impl<'a> Origin<'a> {
-    fn read(certificate: &'a [u8]) -> Option<Self> {
-        let mut fields = Values(Values(Values(certificate).next_of(SEQUENCE)?).next_of(SEQUENCE)?);
-        let _version = fields.next_of(VERSION);
-        let serial = fields.next_of(INTEGER)?;
-        let _algorithm = fields.next_of(SEQUENCE)?;
-        Some(Self { serial, issuer: fields.next_of(SEQUENCE)? })
-    }
-}
-
 /// The contents of a list (RFC 5280 section 5.1).
 struct List<'a> {
     issuer: &'a [u8],
@@ -268,7 +253,6 @@ fn reason_text(code: &[u8]) -> &'static str {
     }
 }
 
-const VERSION: u8 = 0xa0;
 /// id-ce-cRLReasons.
 const REASON_CODE: &str = "2.5.29.21";
 

@@ -1,16 +1,18 @@
-//! The certificate verifier: webpki's, with a bound on its work. It keeps refused certificates for the error.
+//! The certificate verifier: webpki's, with a bound on its work, and key usage. It keeps what is refused for the error.
 
 use std::cell::Cell;
+use std::fmt;
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
-    ClientConnection, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme,
+    CertificateError, ClientConnection, DigitallySignedStruct, DistinguishedName, Error, OtherError,
+    RootCertStore, SignatureScheme,
 };
 
 use super::certificate::Certificate;
+use super::extensions::{KeyUsage, allows};
 use super::revocation::RevocationLists;
 use crate::limits::{MAX_CERTIFICATES, MAX_OF_A_SUBJECT};
 
@@ -27,8 +29,8 @@ thread_local! {
 struct Refused {
     chain: Vec<CertificateDer<'static>>,
     part: Part,
-    /// What the revocation lists say, if they are the cause.
-    revocation: Option<String>,
+    /// The cause, if more is known about it than the error has.
+    cause: Option<String>,
 }
 
 /// Which part of the verification failed.
@@ -48,43 +50,57 @@ pub(crate) struct Evidence {
     /// The certificates of the server, its own first; empty if they were not refused.
     pub(super) chain: Vec<Certificate>,
     pub(super) part: Part,
-    /// What the revocation lists say, if they are the cause.
-    pub(super) revocation: Option<String>,
+    /// The cause, if more is known about it than the error has.
+    pub(super) cause: Option<String>,
 }
 
 impl Evidence {
     /// Nothing is known.
     pub(crate) const NONE: Self =
-        Self { speaks_tls: false, chain: Vec::new(), part: Part::Chain, revocation: None };
+        Self { speaks_tls: false, chain: Vec::new(), part: Part::Chain, cause: None };
 
     /// What is known directly after a failed `process_new_packets`.
     pub(crate) fn of(tls: &ClientConnection) -> Self {
         // The version is known from the ServerHello on.
         let speaks_tls = tls.protocol_version().is_some();
         match REFUSED.take() {
-            Some(Refused { chain, part, revocation }) => Self {
+            Some(Refused { chain, part, cause }) => Self {
                 speaks_tls,
                 chain: chain.iter().map_while(|certificate| Certificate::read(certificate)).collect(),
                 part,
-                revocation,
+                cause,
             },
             None => Self { speaks_tls, ..Self::NONE },
         }
     }
 }
 
-/// Verifies with another verifier, but first removes intermediate certificates that only multiply the paths to a root,
-/// and keeps refused certificates.
+/// Verifies as webpki does, but
+/// - first removes intermediate certificates that only multiply the paths to a root, and those whose key may not sign
+///   certificates, since webpki does not look at key usage;
+/// - refuses a server whose key may not sign: "if the Key Usage extension is present, then the digitalSignature bit
+///   MUST be set" (RFC 8446 section 4.4.2.2; in TLS 1.2, the same for ECDHE, RFC 5246 section 7.4.2);
+/// - keeps what is refused.
 #[derive(Debug)]
 pub(super) struct Verifier {
-    webpki: Arc<WebPkiServerVerifier>,
+    webpki: Arc<dyn ServerCertVerifier>,
     /// Those that webpki's verifier has, for the error.
     lists: Option<RevocationLists>,
 }
 
 impl Verifier {
-    pub(super) fn new(webpki: Arc<WebPkiServerVerifier>, lists: Option<RevocationLists>) -> Arc<Self> {
+    pub(super) fn new(webpki: Arc<dyn ServerCertVerifier>, lists: Option<RevocationLists>) -> Arc<Self> {
         Arc::new(Self { webpki, lists })
+    }
+
+    /// What is known about the cause beyond the error.
+    fn cause(&self, error: &Error, chain: &[CertificateDer<'static>]) -> Option<String> {
+        let Error::InvalidCertificate(error) = error else { return None };
+        match (error, &self.lists) {
+            (CertificateError::UnknownIssuer, _) => issuer_without_key_usage(chain),
+            (error, Some(lists)) => lists.explain(error, chain),
+            (_, None) => None,
+        }
     }
 
     /// Keeps what is refused.
@@ -98,25 +114,53 @@ impl Verifier {
         if let Err(error) = &verified {
             let chain = std::iter::once(end_entity).chain(others).take(MAX_CERTIFICATES);
             let chain: Vec<_> = chain.map(|certificate| certificate.clone().into_owned()).collect();
-            let revocation = match (error, &self.lists) {
-                (Error::InvalidCertificate(error), Some(lists)) => lists.explain(error, &chain),
-                (_, _) => None,
-            };
-            REFUSED.set(Some(Refused { chain, part, revocation }));
+            let cause = self.cause(error, &chain);
+            REFUSED.set(Some(Refused { chain, part, cause }));
         }
         verified
     }
 }
 
-/// The intermediate certificates without the third and later ones of a subject.
-fn few_of_each_subject<'a>(intermediates: &[CertificateDer<'a>]) -> Vec<CertificateDer<'a>> {
+/// The server's key may not sign.
+#[derive(Debug)]
+struct MayNotSign;
+
+impl fmt::Display for MayNotSign {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(
+            "the key usage of the certificate does not include digital signature, which TLS requires; create one that \
+             does, or that has no key usage",
+        )
+    }
+}
+
+impl std::error::Error for MayNotSign {}
+
+/// Names an authority in the chain that may not sign certificates.
+fn issuer_without_key_usage(chain: &[CertificateDer<'static>]) -> Option<String> {
+    let read: Vec<_> = chain.iter().filter_map(|der| Some((der, Certificate::read(der)?))).collect();
+    let has_signed = |issuer: &Certificate| {
+        !issuer.is_self_issued() && read.iter().any(|(_, other)| other.issuer.is_same(&issuer.subject))
+    };
+    let (_, issuer) =
+        read.iter().find(|(der, issuer)| has_signed(issuer) && !allows(der, KeyUsage::KeyCertSign))?;
+    Some(format!(
+        "the certificate of the authority {} may not be used to sign certificates (key usage)",
+        issuer.subject
+    ))
+}
+
+/// The intermediate certificates whose key may sign certificates, without the third and later ones of a subject.
+fn useful<'a>(intermediates: &[CertificateDer<'a>]) -> Vec<CertificateDer<'a>> {
     let mut kept = Vec::new();
     let mut subjects = Vec::new();
     for certificate in intermediates {
         let mut store = RootCertStore::empty();
         // One that cannot be parsed is on no path.
         let Ok(()) = store.add(certificate.clone().into_owned()) else { continue };
-        let Some(read) = store.roots.pop() else { continue };
+        let Some(read) = store.roots.pop().filter(|_| allows(certificate, KeyUsage::KeyCertSign)) else {
+            continue;
+        };
         if subjects.iter().filter(|subject| **subject == read.subject).count() < MAX_OF_A_SUBJECT {
             subjects.push(read.subject);
             kept.push(certificate.clone());
@@ -134,8 +178,12 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let few = few_of_each_subject(intermediates);
-        let verified = self.webpki.verify_server_cert(end_entity, &few, server_name, ocsp_response, now);
+        let useful = useful(intermediates);
+        let verified = self.webpki.verify_server_cert(end_entity, &useful, server_name, ocsp_response, now);
+        let verified = verified.and_then(|verified| match allows(end_entity, KeyUsage::DigitalSignature) {
+            true => Ok(verified),
+            false => Err(CertificateError::Other(OtherError(Arc::new(MayNotSign))).into()),
+        });
         self.keep(verified, Part::Chain, end_entity, intermediates)
     }
 
@@ -172,24 +220,34 @@ impl ServerCertVerifier for Verifier {
 
 #[cfg(test)]
 mod tests {
-    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, KeyUsagePurpose};
 
     use super::*;
 
-    fn authority(subject: &str) -> CertificateDer<'static> {
+    fn authority(subject: &str, usages: &[KeyUsagePurpose]) -> CertificateDer<'static> {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, subject);
+        params.key_usages = usages.to_vec();
         params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().clone()
     }
 
     // rule D5
     #[test]
     fn two_of_a_subject_are_kept_in_order() {
-        let [one, two, three] = [authority("X"), authority("X"), authority("X")];
-        let [other, unreadable] = [authority("Y"), CertificateDer::from(&b"x"[..])];
+        let [one, two, three] = [(); 3].map(|()| authority("X", &[]));
+        let [other, unreadable] = [authority("Y", &[]), CertificateDer::from(&b"x"[..])];
         let sent = [one.clone(), unreadable, two.clone(), other.clone(), three];
-        assert_eq!(few_of_each_subject(&sent), [one, two, other]);
-        assert_eq!(few_of_each_subject(&[]), []);
+        assert_eq!(useful(&sent), [one, two, other]);
+        assert_eq!(useful(&[]), []);
+    }
+
+    // rule E1
+    #[test]
+    fn authorities_that_may_not_sign_certificates_are_not_used() {
+        let good = authority("X", &[KeyUsagePurpose::KeyCertSign]);
+        let bad = authority("X", &[KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::CrlSign]);
+        // Nor do they displace others.
+        assert_eq!(useful(&[bad.clone(), bad.clone(), good.clone(), bad]), [good]);
     }
 }
