@@ -279,6 +279,27 @@ impl ConnectorBuilder {
         self.add_roots(roots)
     }
 
+    /// Sets whether SRV-IDs in certificates are accepted (RFC 4985): `_xmpp-client.example.org` or, for service
+    /// [`Server`](Service::Server), `_xmpp-server.example.org`, with direct TLS as with STARTTLS (RFC 6120 section
+    /// 13.7.1.2.1). There are no wildcards in them. The default is false: the domain must be among the DNS names of the
+    /// certificate.
+    ///
+    /// They are for private authorities, which issue certificates that are of use for XMPP alone: they count only if the
+    /// chain leads to a root that was given with [`add_roots`](Self::add_roots) or [`only_roots`](Self::only_roots). They
+    /// do not count if an authority in the chain has name constraints, since those on DNS names do not apply to them.
+    pub fn srv_ids(mut self, accept: bool) -> Self {
+        self.tls.other_names.srv_ids = accept;
+        self
+    }
+
+    /// Sets whether an XmppAddr in a certificate is accepted (RFC 6120 section 13.7.1.4): the domain as in a JID, with
+    /// U-labels, which requires feature `idna`, or A-labels. It identifies a server for every service; prefer
+    /// [`srv_ids`](Self::srv_ids), to which all else there applies as well. The default is false.
+    pub fn xmpp_addrs(mut self, accept: bool) -> Self {
+        self.tls.other_names.xmpp_addrs = accept;
+        self
+    }
+
     /// Sets certificate revocation lists, which are then required: see [`RevocationLists`]. By default, revocation is
     /// not checked. Lists that cannot be used are an error of [`build`](Self::build).
     ///

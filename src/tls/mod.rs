@@ -20,6 +20,8 @@ mod der;
 mod explain;
 mod extensions;
 mod facts;
+mod other_names;
+mod private_names;
 mod refusal;
 mod revocation;
 mod sessions;
@@ -34,10 +36,12 @@ pub use refusal::UntrustedReason;
 pub use revocation::RevocationLists;
 
 pub(crate) use explain::{Explained, explain};
+pub(crate) use other_names::Accepted;
 pub(crate) use sessions::{Endpoint, Session};
 pub(crate) use verifier::Evidence;
 
 use channel_binding::Ems;
+use private_names::PrivateNames;
 use sessions::Sessions;
 use verifier::Verifier;
 
@@ -63,6 +67,8 @@ pub(crate) struct TlsOptions {
     pub(crate) trust: Trust,
     /// `None`: revocation is not checked.
     pub(crate) revocation: Option<RevocationLists>,
+    /// Names beside DNS names.
+    pub(crate) other_names: Accepted,
     /// Shared, since keys cannot be cloned.
     pub(crate) client_certificate: Option<Arc<ClientCertificate>>,
     pub(crate) alpn: bool,
@@ -76,6 +82,7 @@ impl Default for TlsOptions {
         Self {
             trust: Trust::default(),
             revocation: None,
+            other_names: Accepted::default(),
             client_certificate: None,
             alpn: true,
             resumption: true,
@@ -142,13 +149,12 @@ pub(crate) enum Resume {
 impl Tls {
     /// # Errors
     /// If there is no provider or no root certificate, or if a certificate or key cannot be used.
-    pub(crate) fn new(options: TlsOptions, service: &Service) -> Result<Self, TlsSetupError> {
-        let TlsOptions { trust, revocation, client_certificate, alpn, resumption, config } = options;
-        let mut starttls = match config {
-            Some(config) => config,
-            None => verifying_config(trust, revocation, client_certificate.as_deref())?,
+    pub(crate) fn new(options: &TlsOptions, service: &Service) -> Result<Self, TlsSetupError> {
+        let mut starttls = match &options.config {
+            Some(config) => config.clone(),
+            None => verifying_config(options, service)?,
         };
-        let sessions = (resumption && !is_disabled(&starttls.resumption)).then(Arc::default);
+        let sessions = (options.resumption && !is_disabled(&starttls.resumption)).then(Arc::default);
         let tls12 = tls12_resumption(&starttls.resumption);
         // Each handshake gets the store of its server. The store of a caller's configuration is not used.
         starttls.resumption = Resumption::disabled();
@@ -157,7 +163,7 @@ impl Tls {
         // 0-RTT data can be replayed, and nothing may be sent before the server is verified.
         starttls.enable_early_data = false;
         let mut direct = starttls.clone();
-        if alpn {
+        if options.alpn {
             direct.alpn_protocols = vec![service.alpn().as_bytes().to_vec()];
         }
         Ok(Self { direct: Arc::new(direct), starttls: Arc::new(starttls), sessions, tls12 })
@@ -240,19 +246,19 @@ fn server_name(domain: &Domain) -> Result<ServerName<'static>, Error> {
 /// Creates a configuration with webpki's verification. It does not use `ClientConfig::builder()`, which panics if two
 /// providers are compiled in.
 pub(crate) fn verifying_config(
-    trust: Trust,
-    revocation: Option<RevocationLists>,
-    client: Option<&ClientCertificate>,
+    options: &TlsOptions,
+    service: &Service,
 ) -> Result<ClientConfig, TlsSetupError> {
     let provider = provider().ok_or(TlsSetupError::NoProvider)?;
-    let roots = Arc::new(roots(trust)?);
-    let verifier = verifier(roots, revocation, &provider)?;
+    let verifier = verifier(options, service, &provider)?;
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| TlsSetupError::Rustls(error.to_string()))?;
     // "Dangerous" because a verifier could accept anything; this one accepts nothing that webpki's refuses.
     let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
-    let Some(ClientCertificate { chain, key }) = client else { return Ok(builder.with_no_client_auth()) };
+    let Some(ClientCertificate { chain, key }) = options.client_certificate.as_deref() else {
+        return Ok(builder.with_no_client_auth());
+    };
     if chain.is_empty() {
         return Err(TlsSetupError::BadClientCertificate("there is only a key".to_owned()));
     }
@@ -262,23 +268,41 @@ pub(crate) fn verifying_config(
 }
 
 fn verifier(
-    roots: Arc<RootCertStore>,
-    lists: Option<RevocationLists>,
+    options: &TlsOptions,
+    service: &Service,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<Verifier>, TlsSetupError> {
-    let builder = || WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(provider));
-    let configured = match &lists {
-        Some(lists) => lists.configure(builder()).map_err(TlsSetupError::BadRevocationList)?,
-        None => builder(),
+    let TlsOptions { trust, revocation, other_names, .. } = options;
+    let private_names = if other_names.is_any() {
+        let given = roots(&Trust { only_given: true, given: trust.given.clone() })?;
+        let anchors = given.roots.clone();
+        let webpki = webpki(given, revocation.as_ref(), provider)?;
+        Some(PrivateNames::new(webpki, anchors, *other_names, service.clone()))
+    } else {
+        None
     };
-    let webpki = configured.build().map_err(|error| match (error, &lists) {
+    let webpki = webpki(roots(trust)?, revocation.as_ref(), provider)?;
+    Ok(Arc::new(Verifier::new(webpki, revocation.clone(), private_names)))
+}
+
+/// The verifier of rustls.
+fn webpki(
+    roots: RootCertStore,
+    lists: Option<&RevocationLists>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<WebPkiServerVerifier>, TlsSetupError> {
+    let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+    let configured = match lists {
+        Some(lists) => lists.configure(builder.clone()).map_err(TlsSetupError::BadRevocationList)?,
+        None => builder.clone(),
+    };
+    configured.build().map_err(|error| match (error, lists) {
         (VerifierBuilderError::InvalidCrl(error), Some(lists)) => {
             let why = explain::revocation_list(&error);
-            TlsSetupError::BadRevocationList(format!("{}: {why}", lists.name_of_refused(&builder())))
+            TlsSetupError::BadRevocationList(format!("{}: {why}", lists.name_of_refused(&builder)))
         }
         (error, _) => TlsSetupError::Rustls(error.to_string()),
-    })?;
-    Ok(Verifier::new(webpki, lists))
+    })
 }
 
 /// Why a client certificate and its key cannot be used.
@@ -314,14 +338,16 @@ pub(crate) fn provider() -> Option<Arc<CryptoProvider>> {
     None
 }
 
-fn roots(trust: Trust) -> Result<RootCertStore, TlsSetupError> {
+fn roots(trust: &Trust) -> Result<RootCertStore, TlsSetupError> {
     let mut roots = RootCertStore::empty();
     #[cfg(feature = "webpki-roots")]
     if !trust.only_given {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
-    for certificate in trust.given {
-        roots.add(certificate).map_err(|error| TlsSetupError::BadRoot(explain(&error, &Evidence::NONE)))?;
+    for certificate in &trust.given {
+        roots
+            .add(certificate.clone())
+            .map_err(|error| TlsSetupError::BadRoot(explain(&error, &Evidence::NONE)))?;
     }
     if roots.is_empty() { Err(TlsSetupError::NoRoots) } else { Ok(roots) }
 }
@@ -332,7 +358,7 @@ mod tests {
 
     #[cfg(feature = "ring")]
     fn tls(options: TlsOptions) -> Result<Tls, TlsSetupError> {
-        Tls::new(options, &Service::Client)
+        Tls::new(&options, &Service::Client)
     }
 
     // rule E3
@@ -345,7 +371,7 @@ mod tests {
         let without = tls(TlsOptions { alpn: false, ..TlsOptions::default() }).unwrap();
         assert!(without.direct.alpn_protocols.is_empty());
         let own = Domain::new("own.example").unwrap();
-        let server = Tls::new(TlsOptions::default(), &Service::server(own)).unwrap();
+        let server = Tls::new(&TlsOptions::default(), &Service::server(own)).unwrap();
         assert_eq!(server.direct.alpn_protocols, [b"xmpp-server".to_vec()]);
     }
 
@@ -358,7 +384,7 @@ mod tests {
         assert!(with.sessions.is_some());
         let without = tls(TlsOptions { resumption: false, ..TlsOptions::default() }).unwrap();
         assert!(without.sessions.is_none());
-        let mut config = verifying_config(Trust::default(), None, None).unwrap();
+        let mut config = verifying_config(&TlsOptions::default(), &Service::Client).unwrap();
         let own = TlsOptions { config: Some(config.clone()), ..TlsOptions::default() };
         assert!(tls(own).unwrap().sessions.is_some());
         for disabled in
@@ -375,7 +401,7 @@ mod tests {
     #[cfg(all(feature = "ring", feature = "webpki-roots"))]
     fn the_callers_choice_for_tls_1_2_is_kept() {
         assert_eq!(tls(TlsOptions::default()).unwrap().tls12, Tls12Resumption::SessionIdOrTickets);
-        let mut config = verifying_config(Trust::default(), None, None).unwrap();
+        let mut config = verifying_config(&TlsOptions::default(), &Service::Client).unwrap();
         for tls12 in
             [Tls12Resumption::Disabled, Tls12Resumption::SessionIdOnly, Tls12Resumption::SessionIdOrTickets]
         {

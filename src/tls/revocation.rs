@@ -119,11 +119,7 @@ impl RevocationLists {
     }
 
     /// Says what is wrong with a chain that was refused because of these lists; `None` for other errors.
-    pub(super) fn explain(
-        &self,
-        error: &CertificateError,
-        chain: &[CertificateDer<'static>],
-    ) -> Option<String> {
+    pub(super) fn explain(&self, error: &CertificateError, chain: &[CertificateDer<'_>]) -> Option<String> {
         let lists: Vec<_> = self.lists.iter().filter_map(|list| List::read(list)).collect();
         let mut checked = chain.iter().take(if self.only_server { 1 } else { chain.len() }).enumerate();
         match error {

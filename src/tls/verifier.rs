@@ -13,6 +13,7 @@ use rustls::{
 
 use super::certificate::Certificate;
 use super::extensions::{KeyUsage, allows};
+use super::private_names::{self, Intermediate, PrivateNames, Uncounted, is_wrong_name};
 use super::revocation::RevocationLists;
 use crate::limits::{MAX_CERTIFICATES, MAX_OF_A_SUBJECT};
 
@@ -78,6 +79,7 @@ impl Evidence {
 /// Verifies as webpki does, but
 /// - first removes intermediate certificates that only multiply the paths to a root, and those whose key may not sign
 ///   certificates, since webpki does not look at key usage;
+/// - accepts other names than DNS names, if the caller does;
 /// - refuses a server whose key may not sign: "if the Key Usage extension is present, then the digitalSignature bit
 ///   MUST be set" (RFC 8446 section 4.4.2.2; in TLS 1.2, the same for ECDHE, RFC 5246 section 7.4.2);
 /// - keeps what is refused.
@@ -86,39 +88,78 @@ pub(super) struct Verifier {
     webpki: Arc<dyn ServerCertVerifier>,
     /// Those that webpki's verifier has, for the error.
     lists: Option<RevocationLists>,
+    /// `None`: only DNS names and addresses are accepted.
+    private_names: Option<PrivateNames>,
 }
 
 impl Verifier {
-    pub(super) fn new(webpki: Arc<dyn ServerCertVerifier>, lists: Option<RevocationLists>) -> Arc<Self> {
-        Arc::new(Self { webpki, lists })
+    pub(super) fn new(
+        webpki: Arc<dyn ServerCertVerifier>,
+        lists: Option<RevocationLists>,
+        private_names: Option<PrivateNames>,
+    ) -> Self {
+        Self { webpki, lists, private_names }
+    }
+
+    /// The error comes with its cause, if more is known about it than the error has.
+    fn verify(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, (Error, Option<String>)> {
+        let useful = useful(intermediates);
+        let sent: Vec<_> = useful.iter().map(|intermediate| intermediate.certificate.clone()).collect();
+        match self.webpki.verify_server_cert(end_entity, &sent, server_name, ocsp_response, now) {
+            Ok(_) => {}
+            Err(error) if is_wrong_name(&error) => {
+                let names = self.private_names.as_ref().ok_or(Uncounted::Off);
+                let verified = names.and_then(|names| names.verify(end_entity, &useful, server_name, now));
+                verified.map_err(|why| (error, private_names::explain(end_entity, server_name, why)))?;
+            }
+            Err(error) => {
+                let cause = self.cause(&error, end_entity, intermediates);
+                return Err((error, cause));
+            }
+        }
+        if allows(end_entity, KeyUsage::DigitalSignature) {
+            Ok(ServerCertVerified::assertion())
+        } else {
+            Err((CertificateError::Other(OtherError(Arc::new(MayNotSign))).into(), None))
+        }
     }
 
     /// What is known about the cause beyond the error.
-    fn cause(&self, error: &Error, chain: &[CertificateDer<'static>]) -> Option<String> {
+    fn cause(
+        &self,
+        error: &Error,
+        end_entity: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+    ) -> Option<String> {
         let Error::InvalidCertificate(error) = error else { return None };
+        let chain: Vec<_> = chain(end_entity, others).cloned().collect();
         match (error, &self.lists) {
-            (CertificateError::UnknownIssuer, _) => issuer_without_key_usage(chain),
-            (error, Some(lists)) => lists.explain(error, chain),
+            (CertificateError::UnknownIssuer, _) => issuer_without_key_usage(&chain),
+            (error, Some(lists)) => lists.explain(error, &chain),
             (_, None) => None,
         }
     }
+}
 
-    /// Keeps what is refused.
-    fn keep<T>(
-        &self,
-        verified: Result<T, Error>,
-        part: Part,
-        end_entity: &CertificateDer<'_>,
-        others: &[CertificateDer<'_>],
-    ) -> Result<T, Error> {
-        if let Err(error) = &verified {
-            let chain = std::iter::once(end_entity).chain(others).take(MAX_CERTIFICATES);
-            let chain: Vec<_> = chain.map(|certificate| certificate.clone().into_owned()).collect();
-            let cause = self.cause(error, &chain);
-            REFUSED.set(Some(Refused { chain, part, cause }));
-        }
-        verified
-    }
+/// As much of a chain as an error can need.
+fn chain<'a, 'b>(
+    end_entity: &'a CertificateDer<'b>,
+    others: &'a [CertificateDer<'b>],
+) -> impl Iterator<Item = &'a CertificateDer<'b>> {
+    std::iter::once(end_entity).chain(others).take(MAX_CERTIFICATES)
+}
+
+/// Keeps what is refused.
+fn keep(part: Part, end_entity: &CertificateDer<'_>, others: &[CertificateDer<'_>], cause: Option<String>) {
+    let chain = chain(end_entity, others).map(|certificate| certificate.clone().into_owned()).collect();
+    REFUSED.set(Some(Refused { chain, part, cause }));
 }
 
 /// The server's key may not sign.
@@ -137,7 +178,7 @@ impl fmt::Display for MayNotSign {
 impl std::error::Error for MayNotSign {}
 
 /// Names an authority in the chain that may not sign certificates.
-fn issuer_without_key_usage(chain: &[CertificateDer<'static>]) -> Option<String> {
+fn issuer_without_key_usage(chain: &[CertificateDer<'_>]) -> Option<String> {
     let read: Vec<_> = chain.iter().filter_map(|der| Some((der, Certificate::read(der)?))).collect();
     let has_signed = |issuer: &Certificate| {
         !issuer.is_self_issued() && read.iter().any(|(_, other)| other.issuer.is_same(&issuer.subject))
@@ -151,19 +192,18 @@ fn issuer_without_key_usage(chain: &[CertificateDer<'static>]) -> Option<String>
 }
 
 /// The intermediate certificates whose key may sign certificates, without the third and later ones of a subject.
-fn useful<'a>(intermediates: &[CertificateDer<'a>]) -> Vec<CertificateDer<'a>> {
-    let mut kept = Vec::new();
-    let mut subjects = Vec::new();
+fn useful<'a>(intermediates: &[CertificateDer<'a>]) -> Vec<Intermediate<'a>> {
+    let mut kept: Vec<Intermediate<'a>> = Vec::new();
     for certificate in intermediates {
         let mut store = RootCertStore::empty();
         // One that cannot be parsed is on no path.
         let Ok(()) = store.add(certificate.clone().into_owned()) else { continue };
-        let Some(read) = store.roots.pop().filter(|_| allows(certificate, KeyUsage::KeyCertSign)) else {
-            continue;
-        };
-        if subjects.iter().filter(|subject| **subject == read.subject).count() < MAX_OF_A_SUBJECT {
-            subjects.push(read.subject);
-            kept.push(certificate.clone());
+        let Some(anchor) = store.roots.pop() else { continue };
+        let has_subject = |other: &&Intermediate<'_>| other.anchor.subject == anchor.subject;
+        if allows(certificate, KeyUsage::KeyCertSign)
+            && kept.iter().filter(has_subject).count() < MAX_OF_A_SUBJECT
+        {
+            kept.push(Intermediate { certificate: certificate.clone(), anchor });
         }
     }
     kept
@@ -178,13 +218,10 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let useful = useful(intermediates);
-        let verified = self.webpki.verify_server_cert(end_entity, &useful, server_name, ocsp_response, now);
-        let verified = verified.and_then(|verified| match allows(end_entity, KeyUsage::DigitalSignature) {
-            true => Ok(verified),
-            false => Err(CertificateError::Other(OtherError(Arc::new(MayNotSign))).into()),
-        });
-        self.keep(verified, Part::Chain, end_entity, intermediates)
+        self.verify(end_entity, intermediates, server_name, ocsp_response, now).map_err(|(error, cause)| {
+            keep(Part::Chain, end_entity, intermediates, cause);
+            error
+        })
     }
 
     fn verify_tls12_signature(
@@ -193,7 +230,8 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.keep(self.webpki.verify_tls12_signature(message, cert, dss), Part::Signature, cert, &[])
+        let verified = self.webpki.verify_tls12_signature(message, cert, dss);
+        verified.inspect_err(|_| keep(Part::Signature, cert, &[], None))
     }
 
     fn verify_tls13_signature(
@@ -202,7 +240,8 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.keep(self.webpki.verify_tls13_signature(message, cert, dss), Part::Signature, cert, &[])
+        let verified = self.webpki.verify_tls13_signature(message, cert, dss);
+        verified.inspect_err(|_| keep(Part::Signature, cert, &[], None))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -232,14 +271,18 @@ mod tests {
         params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().clone()
     }
 
+    fn certificates(kept: Vec<Intermediate<'_>>) -> Vec<CertificateDer<'_>> {
+        kept.into_iter().map(|intermediate| intermediate.certificate).collect()
+    }
+
     // rule D5
     #[test]
     fn two_of_a_subject_are_kept_in_order() {
         let [one, two, three] = [(); 3].map(|()| authority("X", &[]));
         let [other, unreadable] = [authority("Y", &[]), CertificateDer::from(&b"x"[..])];
         let sent = [one.clone(), unreadable, two.clone(), other.clone(), three];
-        assert_eq!(useful(&sent), [one, two, other]);
-        assert_eq!(useful(&[]), []);
+        assert_eq!(certificates(useful(&sent)), [one, two, other]);
+        assert_eq!(certificates(useful(&[])), []);
     }
 
     // rule E1
@@ -248,6 +291,7 @@ mod tests {
         let good = authority("X", &[KeyUsagePurpose::KeyCertSign]);
         let bad = authority("X", &[KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::CrlSign]);
         // Nor do they displace others.
-        assert_eq!(useful(&[bad.clone(), bad.clone(), good.clone(), bad]), [good]);
+        let sent = [bad.clone(), bad.clone(), good.clone(), bad];
+        assert_eq!(certificates(useful(&sent)), [good]);
     }
 }

@@ -7,12 +7,13 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType, IsCa,
     KeyIdMethod, KeyPair, KeyUsagePurpose, RevocationReason, RevokedCertParams, SerialNumber, date_time_ymd,
 };
+use rustls::Error;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::{ServerName, UnixTime};
-use rustls::{Error, RootCertStore};
 
 use super::*;
-use crate::tls::TlsSetupError;
+use crate::service::Service;
+use crate::tls::{TlsOptions, TlsSetupError, Trust, verifier};
 
 type Issuer = CertifiedIssuer<'static, KeyPair>;
 
@@ -72,10 +73,13 @@ fn list(
 
 impl Pki {
     fn verifier(&self, lists: RevocationLists) -> Result<Arc<dyn ServerCertVerifier>, TlsSetupError> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.root.der().clone()).unwrap();
+        let options = TlsOptions {
+            trust: Trust { only_given: true, given: vec![self.root.der().clone()] },
+            revocation: Some(lists),
+            ..TlsOptions::default()
+        };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        Ok(crate::tls::verifier(Arc::new(roots), Some(lists), &provider)?)
+        Ok(verifier(&options, &Service::Client, &provider)?)
     }
 
     /// Verifies the server's certificate; the text of the lists about it.

@@ -7,8 +7,12 @@
     reason = "test code: what cannot be set up fails its test"
 )]
 
+#[path = "../given/mod.rs"]
 mod given;
+#[path = "../support/mod.rs"]
 mod support;
+
+mod other_names;
 
 use std::io::ErrorKind::ConnectionRefused;
 
@@ -100,19 +104,6 @@ fn a_certificate_for_another_name_is_refused_and_its_names_are_told() {
 #[test]
 fn the_name_of_the_srv_target_is_worth_nothing() {
     assert_untrusted(|authority| authority.issue(&["host0.example.org"]), "it is for host0.example.org");
-}
-
-// rule E4
-#[test]
-fn only_dns_names_count() {
-    assert_untrusted(
-        |authority| authority.issue_srv_ids(&["_xmpp-client.example.org", "_xmpps-client.example.org"]),
-        "the certificate is not for example.org; its names are all of a kind that is not used",
-    );
-    assert_untrusted(
-        |authority| authority.issue_xmpp_addresses(&[DOMAIN]),
-        "the certificate is not for example.org; its names are all of a kind that is not used",
-    );
 }
 
 // rule E1, E8b
