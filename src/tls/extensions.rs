@@ -1,8 +1,6 @@
 //! Reads extensions of a certificate strictly, where they decide whether it is trusted (RFC 5280 section 4.2). No IO.
 
-use super::der::{
-    BIT_STRING, BOOLEAN, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, Value, Values, dotted,
-};
+use super::der::{BIT_STRING, BOOLEAN, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, Value, Values, dotted};
 
 /// A certificate, or a part of it, is not DER, or has an extension twice. webpki accepts none of that either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,24 +74,6 @@ pub(super) fn allows(certificate: &[u8], usage: KeyUsage) -> bool {
     }
 }
 
-/// What identifies a certificate for its issuer: the issuer's name and the serial number, both as encoded.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Origin<'a> {
-    pub(super) serial: &'a [u8],
-    pub(super) issuer: &'a [u8],
-}
-
-impl<'a> Origin<'a> {
-    pub(super) fn read(certificate: &'a [u8]) -> Option<Self> {
-        let mut fields = Values(Values(Values(certificate).next_of(SEQUENCE)?).next_of(SEQUENCE)?);
-        let _version = fields.next_of(VERSION);
-        let serial = fields.next_of(INTEGER)?;
-        let _algorithm = fields.next_of(SEQUENCE)?;
-        Some(Self { serial, issuer: fields.next_of(SEQUENCE)? })
-    }
-}
-
-const VERSION: u8 = 0xa0;
 const EXTENSIONS: u8 = 0xa3;
 const KEY_USAGE: &str = "2.5.29.15";
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::client::{Resumption, Tls12Resumption, VerifierBuilderError, WebPkiServerVerifier};
+use rustls::client::{Resumption, Tls12Resumption};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, Error, InconsistentKeys, RootCertStore};
@@ -20,10 +20,13 @@ mod der;
 mod explain;
 mod extensions;
 mod facts;
+mod fingerprint;
+mod identity;
 mod other_names;
 mod private_names;
 mod refusal;
 mod revocation;
+mod server_certificate;
 mod sessions;
 mod verifier;
 
@@ -31,9 +34,11 @@ pub(crate) use channel_binding::Binder;
 pub use channel_binding::ChannelBinding;
 pub(crate) use facts::Agreed;
 pub use facts::{CipherSuite, ProtocolVersion};
-
+pub use fingerprint::{Fingerprint, InvalidFingerprint};
+pub use identity::MatchedName;
 pub use refusal::UntrustedReason;
 pub use revocation::RevocationLists;
+pub use server_certificate::ServerCertificate;
 
 pub(crate) use explain::{Explained, explain};
 pub(crate) use other_names::Accepted;
@@ -41,9 +46,9 @@ pub(crate) use sessions::{Endpoint, Session};
 pub(crate) use verifier::Evidence;
 
 use channel_binding::Ems;
-use private_names::PrivateNames;
+use identity::Wanted;
 use sessions::Sessions;
-use verifier::Verifier;
+use verifier::verifier;
 
 /// Which certificates are trusted as roots.
 #[derive(Clone, Debug, Default)]
@@ -127,6 +132,9 @@ pub(crate) struct Tls {
     /// `None`: sessions are not resumed.
     sessions: Option<Arc<Sessions>>,
     tls12: Tls12Resumption,
+    /// What a certificate may name beside the domain.
+    other_names: Accepted,
+    service: Service,
 }
 
 /// A handshake that is about to start.
@@ -166,7 +174,14 @@ impl Tls {
         if options.alpn {
             direct.alpn_protocols = vec![service.alpn().as_bytes().to_vec()];
         }
-        Ok(Self { direct: Arc::new(direct), starttls: Arc::new(starttls), sessions, tls12 })
+        Ok(Self {
+            direct: Arc::new(direct),
+            starttls: Arc::new(starttls),
+            sessions,
+            tls12,
+            other_names: options.other_names,
+            service: service.clone(),
+        })
     }
 
     /// Creates a TLS client that uses `domain` for SNI and the certificate check, never the host of `endpoint`, which
@@ -198,6 +213,17 @@ impl Tls {
     /// Returns what computes the channel bindings of its connections.
     pub(crate) fn binder(&self) -> Binder {
         Binder { provider: Arc::clone(self.provider()), ems: ems(&self.direct) }
+    }
+
+    /// The certificate of a complete handshake with a server of `domain`.
+    pub(crate) fn certificate(
+        &self,
+        client: &ClientConnection,
+        domain: &Domain,
+    ) -> Option<ServerCertificate> {
+        let name = server_name(domain).ok()?;
+        let wanted = Wanted { name, service: self.service.clone(), accepted: self.other_names };
+        ServerCertificate::of(client, wanted, self.provider())
     }
 
     /// The provider, for its random numbers and hash functions.
@@ -265,44 +291,6 @@ pub(crate) fn verifying_config(
     builder
         .with_client_auth_cert(chain.clone(), key.clone_key())
         .map_err(|error| TlsSetupError::BadClientCertificate(no_client_certificate(&error)))
-}
-
-fn verifier(
-    options: &TlsOptions,
-    service: &Service,
-    provider: &Arc<CryptoProvider>,
-) -> Result<Arc<Verifier>, TlsSetupError> {
-    let TlsOptions { trust, revocation, other_names, .. } = options;
-    let private_names = if other_names.is_any() {
-        let given = roots(&Trust { only_given: true, given: trust.given.clone() })?;
-        let anchors = given.roots.clone();
-        let webpki = webpki(given, revocation.as_ref(), provider)?;
-        Some(PrivateNames::new(webpki, anchors, *other_names, service.clone()))
-    } else {
-        None
-    };
-    let webpki = webpki(roots(trust)?, revocation.as_ref(), provider)?;
-    Ok(Arc::new(Verifier::new(webpki, revocation.clone(), private_names)))
-}
-
-/// The verifier of rustls.
-fn webpki(
-    roots: RootCertStore,
-    lists: Option<&RevocationLists>,
-    provider: &Arc<CryptoProvider>,
-) -> Result<Arc<WebPkiServerVerifier>, TlsSetupError> {
-    let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
-    let configured = match lists {
-        Some(lists) => lists.configure(builder.clone()).map_err(TlsSetupError::BadRevocationList)?,
-        None => builder.clone(),
-    };
-    configured.build().map_err(|error| match (error, lists) {
-        (VerifierBuilderError::InvalidCrl(error), Some(lists)) => {
-            let why = explain::revocation_list(&error);
-            TlsSetupError::BadRevocationList(format!("{}: {why}", lists.name_of_refused(&builder)))
-        }
-        (error, _) => TlsSetupError::Rustls(error.to_string()),
-    })
 }
 
 /// Why a client certificate and its key cannot be used.

@@ -6,10 +6,9 @@ use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
 use rustls::{CertificateError, Error};
 
-use super::certificate::{Certificate, MAX_NAMES};
-use super::extensions::Origin;
+use super::certificate::{Certificate, Fields, MAX_NAMES};
+use super::identity::{Wanted, matched};
 use super::other_names::{Accepted, other_names};
-use crate::domain::Domain;
 use crate::service::Service;
 
 /// Decides about certificates whose chain is good, but which have no DNS name of the domain.
@@ -47,6 +46,11 @@ impl PrivateNames {
         Self { webpki, anchors, accepted, service }
     }
 
+    /// What a certificate may name.
+    pub(super) fn wanted(&self, name: ServerName<'static>) -> Wanted {
+        Wanted { name, service: self.service.clone(), accepted: self.accepted }
+    }
+
     /// Verifies the chain, and then looks for a name that is the domain's.
     ///
     /// # Errors
@@ -68,14 +72,7 @@ impl PrivateNames {
         if self.may_be_constrained(end_entity, intermediates) {
             return Err(Uncounted::Constrained);
         }
-        // An IP address is identified by an iPAddress only (RFC 9525 section 4.1).
-        let ServerName::DnsName(name) = server_name else { return Err(Uncounted::Other) };
-        let domain = Domain::new(name.as_ref()).map_err(|_| Uncounted::Other)?;
-        let names = other_names(end_entity).unwrap_or_default();
-        match names.iter().any(|name| name.is_of(&domain, &self.service, self.accepted)) {
-            true => Ok(()),
-            false => Err(Uncounted::Other),
-        }
+        matched(&self.wanted(server_name.to_owned()), end_entity).map(drop).ok_or(Uncounted::Other)
     }
 
     /// Whether an authority that may be in the chain has name constraints.
@@ -90,7 +87,7 @@ impl PrivateNames {
     ) -> bool {
         let sent = intermediates.iter().map(|intermediate| &intermediate.certificate).chain([end_entity]);
         let issuers: Vec<_> =
-            sent.map(|certificate| Origin::read(certificate).map(|origin| origin.issuer)).collect();
+            sent.map(|certificate| Fields::read(certificate).map(|fields| fields.issuer)).collect();
         let is_used = |anchor: &&TrustAnchor<'_>| {
             // One whose issuer cannot be read may be issued by any of them.
             issuers.iter().any(|issuer| issuer.is_none_or(|issuer| issuer == anchor.subject.as_ref()))
@@ -126,6 +123,7 @@ pub(super) fn explain(
 ) -> Option<String> {
     let others = other_names(end_entity).ok().filter(|names| !names.is_empty())?;
     let mut names = Certificate::read(end_entity)?.names;
+    names.truncate(MAX_NAMES);
     names.extend(others.iter().take(MAX_NAMES).map(ToString::to_string));
     if others.len() > MAX_NAMES {
         names.push("…".to_owned());

@@ -7,10 +7,9 @@ use rustls::CertificateError;
 use rustls::client::ServerCertVerifierBuilder;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 
-use super::certificate::{Certificate, Name, date};
+use super::certificate::{Certificate, Fields, Name, date};
 use super::date::{Date, days};
 use super::der::{ENUMERATED, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, Values, dotted};
-use super::extensions::Origin;
 
 /// Certificate revocation lists (CRLs), and how they are used. Given to
 /// [`ConnectorBuilder::revocation_lists`](crate::ConnectorBuilder::revocation_lists).
@@ -124,12 +123,12 @@ impl RevocationLists {
         let mut checked = chain.iter().take(if self.only_server { 1 } else { chain.len() }).enumerate();
         match error {
             CertificateError::Revoked => checked.find_map(|(index, certificate)| {
-                let Origin { serial, issuer } = Origin::read(certificate)?;
-                let entry = lists.iter().filter(|list| list.issuer == issuer).find_map(|list| list.find(serial))?;
+                let Fields { serial_number, issuer, .. } = Fields::read(certificate)?;
+                let entry = lists.iter().filter(|list| list.issuer == issuer).find_map(|list| list.find(serial_number))?;
                 Some(format!("{} {}", which(index, certificate), entry.text(&Name::read(issuer))))
             }),
             CertificateError::UnknownRevocationStatus => checked.find_map(|(index, certificate)| {
-                let Origin { issuer, .. } = Origin::read(certificate)?;
+                let Fields { issuer, .. } = Fields::read(certificate)?;
                 let is_missing = !lists.iter().any(|list| list.issuer == issuer)
                     && !Certificate::read(certificate)?.is_self_issued();
                 is_missing.then(|| {

@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{VerifierBuilderError, WebPkiServerVerifier};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
     CertificateError, ClientConnection, DigitallySignedStruct, DistinguishedName, Error, OtherError,
@@ -12,10 +14,16 @@ use rustls::{
 };
 
 use super::certificate::Certificate;
+use super::explain::revocation_list;
 use super::extensions::{KeyUsage, allows};
+use super::identity::Wanted;
+use super::other_names::Accepted;
 use super::private_names::{self, Intermediate, PrivateNames, Uncounted, is_wrong_name};
 use super::revocation::RevocationLists;
+use super::server_certificate::ServerCertificate;
+use super::{TlsOptions, TlsSetupError, Trust, roots};
 use crate::limits::{MAX_CERTIFICATES, MAX_OF_A_SUBJECT};
+use crate::service::Service;
 
 thread_local! {
     /// The certificates of the latest failed verification on this thread.
@@ -28,7 +36,7 @@ thread_local! {
 /// What was refused.
 #[derive(Debug)]
 struct Refused {
-    chain: Vec<CertificateDer<'static>>,
+    certificate: ServerCertificate,
     part: Part,
     /// The cause, if more is known about it than the error has.
     cause: Option<String>,
@@ -50,6 +58,8 @@ pub(crate) struct Evidence {
     pub(super) speaks_tls: bool,
     /// The certificates of the server, its own first; empty if they were not refused.
     pub(super) chain: Vec<Certificate>,
+    /// The same, for the caller.
+    pub(crate) certificate: Option<ServerCertificate>,
     pub(super) part: Part,
     /// The cause, if more is known about it than the error has.
     pub(super) cause: Option<String>,
@@ -58,22 +68,60 @@ pub(crate) struct Evidence {
 impl Evidence {
     /// Nothing is known.
     pub(crate) const NONE: Self =
-        Self { speaks_tls: false, chain: Vec::new(), part: Part::Chain, cause: None };
+        Self { speaks_tls: false, chain: Vec::new(), certificate: None, part: Part::Chain, cause: None };
 
     /// What is known directly after a failed `process_new_packets`.
     pub(crate) fn of(tls: &ClientConnection) -> Self {
         // The version is known from the ServerHello on.
         let speaks_tls = tls.protocol_version().is_some();
         match REFUSED.take() {
-            Some(Refused { chain, part, cause }) => Self {
-                speaks_tls,
-                chain: chain.iter().map_while(|certificate| Certificate::read(certificate)).collect(),
-                part,
-                cause,
-            },
+            Some(Refused { certificate, part, cause }) => {
+                let chain =
+                    certificate.chain().iter().map_while(|certificate| Certificate::read(certificate));
+                Self { speaks_tls, chain: chain.collect(), certificate: Some(certificate), part, cause }
+            }
             None => Self { speaks_tls, ..Self::NONE },
         }
     }
+}
+
+/// Creates the verifier for these options.
+pub(super) fn verifier(
+    options: &TlsOptions,
+    service: &Service,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<Verifier>, TlsSetupError> {
+    let TlsOptions { trust, revocation, other_names, .. } = options;
+    let private_names = if other_names.is_any() {
+        let given = roots(&Trust { only_given: true, given: trust.given.clone() })?;
+        let anchors = given.roots.clone();
+        let webpki = webpki(given, revocation.as_ref(), provider)?;
+        Some(PrivateNames::new(webpki, anchors, *other_names, service.clone()))
+    } else {
+        None
+    };
+    let webpki = webpki(roots(trust)?, revocation.as_ref(), provider)?;
+    Ok(Arc::new(Verifier::new(webpki, Arc::clone(provider), revocation.clone(), private_names)))
+}
+
+/// The verifier of rustls.
+pub(super) fn webpki(
+    roots: RootCertStore,
+    lists: Option<&RevocationLists>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<WebPkiServerVerifier>, TlsSetupError> {
+    let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+    let configured = match lists {
+        Some(lists) => lists.configure(builder.clone()).map_err(TlsSetupError::BadRevocationList)?,
+        None => builder.clone(),
+    };
+    configured.build().map_err(|error| match (error, lists) {
+        (VerifierBuilderError::InvalidCrl(error), Some(lists)) => {
+            let why = revocation_list(&error);
+            TlsSetupError::BadRevocationList(format!("{}: {why}", lists.name_of_refused(&builder)))
+        }
+        (error, _) => TlsSetupError::Rustls(error.to_string()),
+    })
 }
 
 /// Verifies as webpki does, but
@@ -86,6 +134,7 @@ impl Evidence {
 #[derive(Debug)]
 pub(super) struct Verifier {
     webpki: Arc<dyn ServerCertVerifier>,
+    provider: Arc<CryptoProvider>,
     /// Those that webpki's verifier has, for the error.
     lists: Option<RevocationLists>,
     /// `None`: only DNS names and addresses are accepted.
@@ -95,10 +144,11 @@ pub(super) struct Verifier {
 impl Verifier {
     pub(super) fn new(
         webpki: Arc<dyn ServerCertVerifier>,
+        provider: Arc<CryptoProvider>,
         lists: Option<RevocationLists>,
         private_names: Option<PrivateNames>,
     ) -> Self {
-        Self { webpki, lists, private_names }
+        Self { webpki, provider, lists, private_names }
     }
 
     /// The error comes with its cause, if more is known about it than the error has.
@@ -131,6 +181,29 @@ impl Verifier {
         }
     }
 
+    /// What counts as the name of the domain, after a verification that has failed.
+    fn wanted(&self, server_name: &ServerName<'_>, error: &Error) -> Wanted {
+        let name = server_name.to_owned();
+        match self.private_names.as_ref().filter(|_| !is_wrong_name(error)) {
+            Some(names) => names.wanted(name),
+            None => Wanted { name, service: Service::default(), accepted: Accepted::default() },
+        }
+    }
+
+    /// Keeps what is refused.
+    fn keep(
+        &self,
+        part: Part,
+        end_entity: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        wanted: Option<Wanted>,
+        cause: Option<String>,
+    ) {
+        let chain = chain(end_entity, others).map(|certificate| certificate.clone().into_owned()).collect();
+        let certificate = ServerCertificate::new(chain, wanted, Arc::clone(&self.provider));
+        REFUSED.set(Some(Refused { certificate, part, cause }));
+    }
+
     /// What is known about the cause beyond the error.
     fn cause(
         &self,
@@ -154,12 +227,6 @@ fn chain<'a, 'b>(
     others: &'a [CertificateDer<'b>],
 ) -> impl Iterator<Item = &'a CertificateDer<'b>> {
     std::iter::once(end_entity).chain(others).take(MAX_CERTIFICATES)
-}
-
-/// Keeps what is refused.
-fn keep(part: Part, end_entity: &CertificateDer<'_>, others: &[CertificateDer<'_>], cause: Option<String>) {
-    let chain = chain(end_entity, others).map(|certificate| certificate.clone().into_owned()).collect();
-    REFUSED.set(Some(Refused { chain, part, cause }));
 }
 
 /// The server's key may not sign.
@@ -219,7 +286,8 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         self.verify(end_entity, intermediates, server_name, ocsp_response, now).map_err(|(error, cause)| {
-            keep(Part::Chain, end_entity, intermediates, cause);
+            let wanted = self.wanted(server_name, &error);
+            self.keep(Part::Chain, end_entity, intermediates, Some(wanted), cause);
             error
         })
     }
@@ -231,7 +299,7 @@ impl ServerCertVerifier for Verifier {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let verified = self.webpki.verify_tls12_signature(message, cert, dss);
-        verified.inspect_err(|_| keep(Part::Signature, cert, &[], None))
+        verified.inspect_err(|_| self.keep(Part::Signature, cert, &[], None, None))
     }
 
     fn verify_tls13_signature(
@@ -241,7 +309,7 @@ impl ServerCertVerifier for Verifier {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let verified = self.webpki.verify_tls13_signature(message, cert, dss);
-        verified.inspect_err(|_| keep(Part::Signature, cert, &[], None))
+        verified.inspect_err(|_| self.keep(Part::Signature, cert, &[], None, None))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

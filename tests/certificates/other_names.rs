@@ -148,7 +148,7 @@ fn names_of_these_kinds_need_given_roots() {
     }
 }
 
-// rule E4, E8: what one connector has verified is worth nothing to another, and a session neither.
+// rule E4, E8, E8b: what one connector has verified is worth nothing to another, and a session neither.
 #[test]
 fn options_of_one_connector_do_not_leak_into_another() {
     let authority = Authority::new();
@@ -161,6 +161,8 @@ fn options_of_one_connector_do_not_leak_into_another() {
         let mut connection = accepting.connect_to(DOMAIN, target()).unwrap();
         talk(&mut connection);
         assert_eq!(connection.is_resumed(), resumed);
+        let name = connection.certificate().unwrap().matched_name().unwrap();
+        assert_eq!(name.to_string(), "_xmpp-client.example.org (SRV-ID)");
         let error = strict.connect_to(DOMAIN, target()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Untrusted);
     }

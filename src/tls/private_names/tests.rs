@@ -10,7 +10,8 @@ use rcgen::{
 use rustls::pki_types::CertificateRevocationListDer;
 
 use super::*;
-use crate::tls::{RevocationLists, TlsOptions, Trust, UntrustedReason, verifier};
+use crate::tls::verifier::verifier;
+use crate::tls::{RevocationLists, TlsOptions, Trust, UntrustedReason};
 
 type Issuer = CertifiedIssuer<'static, KeyPair>;
 
@@ -207,7 +208,7 @@ fn below_a_public_authority_no_such_name_counts() {
     let webpki = |roots: &[&Issuer]| {
         let given = roots.iter().map(|root| root.der().clone()).collect();
         let roots = crate::tls::roots(&Trust { only_given: true, given }).unwrap();
-        (roots.roots.clone(), crate::tls::webpki(roots, None, &provider).unwrap())
+        (roots.roots.clone(), crate::tls::verifier::webpki(roots, None, &provider).unwrap())
     };
     let (anchors, only_private) = webpki(&[&private]);
     let names = PrivateNames::new(only_private, anchors, options.other_names, Service::Client);
@@ -215,7 +216,12 @@ fn below_a_public_authority_no_such_name_counts() {
     let name = ServerName::try_from("example.org").unwrap();
     assert_eq!(names.verify(&server(&private, |_| {}), &[], &name, now), Ok(()));
     assert_eq!(names.verify(&server(&public, |_| {}), &[], &name, now), Err(Uncounted::Public));
-    let verifier = crate::tls::Verifier::new(webpki(&[&private, &public]).1, None, Some(names));
+    let verifier = crate::tls::verifier::Verifier::new(
+        webpki(&[&private, &public]).1,
+        provider.clone(),
+        None,
+        Some(names),
+    );
     assert!(verifier.verify_server_cert(&server(&private, |_| {}), &[], &name, &[], now).is_ok());
     let error = verifier.verify_server_cert(&server(&public, |_| {}), &[], &name, &[], now).unwrap_err();
     assert!(is_wrong_name(&error), "{error}");

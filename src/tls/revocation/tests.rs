@@ -13,7 +13,8 @@ use rustls::pki_types::{ServerName, UnixTime};
 
 use super::*;
 use crate::service::Service;
-use crate::tls::{TlsOptions, TlsSetupError, Trust, verifier};
+use crate::tls::verifier::verifier;
+use crate::tls::{TlsOptions, TlsSetupError, Trust};
 
 type Issuer = CertifiedIssuer<'static, KeyPair>;
 
