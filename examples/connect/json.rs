@@ -69,7 +69,7 @@ fn candidate(candidate: &Candidate) -> Value {
 fn attempt(attempt: &AttemptReport) -> Value {
     json!({
         "candidate": attempt.candidate,
-        "address": attempt.address.to_string(),
+        "address": attempt.destination.to_string(),
         "started_ms": milliseconds(attempt.started),
         "ended_ms": milliseconds(attempt.ended),
         "stage": stage(attempt.stage),

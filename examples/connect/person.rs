@@ -77,7 +77,7 @@ fn time_line(report: &Report) -> String {
             .map(|repeat| format!("repeated {}, since {}; ", repeat.form, repeat.error))
             .collect();
         let (line, number) = (scale.attempt(attempt), attempt.candidate + 1);
-        text += &format!("  |{line}|  {number} {}: {repeats}{end}\n", attempt.address);
+        text += &format!("  |{line}|  {number} {}: {repeats}{end}\n", attempt.destination);
     }
     let end = milliseconds(report.elapsed());
     text + &format!("   0{end:>width$}\n\n", width = WIDTH - 1)
