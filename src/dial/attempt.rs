@@ -168,7 +168,7 @@ impl Attempt {
     pub(super) fn into_verified(self, dialer: &Dialer<'_>) -> Option<Verified> {
         let Self { candidate, destination, tcp, state, .. } = self;
         // Through a proxy, it is that of the proxy. It has the scope of a link-local address.
-        let peer = tcp.peer_addr().ok().or(destination.address())?;
+        let peer = tcp.peer_addr().ok().or_else(|| destination.address())?;
         let (handshake, opened) = match state {
             AttemptState::Connecting | AttemptState::Tunnelling(_) | AttemptState::Negotiating { .. } => {
                 return None;

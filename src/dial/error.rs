@@ -249,7 +249,7 @@ impl AttemptError {
 
     /// Whether the proxy refuses to work for us, so that trying another server is no use, and may lock the account.
     pub(crate) fn is_refusal_of_credentials(&self) -> bool {
-        matches!(self.kind(), AttemptErrorKind::Proxy(ProxyFailure::Credentials))
+        matches!(&self.cause, Cause::Proxy(error) if error.is_refusal_of_credentials())
     }
 
     /// Whether a proxy may have sent what the server should have sent, such as a page about an error.

@@ -59,6 +59,11 @@ pub(crate) enum Sent {
 }
 
 impl ProxyError {
+    /// Whether the proxy refuses to work for us: asking it again is no use, and may lock the account.
+    pub(crate) fn is_refusal_of_credentials(&self) -> bool {
+        self.failure() == ProxyFailure::Credentials
+    }
+
     pub(crate) fn failure(&self) -> ProxyFailure {
         match self {
             Self::NoMethod(_) | Self::WrongCredentials | Self::Authentication(..) => {

@@ -3,7 +3,6 @@
 #![expect(
     clippy::disallowed_methods,
     clippy::indexing_slicing,
-    clippy::panic,
     clippy::unwrap_used,
     reason = "test code: it reads the clock, has threads and blocking sockets, and what cannot be set up fails its test"
 )]

@@ -3,7 +3,8 @@
 use xmpp_connect::report::Stage;
 use xmpp_connect::{AddressFamily, Connection, Destination, ErrorKind, Target, public_only};
 
-use super::support::{After, PATIENCE, Refused, Step, Transport, dns};
+use super::support::xmpp::{STARTTLS_FEATURES, header};
+use super::support::{self as bench, After, Refused, Step, Transport};
 use super::*;
 use crate::given::{one_by_one, talk};
 
@@ -67,23 +68,28 @@ fn a_connect_goes_through_the_proxy_in_both_tls_modes_with_and_without_credentia
 // rule B13
 #[test]
 fn what_the_server_sends_at_once_belongs_to_the_tunnel() {
-    // The server speaks first: its bytes may arrive with the proxy's answer.
-    for script in scripts() {
+    // They come in one write with the proxy's answer, in every form that it may have.
+    let early = format!("{}{STARTTLS_FEATURES}", header(DOMAIN));
+    for (script, answer) in [
+        (ProxyScript::socks5(), &b"\x05\0\0\x01\0\0\0\0\0\0"[..]),
+        (ProxyScript::socks5(), b"\x05\0\0\x03\x0aproxy.test\x12\x34"),
+        (ProxyScript::socks5(), b"\x05\0\0\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
+        (ProxyScript::http(), b"HTTP/1.1 200 OK\r\n\r\n"),
+        (ProxyScript::http(), b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 200\r\nContent-Length: 9\r\n\r\n"),
+    ] {
         let authority = Authority::new();
-        let early = Step::send(format!(
-            "{}<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/></stream:features>",
-            support::xmpp::header(DOMAIN)
-        ));
-        let _ = &early;
-        let server = XmppServer::start(super::script(authority.server(&[DOMAIN]), TlsMode::StartTls));
-        let proxy = ProxyServer::start(script);
+        let steps = super::script(authority.server(&[DOMAIN]), TlsMode::StartTls)
+            .instead(bench::Stage::Header, &[Step::AwaitHeader])
+            .instead(bench::Stage::Features, &[]);
+        let server = XmppServer::start(steps);
+        let answer = [answer, early.as_bytes()].concat();
+        let proxy = ProxyServer::start(script.answer(&answer, After::Relay));
         let dns = DnsServer::start(Zone::new());
         let builder = given::builder(&authority, &dns).proxy(proxy.url().parse().unwrap());
         let target = Target::new("host.example.org", server.port(), TlsMode::StartTls).unwrap();
         let mut connection = builder.build().unwrap().connect_to(DOMAIN, target).unwrap();
         talk(&mut connection);
         assert!(dns.queries().is_empty());
-        let _ = (After::Close, PATIENCE, Refused::new(), dns::question_in(&[]));
     }
 }
 
@@ -145,5 +151,57 @@ fn a_server_that_is_dead_behind_the_proxy_is_passed_over() {
         let attempts = connection.report().attempts();
         assert_eq!((attempts.len(), attempts[0].stage), (2, Stage::Proxy));
         assert_eq!(connection.candidate().port(), bed.server.port());
+    }
+}
+
+// rule B13
+#[test]
+fn a_discovery_and_a_preferred_server_go_through_the_proxy_and_a_given_stream_does_not() {
+    let bed = Bed::new(TlsMode::Direct, ProxyScript::socks5());
+    let connector = bed.connector();
+    assert_eq!(connector.discover(DOMAIN).unwrap().candidates().len(), 1);
+    assert_eq!(bed.proxy.destinations(), [bed.dns.addr().to_string()]);
+
+    let target = Target::new("127.0.0.1", bed.server.port(), TlsMode::Direct).unwrap();
+    let connection = connector.connect_preferring(DOMAIN, target).unwrap();
+    assert_eq!(connection.candidate().host().to_string(), "127.0.0.1");
+    assert!(bed.proxy.destinations()[1..].contains(&bed.server.addr().to_string()));
+
+    let before = bed.proxy.requests().len();
+    let tcp = std::net::TcpStream::connect(bed.server.addr()).unwrap();
+    let mut connection = connector.secure(DOMAIN, tcp, TlsMode::Direct).unwrap();
+    talk(&mut connection);
+    assert_eq!(stages(&connection), [Stage::Tcp, Stage::Tls]);
+    assert_eq!(bed.proxy.requests().len(), before);
+}
+
+// rule B13, A7
+#[test]
+fn a_proxy_can_have_a_name() {
+    for script in scripts() {
+        let bed = Bed::new(TlsMode::Direct, script);
+        // Where ::1 comes first and nobody listens there, 127.0.0.1 is used.
+        let url = bed.proxy.url().replace("127.0.0.1", "localhost");
+        let connection = bed.builder_at(&url).build().unwrap().connect(DOMAIN).unwrap();
+        assert_eq!(connection.peer_addr(), bed.proxy.addr());
+    }
+}
+
+// rule B13, F1, E5a
+#[test]
+fn a_repeat_opens_another_tunnel() {
+    for script in scripts() {
+        let authority = Authority::new();
+        let bad = super::script(authority.server(&[DOMAIN]), TlsMode::StartTls)
+            .instead(bench::Stage::Proceed, &[Step::Reset]);
+        let good = super::script(authority.server(&[DOMAIN]), TlsMode::StartTls);
+        let server = XmppServer::start_at("127.0.0.1:0".parse().unwrap(), vec![bad, good]);
+        let proxy = ProxyServer::start(script);
+        let dns = DnsServer::start(Zone::new());
+        let builder = given::builder(&authority, &dns).proxy(proxy.url().parse().unwrap());
+        let target = Target::new("host.example.org", server.port(), TlsMode::StartTls).unwrap();
+        let connection = builder.build().unwrap().connect_to(DOMAIN, target).unwrap();
+        assert_eq!(connection.report().attempts()[0].repeats.len(), 1);
+        assert_eq!(proxy.destinations(), vec![format!("host.example.org:{}", server.port()); 2]);
     }
 }

@@ -172,11 +172,23 @@ struct Talk<'a> {
     wire: Wire,
     script: &'a ProxyScript,
     request: Request,
+    seen: &'a Watched<Vec<Request>>,
 }
 
 impl Talk<'_> {
     fn say(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.wire.write_all(bytes)
+    }
+
+    /// Notes the request, before the client can know what became of it.
+    fn note(&self) {
+        self.seen.change(|requests| requests.push(self.request.clone()));
+    }
+
+    fn refuse(&mut self, bytes: &[u8]) -> io::Result<Option<(String, u16)>> {
+        self.note();
+        self.say(bytes)?;
+        Ok(None)
     }
 
     fn hear<const COUNT: usize>(&mut self) -> io::Result<[u8; COUNT]> {
@@ -204,17 +216,15 @@ fn serve(
     if let Some(pace) = script.pace {
         wire.drip(pace);
     }
-    let mut talk = Talk { wire, script, request: Request::default() };
+    let mut talk = Talk { wire, script, request: Request::default(), seen };
     let asked = match script.protocol {
         Protocol::Socks5 => ask_socks5(&mut talk)?,
         Protocol::Http => ask_http(&mut talk)?,
     };
-    seen.change(|requests| requests.push(talk.request.clone()));
     let Some((host, port)) = asked else { return wait_for_end(talk.wire) };
-    let address = match host.parse() {
-        Ok(address) => address,
-        Err(_) => script.hosts.get(&host).copied().unwrap_or(Ipv4Addr::LOCALHOST.into()),
-    };
+    talk.note();
+    let known = || script.hosts.get(&host).copied();
+    let address = host.parse().ok().or_else(known).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
     let (opened, refused): (&[u8], &[u8]) = match script.protocol {
         Protocol::Socks5 => (&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0], &[5, 5, 0, 1, 0, 0, 0, 0, 0, 0]),
         Protocol::Http => {
@@ -254,23 +264,20 @@ fn ask_socks5(talk: &mut Talk<'_>) -> io::Result<Option<(String, u16)>> {
     talk.request.messages += 1;
     let method = if talk.script.credentials.is_some() { 2 } else { 0 };
     if let Some(bytes) = &talk.script.method {
-        talk.say(bytes)?;
-        return Ok(None);
+        return talk.refuse(bytes);
     }
     if !methods.contains(&method) {
-        talk.say(&[5, 0xff])?;
-        return Ok(None);
+        return talk.refuse(&[5, 0xff]);
     }
     talk.say(&[5, method])?;
     if talk.script.credentials.is_some() {
         let [_] = talk.hear()?;
         talk.request.credentials = Some((talk.hear_text()?, talk.hear_text()?));
         talk.request.messages += 1;
-        let is_right = talk.request.credentials == talk.script.credentials;
-        talk.say(&[1, u8::from(!is_right)])?;
-        if !is_right {
-            return Ok(None);
+        if talk.request.credentials != talk.script.credentials {
+            return talk.refuse(&[1, 1]);
         }
+        talk.say(&[1, 0])?;
     }
     let [_, _, _, kind] = talk.hear()?;
     let host = match kind {
@@ -280,10 +287,10 @@ fn ask_socks5(talk: &mut Talk<'_>) -> io::Result<Option<(String, u16)>> {
     };
     let port = u16::from_be_bytes(talk.hear()?);
     talk.request.messages += 1;
-    talk.request.to = SocketAddr::new(host.parse().unwrap_or(Ipv4Addr::LOCALHOST.into()), port).to_string();
-    if host.parse::<IpAddr>().is_err() {
-        talk.request.to = format!("{host}:{port}");
-    }
+    talk.request.to = match host.parse() {
+        Ok(address) => SocketAddr::new(address, port).to_string(),
+        Err(_) => format!("{host}:{port}"),
+    };
     Ok(Some((host, port)))
 }
 
@@ -301,10 +308,9 @@ fn ask_http(talk: &mut Talk<'_>) -> io::Result<Option<(String, u16)>> {
         given.and_then(|given| base64(given).split_once(':').map(|(a, b)| (a.to_owned(), b.to_owned())));
     talk.request.credentials = given;
     if talk.script.credentials.is_some() && talk.request.credentials != talk.script.credentials {
-        talk.say(
+        return talk.refuse(
             b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"test\"\r\n\r\n",
-        )?;
-        return Ok(None);
+        );
     }
     let (host, port) = to.rsplit_once(':').unwrap_or_default();
     Ok(port.parse().ok().map(|port| (host.trim_matches(['[', ']']).to_owned(), port)))

@@ -300,10 +300,15 @@ impl StubLookups {
     fn advance_connection(&mut self, token: usize, now: Instant) {
         let Some((connection, buffer)) = self.network.connection_and_buffer(token) else { return };
         let turn = connection.advance(buffer);
+        let refusal = connection.refusal.take();
         for message in turn.messages {
             self.handle_message(token, &message, now);
         }
         let Some(why) = turn.end else { return };
+        if let Some(refusal) = refusal {
+            let message = format!("no name server can be asked through the proxy: {refusal}");
+            self.unusable = Some(ConfigurationError::new(message));
+        }
         for pending in self.network.close(token) {
             let event = TryOutcome {
                 attempt: pending.attempt,

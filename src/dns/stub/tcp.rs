@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use crate::dns::message::Query;
 use crate::dns::stub::schedule::Try;
 use crate::domain::Host;
-use crate::proxy::{Gateway, Progress, Tunnel, TunnelError};
+use crate::proxy::{Gateway, Progress, ProxyError, Tunnel, TunnelError};
 use crate::settings::SocketOptions;
 use crate::socket;
 use crate::wait::{Interest, Token, Wait};
@@ -23,6 +23,8 @@ pub(crate) struct DnsConnection {
     stream: TcpStream,
     /// If it goes through a proxy: the address that it is connected to, and the tunnel.
     proxy: Option<(Gateway, SocketAddr, Tunnel)>,
+    /// Why the proxy refuses to work for us, if it does.
+    pub(crate) refusal: Option<ProxyError>,
     state: ConnectionPhase,
     output: Vec<u8>,
     input: Vec<u8>,
@@ -83,6 +85,7 @@ impl DnsConnection {
             pending: Vec::new(),
             stream,
             proxy,
+            refusal: None,
             state: ConnectionPhase::Connecting,
             output: Vec::new(),
             input: Vec::new(),
@@ -185,7 +188,10 @@ impl DnsConnection {
         let Some((gateway, address, tunnel)) = &mut self.proxy else { return Ok(Progress::Complete) };
         tunnel.turn(&self.stream).map_err(|error| match error {
             TunnelError::Io(error) => lost(gateway, *address, error),
-            TunnelError::Proxy(error) => io::Error::other(error),
+            TunnelError::Proxy(error) => {
+                self.refusal = Some(error.clone()).filter(ProxyError::is_refusal_of_credentials);
+                io::Error::other(error)
+            }
         })
     }
 
