@@ -145,6 +145,7 @@ fn tls(tls: TlsMode) -> &'static str {
 fn stage(stage: Stage) -> &'static str {
     match stage {
         Stage::Tcp => "tcp",
+        Stage::Proxy => "proxy",
         Stage::StartTls => "starttls",
         Stage::Stream => "stream",
         _ => "tls",
