@@ -154,7 +154,7 @@ const AT_ONCE: Duration = Duration::from_nanos(1);
 
 /// Waits until data of the peer has arrived at the socket.
 #[cfg(unix)]
-fn wait_for_bytes(connection: &xmpp_connect::Connection) {
+fn wait_for_bytes(connection: &Connection) {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let timeout = Timespec::try_from(PATIENCE).unwrap();
     assert_eq!(poll(&mut [PollFd::new(connection, PollFlags::IN)], Some(&timeout)).unwrap(), 1);
