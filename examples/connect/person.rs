@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use xmpp_connect::ServerCertificate;
 use xmpp_connect::report::{AttemptOutcome, AttemptReport, LookupReport, Report, Stage};
 
 use crate::Outcome;
-use crate::json::message;
+use crate::json::{days_left, message};
 
 /// How wide the time line is, in characters.
 const WIDTH: usize = 56;
@@ -16,7 +17,7 @@ pub(crate) fn text(domain: &str, outcome: &Outcome) -> String {
             let report = connection.report();
             let (version, suite) = (connection.protocol_version(), connection.cipher_suite());
             format!(
-                "{}{}Connected to {domain} at {} by {} in {}\n  {}, {}, ALPN {}{}\n",
+                "{}{}Connected to {domain} at {} by {} in {}\n  {}, {}, ALPN {}{}\n{}",
                 report_text(report),
                 time_line(report),
                 connection.peer_addr(),
@@ -25,7 +26,8 @@ pub(crate) fn text(domain: &str, outcome: &Outcome) -> String {
                 version,
                 suite,
                 connection.alpn().unwrap_or("not selected"),
-                if connection.is_stream_open() { ", stream open" } else { "" }
+                if connection.is_stream_open() { ", stream open" } else { "" },
+                connection.certificate().map(certificate_text).unwrap_or_default()
             )
         }
         Outcome::Planned(discovery) => {
@@ -36,6 +38,22 @@ pub(crate) fn text(domain: &str, outcome: &Outcome) -> String {
             format!("{}Not connected ({}): {}\n", report.unwrap_or_default(), error.kind(), message(error))
         }
     }
+}
+
+/// What a person wants to know of a certificate.
+fn certificate_text(certificate: &ServerCertificate) -> String {
+    let mut text = format!("  certificate {certificate}");
+    if let Some(end) = certificate.not_after() {
+        text += &format!(" ({} days left)", days_left(end));
+    }
+    if let Some(matched) = certificate.matched_name() {
+        text += &format!(", matched by {matched}");
+    }
+    text += "\n";
+    if let Some(key) = certificate.key_fingerprint() {
+        text += &format!("  public key {key}\n");
+    }
+    text
 }
 
 fn report_text(report: &Report) -> String {

@@ -8,7 +8,7 @@ use std::time::Instant;
 use rustls::ClientConnection;
 
 use super::exchange::{OpeningStream, handshake, negotiate};
-use super::{AttemptError, AttemptId, RepeatForm, Stage};
+use super::{AttemptError, AttemptEvent, AttemptId, RepeatForm, Stage};
 use crate::deadline::Deadline;
 use crate::discovery::Candidate;
 use crate::domain::Domain;
@@ -17,7 +17,7 @@ use crate::service::TlsMode;
 use crate::settings::{Settings, SocketOptions};
 use crate::socket;
 use crate::starttls::{Form, Negotiation, Opening, Progress, Step, StrictDomains};
-use crate::tls::{Agreed, Binder, Endpoint, Evidence, Handshake, Resume, Session, Tls};
+use crate::tls::{Agreed, Binder, Endpoint, Evidence, Handshake, Resume, ServerCertificate, Session, Tls};
 use crate::wait::Interest;
 
 /// A note for the report.
@@ -41,6 +41,8 @@ pub(crate) struct Verified {
     pub(crate) tcp: TcpStream,
     pub(crate) tls: ClientConnection,
     pub(crate) agreed: Agreed,
+    /// `None` if the server has shown none, which only a verifier of the caller accepts.
+    pub(crate) certificate: Option<ServerCertificate>,
     pub(crate) binder: Binder,
     /// The store of its TLS sessions, if sessions are resumed.
     pub(crate) session: Option<Arc<Session>>,
@@ -62,6 +64,8 @@ pub(super) struct Attempt {
     state: AttemptState,
     /// The step of the negotiation that was last reported to the plan.
     step: Option<Step>,
+    /// The certificate of a complete handshake.
+    certificate: Option<ServerCertificate>,
     /// The last stage that was completed, before any repeat.
     completed: Option<Stage>,
     repeats: Repeats,
@@ -145,7 +149,7 @@ impl Attempt {
         repeats: Repeats,
     ) -> Self {
         let state = AttemptState::Connecting;
-        Self { id, candidate, address, tcp, state, step: None, completed: None, repeats }
+        Self { id, candidate, address, tcp, state, step: None, certificate: None, completed: None, repeats }
     }
 
     pub(super) fn is_connecting(&self) -> bool {
@@ -162,7 +166,7 @@ impl Attempt {
 
     /// The connection, where the last stage is complete.
     pub(super) fn into_verified(self, dialer: &Dialer<'_>) -> Option<Verified> {
-        let Self { candidate, address: peer, tcp, state, .. } = self;
+        let Self { candidate, address: peer, tcp, state, certificate, .. } = self;
         let (handshake, opened) = match state {
             AttemptState::Connecting | AttemptState::Negotiating { .. } => return None,
             AttemptState::Handshaking(handshake) => (*handshake, None),
@@ -174,7 +178,7 @@ impl Attempt {
         let Handshake { client: tls, session } = handshake;
         let agreed = Agreed::of(&tls).ok()?;
         let (binder, quick_ack) = (dialer.tls.binder(), dialer.settings.quick_ack);
-        Some(Verified { tcp, tls, agreed, binder, session, candidate, peer, opened, quick_ack })
+        Some(Verified { tcp, tls, agreed, certificate, binder, session, candidate, peer, opened, quick_ack })
     }
 
     pub(super) fn interest(&self) -> Interest {
@@ -209,6 +213,11 @@ impl Attempt {
         }
         self.step = step;
         step
+    }
+
+    /// The certificate of a complete handshake, as an event.
+    pub(super) fn shown(&self) -> Option<(AttemptId, AttemptEvent)> {
+        self.certificate.clone().map(|certificate| (self.id, AttemptEvent::Shown(certificate)))
     }
 
     pub(super) fn wake_at(&self) -> Deadline {
@@ -339,6 +348,7 @@ impl Attempt {
                     return Ok(Advance::Waits);
                 }
                 Agreed::of(&pending.client).map_err(|error| AttemptError::tls(error, &Evidence::NONE))?;
+                self.certificate = dialer.tls.certificate(&pending.client, dialer.domain);
                 let Some(open_stream) = dialer.open_stream else { return Ok(Advance::Verified) };
                 if let AttemptState::Handshaking(handshake) =
                     std::mem::replace(&mut self.state, AttemptState::Connecting)

@@ -12,7 +12,7 @@ use super::Stage;
 use crate::deadline::Seconds;
 use crate::socket;
 use crate::starttls::{Fault, NegotiationError, Step, StreamError};
-use crate::tls::{self, Evidence, UntrustedReason};
+use crate::tls::{self, Evidence, ServerCertificate, UntrustedReason};
 
 /// Why an attempt failed.
 ///
@@ -26,8 +26,8 @@ enum Cause {
     TimedOut(Stage, Duration, Option<Step>),
     Negotiation(NegotiationError),
     EndInTls,
-    /// The error, and its explanation.
-    Tls(rustls::Error, String),
+    /// The error, its explanation, and the certificate if that was refused.
+    Tls(rustls::Error, String, Option<ServerCertificate>),
     RefusedByFilter,
 }
 
@@ -90,7 +90,7 @@ impl AttemptError {
 
     pub(crate) fn tls(error: rustls::Error, evidence: &Evidence) -> Self {
         let text = tls::explain(&error, evidence);
-        Self(Cause::Tls(error, text))
+        Self(Cause::Tls(error, text, evidence.certificate.clone()))
     }
 
     /// The caller's filter does not allow the address.
@@ -106,7 +106,7 @@ impl AttemptError {
             Cause::TimedOut(stage, ..) => AttemptErrorKind::TimedOut(*stage),
             Cause::EndInTls => AttemptErrorKind::Closed,
             Cause::RefusedByFilter => AttemptErrorKind::RefusedByFilter,
-            Cause::Tls(error, _) => match UntrustedReason::of(error) {
+            Cause::Tls(error, ..) => match UntrustedReason::of(error) {
                 Some(reason) => AttemptErrorKind::Untrusted(reason),
                 None => AttemptErrorKind::Tls(error),
             },
@@ -130,6 +130,20 @@ impl AttemptError {
                 | Fault::TooDeep => AttemptErrorKind::NotXmpp,
                 Fault::TrailingBytes => AttemptErrorKind::InjectedBytes,
             },
+        }
+    }
+
+    /// Returns the certificate that was refused; `None` if the cause is something else, or the verifier is the
+    /// caller's.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&ServerCertificate> {
+        match &self.0 {
+            Cause::Tls(_, _, certificate) => certificate.as_ref(),
+            Cause::Io(_)
+            | Cause::TimedOut(..)
+            | Cause::Negotiation(_)
+            | Cause::EndInTls
+            | Cause::RefusedByFilter => None,
         }
     }
 
@@ -208,7 +222,7 @@ impl fmt::Display for AttemptError {
             Cause::EndInTls => {
                 formatter.write_str("the server closed the connection during the TLS handshake")
             }
-            Cause::Tls(_, text) => formatter.write_str(text),
+            Cause::Tls(_, text, _) => formatter.write_str(text),
             Cause::RefusedByFilter => formatter.write_str("refused by the filter"),
         }
     }

@@ -1,6 +1,7 @@
 //! Calendar dates for messages about certificates: UTC, no time of day. No IO.
 
 use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Seconds since 1970-01-01T00:00:00Z, shown as a date: `2026-11-25`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,6 +39,14 @@ impl Date {
             + day_of_year
             - DAYS_TO_1970;
         Some(Self(days * SECONDS_A_DAY + hour * 60 * 60 + minute * 60 + second))
+    }
+
+    /// The same time for programs; 1970 if this system cannot express it.
+    pub(super) fn as_system_time(self) -> SystemTime {
+        let distance = Duration::from_secs(self.0.unsigned_abs());
+        let time =
+            if self.0 < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) };
+        time.unwrap_or(UNIX_EPOCH)
     }
 
     /// Whole days from an earlier date to this one; 0 if it is not earlier.
@@ -108,6 +117,15 @@ mod tests {
             assert_eq!(Date::new(wrong, (0, 0, 0)), None);
         }
         assert_eq!(Date::new((2020, 1, 1), (24, 0, 0)), None);
+    }
+
+    // rule E8b
+    #[test]
+    fn a_date_is_also_a_time_of_the_system() {
+        let day = Duration::from_secs(86_400);
+        assert_eq!(Date::from_seconds(86_400).as_system_time(), UNIX_EPOCH + day);
+        assert_eq!(Date::new((1969, 12, 31), (0, 0, 0)).unwrap().as_system_time(), UNIX_EPOCH - day);
+        let _ = Date::from_seconds(u64::MAX).as_system_time();
     }
 
     // rule E8b

@@ -45,6 +45,14 @@ impl<'a> Values<'a> {
         *self = rest;
         Some(content)
     }
+
+    /// The next value as it is encoded, with its tag and length; `None` if it has another tag, and then it is not
+    /// consumed.
+    pub(super) fn next_encoded_of(&mut self, tag: u8) -> Option<&'a [u8]> {
+        let all = self.0;
+        self.next_of(tag)?;
+        all.get(..all.len() - self.0.len())
+    }
 }
 
 impl<'a> Iterator for Values<'a> {
@@ -113,6 +121,9 @@ mod tests {
         let mut values = Values(&octets);
         assert_eq!(values.next_of(SET), None);
         assert_eq!(values.next_of(INTEGER), Some(&[5][..]));
+        assert_eq!(values.next_encoded_of(INTEGER), None);
+        assert_eq!(values.next_encoded_of(OCTET_STRING), Some(&[0x04, 0x81, 2, 7, 8][..]));
+        assert_eq!(values.0, [0x30, 9, 1]);
     }
 
     #[test]

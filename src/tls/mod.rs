@@ -19,7 +19,10 @@ mod date;
 mod der;
 mod explain;
 mod facts;
+mod fingerprint;
+mod identity;
 mod refusal;
+mod server_certificate;
 mod sessions;
 mod verifier;
 
@@ -27,8 +30,10 @@ pub(crate) use channel_binding::Binder;
 pub use channel_binding::ChannelBinding;
 pub(crate) use facts::Agreed;
 pub use facts::{CipherSuite, ProtocolVersion};
-
+pub use fingerprint::{Fingerprint, InvalidFingerprint};
+pub use identity::MatchedName;
 pub use refusal::UntrustedReason;
+pub use server_certificate::ServerCertificate;
 
 pub(crate) use explain::{Explained, explain};
 pub(crate) use sessions::{Endpoint, Session};
@@ -180,6 +185,15 @@ impl Tls {
         Binder { provider: Arc::clone(self.provider()), ems: ems(&self.direct) }
     }
 
+    /// The certificate of a complete handshake with a server of `domain`.
+    pub(crate) fn certificate(
+        &self,
+        client: &ClientConnection,
+        domain: &Domain,
+    ) -> Option<ServerCertificate> {
+        ServerCertificate::of(client, server_name(domain).ok()?, self.provider())
+    }
+
     /// The provider, for its random numbers and hash functions.
     pub(crate) fn provider(&self) -> &Arc<CryptoProvider> {
         self.direct.crypto_provider()
@@ -234,11 +248,11 @@ pub(crate) fn verifying_config(
     let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
         .build()
         .map_err(|error| TlsSetupError::Rustls(error.to_string()))?;
+    let verifier = Verifier::new(verifier, Arc::clone(&provider));
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| TlsSetupError::Rustls(error.to_string()))?;
     // "Dangerous" because a verifier could accept anything; this one accepts nothing that webpki's refuses.
-    let verifier = Verifier::new(verifier);
     let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
     let Some(ClientCertificate { chain, key }) = client else { return Ok(builder.with_no_client_auth()) };
     if chain.is_empty() {

@@ -4,12 +4,14 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
     ClientConnection, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme,
 };
 
 use super::certificate::Certificate;
+use super::server_certificate::ServerCertificate;
 use crate::limits::{MAX_CERTIFICATES, MAX_OF_A_SUBJECT};
 
 thread_local! {
@@ -23,7 +25,7 @@ thread_local! {
 /// What was refused.
 #[derive(Debug)]
 struct Refused {
-    chain: Vec<CertificateDer<'static>>,
+    certificate: ServerCertificate,
     part: Part,
 }
 
@@ -43,23 +45,26 @@ pub(crate) struct Evidence {
     pub(super) speaks_tls: bool,
     /// The certificates of the server, its own first; empty if they were not refused.
     pub(super) chain: Vec<Certificate>,
+    /// The same, for the caller.
+    pub(crate) certificate: Option<ServerCertificate>,
     pub(super) part: Part,
 }
 
 impl Evidence {
     /// Nothing is known.
-    pub(crate) const NONE: Self = Self { speaks_tls: false, chain: Vec::new(), part: Part::Chain };
+    pub(crate) const NONE: Self =
+        Self { speaks_tls: false, chain: Vec::new(), certificate: None, part: Part::Chain };
 
     /// What is known directly after a failed `process_new_packets`.
     pub(crate) fn of(tls: &ClientConnection) -> Self {
         // The version is known from the ServerHello on.
         let speaks_tls = tls.protocol_version().is_some();
         match REFUSED.take() {
-            Some(Refused { chain, part }) => Self {
-                speaks_tls,
-                chain: chain.iter().map_while(|certificate| Certificate::read(certificate)).collect(),
-                part,
-            },
+            Some(Refused { certificate, part }) => {
+                let chain =
+                    certificate.chain().iter().map_while(|certificate| Certificate::read(certificate));
+                Self { speaks_tls, chain: chain.collect(), certificate: Some(certificate), part }
+            }
             None => Self { speaks_tls, ..Self::NONE },
         }
     }
@@ -68,11 +73,33 @@ impl Evidence {
 /// Verifies with another verifier, but first removes intermediate certificates that only multiply the paths to a root,
 /// and keeps refused certificates.
 #[derive(Debug)]
-pub(super) struct Verifier(Arc<dyn ServerCertVerifier>);
+pub(super) struct Verifier {
+    inner: Arc<dyn ServerCertVerifier>,
+    provider: Arc<CryptoProvider>,
+}
 
 impl Verifier {
-    pub(super) fn new(verifier: Arc<dyn ServerCertVerifier>) -> Arc<Self> {
-        Arc::new(Self(verifier))
+    pub(super) fn new(inner: Arc<dyn ServerCertVerifier>, provider: Arc<CryptoProvider>) -> Arc<Self> {
+        Arc::new(Self { inner, provider })
+    }
+
+    /// Keeps the certificates if they were refused. `wanted` is the domain.
+    fn keep<T>(
+        &self,
+        verified: Result<T, Error>,
+        part: Part,
+        end_entity: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        wanted: Option<&ServerName<'_>>,
+    ) -> Result<T, Error> {
+        if verified.is_err() {
+            let chain = std::iter::once(end_entity).chain(others).take(MAX_CERTIFICATES);
+            let chain = chain.map(|certificate| certificate.clone().into_owned()).collect();
+            let wanted = wanted.map(ServerName::to_owned);
+            let certificate = ServerCertificate::new(chain, wanted, Arc::clone(&self.provider));
+            REFUSED.set(Some(Refused { certificate, part }));
+        }
+        verified
     }
 }
 
@@ -93,20 +120,6 @@ fn few_of_each_subject<'a>(intermediates: &[CertificateDer<'a>]) -> Vec<Certific
     kept
 }
 
-fn keep<T>(
-    verified: Result<T, Error>,
-    part: Part,
-    end_entity: &CertificateDer<'_>,
-    others: &[CertificateDer<'_>],
-) -> Result<T, Error> {
-    if verified.is_err() {
-        let chain = std::iter::once(end_entity).chain(others).take(MAX_CERTIFICATES);
-        let chain = chain.map(|certificate| certificate.clone().into_owned()).collect();
-        REFUSED.set(Some(Refused { chain, part }));
-    }
-    verified
-}
-
 impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
@@ -117,8 +130,8 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let few = few_of_each_subject(intermediates);
-        let verified = self.0.verify_server_cert(end_entity, &few, server_name, ocsp_response, now);
-        keep(verified, Part::Chain, end_entity, intermediates)
+        let verified = self.inner.verify_server_cert(end_entity, &few, server_name, ocsp_response, now);
+        self.keep(verified, Part::Chain, end_entity, intermediates, Some(server_name))
     }
 
     fn verify_tls12_signature(
@@ -127,7 +140,8 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        keep(self.0.verify_tls12_signature(message, cert, dss), Part::Signature, cert, &[])
+        let verified = self.inner.verify_tls12_signature(message, cert, dss);
+        self.keep(verified, Part::Signature, cert, &[], None)
     }
 
     fn verify_tls13_signature(
@@ -136,19 +150,20 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        keep(self.0.verify_tls13_signature(message, cert, dss), Part::Signature, cert, &[])
+        let verified = self.inner.verify_tls13_signature(message, cert, dss);
+        self.keep(verified, Part::Signature, cert, &[], None)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        self.inner.supported_verify_schemes()
     }
 
     fn requires_raw_public_keys(&self) -> bool {
-        self.0.requires_raw_public_keys()
+        self.inner.requires_raw_public_keys()
     }
 
     fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
-        self.0.root_hint_subjects()
+        self.inner.root_hint_subjects()
     }
 }
 
