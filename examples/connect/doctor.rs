@@ -1,12 +1,16 @@
 //! Runs a check from the command line: progress, Ctrl-C, the form of the output, the exit status.
 
 use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
 
 use xmpp_connect::{Domain, Error};
 
 use crate::check::{self, Diagnosis, Settings, Stop, Style};
 use crate::options::{Options, Output};
 use crate::{USAGE, complain, on_interrupt, write};
+
+/// The time limit of a whole check.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Returns the exit status.
 pub(crate) fn run(options: Options) -> io::Result<u8> {
@@ -34,7 +38,7 @@ fn diagnosis(options: Options) -> Result<Diagnosis, Error> {
         nameservers: options.nameservers,
         roots: options.roots,
         client: options.client,
-        limit: options.timeout.unwrap_or(check::LIMIT),
+        limit: options.timeout.unwrap_or(LIMIT),
     };
     let stop = Stop::after(settings.limit);
     let for_interrupt = stop.clone();

@@ -24,48 +24,49 @@ fn without_recursion(mut message: Vec<u8>) -> Vec<u8> {
     message
 }
 
+const NAME_SERVERS: &[Row] = &[
+    ("two that are sound", || second(|zone| zone), &[]),
+    (
+        "lame",
+        || second(|_| Zone::new().on_everything(Behaviour::Mangled(without_recursion))),
+        &["name-server-lame"],
+    ),
+    ("silent", || second(|_| Zone::new().on_everything(Behaviour::Silence)), &["name-server-fails"]),
+    (
+        "SERVFAIL",
+        || second(|zone| zone.on_everything(Behaviour::Code(Rcode::SERVFAIL))),
+        &["name-server-fails"],
+    ),
+    (
+        "REFUSED",
+        || second(|zone| zone.on_everything(Behaviour::Code(Rcode::REFUSED))),
+        &["name-server-fails"],
+    ),
+    (
+        "slow",
+        || second(|zone| zone.on_everything(Behaviour::Answer.late(Duration::from_millis(1_200)))),
+        &["name-server-slow"],
+    ),
+    (
+        "disagree",
+        || {
+            second(|zone| {
+                zone.srv(XMPP, 10, 0, 5222, "other.example.org").address("other.example.org", "127.0.0.1")
+            })
+        },
+        &["name-servers-disagree"],
+    ),
+    (
+        "no EDNS",
+        || second(|zone| zone.on_everything(Behaviour::CodeOnEdns(Rcode::FORMERR))),
+        &["name-server-edns"],
+    ),
+    ("malformed", || second(|zone| zone.on_everything(Behaviour::Mangled(cut))), &["name-server-fails"]),
+];
+
 #[test]
 fn name_servers() {
-    let rows: &[Row] = &[
-        ("two that are sound", || second(|zone| zone), &[]),
-        (
-            "lame",
-            || second(|_| Zone::new().on_everything(Behaviour::Mangled(without_recursion))),
-            &["name-server-lame"],
-        ),
-        ("silent", || second(|_| Zone::new().on_everything(Behaviour::Silence)), &["name-server-fails"]),
-        (
-            "SERVFAIL",
-            || second(|zone| zone.on_everything(Behaviour::Code(Rcode::SERVFAIL))),
-            &["name-server-fails"],
-        ),
-        (
-            "REFUSED",
-            || second(|zone| zone.on_everything(Behaviour::Code(Rcode::REFUSED))),
-            &["name-server-fails"],
-        ),
-        (
-            "slow",
-            || second(|zone| zone.on_everything(Behaviour::Answer.late(Duration::from_millis(1_200)))),
-            &["name-server-slow"],
-        ),
-        (
-            "disagree",
-            || {
-                second(|zone| {
-                    zone.srv(XMPP, 10, 0, 5222, "other.example.org").address("other.example.org", "127.0.0.1")
-                })
-            },
-            &["name-servers-disagree"],
-        ),
-        (
-            "no EDNS",
-            || second(|zone| zone.on_everything(Behaviour::CodeOnEdns(Rcode::FORMERR))),
-            &["name-server-edns"],
-        ),
-        ("malformed", || second(|zone| zone.on_everything(Behaviour::Mangled(cut))), &["name-server-fails"]),
-    ];
-    hold(rows, &ABOUT_RECORDS);
+    hold(NAME_SERVERS, &ABOUT_RECORDS);
 }
 
 /// Cuts the last octets off.

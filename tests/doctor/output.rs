@@ -44,7 +44,7 @@ fn is_json(json: &str) {
     }
     let weights: Vec<_> = findings.iter().map(|finding| finding["weight"].as_str().unwrap()).collect();
     let order = |weight: &&str| ["error", "warning", "hint"].iter().position(|other| other == weight);
-    assert!(weights.is_sorted_by_key(|weight| order(weight)), "{weights:?}");
+    assert!(weights.is_sorted_by_key(order), "{weights:?}");
     assert!(!json.contains(['\u{202e}', '\u{1b}', '\n']), "{json}");
 }
 

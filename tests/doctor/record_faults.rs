@@ -14,30 +14,31 @@ fn at(port: u16, script: Script) -> XmppServer {
     XmppServer::start_at(SocketAddr::new(loopback(), port), vec![script])
 }
 
+const PORTS_AND_KINDS: &[Row] = &[
+    (
+        "direct record at a STARTTLS port",
+        || World::of(Direct, starttls()),
+        &["direct-record-at-starttls-port"],
+    ),
+    (
+        "STARTTLS record at a direct port",
+        || World::of(StartTls, direct()),
+        &["starttls-record-at-direct-port"],
+    ),
+    (
+        "same port for both",
+        || {
+            let world = World::of(Direct, direct());
+            let port = world.servers[0].port();
+            world.zone(|zone| zone.srv(XMPP, 5, 0, port, HOST))
+        },
+        &["same-port", "starttls-record-at-direct-port"],
+    ),
+];
+
 #[test]
 fn ports_and_kinds() {
-    let rows: &[Row] = &[
-        (
-            "direct record at a STARTTLS port",
-            || World::of(Direct, starttls()),
-            &["direct-record-at-starttls-port"],
-        ),
-        (
-            "STARTTLS record at a direct port",
-            || World::of(StartTls, direct()),
-            &["starttls-record-at-direct-port"],
-        ),
-        (
-            "same port for both",
-            || {
-                let world = World::of(Direct, direct());
-                let port = world.servers[0].port();
-                world.zone(|zone| zone.srv(XMPP, 5, 0, port, HOST))
-            },
-            &["same-port", "starttls-record-at-direct-port"],
-        ),
-    ];
-    hold(rows, &["no-direct-tls", "no-starttls", "no-ipv6"]);
+    hold(PORTS_AND_KINDS, &["no-direct-tls", "no-starttls", "no-ipv6"]);
 }
 
 #[test]
@@ -49,113 +50,138 @@ fn a_port_that_is_not_published() {
     assert_eq!(world.servers[1].accepted(), 1);
 }
 
+const RECORDS: &[Row] = &[
+    ("no direct TLS", || World::of(StartTls, starttls()), &["no-direct-tls"]),
+    ("no STARTTLS", || World::of(Direct, direct()), &["no-starttls"]),
+    (
+        "no direct TLS, on purpose",
+        || World::of(StartTls, starttls()).zone(|zone| zone.srv(XMPPS, 0, 0, 0, ".")),
+        &[],
+    ),
+    (
+        "not offered",
+        || World::new(Zone::new().srv(XMPPS, 0, 0, 0, ".").srv(XMPP, 0, 0, 0, ".")),
+        &["not-offered"],
+    ),
+    ("no such domain", || World::new(Zone::new().start_of_authority(DOMAIN, 300)), &["no-such-domain"]),
+    (
+        "alias loop",
+        || {
+            let zone = Zone::new().cname(XMPPS, "a.example.org").cname(XMPP, "a.example.org");
+            World::new(zone.cname("a.example.org", "b.example.org").cname("b.example.org", "a.example.org"))
+        },
+        &["lookup-fails"],
+    ),
+    (
+        "alias loop, one alias in each answer",
+        || {
+            let zone =
+                Zone::new().without_following().cname(XMPPS, "a.example.org").cname(XMPP, "a.example.org");
+            World::new(zone.cname("a.example.org", "b.example.org").cname("b.example.org", "a.example.org"))
+        },
+        &["lookup-fails"],
+    ),
+    (
+        "aliases of the SRV records are no fault",
+        || {
+            let world = World::of(StartTls, starttls());
+            let port = world.servers[0].port();
+            let zone = Zone::new().start_of_authority(DOMAIN, 300).without_following();
+            let zone = zone.cname(XMPP, "a.example.org").cname("a.example.org", "b.example.org");
+            let zone = zone.srv("b.example.org", 5, 0, port, HOST).address(HOST, &loopback().to_string());
+            World { zone, ..world }
+        },
+        &["no-direct-tls"],
+    ),
+    (
+        "no SRV records and no addresses",
+        || World::new(Zone::new().start_of_authority(DOMAIN, 300).address("www.example.org", "127.0.0.1")),
+        &["no-srv", "target-unresolved"],
+    ),
+    (
+        "root among others",
+        || World::of(StartTls, starttls()).zone(|zone| zone.srv(XMPP, 0, 0, 0, ".")),
+        &["no-direct-tls", "srv-root-among-others"],
+    ),
+    (
+        "address as target",
+        || World::of(StartTls, starttls()).zone(|zone| zone.srv(XMPP, 9, 0, 5222, "127.0.0.1")),
+        &["no-direct-tls", "srv-target-address"],
+    ),
+    (
+        "impossible target",
+        || World::of(StartTls, starttls()).zone(|zone| zone.srv(XMPP, 9, 0, 5222, "a\\032b.example.org")),
+        &["no-direct-tls", "srv-target-invalid"],
+    ),
+    (
+        "port 0",
+        || World::of(StartTls, starttls()).zone(|zone| zone.srv(XMPP, 9, 0, 0, "other.example.org")),
+        &["no-direct-tls", "srv-port-0"],
+    ),
+    (
+        "alias as target",
+        || {
+            let world = World::of(StartTls, starttls());
+            let port = world.servers[0].port();
+            let zone = Zone::new().start_of_authority(DOMAIN, 300).srv(XMPP, 5, 0, port, "alias.example.org");
+            let zone = zone.cname("alias.example.org", HOST).address(HOST, &loopback().to_string());
+            World { zone, ..world }
+        },
+        &["no-direct-tls", "srv-target-alias"],
+    ),
+    (
+        "target without addresses",
+        || {
+            let world = World::of(StartTls, starttls());
+            world.zone(|zone| zone.srv(XMPP, 9, 0, 5222, "nowhere.example.org"))
+        },
+        &["no-direct-tls", "target-unresolved"],
+    ),
+    (
+        "the same server twice",
+        || {
+            let world = World::of(StartTls, starttls());
+            let port = world.servers[0].port();
+            world.zone(|zone| zone.srv(XMPP, 5, 10, port, HOST))
+        },
+        &["no-direct-tls", "srv-duplicate"],
+    ),
+    (
+        "one host for all priorities",
+        || {
+            let world = World::of(StartTls, starttls()).with(at(0, starttls()));
+            let port = world.servers[1].port();
+            world.zone(|zone| zone.srv(XMPP, 10, 0, port, HOST))
+        },
+        &["no-direct-tls", "one-server"],
+    ),
+    (
+        "TTL 0",
+        || {
+            let world = World::of(StartTls, starttls());
+            let port = world.servers[0].port();
+            let zone = Zone::new().start_of_authority(DOMAIN, 300).time_to_live(0);
+            let zone = zone.srv(XMPP, 5, 0, port, HOST).time_to_live(300);
+            World { zone: zone.address(HOST, &loopback().to_string()), ..world }
+        },
+        &["no-direct-tls", "ttl-zero"],
+    ),
+    (
+        "TTL of a month",
+        || {
+            let world = World::of(StartTls, starttls());
+            let port = world.servers[0].port();
+            let zone = Zone::new().start_of_authority(DOMAIN, 300).srv(XMPP, 5, 0, port, HOST);
+            let zone = zone.time_to_live(30 * 86_400).address(HOST, &loopback().to_string());
+            World { zone, ..world }
+        },
+        &["no-direct-tls", "ttl-long"],
+    ),
+];
+
 #[test]
 fn records() {
-    let rows: &[Row] = &[
-        ("no direct TLS", || World::of(StartTls, starttls()), &["no-direct-tls"]),
-        ("no STARTTLS", || World::of(Direct, direct()), &["no-starttls"]),
-        (
-            "no direct TLS, on purpose",
-            || World::of(StartTls, starttls()).zone(|zone| zone.srv(XMPPS, 0, 0, 0, ".")),
-            &[],
-        ),
-        (
-            "not offered",
-            || World::new(Zone::new().srv(XMPPS, 0, 0, 0, ".").srv(XMPP, 0, 0, 0, ".")),
-            &["not-offered"],
-        ),
-        ("no such domain", || World::new(Zone::new().start_of_authority(DOMAIN, 300)), &["no-such-domain"]),
-        (
-            "no SRV records and no addresses",
-            || {
-                World::new(
-                    Zone::new().start_of_authority(DOMAIN, 300).address("www.example.org", "127.0.0.1"),
-                )
-            },
-            &["no-srv", "target-unresolved"],
-        ),
-        (
-            "root among others",
-            || World::of(StartTls, starttls()).zone(|zone| zone.srv(XMPP, 0, 0, 0, ".")),
-            &["no-direct-tls", "srv-root-among-others"],
-        ),
-        (
-            "address as target",
-            || World::of(StartTls, starttls()).zone(|zone| zone.srv(XMPP, 9, 0, 5222, "127.0.0.1")),
-            &["no-direct-tls", "srv-target-address"],
-        ),
-        (
-            "impossible target",
-            || World::of(StartTls, starttls()).zone(|zone| zone.srv(XMPP, 9, 0, 5222, "a\\032b.example.org")),
-            &["no-direct-tls", "srv-target-invalid"],
-        ),
-        (
-            "port 0",
-            || World::of(StartTls, starttls()).zone(|zone| zone.srv(XMPP, 9, 0, 0, "other.example.org")),
-            &["no-direct-tls", "srv-port-0"],
-        ),
-        (
-            "alias as target",
-            || {
-                let world = World::of(StartTls, starttls());
-                let port = world.servers[0].port();
-                let zone =
-                    Zone::new().start_of_authority(DOMAIN, 300).srv(XMPP, 5, 0, port, "alias.example.org");
-                let zone = zone.cname("alias.example.org", HOST).address(HOST, &loopback().to_string());
-                World { zone, ..world }
-            },
-            &["no-direct-tls", "srv-target-alias"],
-        ),
-        (
-            "target without addresses",
-            || {
-                let world = World::of(StartTls, starttls());
-                world.zone(|zone| zone.srv(XMPP, 9, 0, 5222, "nowhere.example.org"))
-            },
-            &["no-direct-tls", "target-unresolved"],
-        ),
-        (
-            "the same server twice",
-            || {
-                let world = World::of(StartTls, starttls());
-                let port = world.servers[0].port();
-                world.zone(|zone| zone.srv(XMPP, 5, 10, port, HOST))
-            },
-            &["no-direct-tls", "srv-duplicate"],
-        ),
-        (
-            "one host for all priorities",
-            || {
-                let world = World::of(StartTls, starttls()).with(at(0, starttls()));
-                let port = world.servers[1].port();
-                world.zone(|zone| zone.srv(XMPP, 10, 0, port, HOST))
-            },
-            &["no-direct-tls", "one-server"],
-        ),
-        (
-            "TTL 0",
-            || {
-                let world = World::of(StartTls, starttls());
-                let port = world.servers[0].port();
-                let zone = Zone::new().start_of_authority(DOMAIN, 300).time_to_live(0);
-                let zone = zone.srv(XMPP, 5, 0, port, HOST).time_to_live(300);
-                World { zone: zone.address(HOST, &loopback().to_string()), ..world }
-            },
-            &["no-direct-tls", "ttl-zero"],
-        ),
-        (
-            "TTL of a month",
-            || {
-                let world = World::of(StartTls, starttls());
-                let port = world.servers[0].port();
-                let zone = Zone::new().start_of_authority(DOMAIN, 300).srv(XMPP, 5, 0, port, HOST);
-                let zone = zone.time_to_live(30 * 86_400).address(HOST, &loopback().to_string());
-                World { zone, ..world }
-            },
-            &["no-direct-tls", "ttl-long"],
-        ),
-    ];
-    hold(rows, &["no-ipv6"]);
+    hold(RECORDS, &["no-ipv6"]);
 }
 
 #[test]
@@ -181,7 +207,6 @@ struct Multiplexer {
 }
 
 impl Multiplexer {
-    #[expect(clippy::disallowed_methods, reason = "test code: a proxy has threads")]
     fn start(direct: SocketAddr, starttls: SocketAddr) -> Self {
         let listener = TcpListener::bind((loopback(), 0)).unwrap();
         let address = listener.local_addr().unwrap();

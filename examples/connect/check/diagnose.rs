@@ -1,10 +1,12 @@
 //! What the connections say: outcomes in, findings out. No IO.
 
 use std::collections::BTreeSet;
+use std::time::SystemTime;
 
-use xmpp_connect::report::{Stage, UntrustedReason};
+use xmpp_connect::report::Stage;
 use xmpp_connect::{Candidate, Service, TlsMode};
 
+use super::certificate;
 use super::features::Features;
 use super::findings::Finding;
 use super::outcome::{Cause, Ended, Facts, Failure, Form, PlaceResult, Resumption};
@@ -15,6 +17,7 @@ pub(crate) fn diagnose(
     candidates: &[Candidate],
     checked: &[(Place, PlaceResult)],
     service: &Service,
+    now: SystemTime,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (place, result) in checked {
@@ -26,7 +29,7 @@ pub(crate) fn diagnose(
             }),
             None => None,
         };
-        let of_place = of_place.unwrap_or_else(|| of_result(place, result, service));
+        let of_place = of_place.unwrap_or_else(|| of_result(place, result, service, now));
         findings.extend(of_place.into_iter().map(|finding| finding.about(&name)));
     }
     findings.extend(different_features(candidates, checked));
@@ -72,19 +75,19 @@ fn broken(family: &str, failure: &Failure) -> Finding {
     )
 }
 
-fn of_result(place: &Place, result: &PlaceResult, service: &Service) -> Vec<Finding> {
+fn of_result(place: &Place, result: &PlaceResult, service: &Service, now: SystemTime) -> Vec<Finding> {
     let [first, second] = [result.checks.first(), result.checks.get(1)].map(|check| check.map(|c| &c.ended));
     let mut findings = match (first, second) {
         (Some(Ended::Failed(failure)), Some(Ended::Connected(_))) => vec![first_form(place, failure)],
         (Some(Ended::Connected(_)), Some(Ended::Failed(failure))) => vec![second_form(place, failure)],
         (Some(Ended::Failed(failure)), Some(Ended::Failed(_) | Ended::Stopped) | None) => {
-            vec![wrong_kind(place, result.other_kind.as_ref()).unwrap_or_else(|| failed(place, failure))]
+            vec![wrong_kind(place, result.other_kind.as_ref()).unwrap_or_else(|| failed(failure))]
         }
         (Some(Ended::Connected(_) | Ended::Stopped) | None, _) => Vec::new(),
     };
     findings.retain(|finding| finding.id != THIS_MACHINE);
     let facts = [first, second].into_iter().flatten().find_map(Ended::facts);
-    findings.extend(facts.iter().flat_map(|facts| of_facts(facts, service)));
+    findings.extend(facts.iter().flat_map(|facts| of_facts(facts, service, now)));
     match result.resumption {
         Some(Resumption::Broken | Resumption::Failed) => findings.push(Finding::warning(
             "resumption-broken",
@@ -162,7 +165,7 @@ fn wrong_kind(place: &Place, other: Option<&Ended>) -> Option<Finding> {
 /// What cannot be checked from here is no finding.
 const THIS_MACHINE: &str = "";
 
-fn failed(place: &Place, failure: &Failure) -> Finding {
+fn failed(failure: &Failure) -> Finding {
     let (id, advice) = match &failure.cause {
         Cause::ThisMachine => (THIS_MACHINE, ""),
         Cause::Refused => {
@@ -203,7 +206,7 @@ fn failed(place: &Place, failure: &Failure) -> Finding {
             "check which service the port belongs to; if it is shared, that ALPN is told apart",
         ),
         Cause::NotXmpp => ("not-xmpp", "check which service the port belongs to, and correct the record"),
-        Cause::Untrusted(reason) => certificate(*reason),
+        Cause::Untrusted(reason) => certificate::refusal(*reason, failure.certificate.as_deref()),
         Cause::AlpnRefused => (
             "alpn-refused",
             "let the server accept the ALPN protocol of this service (xmpp-client or xmpp-server, XEP-0368)",
@@ -214,36 +217,10 @@ fn failed(place: &Place, failure: &Failure) -> Finding {
         ),
         Cause::Other => ("connect-fails", "see the log of the server for the reason"),
     };
-    Finding::error(id, format!("no connection by {}: {}", place.tls, failure.text), advice)
+    Finding::error(id, format!("no connection: {}", failure.text), advice)
 }
 
-/// The finding about a certificate that was refused.
-fn certificate(reason: UntrustedReason) -> (&'static str, &'static str) {
-    match reason {
-        UntrustedReason::Missing => ("certificate-missing", "give the server a certificate for the domain"),
-        UntrustedReason::Expired => (
-            "certificate-expired",
-            "renew the certificate, reload the server, and find out why that did not happen by itself",
-        ),
-        UntrustedReason::NotYetValid => {
-            ("certificate-not-yet-valid", "check the clock of this machine, and the dates of the certificate")
-        }
-        UntrustedReason::WrongName => (
-            "certificate-wrong-name",
-            "get a certificate for the domain itself, which need not be the name of the server, and check that the server \
-             has it for this domain",
-        ),
-        UntrustedReason::UnknownIssuer => (
-            "certificate-untrusted",
-            "get a certificate from an authority that clients trust, and let the server send its intermediate \
-             certificates too (often called fullchain)",
-        ),
-        UntrustedReason::Revoked => ("certificate-revoked", "replace the certificate and its key"),
-        _ => ("certificate-unacceptable", "replace the certificate by one that modern programs accept"),
-    }
-}
-
-fn of_facts(facts: &Facts, service: &Service) -> Vec<Finding> {
+fn of_facts(facts: &Facts, service: &Service, now: SystemTime) -> Vec<Finding> {
     let mut findings = Vec::new();
     if facts.was_repeated {
         findings.push(pipelining(""));
@@ -257,6 +234,7 @@ fn of_facts(facts: &Facts, service: &Service) -> Vec<Finding> {
              connect without TLS",
         ));
     }
+    findings.extend(facts.certificate.as_ref().and_then(|certificate| certificate::expiry(certificate, now)));
     if !facts.is_tls13 {
         findings.push(Finding::hint(
             "no-tls-1.3",

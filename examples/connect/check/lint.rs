@@ -162,12 +162,12 @@ fn time_to_live(owner: &str, ttl: Ttl, findings: &mut Vec<Finding>) {
             "set a TTL between five minutes and a day",
         ),
         // What a cache says may be the rest of a long one.
-        ..SHORT_TTL if ttl.is_whole => Finding::hint(
+        1..SHORT_TTL if ttl.is_whole => Finding::hint(
             "ttl-short",
             format!("the TTL is {seconds} s, so nearly every connect asks again"),
             "set a TTL between five minutes and a day, unless a move is near",
         ),
-        ..=LONG_TTL => return,
+        1..=LONG_TTL => return,
         _ => Finding::hint(
             "ttl-long",
             format!("the TTL is {}: so long after a change, clients use the old records", days(seconds)),
@@ -260,15 +260,14 @@ fn redundancy(published: &Published, findings: &mut Vec<Finding>) {
 }
 
 fn host(host: &HostRecords, findings: &mut Vec<Finding>) {
-    let finding = match &host.alias {
-        Some(alias) => Some(Finding::warning(
+    if let Some(alias) = &host.alias {
+        let finding = Finding::warning(
             "srv-target-alias",
             format!("the target of an SRV record is an alias (CNAME) of {alias}, which RFC 2782 forbids"),
             format!("put {alias} into the SRV record, or give the target A and AAAA records"),
-        )),
-        None => None,
-    };
-    findings.extend(finding.map(|finding| finding.about(&host.name)));
+        );
+        findings.push(finding.about(&host.name));
+    }
     if host.addresses.is_empty() && !host.has_failed {
         let finding = Finding::error(
             "target-unresolved",

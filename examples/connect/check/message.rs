@@ -49,6 +49,8 @@ pub(crate) struct Reply {
     pub(crate) ttl: Option<u32>,
     /// The names that the aliases (CNAME) lead to, in order.
     pub(crate) aliases: Vec<String>,
+    /// Whether the aliases lead back to one of them, so that nobody finds anything at their end.
+    pub(crate) has_loop: bool,
     pub(crate) is_truncated: bool,
     /// AA: the server is one of the domain's own.
     pub(crate) is_authoritative: bool,
@@ -66,7 +68,8 @@ impl Reply {
 
     /// Whether the server does not know the name and does not ask others: it answers, and says nothing.
     pub(crate) fn is_lame(&self) -> bool {
-        let is_empty = self.srv.is_empty() && self.addresses.is_empty() && self.aliases.is_empty();
+        let is_empty =
+            self.srv.is_empty() && self.addresses.is_empty() && self.aliases.is_empty() && !self.has_loop;
         let is_competent = self.has_start_of_authority || self.is_authoritative || self.is_recursive;
         self.is_answer() && is_empty && !is_competent
     }
@@ -152,7 +155,11 @@ fn read(message: &Message<[u8]>, asked: &str, kind: Rtype) -> Result<Reply, Pars
             }
             reply.ttl = Some(reply.ttl.map_or(ttl, |other| other.min(ttl)));
         }
-        let Some(next) = alias.filter(|next| !reply.aliases.contains(next)) else { break };
+        let Some(next) = alias else { break };
+        if next == asked || reply.aliases.contains(&next) {
+            reply.has_loop = true;
+            break;
+        }
         reply.aliases.push(next.clone());
         owner = next;
     }
@@ -171,3 +178,7 @@ fn name_text(name: &impl ToString) -> String {
         name => name.to_owned(),
     }
 }
+
+#[cfg(test)]
+#[path = "message_tests.rs"]
+mod tests;

@@ -6,6 +6,7 @@
     reason = "the library starts no thread and asks no clock of its own, but a program may"
 )]
 
+mod certificate;
 mod diagnose;
 mod features;
 mod findings;
@@ -25,7 +26,7 @@ mod text;
 mod workers;
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use xmpp_connect::dns::StubResolver;
 use xmpp_connect::report::Report;
@@ -43,9 +44,6 @@ use name_servers::ServerView;
 use outcome::PlaceResult;
 use plan::Place;
 use published::Owners;
-
-/// The time limit of a whole check.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// What to check, and how.
 pub(crate) struct Settings {
@@ -72,6 +70,8 @@ pub(crate) struct Diagnosis {
     /// Whether it was stopped before its end.
     pub(crate) is_cut: bool,
     pub(crate) elapsed: Duration,
+    /// When it ended.
+    now: SystemTime,
     candidates: Vec<Candidate>,
     name_servers: Vec<ServerView>,
     checked: Vec<(Place, PlaceResult)>,
@@ -214,7 +214,8 @@ fn conclude(
         published::note_shared_ports(&mut published, &found.candidates, &checked);
         findings.extend(lint::lint(&published));
     }
-    findings.extend(diagnose::diagnose(&found.candidates, &checked, &settings.service));
+    let now = SystemTime::now();
+    findings.extend(diagnose::diagnose(&found.candidates, &checked, &settings.service, now));
     let is_cut = stop.is_set();
     if is_cut {
         findings.push(Finding::warning(
@@ -231,6 +232,7 @@ fn conclude(
         findings,
         is_cut,
         elapsed: stop.elapsed(),
+        now,
         candidates: found.candidates,
         name_servers,
         checked,

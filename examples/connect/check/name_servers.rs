@@ -55,7 +55,7 @@ impl ServerView {
     pub(crate) fn reply(&self, name: &str, kind: Kind) -> Option<&Reply> {
         let found = self.answers.iter().find(|(other, of, _)| (other.as_str(), *of) == (name, kind));
         let (_, _, reply) = found?;
-        reply.as_ref().ok().filter(|reply| reply.is_answer() && !reply.is_lame())
+        reply.as_ref().ok().filter(|reply| reply.is_answer() && !reply.is_lame() && !reply.has_loop)
     }
 
     /// Why it is of no use at all, if so.
@@ -65,8 +65,8 @@ impl ServerView {
             match reply {
                 Ok(reply) if reply.is_answer() && !reply.is_lame() => return None,
                 Ok(reply) if reply.is_lame() => {}
-                Ok(reply) => first = first.or(Some(format!("answered {}", reply.code))),
-                Err(why) => first = first.or(Some(why.clone())),
+                Ok(reply) => first = first.or_else(|| Some(format!("answered {}", reply.code))),
+                Err(why) => first = first.or_else(|| Some(why.clone())),
             }
         }
         first

@@ -6,6 +6,7 @@ use std::time::Duration;
 use xmpp_connect::report::{AttemptError, AttemptErrorKind, RepeatForm, Stage, UntrustedReason};
 use xmpp_connect::rustls::{self, AlertDescription};
 
+use super::certificate::Certificate;
 use super::features::Features;
 
 /// How a connection is made.
@@ -115,6 +116,7 @@ pub(crate) struct Facts {
     /// The channel bindings that can be used on this connection.
     pub(crate) bindings: Vec<&'static str>,
     pub(crate) features: Option<Features>,
+    pub(crate) certificate: Option<Certificate>,
     /// Whether the pipelined negotiation failed and was repeated step by step.
     pub(crate) was_repeated: bool,
     /// Whether the server took `<starttls/>` without having offered it.
@@ -128,6 +130,8 @@ pub(crate) struct Failure {
     pub(crate) cause: Cause,
     /// The reason in words.
     pub(crate) text: String,
+    /// The certificate that was refused.
+    pub(crate) certificate: Option<Box<Certificate>>,
 }
 
 /// The kinds of reasons that make a difference here.
@@ -154,7 +158,8 @@ pub(crate) enum Cause {
 
 impl Failure {
     pub(crate) fn of(stage: Stage, error: &AttemptError) -> Self {
-        Self { stage, cause: cause(error), text: error.to_string() }
+        let certificate = error.certificate().map(|certificate| Box::new(Certificate::of(certificate)));
+        Self { stage, cause: cause(error), text: error.to_string(), certificate }
     }
 }
 

@@ -10,6 +10,7 @@ use xmpp_connect::{
     ChannelBinding, Connection, Connector, ConnectorBuilder, Error, ErrorKind, OpenStream, Target, TlsMode,
 };
 
+use super::certificate::Certificate;
 use super::features::{Features, Reader};
 use super::outcome::{Cause, Check, Ended, Facts, Failure, Form, PlaceResult, Resumption, has_repeat};
 use super::plan::Place;
@@ -157,12 +158,15 @@ fn failed(error: &Error, stop: &Stop) -> Ended {
             Some(error) => Failure::of(attempt.stage, error),
             None => {
                 let text = format!("{} did not finish in time", attempt.stage);
-                Failure { stage: attempt.stage, cause: Cause::TimedOut, text }
+                Failure { stage: attempt.stage, cause: Cause::TimedOut, text, certificate: None }
             }
         }),
-        (_, None) => {
-            Ended::Failed(Failure { stage: Stage::Tcp, cause: Cause::Other, text: error.to_string() })
-        }
+        (_, None) => Ended::Failed(Failure {
+            stage: Stage::Tcp,
+            cause: Cause::Other,
+            text: error.to_string(),
+            certificate: None,
+        }),
     }
 }
 
@@ -175,6 +179,7 @@ fn facts_of(mut connection: Connection, stop: &Stop) -> Facts {
         alpn: connection.alpn().map(str::to_owned),
         bindings: connection.channel_bindings().iter().map(ChannelBinding::name).collect(),
         features: None,
+        certificate: connection.certificate().map(Certificate::of),
         was_repeated: report
             .attempts()
             .iter()

@@ -3,8 +3,10 @@
 use std::fmt::Write;
 
 use super::Diagnosis;
+use super::certificate::Certificate;
 use super::findings::{Verdict, Weight};
-use super::json::{resumption, tls};
+use super::json::{resumption, tls, unix_time};
+use super::outcome::{Ended, PlaceResult};
 
 /// Returns the metrics.
 pub(crate) fn metrics(diagnosis: &Diagnosis) -> String {
@@ -83,12 +85,30 @@ fn connects(diagnosis: &Diagnosis, text: &mut Text) {
         ];
         text.sample("tls_info", &labels, 1.0);
     }
+    text.metric(
+        "certificate_not_after_seconds",
+        "When the server's certificate expires, in seconds since 1970.",
+    );
+    for (target, address, tls, result) in places() {
+        let Some(end) = certificate(result).and_then(|certificate| certificate.not_after) else { continue };
+        let labels = [("target", &*target), ("address", &*address), ("tls", tls)];
+        text.sample("certificate_not_after_seconds", &labels, unix_time(end).unwrap_or_default() as f64);
+    }
     text.metric("resumption", "Whether a second connect resumed the TLS session: 1 if it did.");
     for (target, address, tls, result) in places() {
         let Some(of) = result.resumption else { continue };
         let labels = [("target", &*target), ("address", &*address), ("tls", tls), ("state", resumption(of))];
         text.sample("resumption", &labels, f64::from(resumption(of) == "resumed"));
     }
+}
+
+/// The certificate of a place: the one that is valid, or the one that was refused.
+fn certificate(result: &PlaceResult) -> Option<&Certificate> {
+    result.checks.iter().find_map(|check| match &check.ended {
+        Ended::Connected(facts) => facts.certificate.as_ref(),
+        Ended::Failed(failure) => failure.certificate.as_deref(),
+        Ended::Stopped => None,
+    })
 }
 
 fn name_servers(diagnosis: &Diagnosis, text: &mut Text) {

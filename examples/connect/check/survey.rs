@@ -16,11 +16,8 @@ const MAX_HOSTS: usize = 10;
 pub(crate) fn survey(server: SocketAddr, owners: &[String], hosts: &[String], stop: &Stop) -> ServerView {
     let mut view = ServerView::new(server);
     let Some(first) = owners.first() else { return view };
-    let way = match find_way(first, &mut view, stop) {
-        Some(way) => way,
-        // Whoever does not answer one question is not asked others.
-        None => return view,
-    };
+    // Whoever does not answer one question is not asked others.
+    let Some(way) = find_way(first, &mut view, stop) else { return view };
     for owner in owners.iter().skip(1) {
         answer(owner, Kind::Srv, way, &mut view, stop);
     }
@@ -108,14 +105,16 @@ fn whole(server: SocketAddr, name: &str, kind: Kind, way: Way, mut reply: Reply,
     {
         reply = longer;
     }
-    for _ in 0..MAX_ALIASES {
-        let is_empty = reply.srv.is_empty() && reply.addresses.is_empty();
+    let mut count = 0;
+    loop {
+        let is_empty = reply.srv.is_empty() && reply.addresses.is_empty() && !reply.has_loop;
         let Some(next) = reply.aliases.last().filter(|_| is_empty && reply.code == "NOERROR") else { break };
         let Ok((further, _)) = ask(server, next, kind, way, stop) else { break };
-        let is_new = |alias: &String| !reply.aliases.contains(alias);
-        let aliases: Vec<_> = further.aliases.iter().filter(|alias| is_new(alias)).cloned().collect();
-        let is_end = aliases.is_empty();
-        reply.aliases.extend(aliases);
+        let leads_back = further.aliases.iter().any(|alias| alias == name || reply.aliases.contains(alias));
+        count += 1;
+        let is_end = further.aliases.is_empty();
+        reply.has_loop = leads_back || further.has_loop || count > MAX_ALIASES;
+        reply.aliases.extend(further.aliases);
         reply.srv = further.srv;
         reply.addresses = further.addresses;
         reply.ttl = reply.ttl.min(further.ttl.or(reply.ttl));

@@ -162,6 +162,13 @@ fn servers(diagnosis: &Diagnosis, style: Style) -> String {
             };
             let tls = format!("{}, {}{alpn}{resumption}", facts.version, facts.suite);
             text += &style.paragraph("       ", 7, &tls);
+            if let Some(certificate) = &facts.certificate {
+                let left = certificate.days_left(diagnosis.now).unwrap_or_default();
+                let left = counted(usize::try_from(left).unwrap_or(usize::MAX), "day", "days");
+                let sent = counted(certificate.sent, "certificate", "certificates");
+                let line = format!("certificate {} ({left} left), {sent} sent", certificate.text);
+                text += &style.paragraph("       ", 7, &line);
+            }
             if let Some(features) = &facts.features {
                 text += &style.paragraph("       ", 7, &offered(features, &facts.bindings));
             }
@@ -248,7 +255,7 @@ mod tests {
     #[test]
     fn lines_end_at_the_width_and_long_words_stay_whole() {
         let style = Style { has_colour: false, width: 40 };
-        let text = style.paragraph("    ", 4, &"word ".repeat(20).trim_end().to_owned());
+        let text = style.paragraph("    ", 4, "word ".repeat(20).trim_end());
         assert!(text.lines().all(|line| line.chars().count() <= 40 && line.starts_with("    ")), "{text}");
         let long = "a".repeat(60);
         assert_eq!(style.paragraph("  ", 2, &format!("b {long} c")), format!("  b\n  {long}\n  c\n"));
