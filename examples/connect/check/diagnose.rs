@@ -36,6 +36,36 @@ pub(crate) fn diagnose(
     findings
 }
 
+/// The addresses that this machine cannot connect to, whatever the server does.
+fn out_of_reach(checked: &[(Place, PlaceResult)]) -> Vec<(&Place, &Failure)> {
+    let failures = checked.iter().filter_map(|(place, result)| {
+        let failure = result.checks.first()?.ended.failure()?;
+        (failure.cause == Cause::ThisMachine).then_some((place, failure))
+    });
+    failures.collect()
+}
+
+/// Returns a note for the addresses that say nothing about the domain, since this machine cannot connect to them.
+pub(crate) fn not_checked(checked: &[(Place, PlaceResult)]) -> Option<String> {
+    let out_of_reach = out_of_reach(checked);
+    let (_, failure) = out_of_reach.first()?;
+    let addresses: BTreeSet<_> =
+        out_of_reach.iter().map(|(place, _)| place.address.ip().to_string()).collect();
+    let addresses = addresses.into_iter().collect::<Vec<_>>().join(", ");
+    Some(format!("not checked: {addresses}, since it is this machine that cannot connect: {}", failure.text))
+}
+
+/// Returns the finding that nothing could be checked, if this machine is the reason.
+pub(crate) fn unreachable_from_here(works: bool, checked: &[(Place, PlaceResult)]) -> Option<Finding> {
+    let out_of_reach = out_of_reach(checked);
+    let (_, failure) = out_of_reach.first().filter(|_| !works)?;
+    Some(Finding::error(
+        "this-machine",
+        format!("this machine cannot connect to the servers: {}", failure.text),
+        "run the check on a machine with the right kind of network",
+    ))
+}
+
 /// `xmpp.example.org:5223 direct TLS at 192.0.2.1`
 pub(crate) fn shown(candidates: &[Candidate], place: &Place) -> String {
     match place.candidates.first().and_then(|index| candidates.get(*index)) {
@@ -304,3 +334,7 @@ pub(crate) fn unpublished(address: std::net::SocketAddr, owner: &str) -> Finding
 pub(crate) fn first_facts(result: &PlaceResult) -> Option<(Form, &Facts)> {
     result.checks.iter().find_map(|check| Some((check.form, check.ended.facts()?)))
 }
+
+#[cfg(test)]
+#[path = "diagnose_tests.rs"]
+mod tests;

@@ -124,7 +124,7 @@ fn features(features: &Features) -> Value {
 }
 
 /// Returns the name for programs.
-pub(crate) fn resumption(resumption: Resumption) -> &'static str {
+fn resumption(resumption: Resumption) -> &'static str {
     match resumption {
         Resumption::Resumed => "resumed",
         Resumption::NotResumed => "not-resumed",

@@ -125,7 +125,8 @@ pub(crate) fn examine(
         let count = findings::counted(plan.left_out, "address was", "addresses were");
         notes.push(format!("{count} not checked: at most {} are", plan::MAX_PLACES));
     }
-    let checked = plan.places.into_iter().zip(results).collect();
+    let checked: Vec<_> = plan.places.into_iter().zip(results).collect();
+    notes.extend(diagnose::not_checked(&checked));
     let evidence = Evidence { checked, name_servers, notes };
     Ok(conclude(settings, found, published, evidence, findings, stop))
 }
@@ -188,7 +189,7 @@ fn discover(settings: &Settings, stop: &Stop) -> Result<Found, Error> {
 
 fn name_servers(settings: &Settings) -> Result<Vec<SocketAddr>, Error> {
     let domain = settings.domain.as_ascii();
-    if domain.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() {
+    if domain.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() || survey::is_special(domain) {
         return Ok(Vec::new());
     }
     if !settings.nameservers.is_empty() {
@@ -214,6 +215,7 @@ fn conclude(
         published::note_shared_ports(&mut published, &found.candidates, &checked);
         findings.extend(lint::lint(&published));
     }
+    findings.extend(diagnose::unreachable_from_here(works, &checked));
     let now = SystemTime::now();
     findings.extend(diagnose::diagnose(&found.candidates, &checked, &settings.service, now));
     let is_cut = stop.is_set();

@@ -1,6 +1,6 @@
 //! Which connections a check makes: each address of each candidate once, and one to a port that may be open unpublished. No IO.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use xmpp_connect::{Candidate, Origin, Service, TlsMode};
 
@@ -54,22 +54,24 @@ pub(crate) fn plan(candidates: &[Candidate], found: &[(usize, SocketAddr)], serv
     plan
 }
 
-/// The first address of each host that has no candidate at `port`.
+/// An address of each host that has no candidate at `port`: the first one of IPv4, since not every machine has IPv6.
 fn unpublished(candidates: &[Candidate], found: &[(usize, SocketAddr)], port: u16) -> Vec<SocketAddr> {
     let mut seen: Vec<&Candidate> = Vec::new();
     let mut ports = Vec::new();
-    let published: Vec<IpAddr> =
-        found.iter().map(|(_, address)| address).filter(|a| a.port() == port).map(SocketAddr::ip).collect();
-    for (index, address) in found {
-        let Some(candidate) = candidates.get(*index) else { continue };
-        // An address as the domain, or one that the user gave, has no records.
+    let is_published = |address: &SocketAddr| {
+        found.iter().any(|(_, other)| (other.ip(), other.port()) == (address.ip(), port))
+    };
+    let (ipv4, ipv6): (Vec<_>, Vec<_>) = found.iter().copied().partition(|(_, address)| address.is_ipv4());
+    for (index, address) in ipv4.into_iter().chain(ipv6) {
+        let Some(candidate) = candidates.get(index) else { continue };
+        // An address as the domain has no records.
         let has_records = matches!(candidate.origin(), Origin::Srv | Origin::Fallback);
         if !has_records || seen.iter().any(|other| other.host() == candidate.host()) {
             continue;
         }
         seen.push(candidate);
         let place = SocketAddr::new(address.ip(), port);
-        if !published.contains(&address.ip()) && !ports.contains(&place) {
+        if !is_published(&address) && !ports.contains(&place) {
             ports.push(place);
         }
     }

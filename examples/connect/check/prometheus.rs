@@ -5,8 +5,8 @@ use std::fmt::Write;
 use super::Diagnosis;
 use super::certificate::Certificate;
 use super::findings::{Verdict, Weight};
-use super::json::{resumption, tls, unix_time};
-use super::outcome::{Ended, PlaceResult};
+use super::json::{tls, unix_time};
+use super::outcome::{Ended, PlaceResult, Resumption};
 
 /// Returns the metrics.
 pub(crate) fn metrics(diagnosis: &Diagnosis) -> String {
@@ -97,8 +97,8 @@ fn connects(diagnosis: &Diagnosis, text: &mut Text) {
     text.metric("resumption", "Whether a second connect resumed the TLS session: 1 if it did.");
     for (target, address, tls, result) in places() {
         let Some(of) = result.resumption else { continue };
-        let labels = [("target", &*target), ("address", &*address), ("tls", tls), ("state", resumption(of))];
-        text.sample("resumption", &labels, f64::from(resumption(of) == "resumed"));
+        let labels = [("target", &*target), ("address", &*address), ("tls", tls)];
+        text.sample("resumption", &labels, f64::from(of == Resumption::Resumed));
     }
 }
 

@@ -12,6 +12,12 @@ use super::stop::Stop;
 /// How many hosts one name server is asked for.
 const MAX_HOSTS: usize = 10;
 
+/// Names that never reach a name server (RFC 6761, RFC 7686, RFC 6762).
+pub(crate) fn is_special(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or_default();
+    ["localhost", "invalid", "onion", "local"].contains(&last)
+}
+
 /// Asks `server`: for the SRV records at `owners`, and then for the addresses of their targets and of `hosts`.
 pub(crate) fn survey(server: SocketAddr, owners: &[String], hosts: &[String], stop: &Stop) -> ServerView {
     let mut view = ServerView::new(server);
@@ -23,8 +29,9 @@ pub(crate) fn survey(server: SocketAddr, owners: &[String], hosts: &[String], st
     }
     let published = view.answers.iter().filter_map(|(_, _, reply)| reply.as_ref().ok());
     let targets = published.flat_map(|reply| &reply.srv).map(|srv| srv.target.clone());
-    let targets = targets.filter(|target| target != "." && !target.is_empty());
-    let hosts: BTreeSet<_> = targets.chain(hosts.iter().cloned()).collect();
+    let targets = targets.filter(|target| target != ".");
+    let hosts = targets.chain(hosts.iter().cloned()).filter(|host| !is_special(host));
+    let hosts: BTreeSet<_> = hosts.collect();
     for host in hosts.iter().take(MAX_HOSTS) {
         for kind in [Kind::Ipv6, Kind::Ipv4] {
             answer(host, kind, way, &mut view, stop);
