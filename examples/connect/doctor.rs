@@ -22,7 +22,7 @@ pub(crate) fn run(options: Options) -> io::Result<u8> {
                 Output::Json => format!("{}\n", check::object(&diagnosis)),
                 Output::Prometheus => check::metrics(&diagnosis),
             })?;
-            Ok(diagnosis.verdict as u8)
+            Ok(diagnosis.verdict.status())
         }
         Err(error) => {
             complain(&format!("{error:?}; see --help"));

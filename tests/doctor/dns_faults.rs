@@ -5,8 +5,8 @@ use std::time::Duration;
 use xmpp_connect::TlsMode::StartTls;
 
 use crate::check::Stop;
-use crate::given::{DOMAIN, XMPP};
-use crate::support::{Behaviour, DnsServer, Rcode, Relay, Zone, closed_udp_port};
+use crate::given::{XMPP, XMPPS};
+use crate::support::{Behaviour, DnsServer, Rcode, Relay, Rtype, Zone, closed_udp_port};
 use crate::world::{Row, World, check, hold, ids, starttls};
 
 const ABOUT_RECORDS: [&str; 2] = ["no-direct-tls", "no-ipv6"];
@@ -76,6 +76,15 @@ fn cut(mut message: Vec<u8>) -> Vec<u8> {
 }
 
 #[test]
+fn one_kind_of_record_that_cannot_be_looked_up() {
+    let world = World::of(StartTls, starttls());
+    let fails = world.zone(|zone| zone.on(XMPPS, Rtype::SRV, Behaviour::Code(Rcode::SERVFAIL)));
+    let mut found = ids(&fails.check());
+    found.retain(|id| !ABOUT_RECORDS.contains(id));
+    assert_eq!(found, ["srv-lookup-fails"]);
+}
+
+#[test]
 fn a_name_server_without_tcp() {
     let world = World::of(StartTls, starttls());
     let dns = DnsServer::start(world.zone.clone());
@@ -92,5 +101,4 @@ fn no_name_server_answers() {
     let closed = closed_udp_port();
     let found = ids(&check(vec![closed], &Stop::after(Duration::from_secs(36))));
     assert_eq!(found, ["lookup-fails", "name-server-fails"]);
-    let _ = DOMAIN;
 }

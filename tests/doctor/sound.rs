@@ -17,7 +17,7 @@ fn a_sound_domain_has_no_findings_and_each_form_is_one_connection() {
     let world = sound_world();
     let diagnosis = world.check();
     assert_eq!(ids(&diagnosis), Vec::<&str>::new(), "{:#?}", diagnosis.findings);
-    assert_eq!((diagnosis.verdict, diagnosis.verdict as u8, diagnosis.is_cut), (Verdict::Sound, 0, false));
+    assert_eq!((diagnosis.verdict, diagnosis.verdict.status(), diagnosis.is_cut), (Verdict::Sound, 0, false));
     for server in &world.servers {
         // Two forms, and the session of the first is resumed once.
         assert_eq!(server.accepted(), 3);
@@ -43,7 +43,7 @@ fn a_check_that_is_stopped_ends_at_once_with_what_is_known() {
         (diagnosis, ended.duration_since(stopped))
     });
     assert!(ids(&diagnosis).contains(&"check-cut"), "{:#?}", diagnosis.findings);
-    assert_eq!((diagnosis.verdict, diagnosis.is_cut), (Verdict::Broken, true));
+    assert_eq!((diagnosis.verdict, diagnosis.is_cut), (Verdict::Unknown, true));
     assert!(ended < Duration::from_secs(2), "{ended:?}");
 }
 

@@ -94,33 +94,48 @@ pub(crate) fn in_order(findings: Vec<Finding>) -> Vec<Finding> {
     joined
 }
 
-/// The result in one word. Its numbers are the exit statuses.
+/// The result in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// It works, and nothing is wrong.
-    Sound = 0,
+    Sound,
     /// It works, with findings.
-    Findings = 1,
+    Findings,
     /// No server can be used.
-    Broken = 3,
+    Broken,
+    /// The check was stopped before any server could be used.
+    Unknown,
 }
 
 impl Verdict {
-    /// Returns the verdict on a domain of which `works` says whether any server can be used.
-    pub(crate) fn of(works: bool, findings: &[Finding]) -> Self {
-        match (works, findings.iter().any(|finding| finding.weight < Weight::Hint)) {
+    /// Returns the verdict on a domain: `works` says whether any server can be used, and `is_cut` whether the check was
+    /// stopped.
+    pub(crate) fn of(works: bool, is_cut: bool, findings: &[Finding]) -> Self {
+        let weighs = |least: Weight| findings.iter().any(|finding| finding.weight <= least);
+        match (works, is_cut) {
+            (true, _) if weighs(Weight::Warning) => Self::Findings,
+            (true, _) => Self::Sound,
+            (false, true) if !weighs(Weight::Error) => Self::Unknown,
             (false, _) => Self::Broken,
-            (true, true) => Self::Findings,
-            (true, false) => Self::Sound,
         }
     }
 
-    /// Returns `sound`, `findings` or `broken`.
+    /// Returns `sound`, `findings`, `broken` or `unknown`.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Sound => "sound",
             Self::Findings => "findings",
             Self::Broken => "broken",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Returns the exit status.
+    pub(crate) fn status(self) -> u8 {
+        match self {
+            Self::Sound => 0,
+            Self::Findings => 1,
+            Self::Broken | Self::Unknown => 3,
         }
     }
 }
@@ -161,15 +176,22 @@ mod tests {
     #[test]
     fn hints_leave_a_domain_sound() {
         let (hint, warning) = (Finding::hint("a", "", ""), Finding::warning("b", "", ""));
-        for (works, findings, verdict) in [
-            (true, vec![], Verdict::Sound),
-            (true, vec![hint.clone()], Verdict::Sound),
-            (true, vec![hint.clone(), warning.clone()], Verdict::Findings),
-            (false, vec![], Verdict::Broken),
-            (false, vec![warning], Verdict::Broken),
+        let error = Finding::error("c", "", "");
+        for (works, is_cut, findings, verdict) in [
+            (true, false, vec![], Verdict::Sound),
+            (true, false, vec![hint.clone()], Verdict::Sound),
+            (true, false, vec![hint.clone(), warning.clone()], Verdict::Findings),
+            (true, true, vec![warning.clone()], Verdict::Findings),
+            (false, false, vec![], Verdict::Broken),
+            (false, false, vec![warning.clone()], Verdict::Broken),
+            (false, true, vec![warning.clone()], Verdict::Unknown),
+            (false, true, vec![error], Verdict::Broken),
         ] {
-            assert_eq!(Verdict::of(works, &findings), verdict, "{works} {findings:?}");
+            assert_eq!(Verdict::of(works, is_cut, &findings), verdict, "{works} {is_cut} {findings:?}");
         }
+        let statuses =
+            [Verdict::Sound, Verdict::Findings, Verdict::Broken, Verdict::Unknown].map(Verdict::status);
+        assert_eq!(statuses, [0, 1, 3, 3]);
     }
 
     #[test]

@@ -87,6 +87,14 @@ impl SrvSet {
 pub(crate) fn lint(published: &Published) -> Vec<Finding> {
     let mut findings = Vec::new();
     for set in [&published.direct, &published.starttls] {
+        if set.records.is_none() {
+            let finding = Finding::error(
+                "srv-lookup-fails",
+                "the SRV records cannot be looked up",
+                "check the name servers of the domain: clients wait for the answer, and may not find these servers",
+            );
+            findings.push(finding.about(&set.owner));
+        }
         single_records(set, &mut findings);
         duplicates(set, &mut findings);
         time_to_live(&set.owner, set.ttl, &mut findings);

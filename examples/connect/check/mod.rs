@@ -230,7 +230,7 @@ fn conclude(
     Diagnosis {
         domain: settings.domain.clone(),
         service: settings.service.clone(),
-        verdict: Verdict::of(works, &findings),
+        verdict: Verdict::of(works, is_cut, &findings),
         findings,
         is_cut,
         elapsed: stop.elapsed(),

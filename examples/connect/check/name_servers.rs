@@ -80,7 +80,14 @@ impl ServerView {
 /// Returns what is wrong with each name server, and with all of them together.
 pub(crate) fn judge(views: &[ServerView], owners: &[String]) -> Vec<Finding> {
     let mut findings: Vec<_> = views.iter().filter(|view| view.is_complete).flat_map(judge_one).collect();
-    findings.extend(owners.iter().filter_map(|owner| disagreement(views, owner)));
+    let mut questions: Vec<(&str, Kind)> = owners.iter().map(|owner| (owner.as_str(), Kind::Srv)).collect();
+    let asked = views.iter().flat_map(|view| &view.answers).map(|(name, kind, _)| (name.as_str(), *kind));
+    for question in asked {
+        if !questions.contains(&question) {
+            questions.push(question);
+        }
+    }
+    findings.extend(questions.into_iter().filter_map(|(name, kind)| disagreement(views, name, kind)));
     findings
 }
 
@@ -124,27 +131,28 @@ fn judge_one(view: &ServerView) -> Vec<Finding> {
     findings.into_iter().map(|finding| finding.about(format!("name server {}", view.server))).collect()
 }
 
-/// Whether the name servers have different SRV records at `owner`, or some have addresses for a target and some have none.
-fn disagreement(views: &[ServerView], owner: &str) -> Option<Finding> {
+/// Whether the name servers have different SRV records at `name`, or some have addresses for it and some have none: which
+/// addresses may well depend on who asks.
+fn disagreement(views: &[ServerView], name: &str, kind: Kind) -> Option<Finding> {
     let replies: Vec<_> =
-        views.iter().filter_map(|view| Some((view.server, view.reply(owner, Kind::Srv)?))).collect();
+        views.iter().filter_map(|view| Some((view.server, view.reply(name, kind)?))).collect();
     let (first, reply) = replies.first()?;
-    let records = |reply: &Reply| reply.srv.iter().cloned().collect::<BTreeSet<_>>();
-    let other = |(_, other): &&(SocketAddr, &Reply)| records(other) != records(reply);
-    let different: Vec<_> = replies.iter().filter(other).map(|(server, _)| *server).collect();
+    let is_different = |other: &Reply| {
+        let records = |reply: &Reply| reply.srv.iter().cloned().collect::<BTreeSet<_>>();
+        records(other) != records(reply) || other.addresses.is_empty() != reply.addresses.is_empty()
+    };
+    let different: Vec<_> = replies.iter().filter(|(_, other)| is_different(other)).collect();
     if different.is_empty() {
         return None;
     }
-    Some(
-        Finding::warning(
-            "name-servers-disagree",
-            format!("the name servers have different SRV records at {owner}"),
-            "compare their answers: a change may be on its way (wait for the TTL), or one of the domain's own name \
-             servers may not have the current zone",
-        )
-        .about(format!("name server {first}"))
-        .about_all(different.iter().map(|server| format!("name server {server}"))),
-    )
+    let finding = Finding::warning(
+        "name-servers-disagree",
+        format!("the name servers have different records at {name}"),
+        "compare their answers: a change may be on its way (wait for the TTL), or one of the domain's own name servers may \
+         not have the current zone",
+    );
+    let others = different.iter().map(|(server, _)| format!("name server {server}"));
+    Some(finding.about(format!("name server {first}")).about_all(others))
 }
 
 #[cfg(test)]
@@ -178,6 +186,14 @@ mod tests {
     #[test]
     fn each_fault_of_a_name_server_has_its_finding() {
         let sound = view(1, Ok(reply(5222)));
+        let of_host = |last, addresses: &[[u8; 4]]| {
+            let addresses = addresses.iter().map(|address| (*address).into()).collect();
+            let reply = Reply { code: "NOERROR".into(), addresses, is_recursive: true, ..Reply::default() };
+            let view = view(last, Ok(reply));
+            ServerView { answers: vec![("host".into(), Kind::Ipv4, view.answers[0].2.clone())], ..view }
+        };
+        let [with, other, without] =
+            [of_host(1, &[[192, 0, 2, 1]]), of_host(2, &[[192, 0, 2, 2]]), of_host(3, &[])];
         let empty = Reply { code: "NOERROR".into(), ..Reply::default() };
         let failure = Reply { code: "SERVFAIL".into(), ..Reply::default() };
         let edns = ServerView { edns: Edns::Fails("answered FORMERR".into()), ..sound.clone() };
@@ -192,6 +208,8 @@ mod tests {
             (vec![tcp], vec!["name-server-tcp"]),
             (vec![slow], vec!["name-server-slow"]),
             (vec![sound.clone(), view(2, Ok(reply(5223)))], vec!["name-servers-disagree"]),
+            (vec![with.clone(), other], vec![]),
+            (vec![with, without], vec!["name-servers-disagree"]),
         ] {
             assert_eq!(found(&views), ids, "{views:?}");
         }

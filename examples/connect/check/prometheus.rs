@@ -12,7 +12,7 @@ use super::outcome::{Ended, PlaceResult, Resumption};
 pub(crate) fn metrics(diagnosis: &Diagnosis) -> String {
     let mut text = Text::of(diagnosis);
     text.metric("up", "Whether a client can connect to any server of the domain.");
-    text.sample("up", &[], f64::from(diagnosis.verdict != Verdict::Broken));
+    text.sample("up", &[], f64::from(matches!(diagnosis.verdict, Verdict::Sound | Verdict::Findings)));
     text.metric("complete", "Whether the check came to its end.");
     text.sample("complete", &[], f64::from(!diagnosis.is_cut));
     text.metric("duration_seconds", "How long the check took.");

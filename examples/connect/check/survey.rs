@@ -37,18 +37,26 @@ pub(crate) fn survey(server: SocketAddr, owners: &[String], hosts: &[String], st
             answer(host, kind, way, &mut view, stop);
         }
     }
-    let over_tcp = ask(server, first, Kind::Srv, way.over_tcp(), stop);
-    view.tcp = match over_tcp {
-        Ok((reply, _)) if reply.is_answer() => Tcp::Works,
-        Ok((reply, _)) => Tcp::Fails(format!("answered {}", reply.code)),
-        Err(NoReply::Stopped) => Tcp::Unknown,
-        Err(no_reply) => Tcp::Fails(words(&no_reply)),
-    };
+    view.tcp = over_tcp(&view, way, stop);
     view.is_complete = !stop.is_set();
     view
 }
 
-/// Asks the first question: with EDNS, and without if that gives no answer.
+/// Asks over TCP what the server has answered over UDP.
+fn over_tcp(view: &ServerView, way: Way, stop: &Stop) -> Tcp {
+    let is_answered =
+        |(_, _, reply): &&(String, Kind, Result<Reply, String>)| reply.as_ref().is_ok_and(Reply::is_answer);
+    let Some((name, kind, _)) = view.answers.iter().find(is_answered) else { return Tcp::Unknown };
+    match ask(view.server, name, *kind, way.over_tcp(), stop) {
+        Ok((reply, _)) if reply.is_answer() => Tcp::Works,
+        Ok((reply, _)) => Tcp::Fails(format!("answered {}", reply.code)),
+        Err(NoReply::Stopped) => Tcp::Unknown,
+        Err(no_reply) => Tcp::Fails(words(&no_reply)),
+    }
+}
+
+/// Asks the first question: with EDNS, and without if that gives no answer. Returns how to ask the others; `None` if nobody
+/// is there.
 fn find_way(owner: &str, view: &mut ServerView, stop: &Stop) -> Option<Way> {
     let with_edns = ask(view.server, owner, Kind::Srv, Way::Edns, stop);
     if let Ok((reply, took)) = &with_edns
@@ -70,8 +78,10 @@ fn find_way(owner: &str, view: &mut ServerView, stop: &Stop) -> Option<Way> {
         }
         other => {
             view.is_complete = !stop.is_set();
+            // An error may be about this name only.
+            let way = other.is_ok().then_some(Way::Plain);
             note(owner, Kind::Srv, Way::Plain, other, view, stop);
-            None
+            way
         }
     }
 }

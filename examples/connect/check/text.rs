@@ -94,6 +94,7 @@ fn verdict(diagnosis: &Diagnosis, style: Style) -> String {
         Verdict::Sound => (Tone::Green, "works, and nothing is wrong"),
         Verdict::Findings => (Tone::Yellow, "works, with findings"),
         Verdict::Broken => (Tone::Red, "does not work"),
+        Verdict::Unknown => (Tone::Red, "no server could be used in the time that there was"),
     };
     let counts: Vec<_> = Weight::ALL
         .into_iter()
@@ -144,6 +145,9 @@ fn servers(diagnosis: &Diagnosis, style: Style) -> String {
         let (priority, weight, origin) = (candidate.priority(), candidate.weight(), candidate.origin());
         let line = format!("{candidate}  priority {priority} weight {weight} ({origin})");
         text += &style.paragraph(&format!("  {:>2} ", index + 1), 5, &line);
+        if !diagnosis.checked.iter().any(|(place, _)| place.candidates.contains(&index)) {
+            text += "     no address that was checked\n";
+        }
         let of_candidate = |(place, _): &&(Place, PlaceResult)| place.candidates.contains(&index);
         for (place, result) in diagnosis.checked.iter().filter(of_candidate) {
             text += &style.paragraph("     ", 7, &format!("{}: {}", place.address.ip(), connects(result)));
