@@ -24,7 +24,7 @@ fn without_recursion(mut message: Vec<u8>) -> Vec<u8> {
     message
 }
 
-const NAME_SERVERS: &[Row] = &[
+pub(crate) const NAME_SERVERS: &[Row] = &[
     ("two that are sound", || second(|zone| zone), &[]),
     (
         "lame",

@@ -1,5 +1,6 @@
-//! `connect --check`: for every kind of fault that the servers of the bench can play, the finding that names it; and none for a
-//! sound domain. The modules of the example are part of this test, with their own tests.
+//! `connect --check`: for every kind of fault that the servers of the bench can play, the finding that names it.
+//!
+//! A sound domain has none. The modules of the example are part of this test, with their own tests.
 
 #![cfg(target_os = "linux")]
 #![expect(

@@ -6,7 +6,10 @@ use serde_json::Value;
 use xmpp_connect::TlsMode::StartTls;
 
 use crate::check::{Diagnosis, Style, metrics, object, text};
+use crate::dns_faults::NAME_SERVERS;
 use crate::given::XMPP;
+use crate::record_faults::{PORTS_AND_KINDS, RECORDS};
+use crate::server_faults::{CERTIFICATES, FEATURES, NEGOTIATIONS, WAYS_TO_A_SERVER, WHAT_IS_NO_XMPP};
 use crate::support::{Refused, Stage, Step};
 use crate::world::{World, starttls};
 
@@ -120,4 +123,33 @@ fn is_text(diagnosis: &Diagnosis) {
     }
     let coloured = text(diagnosis, Style { has_colour: true, width: 80 });
     assert!(coloured.contains("\u{1b}[31;1merror"), "{coloured}");
+}
+
+#[test]
+fn the_documentation_lists_the_findings() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let document = std::fs::read_to_string(root.join("docs/findings.md")).unwrap();
+    let rows =
+        document.lines().filter_map(|line| line.strip_prefix("| `")).filter_map(|row| row.split_once("` | "));
+    let listed: Vec<_> = rows.flat_map(|(ids, _)| ids.split("`, `").map(str::to_owned)).collect();
+    let folder = std::fs::read_dir(root.join("examples/connect/check")).unwrap().flatten();
+    let code: String = folder.map(|file| std::fs::read_to_string(file.path()).unwrap()).collect();
+    for id in &listed {
+        assert!(code.contains(&format!("\"{id}\"")), "no finding is called {id}");
+    }
+    let rows = [
+        NAME_SERVERS,
+        CERTIFICATES,
+        WAYS_TO_A_SERVER,
+        WHAT_IS_NO_XMPP,
+        NEGOTIATIONS,
+        FEATURES,
+        PORTS_AND_KINDS,
+        RECORDS,
+    ];
+    for (name, _, ids) in rows.into_iter().flatten() {
+        for id in *ids {
+            assert!(listed.iter().any(|other| other == id), "{name}: {id} is not listed");
+        }
+    }
 }

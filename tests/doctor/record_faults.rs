@@ -14,7 +14,7 @@ fn at(port: u16, script: Script) -> XmppServer {
     XmppServer::start_at(SocketAddr::new(loopback(), port), vec![script])
 }
 
-const PORTS_AND_KINDS: &[Row] = &[
+pub(crate) const PORTS_AND_KINDS: &[Row] = &[
     (
         "direct record at a STARTTLS port",
         || World::of(Direct, starttls()),
@@ -50,7 +50,7 @@ fn a_port_that_is_not_published() {
     assert_eq!(world.servers[1].accepted(), 1);
 }
 
-const RECORDS: &[Row] = &[
+pub(crate) const RECORDS: &[Row] = &[
     ("no direct TLS", || World::of(StartTls, starttls()), &["no-direct-tls"]),
     ("no STARTTLS", || World::of(Direct, direct()), &["no-starttls"]),
     (

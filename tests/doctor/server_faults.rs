@@ -31,7 +31,7 @@ fn expiring(days: u64) -> Identity {
     })
 }
 
-const CERTIFICATES: &[Row] = &[
+pub(crate) const CERTIFICATES: &[Row] = &[
     (
         "wrong name",
         || World::of(Direct, direct_with(authority().issue(&["other.example"]))),
@@ -88,7 +88,7 @@ fn certificates() {
     hold(CERTIFICATES, &ABOUT_RECORDS);
 }
 
-const WAYS_TO_A_SERVER: &[Row] = &[
+pub(crate) const WAYS_TO_A_SERVER: &[Row] = &[
     (
         "refused",
         || {
@@ -129,7 +129,7 @@ fn ways_to_a_server() {
     hold(WAYS_TO_A_SERVER, &ABOUT_RECORDS);
 }
 
-const WHAT_IS_NO_XMPP: &[Row] = &[
+pub(crate) const WHAT_IS_NO_XMPP: &[Row] = &[
     ("garbage", || World::of(StartTls, Script::silent().then(Step::send("%&/()=?"))), &["not-xmpp"]),
     (
         "garbage, direct TLS",
@@ -180,7 +180,7 @@ fn what_is_no_xmpp() {
     hold(WHAT_IS_NO_XMPP, &ABOUT_RECORDS);
 }
 
-const NEGOTIATIONS: &[Row] = &[
+pub(crate) const NEGOTIATIONS: &[Row] = &[
     (
         "STARTTLS refused",
         || {
@@ -227,7 +227,7 @@ const NEGOTIATIONS: &[Row] = &[
             let reset = starttls().until(Stage::Proceed).then(Step::Reset);
             World::of_scripts(StartTls, vec![starttls(), starttls(), reset])
         },
-        &["starttls-strict"],
+        &["starttls-strict-fails"],
     ),
     (
         "ALPN refused",
@@ -251,7 +251,7 @@ const NEGOTIATIONS: &[Row] = &[
             let tls = ServerTls::new(authority().issue(&[DOMAIN])).only_tls12().config();
             World::of(Direct, sound(Script::direct(tls)))
         },
-        &["no-tls-1.3"],
+        &["no-tls13"],
     ),
     (
         "no resumption is no fault",
@@ -276,7 +276,7 @@ fn negotiations() {
     hold(NEGOTIATIONS, &ABOUT_RECORDS);
 }
 
-const FEATURES: &[Row] = &[
+pub(crate) const FEATURES: &[Row] = &[
     (
         "no mechanisms",
         || {

@@ -164,7 +164,7 @@ fn second_form(place: &Place, failure: &Failure) -> Finding {
              another port",
         ),
         TlsMode::StartTls => Finding::error(
-            "starttls-strict",
+            "starttls-strict-fails",
             format!("STARTTLS step by step fails, which is how most programs do it: {}", failure.text),
             "check the STARTTLS settings of the server, and any proxy in front of it",
         ),
@@ -267,7 +267,7 @@ fn of_facts(facts: &Facts, service: &Service, now: SystemTime) -> Vec<Finding> {
     findings.extend(facts.certificate.as_ref().and_then(|certificate| certificate::expiry(certificate, now)));
     if !facts.is_tls13 {
         findings.push(Finding::hint(
-            "no-tls-1.3",
+            "no-tls13",
             format!("the server has no more than {}", facts.version),
             "turn TLS 1.3 on, which is safer and takes one round trip less",
         ));

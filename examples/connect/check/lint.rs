@@ -286,7 +286,7 @@ fn host(host: &HostRecords, findings: &mut Vec<Finding>) {
     }
     if host.addresses.is_empty() && host.has_failed {
         let finding = Finding::error(
-            "target-lookup-failed",
+            "target-lookup-fails",
             "the addresses of the host cannot be looked up",
             "check the name servers of the host's domain",
         );

@@ -103,7 +103,7 @@ fn each_fault_of_the_records_together_has_its_finding() {
                 p.hosts[0].addresses.clear();
                 p.hosts[0].has_failed = true;
             }),
-            (Error, "target-lookup-failed"),
+            (Error, "target-lookup-fails"),
         ),
         (Box::new(|p| p.hosts[0].addresses.retain(IpAddr::is_ipv4)), (Hint, "no-ipv6")),
         (Box::new(|p| p.hosts[0].addresses.retain(IpAddr::is_ipv6)), (Hint, "no-ipv4")),

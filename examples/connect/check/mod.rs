@@ -1,5 +1,4 @@
-//! The doctor, `connect --check DOMAIN`: looks at everything that a domain publishes, tries each server in each way, and says
-//! what is wrong and what to do.
+//! The doctor, `connect --check DOMAIN`: looks at what a domain publishes, tries each server, and says what is wrong.
 
 #![expect(
     clippy::disallowed_methods,

@@ -1,5 +1,6 @@
-//! Makes the connections of a check: one for each form, a second one for resumption, and the other kind of TLS if this one
-//! cannot be spoken.
+//! Makes the connections of a check: one for each form, and one that resumes the session of the first.
+//!
+//! If one kind of TLS cannot be spoken, the other kind is tried too.
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
