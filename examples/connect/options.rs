@@ -43,12 +43,16 @@ Without DOMAIN, it connects to a small server that it starts on loopback.
   --tls direct|starttls     how TLS starts there (with --to and --prefer)
   --timeout SECONDS         time limit of the whole connect (default: 30)
   --plan                    find the servers and their order without connecting
+  --check                   look for faults: in the records, the name servers, and each server, which is
+                            tried at each address and in each way (within --timeout, default: 60)
   --json                    print one JSON object, and nothing else
+  --prometheus              with --check: print metrics for Prometheus, and nothing else
   --help, --version         print this help; print the version
 
 Ctrl-C cancels the connect; a second one ends the program immediately.
 
 Exit status: 0 connected or planned, 1 failed or cancelled, 2 wrong usage or invalid domain.
+With --check: 0 all is well, 1 it works, with findings, 2 wrong usage or invalid domain, 3 it does not work.
 ";
 
 /// What to do.
@@ -79,6 +83,8 @@ pub(crate) struct Options {
 pub(crate) enum Way {
     Connect,
     Plan,
+    /// Look for faults.
+    Check,
     To(Place),
     Prefer(Place),
 }
@@ -94,6 +100,7 @@ pub(crate) struct Place {
 pub(crate) enum Output {
     Person,
     Json,
+    Prometheus,
 }
 
 /// The options as given on the command line, before they are checked against each other.
@@ -117,7 +124,9 @@ struct Given {
     prefer: Option<(String, u16)>,
     tls: Option<TlsMode>,
     plan: bool,
+    check: bool,
     json: bool,
+    prometheus: bool,
 }
 
 /// Reads the command line of this process.
@@ -160,7 +169,9 @@ pub(crate) fn parse() -> Result<Command, String> {
             }
             Long("tls") => once(&mut given.tls, "--tls", tls(&value(&mut parser, "--tls")?)?)?,
             Long("plan") => given.plan = true,
+            Long("check") => given.check = true,
             Long("json") => given.json = true,
+            Long("prometheus") => given.prometheus = true,
             Value(domain) => {
                 let domain = domain.string().map_err(|error| format!("DOMAIN: {error}"))?;
                 once(&mut given.domain, "DOMAIN", domain)?;
@@ -208,7 +219,31 @@ fn check_domain(text: &str) -> Result<(), String> {
     }
 }
 
+/// Refuses what does not go with `--check`, which tries everything, and what goes with nothing else.
+fn check_doctor(given: &Given) -> Result<(), String> {
+    if given.json && given.prometheus {
+        return Err("--json and --prometheus exclude each other".to_owned());
+    }
+    if !given.check {
+        return if given.prometheus { Err("--prometheus goes with --check".to_owned()) } else { Ok(()) };
+    }
+    let is_chosen = given.policy.is_some() || given.no_alpn || given.open_stream || given.strict;
+    let is_placed = given.to.is_some() || given.prefer.is_some() || given.tls.is_some() || given.plan;
+    if is_chosen || is_placed {
+        return Err(
+            "--check tries all servers in all ways; it goes with --service, --from, --nameserver, --ca, \
+                    --client-cert, --client-key, --timeout, --json and --prometheus"
+                .to_owned(),
+        );
+    }
+    if given.domain.is_none() {
+        return Err("--check needs a DOMAIN".to_owned());
+    }
+    Ok(())
+}
+
 fn check(given: Given) -> Result<Options, String> {
+    check_doctor(&given)?;
     let service = match (given.service.as_deref().unwrap_or("client"), given.from) {
         ("client", None) => Service::Client,
         ("client", Some(_)) => return Err("--from goes with --service server".to_owned()),
@@ -220,6 +255,7 @@ fn check(given: Given) -> Result<Options, String> {
         (other, _) => return Err(format!("--service is client or server, not {other:?}")),
     };
     let way = match (given.to, given.prefer, given.tls, given.plan) {
+        (None, None, None, false) if given.check => Way::Check,
         (Some((host, port)), None, Some(tls), false) => Way::To(Place { host, port, tls }),
         (None, Some((host, port)), Some(tls), false) => Way::Prefer(Place { host, port, tls }),
         (None, None, None, true) => Way::Plan,
@@ -263,7 +299,11 @@ fn check(given: Given) -> Result<Options, String> {
         pipelining: !given.strict,
         timeout: given.timeout,
         way,
-        output: if given.json { Output::Json } else { Output::Person },
+        output: match (given.json, given.prometheus) {
+            (false, false) => Output::Person,
+            (true, _) => Output::Json,
+            (false, true) => Output::Prometheus,
+        },
     })
 }
 

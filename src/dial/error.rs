@@ -79,6 +79,9 @@ pub enum AttemptErrorKind<'a> {
     },
     /// What the server sent is not XMPP, or violates its rules.
     NotXmpp,
+    /// Unencrypted bytes followed `<proceed/>`, where TLS has to begin: the server is faulty, or an attacker has injected
+    /// them. Nothing of them was used.
+    InjectedBytes,
     /// The server's certificate was refused.
     Untrusted(UntrustedReason),
     /// The TLS handshake failed for another reason.
@@ -180,8 +183,8 @@ impl AttemptError {
                 | Fault::Xml(_)
                 | Fault::Unexpected(_)
                 | Fault::TooLong
-                | Fault::TooDeep
-                | Fault::TrailingBytes => AttemptErrorKind::NotXmpp,
+                | Fault::TooDeep => AttemptErrorKind::NotXmpp,
+                Fault::TrailingBytes => AttemptErrorKind::InjectedBytes,
             },
         }
     }

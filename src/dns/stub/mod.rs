@@ -21,6 +21,7 @@ pub use self::resolver::StubResolver;
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -101,6 +102,19 @@ impl Stub {
             done: VecDeque::new(),
             used: HashSet::new(),
             now: None,
+        }
+    }
+
+    /// The name servers, in order.
+    pub(crate) fn servers(&self) -> Vec<SocketAddr> {
+        match self.state.system.current() {
+            Ok((settings, change)) => {
+                if change == Change::Changed {
+                    self.state.clear();
+                }
+                settings.config.servers.clone()
+            }
+            Err(_) => Vec::new(),
         }
     }
 
