@@ -26,6 +26,7 @@ use self::questions::Questions;
 use self::timeline::Timeline;
 
 mod addresses;
+mod dane;
 mod facts;
 mod orders;
 mod outcome;
@@ -148,6 +149,7 @@ impl Plan {
             Route::Given(candidates) => {
                 self.phase = Phase::Known;
                 self.race.give_candidates(candidates, now);
+                self.update_tlsa(now);
                 self.record_candidates(now);
             }
             Route::Explicit(Server { host, port, tls }) => match self.why_unusable(&host) {
@@ -368,6 +370,7 @@ impl Plan {
         self.race.set_candidates(candidates, &mut self.chance, now);
         self.record_candidates(now);
         self.use_hints(now);
+        self.update_tlsa(now);
     }
 
     fn race_order(&mut self, now: Instant) -> Option<Order> {

@@ -29,7 +29,7 @@ impl ConnectorBuilder {
     ///   `dns_over_tcp` without name servers;
     /// - an interface on a system that does not support it, or with a name that no interface can have; a source address
     ///   of a family that is excluded;
-    /// - root certificates or a client certificate beside a `ClientConfig`; no root certificates; one that cannot be
+    /// - root certificates, a client certificate or `dane` beside a `ClientConfig`; no root certificates; one that cannot be
     ///   read; a client certificate that cannot be read, or whose key does not belong to it or is not supported; no
     ///   crypto provider.
     pub fn build(self) -> Result<Connector, Error> {
@@ -45,6 +45,11 @@ impl ConnectorBuilder {
 
     /// A `ClientConfig` says alone what is trusted and shown.
     fn check_tls(&self) -> Result<(), Error> {
+        if self.settings.dane && self.tls.config.is_some() {
+            return Err(configuration(
+                "both DANE and a ClientConfig are given, and both decide which certificates are accepted",
+            ));
+        }
         let TlsOptions { trust, client_certificate, config, .. } = &self.tls;
         let has_roots = trust.only_given || !trust.given.is_empty();
         match (config, has_roots, client_certificate) {

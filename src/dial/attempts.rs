@@ -99,13 +99,15 @@ impl<'a> AttemptSet<'a> {
                     Ok(Advance::Completed(stage, note)) => {
                         if attempt.complete(stage) {
                             events.push((attempt.id, AttemptEvent::Completed(stage)));
-                            events.extend(note.map(|note| (attempt.id, AttemptEvent::Noted(note))));
+                            events.extend(note.map(|note| (attempt.id, AttemptEvent::Noted(note.into()))));
                         }
                         continue;
                     }
                     Ok(Advance::Verified) => {
                         let id = attempt.id;
                         if let Some(verified) = attempt.into_verified(&self.dialer) {
+                            let note = verified.tlsa_note().map(|note| AttemptEvent::Noted(note.into()));
+                            events.extend(note.map(|note| (id, note)));
                             events.push((id, AttemptEvent::Verified));
                             self.verified.push((id, verified));
                         }

@@ -15,6 +15,10 @@ use crate::limits::{MAX_ADDRESSES, MAX_CANDIDATES, RESOLUTION_DELAY};
 use crate::logging;
 use crate::settings::{Family, Policy, Settings};
 
+pub(crate) use self::tlsa::Tlsa;
+
+mod tlsa;
+
 /// One candidate in the race.
 #[derive(Debug)]
 struct Contender {
@@ -30,6 +34,8 @@ struct Contender {
     /// Those of them that were displaced. They are started once more after everything else has been tried, so that the
     /// bound on attempts in flight costs time and never the connect.
     displaced: Vec<IpAddr>,
+    /// What is known of its TLSA records.
+    tlsa: Tlsa,
     /// What the caller's filter has said of each of the addresses.
     verdicts: HashMap<IpAddr, Verdict>,
 }
@@ -60,6 +66,7 @@ impl Contender {
             is_tried: false,
             is_finished: false,
             displaced: Vec::new(),
+            tlsa: Tlsa::Unused,
             verdicts: HashMap::new(),
         }
     }
@@ -287,7 +294,8 @@ impl Contenders {
         contender.displaced.retain(|displaced| *displaced != address);
         contender.started.push(address);
         contender.is_tried = true;
-        Some(Starting { candidate: contender.candidate.clone(), group, target: contender.target })
+        let candidate = contender.candidate.clone().with_tlsa(contender.tlsa.records());
+        Some(Starting { candidate, group, target: contender.target })
     }
 
     /// Applies the filter to the known addresses of group `present` and those before it, to each once, until `most` are
@@ -388,6 +396,9 @@ impl Contenders {
     fn next_but_rejected(&self, contender: &Contender) -> Next {
         if contender.is_finished {
             return Next::Nothing;
+        }
+        if contender.tlsa == Tlsa::Awaited {
+            return if contender.started.is_empty() { Next::Unknown } else { Next::MoreToCome };
         }
         let is_skipped =
             |address: &IpAddr| contender.is_refused(address) || self.is_rejected(contender, address);

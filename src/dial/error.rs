@@ -29,6 +29,8 @@ enum Cause {
     /// The error, and its explanation.
     Tls(rustls::Error, String),
     RefusedByFilter,
+    /// With the reason.
+    Tlsa(String),
 }
 
 /// The kinds of [`AttemptError`], with data that programs can act on.
@@ -64,6 +66,9 @@ pub enum AttemptErrorKind<'a> {
     /// [`ConnectorBuilder::filter`](crate::ConnectorBuilder::filter) does not allow the address. Nothing was sent to
     /// it.
     RefusedByFilter,
+    /// The TLSA records of the server, or what proves that they count, could not be looked up
+    /// ([`ConnectorBuilder::dane`](crate::ConnectorBuilder::dane)). Nothing was sent to it.
+    TlsaLookup,
 }
 
 impl AttemptError {
@@ -95,6 +100,11 @@ impl AttemptError {
         Self(Cause::RefusedByFilter)
     }
 
+    /// The TLSA records of the server are not known, for this reason.
+    pub(crate) fn refused_by_tlsa(why: String) -> Self {
+        Self(Cause::Tlsa(why))
+    }
+
     /// Returns the kind of error, with its data.
     #[must_use]
     pub fn kind(&self) -> AttemptErrorKind<'_> {
@@ -103,6 +113,7 @@ impl AttemptError {
             Cause::TimedOut(stage, ..) => AttemptErrorKind::TimedOut(*stage),
             Cause::EndInTls => AttemptErrorKind::Closed,
             Cause::RefusedByFilter => AttemptErrorKind::RefusedByFilter,
+            Cause::Tlsa(_) => AttemptErrorKind::TlsaLookup,
             Cause::Tls(error, _) => match UntrustedReason::of(error) {
                 Some(reason) => AttemptErrorKind::Untrusted(reason),
                 None => AttemptErrorKind::Tls(error),
@@ -162,11 +173,15 @@ impl AttemptError {
             Cause::Io(error) => {
                 matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted)
             }
-            Cause::RefusedByFilter | Cause::TimedOut(..) | Cause::EndInTls | Cause::Tls(..) => false,
+            Cause::RefusedByFilter
+            | Cause::Tlsa(_)
+            | Cause::TimedOut(..)
+            | Cause::EndInTls
+            | Cause::Tls(..) => false,
         }
     }
 
-    /// Whether the cause is on this machine, so that it says nothing about the server or the path to it.
+    /// Whether the cause is on this machine, or in DNS, so that it says nothing about the server or the path to it.
     pub(crate) fn is_of_this_machine(&self) -> bool {
         match &self.0 {
             Cause::Io(error) => {
@@ -179,7 +194,7 @@ impl AttemptError {
                             | io::ErrorKind::PermissionDenied
                     )
             }
-            Cause::RefusedByFilter => true,
+            Cause::RefusedByFilter | Cause::Tlsa(_) => true,
             Cause::TimedOut(..) | Cause::Negotiation(_) | Cause::EndInTls | Cause::Tls(..) => false,
         }
     }
@@ -207,6 +222,7 @@ impl fmt::Display for AttemptError {
             }
             Cause::Tls(_, text) => formatter.write_str(text),
             Cause::RefusedByFilter => formatter.write_str("refused by the filter"),
+            Cause::Tlsa(why) => write!(formatter, "not connected to, since {why}"),
         }
     }
 }
@@ -253,7 +269,8 @@ impl Error for AttemptError {
             | Cause::Negotiation(_)
             | Cause::TimedOut(..)
             | Cause::EndInTls
-            | Cause::RefusedByFilter => None,
+            | Cause::RefusedByFilter
+            | Cause::Tlsa(_) => None,
         }
     }
 }

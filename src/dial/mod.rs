@@ -1,10 +1,12 @@
 //! Dialling: attempts to connect to the addresses of candidates, and when each starts.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::service::TlsMode;
 use crate::starttls::Step;
 
+pub(crate) use contenders::Tlsa;
 pub use error::{AttemptError, AttemptErrorKind};
 
 pub(crate) mod address_order;
@@ -88,7 +90,7 @@ pub(crate) enum AttemptEvent {
     /// The STARTTLS negotiation has reached this step.
     Reached(Step),
     /// A note for the report.
-    Noted(&'static str),
+    Noted(Cow<'static, str>),
     /// The last stage is complete: the certificate is verified, and the stream is open if that is a part of the
     /// connect.
     Verified,

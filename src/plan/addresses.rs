@@ -20,7 +20,7 @@ impl Plan {
                     // Uses the answer if the question was asked before, for the domain itself.
                     self.use_answer(&question, now);
                 }
-                return;
+                return self.update_tlsa(now);
             }
             SpecialUse::Loopback => [&[Ipv6Addr::LOCALHOST.into()], &[Ipv4Addr::LOCALHOST.into()]],
             SpecialUse::Onion | SpecialUse::Invalid => {
@@ -83,7 +83,7 @@ impl Plan {
 pub(super) fn hints_of(answer: &Answer) -> Vec<(Host, IpAddr)> {
     let target = |record: &Record| match record {
         Record::Srv(record) => Host::of_srv_target(&record.target).ok(),
-        Record::Address(_) => None,
+        Record::Address(_) | Record::Tlsa(_) => None,
     };
     let targets: HashSet<Host> = answer.records().iter().filter_map(target).collect();
     let hints = answer.additional().iter();
@@ -98,7 +98,7 @@ pub(super) fn addresses_of(answer: &Answer) -> Vec<IpAddr> {
         .iter()
         .filter_map(|record| match record {
             Record::Address(address) => Some(*address),
-            Record::Srv(_) => None,
+            Record::Srv(_) | Record::Tlsa(_) => None,
         })
         .collect()
 }

@@ -271,7 +271,11 @@ impl Play {
                 let questions: Vec<String> = questions.iter().map(ToString::to_string).collect();
                 format!("ask {}", questions.join(", "))
             }
-            Ordered::Start { id, address, .. } => format!("start {} {address}", id.0),
+            Ordered::Start { id, address, candidate } => {
+                let tlsa: Vec<String> =
+                    candidate.tlsa().iter().map(|record| format!(" TLSA {}", record.data[0])).collect();
+                format!("start {} {address}{}", id.0, tlsa.concat())
+            }
             Ordered::Close(id) => format!("close {}", id.0),
             Ordered::Finished(Outcome::Connected(id, _)) => format!("connected {}", id.0),
             Ordered::Finished(Outcome::Discovered(_)) => "discovered".to_owned(),

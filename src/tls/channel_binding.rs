@@ -141,7 +141,7 @@ const MASK: u8 = 0xa1;
 const SHA_1: &str = "1.3.14.3.2.26";
 
 /// No cipher suite has SHA-512, so rustls has no general way to it: it comes from the provider that is compiled in.
-fn hash(algorithm: HashAlgorithm, octets: &[u8], provider: &CryptoProvider) -> Option<Vec<u8>> {
+pub(super) fn hash(algorithm: HashAlgorithm, octets: &[u8], provider: &CryptoProvider) -> Option<Vec<u8>> {
     if algorithm == HashAlgorithm::SHA512 {
         return sha_512(octets);
     }
@@ -150,6 +150,9 @@ fn hash(algorithm: HashAlgorithm, octets: &[u8], provider: &CryptoProvider) -> O
     let hash = hashes.find(|hash| hash.algorithm() == algorithm)?;
     Some(hash.hash(octets).as_ref().to_vec())
 }
+
+/// Whether [`hash`] computes SHA-512.
+pub(super) const KNOWS_SHA_512: bool = cfg!(any(feature = "ring", feature = "aws-lc-rs"));
 
 #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
 #[expect(clippy::unnecessary_wraps, reason = "without a provider feature there is none")]

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, Tls12Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -15,6 +16,7 @@ mod alert;
 mod algorithm;
 mod certificate;
 mod channel_binding;
+mod dane;
 mod date;
 mod der;
 mod explain;
@@ -25,6 +27,8 @@ mod verifier;
 
 pub(crate) use channel_binding::Binder;
 pub use channel_binding::ChannelBinding;
+pub use dane::TlsaRecord;
+pub(crate) use dane::{matched, owner, usable};
 pub(crate) use facts::Agreed;
 pub use facts::{CipherSuite, ProtocolVersion};
 
@@ -35,6 +39,7 @@ pub(crate) use sessions::{Endpoint, Session};
 pub(crate) use verifier::Evidence;
 
 use channel_binding::Ems;
+use dane::{Daned, Usual};
 use sessions::Sessions;
 use verifier::Verifier;
 
@@ -106,6 +111,8 @@ pub(crate) struct Tls {
     /// `None`: sessions are not resumed.
     sessions: Option<Arc<Sessions>>,
     tls12: Tls12Resumption,
+    /// `None` if the caller's own configuration verifies.
+    daned: Option<Arc<Daned>>,
 }
 
 /// A handshake that is about to start.
@@ -130,10 +137,14 @@ impl Tls {
     /// If there is no provider or no root certificate, or if a certificate or key cannot be used.
     pub(crate) fn new(options: TlsOptions, service: &Service) -> Result<Self, TlsSetupError> {
         let TlsOptions { trust, client_certificate, alpn, resumption, config } = options;
-        let mut starttls = match config {
-            Some(config) => config,
-            None => verifying_config(trust, client_certificate.as_deref())?,
+        let (mut starttls, usual) = match config {
+            Some(config) => (config, None),
+            None => {
+                let (config, usual) = verifying_config(trust, client_certificate.as_deref())?;
+                (config, Some(usual))
+            }
         };
+        let daned = usual.map(|usual| Arc::new(Daned::new(usual)));
         let sessions = (resumption && !is_disabled(&starttls.resumption)).then(Arc::default);
         let tls12 = tls12_resumption(&starttls.resumption);
         // Each handshake gets the store of its server. The store of a caller's configuration is not used.
@@ -146,11 +157,11 @@ impl Tls {
         if alpn {
             direct.alpn_protocols = vec![service.alpn().as_bytes().to_vec()];
         }
-        Ok(Self { direct: Arc::new(direct), starttls: Arc::new(starttls), sessions, tls12 })
+        Ok(Self { direct: Arc::new(direct), starttls: Arc::new(starttls), sessions, tls12, daned })
     }
 
     /// Creates a TLS client that uses `domain` for SNI and the certificate check, never the host of `endpoint`, which
-    /// only selects the sessions that can be resumed.
+    /// only selects the sessions that can be resumed. With TLSA records, they say which certificates it accepts.
     ///
     /// # Errors
     /// Errors of rustls about its configuration.
@@ -158,12 +169,14 @@ impl Tls {
         &self,
         domain: &Domain,
         endpoint: Endpoint,
+        tlsa: &[TlsaRecord],
         resume: Resume,
     ) -> Result<Handshake, Error> {
         let config = match endpoint.tls {
             TlsMode::Direct => &self.direct,
             TlsMode::StartTls => &self.starttls,
         };
+        let config = &self.with_tlsa(config, &endpoint, tlsa);
         let Some(sessions) = &self.sessions else {
             let client = ClientConnection::new(Arc::clone(config), server_name(domain)?)?;
             return Ok(Handshake { client, session: None });
@@ -173,6 +186,22 @@ impl Tls {
         config.resumption = Resumption::store(Arc::<Session>::clone(&session)).tls12_resumption(self.tls12);
         let client = ClientConnection::new(Arc::new(config), server_name(domain)?)?;
         Ok(Handshake { client, session: Some(session) })
+    }
+
+    /// The configuration that accepts the certificates that `tlsa` names, if there are any such records.
+    fn with_tlsa(
+        &self,
+        config: &Arc<ClientConfig>,
+        endpoint: &Endpoint,
+        tlsa: &[TlsaRecord],
+    ) -> Arc<ClientConfig> {
+        let Some(daned) = self.daned.as_ref().filter(|_| !tlsa.is_empty()) else {
+            return Arc::clone(config);
+        };
+        let mut config = ClientConfig::clone(config);
+        // "Dangerous" because a verifier could accept anything; this one accepts what the records name.
+        config.dangerous().set_certificate_verifier(daned.verifier(endpoint, tlsa));
+        Arc::new(config)
     }
 
     /// Returns what computes the channel bindings of its connections.
@@ -228,24 +257,28 @@ fn server_name(domain: &Domain) -> Result<ServerName<'static>, Error> {
 pub(crate) fn verifying_config(
     trust: Trust,
     client: Option<&ClientCertificate>,
-) -> Result<ClientConfig, TlsSetupError> {
+) -> Result<(ClientConfig, Usual), TlsSetupError> {
     let provider = provider().ok_or(TlsSetupError::NoProvider)?;
     let roots = Arc::new(roots(trust)?);
-    let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider))
         .build()
         .map_err(|error| TlsSetupError::Rustls(error.to_string()))?;
-    let builder = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| TlsSetupError::Rustls(error.to_string()))?;
     // "Dangerous" because a verifier could accept anything; this one accepts nothing that webpki's refuses.
-    let verifier = Verifier::new(verifier);
+    let verifier: Arc<dyn ServerCertVerifier> = Verifier::new(verifier);
+    let usual = Usual { verifier: Arc::clone(&verifier), roots, provider };
     let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
-    let Some(ClientCertificate { chain, key }) = client else { return Ok(builder.with_no_client_auth()) };
+    let Some(ClientCertificate { chain, key }) = client else {
+        return Ok((builder.with_no_client_auth(), usual));
+    };
     if chain.is_empty() {
         return Err(TlsSetupError::BadClientCertificate("there is only a key".to_owned()));
     }
     builder
         .with_client_auth_cert(chain.clone(), key.clone_key())
+        .map(|config| (config, usual))
         .map_err(|error| TlsSetupError::BadClientCertificate(no_client_certificate(&error)))
 }
 
@@ -326,7 +359,7 @@ mod tests {
         assert!(with.sessions.is_some());
         let without = tls(TlsOptions { resumption: false, ..TlsOptions::default() }).unwrap();
         assert!(without.sessions.is_none());
-        let mut config = verifying_config(Trust::default(), None).unwrap();
+        let (mut config, _) = verifying_config(Trust::default(), None).unwrap();
         let own = TlsOptions { config: Some(config.clone()), ..TlsOptions::default() };
         assert!(tls(own).unwrap().sessions.is_some());
         for disabled in
@@ -343,7 +376,7 @@ mod tests {
     #[cfg(all(feature = "ring", feature = "webpki-roots"))]
     fn the_callers_choice_for_tls_1_2_is_kept() {
         assert_eq!(tls(TlsOptions::default()).unwrap().tls12, Tls12Resumption::SessionIdOrTickets);
-        let mut config = verifying_config(Trust::default(), None).unwrap();
+        let (mut config, _) = verifying_config(Trust::default(), None).unwrap();
         for tls12 in
             [Tls12Resumption::Disabled, Tls12Resumption::SessionIdOnly, Tls12Resumption::SessionIdOrTickets]
         {
