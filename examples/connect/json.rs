@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use xmpp_connect::dns::AnswerSource;
+use xmpp_connect::dns::{AnswerSource, TlsaRecord};
 use xmpp_connect::report::{AttemptOutcome, AttemptReport, LookupReport, RepeatForm, Report, Stage};
 use xmpp_connect::{Candidate, ChannelBinding, Connection, Error, ErrorKind, Service, TlsMode};
 
@@ -63,6 +63,7 @@ fn candidate(candidate: &Candidate) -> Value {
         "priority": candidate.priority(),
         "weight": candidate.weight(),
         "origin": candidate.origin().to_string(),
+        "authenticated": candidate.is_authenticated(),
     })
 }
 
@@ -101,6 +102,7 @@ fn connected(connection: &Connection) -> Value {
         "protocol": connection.protocol_version().to_string(),
         "cipher_suite": connection.cipher_suite().to_string(),
         "alpn": connection.alpn(),
+        "tlsa": connection.candidate().tlsa().iter().map(TlsaRecord::to_string).collect::<Vec<_>>(),
         "channel_bindings": connection.channel_bindings().iter().map(ChannelBinding::name).collect::<Vec<_>>(),
         "resumed": connection.is_resumed(),
         "stream_open": connection.is_stream_open(),
