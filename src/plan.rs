@@ -149,7 +149,6 @@ impl Plan {
             Route::Given(candidates) => {
                 self.phase = Phase::Known;
                 self.race.give_candidates(candidates, now);
-                self.update_tlsa(now);
                 self.record_candidates(now);
             }
             Route::Explicit(Server { host, port, tls }) => match self.why_unusable(&host) {
@@ -266,9 +265,12 @@ impl Plan {
             // For the fallback, and for a target equal to the domain.
             self.want_addresses(&self.discovered_host().clone());
         }
+        self.update_tlsa(now);
         if let Some(order) = self.race_order(now) {
             return Some(order);
         }
+        // The questions that belong to those of the race.
+        self.update_tlsa(now);
         // The attempts in flight may still succeed, and need no more sockets.
         if !self.race.is_in_flight()
             && let Some(error) = self.exhaustion.take()
@@ -364,13 +366,15 @@ impl Plan {
     /// Passes these candidates, and the preferred one, to the race.
     fn set_candidates(&mut self, mut candidates: Vec<Candidate>, now: Instant) {
         if let Some(preferred) = &self.preferred {
-            candidates.retain(|candidate| !candidate.is_same_server(preferred));
-            candidates.push(preferred.clone());
+            let is_it = |candidate: &Candidate| candidate.is_same_server(preferred);
+            let is_proved =
+                candidates.iter().any(|candidate| is_it(candidate) && candidate.is_authenticated());
+            candidates.retain(|candidate| !is_it(candidate));
+            candidates.push(preferred.clone().authenticated(is_proved));
         }
         self.race.set_candidates(candidates, &mut self.chance, now);
         self.record_candidates(now);
         self.use_hints(now);
-        self.update_tlsa(now);
     }
 
     fn race_order(&mut self, now: Instant) -> Option<Order> {
@@ -386,7 +390,8 @@ impl Plan {
                     continue;
                 }
                 RaceOrder::Start { id, candidate, address } => {
-                    let started = EventKind::Started { attempt: id.0, candidate: candidate.clone(), address };
+                    let of_report = candidate.clone().with_tlsa(None);
+                    let started = EventKind::Started { attempt: id.0, candidate: of_report, address };
                     self.timeline.record(now, started);
                     Some(Order::Start { id, candidate, address })
                 }

@@ -138,6 +138,12 @@ impl Contenders {
         let known = std::mem::take(&mut self.list).into_iter().enumerate();
         let (places, tried) = known.filter(|(_, contender)| contender.is_tried).unzip();
         self.list = tried;
+        for contender in &mut self.list {
+            let is_it = |candidate: &&Candidate| candidate.is_same_record(&contender.candidate);
+            if let Some(candidate) = candidates.iter().find(is_it) {
+                contender.candidate = candidate.clone();
+            }
+        }
         let is_tried = |candidate: &Candidate| self.candidates().any(|tried| tried == candidate);
         let waiting: Vec<Candidate> =
             candidates.into_iter().filter(|candidate| !is_tried(candidate)).collect();

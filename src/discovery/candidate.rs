@@ -96,6 +96,11 @@ impl Candidate {
         (&self.host, self.port, self.tls) == (&other.host, other.port, other.tls)
     }
 
+    /// Whether both are the same, except that DNSSEC may have proved only one of them.
+    pub(crate) fn is_same_record(&self, other: &Self) -> bool {
+        self.clone().authenticated(other.is_authenticated) == *other
+    }
+
     /// Returns where the candidate comes from.
     #[must_use]
     pub fn origin(&self) -> Origin {

@@ -20,7 +20,7 @@ impl Plan {
                     // Uses the answer if the question was asked before, for the domain itself.
                     self.use_answer(&question, now);
                 }
-                return self.update_tlsa(now);
+                return;
             }
             SpecialUse::Loopback => [&[Ipv6Addr::LOCALHOST.into()], &[Ipv4Addr::LOCALHOST.into()]],
             SpecialUse::Onion | SpecialUse::Invalid => {

@@ -2,13 +2,58 @@
 
 use std::time::Instant;
 
-use super::{Plan, Route};
+use super::{Phase, Plan, Route};
 use crate::dial::Tlsa;
 use crate::discovery::{Candidate, Origin};
-use crate::dns::{Answer, Question, Record, RecordKind};
+use crate::dns::{Answer, Question, Record, RecordKind, TlsaRecord};
 use crate::domain::{Host, SpecialUse};
 use crate::settings::Family;
 use crate::tls;
+
+/// What is known of the TLSA records of a candidate.
+struct Found {
+    tlsa: Tlsa,
+    /// Why records do not count.
+    note: Option<String>,
+    /// To be asked, if it has not been.
+    question: Option<Question>,
+}
+
+impl Found {
+    fn of(tlsa: Tlsa) -> Self {
+        Self { tlsa, note: None, question: None }
+    }
+
+    fn unused(note: String) -> Self {
+        Self { note: Some(note), ..Self::of(Tlsa::Unused) }
+    }
+
+    /// What an answer says about the records at `owner`.
+    fn answered(answer: &Answer, owner: &str) -> Self {
+        let records: Vec<&TlsaRecord> = answer
+            .records()
+            .iter()
+            .filter_map(|record| match record {
+                Record::Tlsa(record) => Some(record),
+                Record::Srv(_) | Record::Address(_) => None,
+            })
+            .collect();
+        if records.is_empty() {
+            return Self::of(Tlsa::Unused);
+        }
+        if !answer.is_authenticated() {
+            return Self::unused(format!(
+                "the TLSA records of {owner} do not count: DNSSEC does not prove them"
+            ));
+        }
+        match tls::usable(records) {
+            usable if usable.is_empty() => Self::unused(format!(
+                "no TLSA record of {owner} can be used: usage, selector or matching type is unknown, or the data is damaged"
+            )),
+            usable => Self::of(Tlsa::Used(usable.into())),
+        }
+    }
+}
 
 /// What DNSSEC says about something that a TLSA record depends on.
 enum Proof {
@@ -32,82 +77,56 @@ impl Plan {
         if !self.settings.dane {
             return;
         }
-        let candidates: Vec<Candidate> = self.race.contenders.candidates().cloned().collect();
-        for candidate in &candidates {
-            let is_asked = || {
-                let of_host = |question: &Question| {
-                    question.kind() != RecordKind::Srv && is_for(question, candidate.host())
-                };
-                self.questions.list().iter().any(|asked| of_host(&asked.question))
-            };
-            let may_count = matches!(self.proof_of_server(candidate), Proof::Secure)
-                && matches!(self.proof_of_addresses(candidate.host()), Proof::Secure | Proof::Awaited);
-            if may_count && is_asked() {
-                self.questions.want(question(candidate));
+        let found: Vec<Found> =
+            self.race.contenders.candidates().map(|candidate| self.find_tlsa(candidate)).collect();
+        let mut known = Vec::new();
+        for Found { tlsa, note, question } in found {
+            if let Some(question) = question {
+                self.questions.want(question);
             }
-            if let (_, Some(note)) = self.tlsa(candidate)
-                && !self.notes.contains(&note)
-            {
+            if let Some(note) = note.filter(|note| !self.notes.contains(note)) {
                 self.note(note, now);
             }
+            known.push(tlsa);
         }
-        let known: Vec<Tlsa> = candidates.iter().map(|candidate| self.tlsa(candidate).0).collect();
         self.race.contenders.set_tlsa(known);
     }
 
-    /// What is known of the TLSA records of a candidate. With a note if there is a reason why they do not count.
-    fn tlsa(&self, candidate: &Candidate) -> (Tlsa, Option<String>) {
-        for proof in [self.proof_of_server(candidate), self.proof_of_addresses(candidate.host())] {
+    /// What is known of the TLSA records of a candidate.
+    fn find_tlsa(&self, candidate: &Candidate) -> Found {
+        let (host, port) = (candidate.host(), candidate.port());
+        let mut is_awaited = false;
+        for proof in [self.proof_of_server(candidate), self.proof_of_addresses(host)] {
             match proof {
                 Proof::Secure => {}
+                Proof::Awaited => is_awaited = true,
                 Proof::Insecure(why) => {
-                    let (host, port) = (candidate.host(), candidate.port());
-                    return (
-                        Tlsa::Unused,
-                        Some(format!("TLSA records of {host}:{port} do not count: {why}")),
-                    );
+                    return Found::unused(format!("TLSA records of {host}:{port} do not count: {why}"));
                 }
-                Proof::Awaited => return (Tlsa::Awaited, None),
-                Proof::Failed(why) => return (Tlsa::Failed(why.to_owned()), None),
-                Proof::Nothing => return (Tlsa::Unused, None),
+                Proof::Failed(why) => return Found::of(Tlsa::Failed(why.to_owned())),
+                Proof::Nothing => return Found::of(Tlsa::Unused),
             }
         }
-        if candidate.origin() == Origin::Fallback && self.srv.any_failed() {
-            let why = "the lookup of the SRV records failed, although DNSSEC protects the domain";
-            return (Tlsa::Failed(why.to_owned()), None);
+        let question = Question::new(&tls::owner(host, port), RecordKind::Tlsa);
+        if is_awaited {
+            let question = Some(question).filter(|_| self.has_asked_for(host));
+            return Found { question, ..Found::of(Tlsa::Awaited) };
         }
-        let question = question(candidate);
-        let name = question.name();
         match self.questions.result(&question) {
-            None => (Tlsa::Awaited, None),
+            None => Found { question: Some(question), ..Found::of(Tlsa::Awaited) },
             Some(Err(error)) => {
-                (Tlsa::Failed(format!("the lookup of its TLSA records failed: {error}")), None)
+                Found::of(Tlsa::Failed(format!("the lookup of its TLSA records failed: {error}")))
             }
-            Some(Ok(answer)) => {
-                let records = || {
-                    answer.records().iter().filter_map(|record| match record {
-                        Record::Tlsa(record) => Some(record),
-                        Record::Srv(_) | Record::Address(_) => None,
-                    })
-                };
-                if records().next().is_none() {
-                    return (Tlsa::Unused, None);
-                }
-                if !answer.is_authenticated() {
-                    let note = format!("the TLSA records of {name} do not count: DNSSEC does not prove them");
-                    return (Tlsa::Unused, Some(note));
-                }
-                match tls::usable(records()) {
-                    usable if usable.is_empty() => {
-                        let note = format!(
-                            "no TLSA record of {name} can be used: usage, selector or matching type is unknown, or the data is damaged"
-                        );
-                        (Tlsa::Unused, Some(note))
-                    }
-                    usable => (Tlsa::Used(usable.into()), None),
-                }
-            }
+            Some(Ok(answer)) => Found::answered(answer, question.name()),
         }
+    }
+
+    /// Whether the addresses of a host are asked for, or were.
+    fn has_asked_for(&self, host: &Host) -> bool {
+        let is_for = |question: &Question| {
+            question.kind() != RecordKind::Srv && matches!(host, Host::Name(name) if name == question.name())
+        };
+        self.questions.list().iter().any(|asked| is_for(&asked.question))
     }
 
     /// Whether it is proved that this is a server of the domain (RFC 7673 section 3.1). TLSA records of any other server
@@ -120,16 +139,27 @@ impl Plan {
         }
         match candidate.host() {
             Host::Address(_) => return Proof::Nothing,
-            Host::Name(_) if is_domain => return Proof::Secure,
             Host::Name(_) => {}
         }
+        let is_by_srv = candidate.origin() == Origin::Srv || candidate.is_authenticated();
+        // Dropping the answer must not be enough to be verified in another way.
+        if !is_by_srv
+            && self.srv.any_failed()
+            && matches!(self.proof_of_addresses(self.domain.host()), Proof::Secure | Proof::Failed(_))
+        {
+            return Proof::Failed(
+                "the lookup of the SRV records failed, which may be an attack on a domain that DNSSEC protects",
+            );
+        }
+        let not_named = Proof::Insecure("no SRV record that DNSSEC proves has named this server");
         match (candidate.origin(), &self.route) {
-            (Origin::Srv, Route::OtherHost(_))
-            | (Origin::Fallback | Origin::Explicit | Origin::Preferred, _) => {
-                Proof::Insecure("no SRV record of the domain has named this server")
-            }
-            (Origin::Srv, _) if candidate.is_authenticated() => Proof::Secure,
+            _ if is_domain => Proof::Secure,
+            (Origin::Srv, Route::OtherHost(_)) | (Origin::Fallback | Origin::Explicit, _) => not_named,
+            (Origin::Srv | Origin::Preferred, _) if candidate.is_authenticated() => Proof::Secure,
             (Origin::Srv, _) => Proof::Insecure("DNSSEC does not prove the SRV records of the domain"),
+            // They may name it.
+            (Origin::Preferred, _) if self.phase != Phase::Known => Proof::Awaited,
+            (Origin::Preferred, _) => not_named,
             (Origin::Address, _) => Proof::Nothing,
         }
     }
@@ -164,12 +194,4 @@ impl Plan {
             () => Proof::Nothing,
         }
     }
-}
-
-fn question(candidate: &Candidate) -> Question {
-    Question::new(&tls::owner(candidate.host(), candidate.port()), RecordKind::Tlsa)
-}
-
-fn is_for(question: &Question, host: &Host) -> bool {
-    matches!(host, Host::Name(name) if name == question.name())
 }

@@ -49,9 +49,9 @@ impl Plan {
                 let addresses = result.as_ref().ok().map(|answer| self.ranked(&addresses_of(answer), family));
                 let host = Host::Name(question.name().to_owned());
                 self.race.contenders.handle_addresses(&host, family, addresses, now);
-                self.update_tlsa(now);
             }
-            RecordKind::Tlsa => self.update_tlsa(now),
+            // It is read when it is needed.
+            RecordKind::Tlsa => {}
         }
     }
 
