@@ -101,7 +101,7 @@ impl<'a> AttemptSet<'a> {
                         if attempt.complete(stage) {
                             events.extend(attempt.shown());
                             events.push((attempt.id, AttemptEvent::Completed(stage)));
-                            events.extend(note.map(|note| (attempt.id, AttemptEvent::Noted(note))));
+                            events.extend(note.map(|note| (attempt.id, AttemptEvent::Noted(note.into()))));
                         }
                         continue;
                     }
@@ -109,6 +109,8 @@ impl<'a> AttemptSet<'a> {
                         let id = attempt.id;
                         events.extend(attempt.shown());
                         if let Some(verified) = attempt.into_verified(&self.dialer) {
+                            let note = verified.tlsa_note().map(|note| AttemptEvent::Noted(note.into()));
+                            events.extend(note.map(|note| (id, note)));
                             events.push((id, AttemptEvent::Verified));
                             self.verified.push((id, verified));
                         }

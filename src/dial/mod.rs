@@ -1,11 +1,13 @@
 //! Dialling: attempts to connect to the addresses of candidates, and when each starts.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::service::TlsMode;
 use crate::starttls::Step;
 use crate::tls::ServerCertificate;
 
+pub(crate) use contenders::Tlsa;
 pub use destination::Destination;
 pub(crate) use destination::Reach;
 pub use error::{AttemptError, AttemptErrorKind};
@@ -98,7 +100,7 @@ pub(crate) enum AttemptEvent {
     /// The STARTTLS negotiation has reached this step.
     Reached(Step),
     /// A note for the report.
-    Noted(&'static str),
+    Noted(Cow<'static, str>),
     /// The server has shown this certificate, and it is verified.
     Shown(ServerCertificate),
     /// The last stage is complete: the certificate is verified, and the stream is open if that is a part of the
