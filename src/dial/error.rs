@@ -413,6 +413,7 @@ mod tests {
         for (errno, expected) in [
             (Errno::CONNRESET, true),
             (Errno::CONNABORTED, true),
+            #[cfg(unix)]
             (Errno::PIPE, false),
             (Errno::TIMEDOUT, false),
             (Errno::HOSTUNREACH, false),

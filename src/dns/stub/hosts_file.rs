@@ -215,6 +215,7 @@ mod tests {
     #[test]
     fn what_is_no_file_has_no_names() {
         let directory = TemporaryDirectory::new();
+        #[cfg_attr(not(target_os = "linux"), expect(unused_mut, reason = "these are all"))]
         let mut files = vec![HostsFile::new(None), of(&directory.path("none")), of(&directory.path(""))];
         #[cfg(target_os = "linux")]
         {

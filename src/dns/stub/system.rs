@@ -281,6 +281,7 @@ mod tests {
     fn without_a_resolv_conf_this_machine_is_asked_and_the_error_says_why_and_a_later_file_is_found() {
         let directory = TemporaryDirectory::new();
         let nothing = directory.path("nothing");
+        #[cfg_attr(not(target_os = "linux"), expect(unused_mut, reason = "these are all"))]
         let mut paths = vec![nothing.clone(), directory.path("")];
         #[cfg(target_os = "linux")]
         {
