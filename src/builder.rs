@@ -26,6 +26,7 @@ use crate::settings::Settings;
 use crate::tls::{ClientCertificate, TlsOptions};
 
 mod build;
+mod trust;
 
 /// Builds a [`Connector`]. Created by [`Connector::builder`].
 ///

@@ -29,9 +29,10 @@ impl ConnectorBuilder {
     ///   `dns_over_tcp` without name servers;
     /// - an interface on a system that does not support it, or with a name that no interface can have; a source address
     ///   of a family that is excluded;
-    /// - root certificates or a client certificate beside a `ClientConfig`; no root certificates; one that cannot be
+    /// - pins, root certificates or a client certificate beside a `ClientConfig`; no root certificates; one that cannot be
     ///   read; a client certificate that cannot be read, or whose key does not belong to it or is not supported; no
-    ///   crypto provider.
+    ///   crypto provider;
+    /// - an empty list of pins, or both `require_pins` and `trust_pins_alone` for one domain.
     pub fn build(self) -> Result<Connector, Error> {
         self.check_times()?;
         self.check_tls()?;
@@ -45,7 +46,12 @@ impl ConnectorBuilder {
 
     /// A `ClientConfig` says alone what is trusted and shown.
     fn check_tls(&self) -> Result<(), Error> {
-        let TlsOptions { trust, client_certificate, config, .. } = &self.tls;
+        let TlsOptions { trust, pins, client_certificate, config, .. } = &self.tls;
+        if config.is_some() && !pins.is_empty() {
+            return Err(configuration(
+                "both pins and a ClientConfig are given; check the pins in the verifier of the ClientConfig",
+            ));
+        }
         let has_roots = trust.only_given || !trust.given.is_empty();
         match (config, has_roots, client_certificate) {
             (Some(_), true, _) => Err(configuration(

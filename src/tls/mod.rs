@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, Tls12Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -21,6 +22,7 @@ mod explain;
 mod facts;
 mod fingerprint;
 mod identity;
+mod pins;
 mod refusal;
 mod server_certificate;
 mod sessions;
@@ -36,10 +38,12 @@ pub use refusal::UntrustedReason;
 pub use server_certificate::ServerCertificate;
 
 pub(crate) use explain::{Explained, explain};
+pub(crate) use pins::{PinRole, Pins, add as add_pins};
 pub(crate) use sessions::{Endpoint, Session};
 pub(crate) use verifier::Evidence;
 
 use channel_binding::Ems;
+use pins::PinVerifier;
 use sessions::Sessions;
 use verifier::Verifier;
 
@@ -63,6 +67,7 @@ pub(crate) struct ClientCertificate {
 #[derive(Clone, Debug)]
 pub(crate) struct TlsOptions {
     pub(crate) trust: Trust,
+    pub(crate) pins: Vec<Pins>,
     /// Shared, since keys cannot be cloned.
     pub(crate) client_certificate: Option<Arc<ClientCertificate>>,
     pub(crate) alpn: bool,
@@ -73,7 +78,14 @@ pub(crate) struct TlsOptions {
 
 impl Default for TlsOptions {
     fn default() -> Self {
-        Self { trust: Trust::default(), client_certificate: None, alpn: true, resumption: true, config: None }
+        Self {
+            trust: Trust::default(),
+            pins: Vec::new(),
+            client_certificate: None,
+            alpn: true,
+            resumption: true,
+            config: None,
+        }
     }
 }
 
@@ -83,6 +95,7 @@ pub(crate) enum TlsSetupError {
     NoProvider,
     NoRoots,
     BadRoot(String),
+    BadPins(String),
     BadClientCertificate(String),
     Rustls(String),
 }
@@ -97,6 +110,7 @@ impl fmt::Display for TlsSetupError {
                 "no root certificates: enable feature `webpki-roots`, or give roots with add_roots or only_roots",
             ),
             Self::BadRoot(why) => write!(formatter, "a root certificate cannot be used: {why}"),
+            Self::BadPins(why) => formatter.write_str(why),
             Self::BadClientCertificate(why) => write!(formatter, "the client certificate cannot be used: {why}"),
             Self::Rustls(why) => write!(formatter, "the TLS configuration cannot be used: {why}"),
         }
@@ -134,10 +148,10 @@ impl Tls {
     /// # Errors
     /// If there is no provider or no root certificate, or if a certificate or key cannot be used.
     pub(crate) fn new(options: TlsOptions, service: &Service) -> Result<Self, TlsSetupError> {
-        let TlsOptions { trust, client_certificate, alpn, resumption, config } = options;
+        let TlsOptions { trust, pins, client_certificate, alpn, resumption, config } = options;
         let mut starttls = match config {
             Some(config) => config,
-            None => verifying_config(trust, client_certificate.as_deref())?,
+            None => verifying_config(trust, pins, client_certificate.as_deref())?,
         };
         let sessions = (resumption && !is_disabled(&starttls.resumption)).then(Arc::default);
         let tls12 = tls12_resumption(&starttls.resumption);
@@ -241,14 +255,11 @@ fn server_name(domain: &Domain) -> Result<ServerName<'static>, Error> {
 /// providers are compiled in.
 pub(crate) fn verifying_config(
     trust: Trust,
+    pins: Vec<Pins>,
     client: Option<&ClientCertificate>,
 ) -> Result<ClientConfig, TlsSetupError> {
     let provider = provider().ok_or(TlsSetupError::NoProvider)?;
-    let roots = Arc::new(roots(trust)?);
-    let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
-        .build()
-        .map_err(|error| TlsSetupError::Rustls(error.to_string()))?;
-    let verifier = Verifier::new(verifier, Arc::clone(&provider));
+    let verifier = verifier(trust, pins, &provider)?;
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| TlsSetupError::Rustls(error.to_string()))?;
@@ -261,6 +272,39 @@ pub(crate) fn verifying_config(
     builder
         .with_client_auth_cert(chain.clone(), key.clone_key())
         .map_err(|error| TlsSetupError::BadClientCertificate(no_client_certificate(&error)))
+}
+
+/// The verifier of the certificates of servers.
+fn verifier(
+    trust: Trust,
+    pins: Vec<Pins>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>, TlsSetupError> {
+    pins::fault(&pins, provider).map_or(Ok(()), |why| Err(TlsSetupError::BadPins(why)))?;
+    let (roots, inner) = match roots(trust) {
+        Ok(roots) => {
+            let roots = Arc::new(roots);
+            let webpki =
+                WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(provider));
+            let webpki = webpki.build().map_err(|error| TlsSetupError::Rustls(error.to_string()))?;
+            let inner: Arc<dyn ServerCertVerifier> = Verifier::new(webpki, Arc::clone(provider));
+            (roots.roots.clone(), Some(inner))
+        }
+        // Then only pinned servers are trusted.
+        Err(TlsSetupError::NoRoots) if pins.iter().any(|pins| pins.role == PinRole::InsteadOfAuthorities) => {
+            (Vec::new(), None)
+        }
+        Err(error) => return Err(error),
+    };
+    match inner {
+        Some(inner) if pins.is_empty() => Ok(inner),
+        inner => {
+            let named = pins.into_iter().map(|pins| Ok((server_name(&pins.domain)?, pins)));
+            let named = named.collect::<Result<_, Error>>();
+            let named = named.map_err(|error| TlsSetupError::Rustls(error.to_string()))?;
+            Ok(Arc::new(PinVerifier::new(inner, named, &roots, Arc::clone(provider))))
+        }
+    }
 }
 
 /// Why a client certificate and its key cannot be used.
@@ -340,7 +384,7 @@ mod tests {
         assert!(with.sessions.is_some());
         let without = tls(TlsOptions { resumption: false, ..TlsOptions::default() }).unwrap();
         assert!(without.sessions.is_none());
-        let mut config = verifying_config(Trust::default(), None).unwrap();
+        let mut config = verifying_config(Trust::default(), Vec::new(), None).unwrap();
         let own = TlsOptions { config: Some(config.clone()), ..TlsOptions::default() };
         assert!(tls(own).unwrap().sessions.is_some());
         for disabled in
@@ -357,7 +401,7 @@ mod tests {
     #[cfg(all(feature = "ring", feature = "webpki-roots"))]
     fn the_callers_choice_for_tls_1_2_is_kept() {
         assert_eq!(tls(TlsOptions::default()).unwrap().tls12, Tls12Resumption::SessionIdOrTickets);
-        let mut config = verifying_config(Trust::default(), None).unwrap();
+        let mut config = verifying_config(Trust::default(), Vec::new(), None).unwrap();
         for tls12 in
             [Tls12Resumption::Disabled, Tls12Resumption::SessionIdOnly, Tls12Resumption::SessionIdOrTickets]
         {

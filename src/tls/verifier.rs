@@ -82,29 +82,10 @@ impl Verifier {
     pub(super) fn new(inner: Arc<dyn ServerCertVerifier>, provider: Arc<CryptoProvider>) -> Arc<Self> {
         Arc::new(Self { inner, provider })
     }
-
-    /// Keeps the certificates if they were refused. `wanted` is the domain.
-    fn keep<T>(
-        &self,
-        verified: Result<T, Error>,
-        part: Part,
-        end_entity: &CertificateDer<'_>,
-        others: &[CertificateDer<'_>],
-        wanted: Option<&ServerName<'_>>,
-    ) -> Result<T, Error> {
-        if verified.is_err() {
-            let chain = std::iter::once(end_entity).chain(others).take(MAX_CERTIFICATES);
-            let chain = chain.map(|certificate| certificate.clone().into_owned()).collect();
-            let wanted = wanted.map(ServerName::to_owned);
-            let certificate = ServerCertificate::new(chain, wanted, Arc::clone(&self.provider));
-            REFUSED.set(Some(Refused { certificate, part }));
-        }
-        verified
-    }
 }
 
 /// The intermediate certificates without the third and later ones of a subject.
-fn few_of_each_subject<'a>(intermediates: &[CertificateDer<'a>]) -> Vec<CertificateDer<'a>> {
+pub(super) fn few_of_each_subject<'a>(intermediates: &[CertificateDer<'a>]) -> Vec<CertificateDer<'a>> {
     let mut kept = Vec::new();
     let mut subjects = Vec::new();
     for certificate in intermediates {
@@ -120,6 +101,25 @@ fn few_of_each_subject<'a>(intermediates: &[CertificateDer<'a>]) -> Vec<Certific
     kept
 }
 
+/// Keeps the certificates if they were refused. `wanted` is the domain.
+pub(super) fn keep<T>(
+    verified: Result<T, Error>,
+    part: Part,
+    end_entity: &CertificateDer<'_>,
+    others: &[CertificateDer<'_>],
+    wanted: Option<&ServerName<'_>>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<T, Error> {
+    if verified.is_err() {
+        let chain = std::iter::once(end_entity).chain(others).take(MAX_CERTIFICATES);
+        let chain = chain.map(|certificate| certificate.clone().into_owned()).collect();
+        let certificate =
+            ServerCertificate::new(chain, wanted.map(ServerName::to_owned), Arc::clone(provider));
+        REFUSED.set(Some(Refused { certificate, part }));
+    }
+    verified
+}
+
 impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
@@ -131,7 +131,7 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<ServerCertVerified, Error> {
         let few = few_of_each_subject(intermediates);
         let verified = self.inner.verify_server_cert(end_entity, &few, server_name, ocsp_response, now);
-        self.keep(verified, Part::Chain, end_entity, intermediates, Some(server_name))
+        keep(verified, Part::Chain, end_entity, intermediates, Some(server_name), &self.provider)
     }
 
     fn verify_tls12_signature(
@@ -141,7 +141,7 @@ impl ServerCertVerifier for Verifier {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let verified = self.inner.verify_tls12_signature(message, cert, dss);
-        self.keep(verified, Part::Signature, cert, &[], None)
+        keep(verified, Part::Signature, cert, &[], None, &self.provider)
     }
 
     fn verify_tls13_signature(
@@ -151,7 +151,7 @@ impl ServerCertVerifier for Verifier {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let verified = self.inner.verify_tls13_signature(message, cert, dss);
-        self.keep(verified, Part::Signature, cert, &[], None)
+        keep(verified, Part::Signature, cert, &[], None, &self.provider)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -8,6 +8,7 @@ mod given;
 mod support;
 
 mod facts;
+mod pins;
 
 use std::sync::Arc;
 

@@ -190,7 +190,7 @@ impl HickoryResolver {
 
 #[cfg(feature = "hickory-tls")]
 fn verifying(config: Option<ClientConfig>) -> Result<Box<ClientConfig>, ConfigurationError> {
-    let config = config.map_or_else(|| verifying_config(Trust::default(), None), Ok);
+    let config = config.map_or_else(|| verifying_config(Trust::default(), Vec::new(), None), Ok);
     config.map(Box::new).map_err(|error| ConfigurationError::new(error.to_string()))
 }
 
