@@ -53,9 +53,8 @@ fn demonstrate() -> Result<(), Box<dyn Error>> {
     let at = |server: &XmppServer| Target::new("127.0.0.1", server.port(), TlsMode::Direct);
 
     // Without a pin, neither is trusted. The error has the certificate, and with it the hash to compare and to pin.
-    let error = match Connector::builder().build()?.connect_to(domain.clone(), at(&ours)?) {
-        Ok(_) => return Err("a self-signed certificate was trusted without a pin".into()),
-        Err(error) => error,
+    let Err(error) = Connector::builder().build()?.connect_to(domain.clone(), at(&ours)?) else {
+        return Err("a self-signed certificate was trusted without a pin".into());
     };
     println!("without a pin: {error:?}\n");
     let attempt = error.report().and_then(|report| report.attempts().first()).ok_or("no attempt")?;

@@ -1,8 +1,8 @@
-//! The options of a connector about which servers are trusted: pins.
+//! The options of a connector about which servers are trusted: pins, and the caller's check.
 
 use super::ConnectorBuilder;
 use crate::domain::Domain;
-use crate::tls::{Fingerprint, PinRole, Pins, add_pins};
+use crate::tls::{CertificateCheck, Fingerprint, PinRole, Pins, ServerCertificate, add_pins};
 
 impl ConnectorBuilder {
     /// Requires a pin for `domain`: in addition to the usual verification, the certificate or public key of the server
@@ -38,6 +38,23 @@ impl ConnectorBuilder {
     /// ```
     pub fn trust_pins_alone(self, domain: Domain, pins: impl IntoIterator<Item = Fingerprint>) -> Self {
         self.pins(domain, PinRole::InsteadOfAuthorities, pins)
+    }
+
+    /// Sets a function that sees each server's certificate when it is verified, before anything is sent over TLS, and
+    /// may refuse it with a reason. By default, there is none.
+    ///
+    /// A refusal is a failed attempt ([`Rejected`](crate::report::UntrustedReason::Rejected)), and the next server is
+    /// tried. The function is called in the thread of the connect, also when a session is resumed, and should return at
+    /// once; a panic in it reaches the caller of the connect. It takes nothing away from the verification. If a given
+    /// `ClientConfig` accepts a server without a certificate, that server is refused.
+    ///
+    /// [`CertificateRecord`](crate::CertificateRecord) shows how to notice changes.
+    pub fn check_certificate(
+        mut self,
+        check: impl Fn(&Domain, &ServerCertificate) -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        self.tls.check = Some(CertificateCheck::new(check));
+        self
     }
 
     fn pins(mut self, domain: Domain, role: PinRole, list: impl IntoIterator<Item = Fingerprint>) -> Self {

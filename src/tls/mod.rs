@@ -27,6 +27,7 @@ mod refusal;
 mod server_certificate;
 mod sessions;
 mod verifier;
+mod watch;
 
 pub(crate) use channel_binding::Binder;
 pub use channel_binding::ChannelBinding;
@@ -36,11 +37,13 @@ pub use fingerprint::{Fingerprint, InvalidFingerprint};
 pub use identity::MatchedName;
 pub use refusal::UntrustedReason;
 pub use server_certificate::ServerCertificate;
+pub use watch::{CertificateChange, CertificateRecord, InvalidRecord};
 
 pub(crate) use explain::{Explained, explain};
 pub(crate) use pins::{PinRole, Pins, add as add_pins};
 pub(crate) use sessions::{Endpoint, Session};
 pub(crate) use verifier::Evidence;
+pub(crate) use watch::CertificateCheck;
 
 use channel_binding::Ems;
 use pins::PinVerifier;
@@ -68,6 +71,7 @@ pub(crate) struct ClientCertificate {
 pub(crate) struct TlsOptions {
     pub(crate) trust: Trust,
     pub(crate) pins: Vec<Pins>,
+    pub(crate) check: Option<CertificateCheck>,
     /// Shared, since keys cannot be cloned.
     pub(crate) client_certificate: Option<Arc<ClientCertificate>>,
     pub(crate) alpn: bool,
@@ -81,6 +85,7 @@ impl Default for TlsOptions {
         Self {
             trust: Trust::default(),
             pins: Vec::new(),
+            check: None,
             client_certificate: None,
             alpn: true,
             resumption: true,
@@ -125,6 +130,7 @@ pub(crate) struct Tls {
     /// `None`: sessions are not resumed.
     sessions: Option<Arc<Sessions>>,
     tls12: Tls12Resumption,
+    check: Option<CertificateCheck>,
 }
 
 /// A handshake that is about to start.
@@ -148,7 +154,7 @@ impl Tls {
     /// # Errors
     /// If there is no provider or no root certificate, or if a certificate or key cannot be used.
     pub(crate) fn new(options: TlsOptions, service: &Service) -> Result<Self, TlsSetupError> {
-        let TlsOptions { trust, pins, client_certificate, alpn, resumption, config } = options;
+        let TlsOptions { trust, pins, check, client_certificate, alpn, resumption, config } = options;
         let mut starttls = match config {
             Some(config) => config,
             None => verifying_config(trust, pins, client_certificate.as_deref())?,
@@ -165,7 +171,7 @@ impl Tls {
         if alpn {
             direct.alpn_protocols = vec![service.alpn().as_bytes().to_vec()];
         }
-        Ok(Self { direct: Arc::new(direct), starttls: Arc::new(starttls), sessions, tls12 })
+        Ok(Self { direct: Arc::new(direct), starttls: Arc::new(starttls), sessions, tls12, check })
     }
 
     /// Creates a TLS client that uses `domain` for SNI and the certificate check, never the host of `endpoint`, which
@@ -206,6 +212,22 @@ impl Tls {
         domain: &Domain,
     ) -> Option<ServerCertificate> {
         ServerCertificate::of(client, server_name(domain).ok()?, self.provider())
+    }
+
+    /// Calls the caller's check with the certificate of a complete handshake.
+    ///
+    /// # Errors
+    /// The reason to refuse the certificate.
+    pub(crate) fn check(
+        &self,
+        domain: &Domain,
+        certificate: Option<&ServerCertificate>,
+    ) -> Result<(), String> {
+        match (&self.check, certificate) {
+            (Some(check), Some(certificate)) => check.call(domain, certificate),
+            (Some(_), None) => Err("the server has shown no certificate".to_owned()),
+            (None, _) => Ok(()),
+        }
     }
 
     /// The provider, for its random numbers and hash functions.
@@ -353,83 +375,4 @@ fn roots(trust: Trust) -> Result<RootCertStore, TlsSetupError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[cfg(feature = "ring")]
-    fn tls(options: TlsOptions) -> Result<Tls, TlsSetupError> {
-        Tls::new(options, &Service::Client)
-    }
-
-    // rule E3
-    #[test]
-    #[cfg(all(feature = "ring", feature = "webpki-roots"))]
-    fn alpn_is_offered_in_direct_tls_only_and_can_be_turned_off() {
-        let with = tls(TlsOptions::default()).unwrap();
-        assert_eq!(with.direct.alpn_protocols, [b"xmpp-client".to_vec()]);
-        assert!(with.starttls.alpn_protocols.is_empty());
-        let without = tls(TlsOptions { alpn: false, ..TlsOptions::default() }).unwrap();
-        assert!(without.direct.alpn_protocols.is_empty());
-        let own = Domain::new("own.example").unwrap();
-        let server = Tls::new(TlsOptions::default(), &Service::server(own)).unwrap();
-        assert_eq!(server.direct.alpn_protocols, [b"xmpp-server".to_vec()]);
-    }
-
-    // rule E8
-    #[test]
-    #[cfg(all(feature = "ring", feature = "webpki-roots"))]
-    fn no_early_data_is_sent_and_sessions_can_be_switched_off_in_both_ways() {
-        let with = tls(TlsOptions::default()).unwrap();
-        assert!(!with.direct.enable_early_data && !with.starttls.enable_early_data);
-        assert!(with.sessions.is_some());
-        let without = tls(TlsOptions { resumption: false, ..TlsOptions::default() }).unwrap();
-        assert!(without.sessions.is_none());
-        let mut config = verifying_config(Trust::default(), Vec::new(), None).unwrap();
-        let own = TlsOptions { config: Some(config.clone()), ..TlsOptions::default() };
-        assert!(tls(own).unwrap().sessions.is_some());
-        for disabled in
-            [Resumption::disabled(), Resumption::disabled().tls12_resumption(Tls12Resumption::SessionIdOnly)]
-        {
-            config.resumption = disabled;
-            let own = TlsOptions { config: Some(config.clone()), ..TlsOptions::default() };
-            assert!(tls(own).unwrap().sessions.is_none());
-        }
-    }
-
-    // rule E8
-    #[test]
-    #[cfg(all(feature = "ring", feature = "webpki-roots"))]
-    fn the_callers_choice_for_tls_1_2_is_kept() {
-        assert_eq!(tls(TlsOptions::default()).unwrap().tls12, Tls12Resumption::SessionIdOrTickets);
-        let mut config = verifying_config(Trust::default(), Vec::new(), None).unwrap();
-        for tls12 in
-            [Tls12Resumption::Disabled, Tls12Resumption::SessionIdOnly, Tls12Resumption::SessionIdOrTickets]
-        {
-            config.resumption = Resumption::in_memory_sessions(1).tls12_resumption(tls12);
-            let own = tls(TlsOptions { config: Some(config.clone()), ..TlsOptions::default() }).unwrap();
-            assert!(own.sessions.is_some());
-            assert_eq!(own.tls12, tls12);
-        }
-    }
-
-    // rule E4, A4
-    #[test]
-    fn the_name_for_tls_is_the_domain_or_its_address() {
-        let name = |text: &str| server_name(&Domain::new(text).unwrap()).unwrap();
-        assert!(matches!(name("Example.org"), ServerName::DnsName(name) if name.as_ref() == "example.org"));
-        assert!(matches!(name("[2001:db8::1]"), ServerName::IpAddress(_)));
-        assert!(matches!(name("192.0.2.1"), ServerName::IpAddress(_)));
-    }
-
-    // rule E6
-    #[test]
-    #[cfg(feature = "ring")]
-    fn no_roots_and_bad_roots_are_errors_when_building() {
-        let none =
-            TlsOptions { trust: Trust { only_given: true, given: Vec::new() }, ..TlsOptions::default() };
-        assert_eq!(tls(none).unwrap_err(), TlsSetupError::NoRoots);
-        let given = vec![CertificateDer::from(b"not a certificate".to_vec())];
-        let bad = TlsOptions { trust: Trust { only_given: true, given }, ..TlsOptions::default() };
-        assert!(matches!(tls(bad).unwrap_err(), TlsSetupError::BadRoot(_)));
-    }
-}
+mod tests;

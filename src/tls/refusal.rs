@@ -30,6 +30,8 @@ pub enum UntrustedReason {
     Revoked,
     /// The server does not have a key or certificate that is pinned for the domain.
     NotPinned,
+    /// [`ConnectorBuilder::check_certificate`](crate::ConnectorBuilder::check_certificate) has refused the certificate.
+    Rejected,
     /// The certificate has a format, purpose, key or signature that is not accepted.
     Unacceptable,
 }

@@ -9,6 +9,7 @@ mod support;
 
 mod facts;
 mod pins;
+mod watch;
 
 use std::sync::Arc;
 
