@@ -100,7 +100,7 @@ pub use settings::{AddressFamily, Policy};
 pub use target::Target;
 pub use tls::{
     CertificateChange, CertificateRecord, ChannelBinding, CipherSuite, Fingerprint, InvalidFingerprint,
-    InvalidRecord, MatchedName, ProtocolVersion, ServerCertificate,
+    InvalidRecord, MatchedName, ProtocolVersion, RevocationLists, ServerCertificate,
 };
 
 /// Makes the example of the README a test.

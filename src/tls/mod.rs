@@ -3,8 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::client::danger::ServerCertVerifier;
-use rustls::client::{Resumption, Tls12Resumption, WebPkiServerVerifier};
+use rustls::client::{Resumption, Tls12Resumption};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, Error, InconsistentKeys, RootCertStore};
@@ -19,11 +18,15 @@ mod channel_binding;
 mod date;
 mod der;
 mod explain;
+mod extensions;
 mod facts;
 mod fingerprint;
 mod identity;
+mod other_names;
 mod pins;
+mod private_names;
 mod refusal;
+mod revocation;
 mod server_certificate;
 mod sessions;
 mod verifier;
@@ -36,19 +39,20 @@ pub use facts::{CipherSuite, ProtocolVersion};
 pub use fingerprint::{Fingerprint, InvalidFingerprint};
 pub use identity::MatchedName;
 pub use refusal::UntrustedReason;
+pub use revocation::RevocationLists;
 pub use server_certificate::ServerCertificate;
 pub use watch::{CertificateChange, CertificateRecord, InvalidRecord};
 
 pub(crate) use explain::{Explained, explain};
+pub(crate) use other_names::Accepted;
 pub(crate) use pins::{PinRole, Pins, add as add_pins};
 pub(crate) use sessions::{Endpoint, Session};
 pub(crate) use verifier::Evidence;
 pub(crate) use watch::CertificateCheck;
 
 use channel_binding::Ems;
-use pins::PinVerifier;
+use identity::Wanted;
 use sessions::Sessions;
-use verifier::Verifier;
 
 /// Which certificates are trusted as roots.
 #[derive(Clone, Debug, Default)]
@@ -72,6 +76,10 @@ pub(crate) struct TlsOptions {
     pub(crate) trust: Trust,
     pub(crate) pins: Vec<Pins>,
     pub(crate) check: Option<CertificateCheck>,
+    /// `None`: revocation is not checked.
+    pub(crate) revocation: Option<RevocationLists>,
+    /// Names beside DNS names.
+    pub(crate) other_names: Accepted,
     /// Shared, since keys cannot be cloned.
     pub(crate) client_certificate: Option<Arc<ClientCertificate>>,
     pub(crate) alpn: bool,
@@ -86,6 +94,8 @@ impl Default for TlsOptions {
             trust: Trust::default(),
             pins: Vec::new(),
             check: None,
+            revocation: None,
+            other_names: Accepted::default(),
             client_certificate: None,
             alpn: true,
             resumption: true,
@@ -101,6 +111,7 @@ pub(crate) enum TlsSetupError {
     NoRoots,
     BadRoot(String),
     BadPins(String),
+    BadRevocationList(String),
     BadClientCertificate(String),
     Rustls(String),
 }
@@ -116,6 +127,7 @@ impl fmt::Display for TlsSetupError {
             ),
             Self::BadRoot(why) => write!(formatter, "a root certificate cannot be used: {why}"),
             Self::BadPins(why) => formatter.write_str(why),
+            Self::BadRevocationList(why) => write!(formatter, "the revocation lists cannot be used: {why}"),
             Self::BadClientCertificate(why) => write!(formatter, "the client certificate cannot be used: {why}"),
             Self::Rustls(why) => write!(formatter, "the TLS configuration cannot be used: {why}"),
         }
@@ -131,6 +143,9 @@ pub(crate) struct Tls {
     sessions: Option<Arc<Sessions>>,
     tls12: Tls12Resumption,
     check: Option<CertificateCheck>,
+    /// What a certificate may name beside the domain.
+    other_names: Accepted,
+    service: Service,
 }
 
 /// A handshake that is about to start.
@@ -153,13 +168,12 @@ pub(crate) enum Resume {
 impl Tls {
     /// # Errors
     /// If there is no provider or no root certificate, or if a certificate or key cannot be used.
-    pub(crate) fn new(options: TlsOptions, service: &Service) -> Result<Self, TlsSetupError> {
-        let TlsOptions { trust, pins, check, client_certificate, alpn, resumption, config } = options;
-        let mut starttls = match config {
-            Some(config) => config,
-            None => verifying_config(trust, pins, client_certificate.as_deref())?,
+    pub(crate) fn new(options: &TlsOptions, service: &Service) -> Result<Self, TlsSetupError> {
+        let mut starttls = match &options.config {
+            Some(config) => config.clone(),
+            None => verifying_config(options, service)?,
         };
-        let sessions = (resumption && !is_disabled(&starttls.resumption)).then(Arc::default);
+        let sessions = (options.resumption && !is_disabled(&starttls.resumption)).then(Arc::default);
         let tls12 = tls12_resumption(&starttls.resumption);
         // Each handshake gets the store of its server. The store of a caller's configuration is not used.
         starttls.resumption = Resumption::disabled();
@@ -168,10 +182,18 @@ impl Tls {
         // 0-RTT data can be replayed, and nothing may be sent before the server is verified.
         starttls.enable_early_data = false;
         let mut direct = starttls.clone();
-        if alpn {
+        if options.alpn {
             direct.alpn_protocols = vec![service.alpn().as_bytes().to_vec()];
         }
-        Ok(Self { direct: Arc::new(direct), starttls: Arc::new(starttls), sessions, tls12, check })
+        Ok(Self {
+            direct: Arc::new(direct),
+            starttls: Arc::new(starttls),
+            sessions,
+            tls12,
+            check: options.check.clone(),
+            other_names: options.other_names,
+            service: service.clone(),
+        })
     }
 
     /// Creates a TLS client that uses `domain` for SNI and the certificate check, never the host of `endpoint`, which
@@ -211,7 +233,9 @@ impl Tls {
         client: &ClientConnection,
         domain: &Domain,
     ) -> Option<ServerCertificate> {
-        ServerCertificate::of(client, server_name(domain).ok()?, self.provider())
+        let name = server_name(domain).ok()?;
+        let wanted = Wanted { name, service: self.service.clone(), accepted: self.other_names };
+        ServerCertificate::of(client, wanted, self.provider())
     }
 
     /// Calls the caller's check with the certificate of a complete handshake.
@@ -276,57 +300,25 @@ fn server_name(domain: &Domain) -> Result<ServerName<'static>, Error> {
 /// Creates a configuration with webpki's verification. It does not use `ClientConfig::builder()`, which panics if two
 /// providers are compiled in.
 pub(crate) fn verifying_config(
-    trust: Trust,
-    pins: Vec<Pins>,
-    client: Option<&ClientCertificate>,
+    options: &TlsOptions,
+    service: &Service,
 ) -> Result<ClientConfig, TlsSetupError> {
     let provider = provider().ok_or(TlsSetupError::NoProvider)?;
-    let verifier = verifier(trust, pins, &provider)?;
+    let verifier = pins::verifier(options, service, &provider)?;
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| TlsSetupError::Rustls(error.to_string()))?;
     // "Dangerous" because a verifier could accept anything; this one accepts nothing that webpki's refuses.
     let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
-    let Some(ClientCertificate { chain, key }) = client else { return Ok(builder.with_no_client_auth()) };
+    let Some(ClientCertificate { chain, key }) = options.client_certificate.as_deref() else {
+        return Ok(builder.with_no_client_auth());
+    };
     if chain.is_empty() {
         return Err(TlsSetupError::BadClientCertificate("there is only a key".to_owned()));
     }
     builder
         .with_client_auth_cert(chain.clone(), key.clone_key())
         .map_err(|error| TlsSetupError::BadClientCertificate(no_client_certificate(&error)))
-}
-
-/// The verifier of the certificates of servers.
-fn verifier(
-    trust: Trust,
-    pins: Vec<Pins>,
-    provider: &Arc<CryptoProvider>,
-) -> Result<Arc<dyn ServerCertVerifier>, TlsSetupError> {
-    pins::fault(&pins, provider).map_or(Ok(()), |why| Err(TlsSetupError::BadPins(why)))?;
-    let (roots, inner) = match roots(trust) {
-        Ok(roots) => {
-            let roots = Arc::new(roots);
-            let webpki =
-                WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(provider));
-            let webpki = webpki.build().map_err(|error| TlsSetupError::Rustls(error.to_string()))?;
-            let inner: Arc<dyn ServerCertVerifier> = Verifier::new(webpki, Arc::clone(provider));
-            (roots.roots.clone(), Some(inner))
-        }
-        // Then only pinned servers are trusted.
-        Err(TlsSetupError::NoRoots) if pins.iter().any(|pins| pins.role == PinRole::InsteadOfAuthorities) => {
-            (Vec::new(), None)
-        }
-        Err(error) => return Err(error),
-    };
-    match inner {
-        Some(inner) if pins.is_empty() => Ok(inner),
-        inner => {
-            let named = pins.into_iter().map(|pins| Ok((server_name(&pins.domain)?, pins)));
-            let named = named.collect::<Result<_, Error>>();
-            let named = named.map_err(|error| TlsSetupError::Rustls(error.to_string()))?;
-            Ok(Arc::new(PinVerifier::new(inner, named, &roots, Arc::clone(provider))))
-        }
-    }
 }
 
 /// Why a client certificate and its key cannot be used.
@@ -362,17 +354,20 @@ pub(crate) fn provider() -> Option<Arc<CryptoProvider>> {
     None
 }
 
-fn roots(trust: Trust) -> Result<RootCertStore, TlsSetupError> {
+fn roots(trust: &Trust) -> Result<RootCertStore, TlsSetupError> {
     let mut roots = RootCertStore::empty();
     #[cfg(feature = "webpki-roots")]
     if !trust.only_given {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
-    for certificate in trust.given {
-        roots.add(certificate).map_err(|error| TlsSetupError::BadRoot(explain(&error, &Evidence::NONE)))?;
+    for certificate in &trust.given {
+        roots
+            .add(certificate.clone())
+            .map_err(|error| TlsSetupError::BadRoot(explain(&error, &Evidence::NONE)))?;
     }
     if roots.is_empty() { Err(TlsSetupError::NoRoots) } else { Ok(roots) }
 }
 
+#[cfg(test)]
 #[cfg(test)]
 mod tests;

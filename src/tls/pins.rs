@@ -18,8 +18,13 @@ use rustls::{
 
 use super::der::{SEQUENCE, encode};
 use super::fingerprint::Fingerprint;
-use super::verifier::{Part, few_of_each_subject, keep};
+use super::identity::Wanted;
+use super::other_names::Accepted;
+use super::server_certificate::ServerCertificate;
+use super::verifier::{self, Part, chain, keep, useful};
+use super::{TlsOptions, TlsSetupError, roots, server_name};
 use crate::domain::Domain;
+use crate::service::Service;
 
 /// What the pins of a domain are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,22 +96,46 @@ pub(super) struct PinVerifier {
     /// The root certificates whose keys are pinned.
     roots: Vec<TrustAnchor<'static>>,
     provider: Arc<CryptoProvider>,
+    /// Which names count, for the error.
+    service: Service,
+    accepted: Accepted,
+}
+
+/// Creates the verifier for these options.
+pub(super) fn verifier(
+    options: &TlsOptions,
+    service: &Service,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>, TlsSetupError> {
+    let TlsOptions { trust, pins, other_names, .. } = options;
+    fault(pins, provider).map_or(Ok(()), |why| Err(TlsSetupError::BadPins(why)))?;
+    let inner: Option<Arc<dyn ServerCertVerifier>> = match verifier::verifier(options, service, provider) {
+        Ok(inner) if pins.is_empty() => return Ok(inner),
+        Ok(inner) => Some(inner),
+        // Then only pinned servers are trusted.
+        Err(TlsSetupError::NoRoots) if pins.iter().any(|pins| pins.role == PinRole::InsteadOfAuthorities) => {
+            None
+        }
+        Err(error) => return Err(error),
+    };
+    let beside = || pins.iter().filter(|pins| pins.role == PinRole::BesideAuthorities);
+    let is_pinned = |root: &TrustAnchor<'_>| beside().any(|pins| pins.has_anchor(root, provider));
+    let mut roots = if beside().next().is_some() { roots(trust)?.roots } else { Vec::new() };
+    roots.retain(is_pinned);
+    let named = pins.iter().map(|pins| Ok((server_name(&pins.domain)?, pins.clone())));
+    let named =
+        named.collect::<Result<_, Error>>().map_err(|error| TlsSetupError::Rustls(error.to_string()))?;
+    Ok(Arc::new(PinVerifier {
+        inner,
+        pins: named,
+        roots,
+        provider: Arc::clone(provider),
+        service: service.clone(),
+        accepted: *other_names,
+    }))
 }
 
 impl PinVerifier {
-    /// Each domain comes with its name for TLS. Without `inner`, the other domains have no trusted server.
-    pub(super) fn new(
-        inner: Option<Arc<dyn ServerCertVerifier>>,
-        pins: Vec<(ServerName<'static>, Pins)>,
-        roots: &[TrustAnchor<'static>],
-        provider: Arc<CryptoProvider>,
-    ) -> Self {
-        let beside = || pins.iter().filter(|(_, pins)| pins.role == PinRole::BesideAuthorities);
-        let is_pinned = |root: &&TrustAnchor<'_>| beside().any(|(_, pins)| pins.has_anchor(root, &provider));
-        let roots = roots.iter().filter(is_pinned).cloned().collect();
-        Self { inner, pins, roots, provider }
-    }
-
     /// "Pin Validation … compute the SPKI Fingerprints for each certificate in the Pinned Host's validated certificate
     /// chain" (RFC 7469 section 2.6). rustls does not say which of the certificates that were sent are in that chain, and
     /// the server can send any. So a pinned authority counts if the server's certificate leads to it as if it was the only
@@ -121,7 +150,8 @@ impl PinVerifier {
         if pins.has_certificate(end_entity, &self.provider)? {
             return Ok(true);
         }
-        let intermediates = few_of_each_subject(intermediates);
+        let intermediates: Vec<_> =
+            useful(intermediates).into_iter().map(|intermediate| intermediate.certificate).collect();
         let mut authorities = RootCertStore::empty();
         authorities.extend(self.roots.iter().filter(|root| pins.has_anchor(root, &self.provider)).cloned());
         for intermediate in &intermediates {
@@ -168,6 +198,23 @@ impl PinVerifier {
         if is_pinned { Ok(()) } else { Err(NotPinned { role: pins.role, key: key() }.into()) }
     }
 
+    /// Keeps what is refused, for the error.
+    fn keep(
+        &self,
+        part: Part,
+        end_entity: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        server_name: Option<&ServerName<'_>>,
+    ) {
+        let chain = chain(end_entity, others).map(|certificate| certificate.clone().into_owned()).collect();
+        let wanted = server_name.map(|name| Wanted {
+            name: name.to_owned(),
+            service: self.service.clone(),
+            accepted: self.accepted,
+        });
+        keep(ServerCertificate::new(chain, wanted, Arc::clone(&self.provider)), part, None);
+    }
+
     fn trusts_alone(&self, server_name: &ServerName<'_>) -> bool {
         let is_alone = |pins: &Pins| pins.role == PinRole::InsteadOfAuthorities;
         self.pins.iter().any(|(name, pins)| name == server_name && is_alone(pins))
@@ -186,9 +233,13 @@ impl ServerCertVerifier for PinVerifier {
         if let Some(inner) = self.inner.as_ref().filter(|_| !self.trusts_alone(server_name)) {
             inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
         }
-        let checked = self.check(end_entity, intermediates, server_name, now);
-        keep(checked, Part::Chain, end_entity, intermediates, Some(server_name), &self.provider)?;
-        Ok(ServerCertVerified::assertion())
+        match self.check(end_entity, intermediates, server_name, now) {
+            Ok(()) => Ok(ServerCertVerified::assertion()),
+            Err(error) => {
+                self.keep(Part::Chain, end_entity, intermediates, Some(server_name));
+                Err(error)
+            }
+        }
     }
 
     fn verify_tls12_signature(
@@ -198,9 +249,9 @@ impl ServerCertVerifier for PinVerifier {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let Some(inner) = &self.inner else {
-            let verified =
-                verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms);
-            return keep(verified, Part::Signature, cert, &[], None, &self.provider);
+            let algorithms = &self.provider.signature_verification_algorithms;
+            let verified = verify_tls12_signature(message, cert, dss, algorithms);
+            return verified.inspect_err(|_| self.keep(Part::Signature, cert, &[], None));
         };
         inner.verify_tls12_signature(message, cert, dss)
     }
@@ -212,9 +263,9 @@ impl ServerCertVerifier for PinVerifier {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let Some(inner) = &self.inner else {
-            let verified =
-                verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms);
-            return keep(verified, Part::Signature, cert, &[], None, &self.provider);
+            let algorithms = &self.provider.signature_verification_algorithms;
+            let verified = verify_tls13_signature(message, cert, dss, algorithms);
+            return verified.inspect_err(|_| self.keep(Part::Signature, cert, &[], None));
         };
         inner.verify_tls13_signature(message, cert, dss)
     }
