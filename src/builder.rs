@@ -23,9 +23,10 @@ use crate::service::Service;
 use crate::settings::AddressFamily;
 use crate::settings::Policy;
 use crate::settings::Settings;
-use crate::tls::{ClientCertificate, TlsOptions};
+use crate::tls::{ClientCertificate, RevocationLists, TlsOptions};
 
 mod build;
+mod trust;
 
 /// Builds a [`Connector`]. Created by [`Connector::builder`].
 ///
@@ -288,9 +289,11 @@ impl ConnectorBuilder {
     /// lookup of its SRV records has failed. Servers that you name ([`Target`](crate::Target)) have no TLSA records,
     /// unless it is the domain itself.
     ///
-    /// SNI is always the domain (XEP-0368 section 2, rule 6).
+    /// Pins ([`require_pins`](Self::require_pins)) count as well, and for a domain of
+    /// [`trust_pins_alone`](Self::trust_pins_alone) nothing else does. SNI is always the domain (XEP-0368 section 2, rule
+    /// 6).
     pub fn dane(mut self, dane: bool) -> Self {
-        self.settings.dane = dane;
+        (self.settings.dane, self.tls.dane) = (dane, dane);
         self
     }
 
@@ -306,6 +309,41 @@ impl ConnectorBuilder {
     pub fn only_roots(mut self, roots: impl IntoIterator<Item = CertificateDer<'static>>) -> Self {
         self.tls.trust.only_given = true;
         self.add_roots(roots)
+    }
+
+    /// Sets whether SRV-IDs in certificates are accepted (RFC 4985): `_xmpp-client.example.org` or, for service
+    /// [`Server`](Service::Server), `_xmpp-server.example.org`, with direct TLS as with STARTTLS (RFC 6120 section
+    /// 13.7.1.2.1). There are no wildcards in them. The default is false: the domain must be among the DNS names of the
+    /// certificate.
+    ///
+    /// They are for private authorities, which issue certificates that are of use for XMPP alone: they count only if the
+    /// chain leads to a root that was given with [`add_roots`](Self::add_roots) or [`only_roots`](Self::only_roots). They
+    /// do not count if an authority in the chain has name constraints, since those on DNS names do not apply to them.
+    pub fn srv_ids(mut self, accept: bool) -> Self {
+        self.tls.other_names.srv_ids = accept;
+        self
+    }
+
+    /// Sets whether an XmppAddr in a certificate is accepted (RFC 6120 section 13.7.1.4): the domain as in a JID, with
+    /// U-labels, which requires feature `idna`, or A-labels. It identifies a server for every service; prefer
+    /// [`srv_ids`](Self::srv_ids), to which all else there applies as well. The default is false.
+    pub fn xmpp_addrs(mut self, accept: bool) -> Self {
+        self.tls.other_names.xmpp_addrs = accept;
+        self
+    }
+
+    /// Sets certificate revocation lists, which are then required: see [`RevocationLists`]. By default, revocation is
+    /// not checked. Lists that cannot be used are an error of [`build`](Self::build).
+    ///
+    /// They are for private authorities, and for programs that fetch the lists of public ones. Connections without them
+    /// are as most programs other than browsers make them: browsers get condensed lists from their vendors (CRLite,
+    /// CRLSets), and OCSP is going away (Let's Encrypt ended it in August 2025), which is why stapled responses are not
+    /// used here. What then bounds the harm of a stolen key is the life of a certificate. Public authorities issue them
+    /// for 200 days at most since March 2026, and for 47 days from March 2029; those of Let's Encrypt's profile
+    /// `shortlived` are valid for six days.
+    pub fn revocation_lists(mut self, lists: RevocationLists) -> Self {
+        self.tls.revocation = Some(lists);
+        self
     }
 
     /// Sets the client certificate, which is sent to servers that ask for one, for SASL EXTERNAL (XEP-0178) and for

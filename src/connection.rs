@@ -6,7 +6,6 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::CertificateDer;
 use rustls::{ClientConnection, HandshakeKind, StreamOwned};
 
 use crate::canceller::{Cancel, Canceller};
@@ -16,7 +15,7 @@ use crate::discovery::Candidate;
 use crate::limits::CLOSE_LIMIT;
 use crate::report::Report;
 use crate::service::TlsMode;
-use crate::tls::{ChannelBinding, CipherSuite, ProtocolVersion};
+use crate::tls::{ChannelBinding, CipherSuite, ProtocolVersion, ServerCertificate};
 use crate::wait;
 
 pub use halves::{ReadHalf, ReuniteError, WriteHalf};
@@ -66,14 +65,14 @@ pub struct Parts {
 
 impl Connection {
     pub(crate) fn new(verified: Verified, report: Report) -> Self {
-        let Verified { tcp, tls, agreed, binder, session, candidate, peer, opened, quick_ack } = verified;
+        let Verified { tcp, tls, agreed, certificate, binder, session, candidate, peer, opened, quick_ack } =
+            verified;
         let is_resumed = tls.handshake_kind() == Some(HandshakeKind::Resumed);
         // rustls makes sure that we have offered it, and we offer only ASCII.
         let alpn = tls.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned());
-        let certificates = tls.peer_certificates().unwrap_or_default().to_vec();
         let is_stream_open = opened.is_some();
         let facts =
-            Facts { agreed, binder, alpn, certificates, is_resumed, is_stream_open, candidate, peer, report };
+            Facts { agreed, binder, alpn, certificate, is_resumed, is_stream_open, candidate, peer, report };
         // What the server sent while the stream was opened shows that it has accepted the session.
         let unproved = session.filter(|_| is_resumed && !is_stream_open);
         let line = Arc::new(Line::new(Wire::new(tcp, quick_ack), tls, unproved, facts));
@@ -165,11 +164,11 @@ impl Connection {
         self.facts().alpn.as_deref()
     }
 
-    /// Returns the certificates that the server has sent, its own first. A resumed session has those of the original
-    /// handshake.
+    /// Returns the server's certificate; that of the original handshake if a session is resumed. It is `None` if the
+    /// server has shown none, which only a verifier of a given [`ClientConfig`](rustls::ClientConfig) accepts.
     #[must_use]
-    pub fn peer_certificates(&self) -> &[CertificateDer<'static>] {
-        &self.facts().certificates
+    pub fn certificate(&self) -> Option<&ServerCertificate> {
+        self.read.certificate()
     }
 
     /// Returns the channel bindings for SASL, the strongest first. Use the first one that the server supports

@@ -98,7 +98,10 @@ pub use open_stream::OpenStream;
 pub use service::{Service, TlsMode};
 pub use settings::{AddressFamily, Policy};
 pub use target::Target;
-pub use tls::{ChannelBinding, CipherSuite, ProtocolVersion};
+pub use tls::{
+    CertificateChange, CertificateRecord, ChannelBinding, CipherSuite, Fingerprint, InvalidFingerprint,
+    InvalidRecord, MatchedName, ProtocolVersion, RevocationLists, ServerCertificate,
+};
 
 /// Makes the example of the README a test.
 #[cfg(doctest)]

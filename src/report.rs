@@ -12,6 +12,7 @@ use crate::dns::{AnswerSource, LookupFacts, Question};
 use crate::domain::Domain;
 use crate::quoted::Quoted;
 use crate::service::Service;
+use crate::tls::ServerCertificate;
 
 mod events;
 
@@ -111,6 +112,10 @@ impl fmt::Display for Report {
         }
         for attempt in &self.attempts {
             writeln!(formatter, "  attempt    {attempt}")?;
+            // The error says it if the certificate was refused.
+            if let (Some(certificate), None) = (&attempt.certificate, attempt.error()) {
+                writeln!(formatter, "  certificate  {certificate}")?;
+            }
         }
         for note in &self.notes {
             writeln!(formatter, "  note       {note}")?;
@@ -211,6 +216,8 @@ pub struct AttemptReport {
     /// The repeats on a new socket, in order, at most one of each form. A repeat, including its TCP handshake, is part
     /// of the stage that had failed, and does not extend its limit.
     pub repeats: Vec<Repeat>,
+    /// The certificate that the server has shown: the one that was verified, or the one that was refused.
+    pub certificate: Option<ServerCertificate>,
     /// The stage in which it ended.
     pub stage: Stage,
     /// How it ended.
@@ -245,7 +252,7 @@ impl AttemptReport {
 
 impl fmt::Display for AttemptReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { candidate, address, started, ended, completed, repeats, stage, outcome } = self;
+        let Self { candidate, address, started, ended, completed, repeats, stage, outcome, .. } = self;
         write!(formatter, "{} {address}  {}", candidate + 1, Milliseconds(*started))?;
         let mut repeats = repeats.iter().peekable();
         for (stage, at) in completed {

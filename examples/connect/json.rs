@@ -1,12 +1,14 @@
 //! The result as one JSON object. Its names are stable, for scripts.
 
 use std::error::Error as _;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use xmpp_connect::dns::{AnswerSource, TlsaRecord};
+use xmpp_connect::dns::AnswerSource;
 use xmpp_connect::report::{AttemptOutcome, AttemptReport, LookupReport, RepeatForm, Report, Stage};
-use xmpp_connect::{Candidate, ChannelBinding, Connection, Error, ErrorKind, Service, TlsMode};
+use xmpp_connect::{
+    Candidate, ChannelBinding, Connection, Error, ErrorKind, MatchedName, ServerCertificate, Service, TlsMode,
+};
 
 use crate::Outcome;
 
@@ -76,6 +78,7 @@ fn attempt(attempt: &AttemptReport) -> Value {
         "stage": stage(attempt.stage),
         "outcome": attempt.outcome.to_string(),
         "error": attempt.error().map(ToString::to_string),
+        "certificate": attempt.certificate.as_ref().map(certificate),
         "stages": attempt.completed.iter().map(|(completed, at)| json!({
             "stage": stage(*completed),
             "ms": milliseconds(*at),
@@ -102,12 +105,47 @@ fn connected(connection: &Connection) -> Value {
         "protocol": connection.protocol_version().to_string(),
         "cipher_suite": connection.cipher_suite().to_string(),
         "alpn": connection.alpn(),
-        "tlsa": connection.candidate().tlsa().iter().map(TlsaRecord::to_string).collect::<Vec<_>>(),
+        "certificate": connection.certificate().map(certificate),
         "channel_bindings": connection.channel_bindings().iter().map(ChannelBinding::name).collect::<Vec<_>>(),
         "resumed": connection.is_resumed(),
         "stream_open": connection.is_stream_open(),
         "ms": milliseconds(report.elapsed()),
     })
+}
+
+fn certificate(certificate: &ServerCertificate) -> Value {
+    let matched = certificate.matched_name().map(|matched| match matched {
+        MatchedName::Dns(name) => json!({ "name": name, "rule": "dns" }),
+        MatchedName::Wildcard(name) => json!({ "name": name, "rule": "wildcard" }),
+        MatchedName::Address(address) => json!({ "name": address.to_string(), "rule": "address" }),
+        _ => Value::Null,
+    });
+    json!({
+        "subject": certificate.subject(),
+        "issuer": certificate.issuer(),
+        "names": certificate.names(),
+        "matched": matched,
+        "tlsa": certificate.matched_tlsa().map(ToString::to_string),
+        "not_before": certificate.not_before().and_then(unix_time),
+        "not_after": certificate.not_after().and_then(unix_time),
+        "days_left": certificate.not_after().map(days_left),
+        "serial": certificate.serial_number(),
+        "fingerprint": certificate.fingerprint().map(|hash| hash.to_string()),
+        "key_fingerprint": certificate.key_fingerprint().map(|hash| hash.to_string()),
+        "authority": certificate.is_authority(),
+        "self_issued": certificate.is_self_issued(),
+        "sent": certificate.chain().len(),
+    })
+}
+
+/// Seconds since 1970.
+fn unix_time(time: SystemTime) -> Option<u64> {
+    time.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())
+}
+
+/// Whole days from now on; 0 if it is over.
+pub(crate) fn days_left(end: SystemTime) -> u64 {
+    end.duration_since(SystemTime::now()).map_or(0, |left| left.as_secs() / (24 * 60 * 60))
 }
 
 fn failed(error: &Error) -> Value {

@@ -29,9 +29,11 @@ impl ConnectorBuilder {
     ///   `dns_over_tcp` without name servers;
     /// - an interface on a system that does not support it, or with a name that no interface can have; a source address
     ///   of a family that is excluded;
-    /// - root certificates, a client certificate or `dane` beside a `ClientConfig`; no root certificates; one that cannot be
-    ///   read; a client certificate that cannot be read, or whose key does not belong to it or is not supported; no
-    ///   crypto provider.
+    /// - pins, root certificates, `srv_ids`, `xmpp_addrs`, revocation lists, `dane` or a client certificate beside
+    ///   a `ClientConfig`; `srv_ids` or `xmpp_addrs` without given roots; no root certificates; one that cannot be read; no
+    ///   revocation list, or one that cannot be used; a client certificate that cannot be read, or whose key does not
+    ///   belong to it or is not supported; no crypto provider;
+    /// - an empty list of pins, or both `require_pins` and `trust_pins_alone` for one domain.
     pub fn build(self) -> Result<Connector, Error> {
         self.check_times()?;
         self.check_tls()?;
@@ -39,27 +41,30 @@ impl ConnectorBuilder {
         settings.family = self.family_for_source()?;
         let names = self.names()?;
         check_socket(&self.settings.socket)?;
-        let tls = Tls::new(self.tls, &settings.service).map_err(|error| configuration(error.to_string()))?;
+        let tls = Tls::new(&self.tls, &settings.service).map_err(|error| configuration(error.to_string()))?;
         Ok(Connector::new(Shared::new(settings, tls, names, self.filter)))
     }
 
     /// A `ClientConfig` says alone what is trusted and shown.
     fn check_tls(&self) -> Result<(), Error> {
-        if self.settings.dane && self.tls.config.is_some() {
-            return Err(configuration(
-                "both DANE and a ClientConfig are given, and both decide which certificates are accepted",
-            ));
-        }
-        let TlsOptions { trust, client_certificate, config, .. } = &self.tls;
-        let has_roots = trust.only_given || !trust.given.is_empty();
-        match (config, has_roots, client_certificate) {
-            (Some(_), true, _) => Err(configuration(
-                "both root certificates and a ClientConfig are given; set the roots in the ClientConfig",
+        let TlsOptions { trust, pins, revocation, other_names, dane, client_certificate, config, .. } =
+            &self.tls;
+        let given = [
+            ("root certificates", trust.only_given || !trust.given.is_empty()),
+            ("pins", !pins.is_empty()),
+            ("names to accept", other_names.is_any()),
+            ("revocation lists", revocation.is_some()),
+            ("TLSA records (dane)", *dane),
+            ("a client certificate", client_certificate.is_some()),
+        ];
+        match given.iter().find(|(_, is_given)| *is_given && config.is_some()) {
+            Some((what, _)) => Err(configuration(format!(
+                "both {what} and a ClientConfig are given; a ClientConfig has to have them itself"
+            ))),
+            None if other_names.is_any() && trust.given.is_empty() => Err(configuration(
+                "srv_ids and xmpp_addrs apply to given roots, and there are none; give them with add_roots or only_roots",
             )),
-            (Some(_), false, Some(_)) => Err(configuration(
-                "both a client certificate and a ClientConfig are given; set the certificate in the ClientConfig",
-            )),
-            (Some(_), false, None) | (None, _, _) => Ok(()),
+            None => Ok(()),
         }
     }
 

@@ -10,7 +10,7 @@ use super::Connection;
 use super::line::Line;
 use super::liveness::Liveness;
 use crate::canceller::Canceller;
-use crate::tls::ChannelBinding;
+use crate::tls::{ChannelBinding, ServerCertificate};
 
 /// The reading half of a [`Connection`], from [`Connection::split`].
 ///
@@ -70,6 +70,12 @@ impl ReadHalf {
     #[must_use]
     pub fn channel_bindings(&self) -> Vec<ChannelBinding> {
         self.line.channel_bindings()
+    }
+
+    /// Returns the server's certificate, as [`Connection::certificate`].
+    #[must_use]
+    pub fn certificate(&self) -> Option<&ServerCertificate> {
+        self.line.facts.certificate.as_ref()
     }
 
     /// Joins the halves of one connection.

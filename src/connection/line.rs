@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustls::pki_types::CertificateDer;
 use rustls::{ClientConnection, StreamOwned};
 
 use super::wire::Wire;
@@ -16,7 +15,7 @@ use crate::discovery::Candidate;
 use crate::limits::{CLOSE_LIMIT, MAX_READS_BEYOND_LIMIT};
 use crate::report::Report;
 use crate::socket;
-use crate::tls::{Agreed, Binder, ChannelBinding, Explained, Session};
+use crate::tls::{Agreed, Binder, ChannelBinding, Explained, ServerCertificate, Session};
 use crate::wait::{self, Interest, Token, Wait};
 
 /// Some servers, such as ejabberd, close without close_notify. The message of rustls links to its own documentation.
@@ -63,7 +62,7 @@ pub(super) struct Facts {
     pub(super) agreed: Agreed,
     pub(super) binder: Binder,
     pub(super) alpn: Option<String>,
-    pub(super) certificates: Vec<CertificateDer<'static>>,
+    pub(super) certificate: Option<ServerCertificate>,
     pub(super) is_resumed: bool,
     pub(super) is_stream_open: bool,
     pub(super) candidate: Candidate,

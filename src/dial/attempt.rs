@@ -8,7 +8,7 @@ use std::time::Instant;
 use rustls::ClientConnection;
 
 use super::exchange::{OpeningStream, handshake, negotiate};
-use super::{AttemptError, AttemptId, RepeatForm, Stage};
+use super::{AttemptError, AttemptEvent, AttemptId, RepeatForm, Stage};
 use crate::deadline::Deadline;
 use crate::discovery::Candidate;
 use crate::domain::Domain;
@@ -17,7 +17,9 @@ use crate::service::TlsMode;
 use crate::settings::{Settings, SocketOptions};
 use crate::socket;
 use crate::starttls::{Form, Negotiation, Opening, Progress, Step, StrictDomains};
-use crate::tls::{self, Agreed, Binder, Endpoint, Evidence, Handshake, Resume, Session, Tls};
+use crate::tls::{
+    self, Agreed, Binder, Endpoint, Evidence, Handshake, Resume, ServerCertificate, Session, Tls,
+};
 use crate::wait::Interest;
 
 /// A note for the report.
@@ -41,6 +43,8 @@ pub(crate) struct Verified {
     pub(crate) tcp: TcpStream,
     pub(crate) tls: ClientConnection,
     pub(crate) agreed: Agreed,
+    /// `None` if the server has shown none, which only a verifier of the caller accepts.
+    pub(crate) certificate: Option<ServerCertificate>,
     pub(crate) binder: Binder,
     /// The store of its TLS sessions, if sessions are resumed.
     pub(crate) session: Option<Arc<Session>>,
@@ -55,7 +59,7 @@ pub(crate) struct Verified {
 impl Verified {
     /// A note for the report: which TLSA record the certificate matches, if they count.
     pub(super) fn tlsa_note(&self) -> Option<String> {
-        let matched = tls::matched(self.candidate.tlsa(), self.tls.peer_certificates()?)?;
+        let matched = self.certificate.as_ref()?.matched_tlsa()?;
         let owner = tls::owner(self.candidate.host(), self.candidate.port());
         Some(format!("the certificate matches the TLSA record {matched} of {owner}"))
     }
@@ -71,6 +75,8 @@ pub(super) struct Attempt {
     state: AttemptState,
     /// The step of the negotiation that was last reported to the plan.
     step: Option<Step>,
+    /// The certificate of a complete handshake.
+    certificate: Option<ServerCertificate>,
     /// The last stage that was completed, before any repeat.
     completed: Option<Stage>,
     repeats: Repeats,
@@ -154,7 +160,7 @@ impl Attempt {
         repeats: Repeats,
     ) -> Self {
         let state = AttemptState::Connecting;
-        Self { id, candidate, address, tcp, state, step: None, completed: None, repeats }
+        Self { id, candidate, address, tcp, state, step: None, certificate: None, completed: None, repeats }
     }
 
     pub(super) fn is_connecting(&self) -> bool {
@@ -171,7 +177,7 @@ impl Attempt {
 
     /// The connection, where the last stage is complete.
     pub(super) fn into_verified(self, dialer: &Dialer<'_>) -> Option<Verified> {
-        let Self { candidate, address: peer, tcp, state, .. } = self;
+        let Self { candidate, address: peer, tcp, state, certificate, .. } = self;
         let (handshake, opened) = match state {
             AttemptState::Connecting | AttemptState::Negotiating { .. } => return None,
             AttemptState::Handshaking(handshake) => (*handshake, None),
@@ -183,7 +189,7 @@ impl Attempt {
         let Handshake { client: tls, session } = handshake;
         let agreed = Agreed::of(&tls).ok()?;
         let (binder, quick_ack) = (dialer.tls.binder(), dialer.settings.quick_ack);
-        Some(Verified { tcp, tls, agreed, binder, session, candidate, peer, opened, quick_ack })
+        Some(Verified { tcp, tls, agreed, certificate, binder, session, candidate, peer, opened, quick_ack })
     }
 
     pub(super) fn interest(&self) -> Interest {
@@ -218,6 +224,11 @@ impl Attempt {
         }
         self.step = step;
         step
+    }
+
+    /// The certificate of a complete handshake, as an event.
+    pub(super) fn shown(&self) -> Option<(AttemptId, AttemptEvent)> {
+        self.certificate.clone().map(|certificate| (self.id, AttemptEvent::Shown(certificate)))
     }
 
     pub(super) fn wake_at(&self) -> Deadline {
@@ -348,6 +359,12 @@ impl Attempt {
                     return Ok(Advance::Waits);
                 }
                 Agreed::of(&pending.client).map_err(|error| AttemptError::tls(error, &Evidence::NONE))?;
+                let certificate =
+                    dialer.tls.certificate(&pending.client, dialer.domain, self.candidate.tlsa());
+                if let Err(reason) = dialer.tls.check(dialer.domain, certificate.as_ref()) {
+                    return Err(AttemptError::certificate_rejected(reason, certificate));
+                }
+                self.certificate = certificate;
                 let Some(open_stream) = dialer.open_stream else { return Ok(Advance::Verified) };
                 if let AttemptState::Handshaking(handshake) =
                     std::mem::replace(&mut self.state, AttemptState::Connecting)

@@ -98,6 +98,7 @@ impl<'a> AttemptSet<'a> {
                     }
                     Ok(Advance::Completed(stage, note)) => {
                         if attempt.complete(stage) {
+                            events.extend(attempt.shown());
                             events.push((attempt.id, AttemptEvent::Completed(stage)));
                             events.extend(note.map(|note| (attempt.id, AttemptEvent::Noted(note.into()))));
                         }
@@ -105,6 +106,7 @@ impl<'a> AttemptSet<'a> {
                     }
                     Ok(Advance::Verified) => {
                         let id = attempt.id;
+                        events.extend(attempt.shown());
                         if let Some(verified) = attempt.into_verified(&self.dialer) {
                             let note = verified.tlsa_note().map(|note| AttemptEvent::Noted(note.into()));
                             events.extend(note.map(|note| (id, note)));

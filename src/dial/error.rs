@@ -10,9 +10,10 @@ use rustls::AlertDescription;
 
 use super::Stage;
 use crate::deadline::Seconds;
+use crate::quoted::Quoted;
 use crate::socket;
 use crate::starttls::{Fault, NegotiationError, Step, StreamError};
-use crate::tls::{self, Evidence, UntrustedReason};
+use crate::tls::{self, Evidence, ServerCertificate, UntrustedReason};
 
 /// Why an attempt failed.
 ///
@@ -26,11 +27,13 @@ enum Cause {
     TimedOut(Stage, Duration, Option<Step>),
     Negotiation(NegotiationError),
     EndInTls,
-    /// The error, and its explanation.
-    Tls(rustls::Error, String),
+    /// The error, its explanation, and the certificate if that was refused.
+    Tls(rustls::Error, String, Option<ServerCertificate>),
     RefusedByFilter,
     /// With the reason.
     Tlsa(String),
+    /// The caller's check has refused the certificate, for this reason.
+    CertificateRejected(String, Option<ServerCertificate>),
 }
 
 /// The kinds of [`AttemptError`], with data that programs can act on.
@@ -92,7 +95,7 @@ impl AttemptError {
 
     pub(crate) fn tls(error: rustls::Error, evidence: &Evidence) -> Self {
         let text = tls::explain(&error, evidence);
-        Self(Cause::Tls(error, text))
+        Self(Cause::Tls(error, text, evidence.certificate.clone()))
     }
 
     /// The caller's filter does not allow the address.
@@ -105,6 +108,11 @@ impl AttemptError {
         Self(Cause::Tlsa(why))
     }
 
+    /// The caller's check has refused the certificate.
+    pub(crate) fn certificate_rejected(reason: String, certificate: Option<ServerCertificate>) -> Self {
+        Self(Cause::CertificateRejected(reason, certificate))
+    }
+
     /// Returns the kind of error, with its data.
     #[must_use]
     pub fn kind(&self) -> AttemptErrorKind<'_> {
@@ -114,7 +122,8 @@ impl AttemptError {
             Cause::EndInTls => AttemptErrorKind::Closed,
             Cause::RefusedByFilter => AttemptErrorKind::RefusedByFilter,
             Cause::Tlsa(_) => AttemptErrorKind::TlsaLookup,
-            Cause::Tls(error, _) => match UntrustedReason::of(error) {
+            Cause::CertificateRejected(..) => AttemptErrorKind::Untrusted(UntrustedReason::Rejected),
+            Cause::Tls(error, ..) => match UntrustedReason::of(error) {
                 Some(reason) => AttemptErrorKind::Untrusted(reason),
                 None => AttemptErrorKind::Tls(error),
             },
@@ -138,6 +147,23 @@ impl AttemptError {
                 | Fault::TooDeep
                 | Fault::TrailingBytes => AttemptErrorKind::NotXmpp,
             },
+        }
+    }
+
+    /// Returns the certificate that was refused; `None` if the cause is something else, or the verifier is the
+    /// caller's.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&ServerCertificate> {
+        match &self.0 {
+            Cause::Tls(_, _, certificate) | Cause::CertificateRejected(_, certificate) => {
+                certificate.as_ref()
+            }
+            Cause::Io(_)
+            | Cause::TimedOut(..)
+            | Cause::Negotiation(_)
+            | Cause::EndInTls
+            | Cause::RefusedByFilter
+            | Cause::Tlsa(_) => None,
         }
     }
 
@@ -177,7 +203,8 @@ impl AttemptError {
             | Cause::Tlsa(_)
             | Cause::TimedOut(..)
             | Cause::EndInTls
-            | Cause::Tls(..) => false,
+            | Cause::Tls(..)
+            | Cause::CertificateRejected(..) => false,
         }
     }
 
@@ -195,7 +222,11 @@ impl AttemptError {
                     )
             }
             Cause::RefusedByFilter | Cause::Tlsa(_) => true,
-            Cause::TimedOut(..) | Cause::Negotiation(_) | Cause::EndInTls | Cause::Tls(..) => false,
+            Cause::TimedOut(..)
+            | Cause::Negotiation(_)
+            | Cause::EndInTls
+            | Cause::Tls(..)
+            | Cause::CertificateRejected(..) => false,
         }
     }
 
@@ -220,12 +251,25 @@ impl fmt::Display for AttemptError {
             Cause::EndInTls => {
                 formatter.write_str("the server closed the connection during the TLS handshake")
             }
-            Cause::Tls(_, text) => formatter.write_str(text),
+            Cause::Tls(_, text, _) => formatter.write_str(text),
             Cause::RefusedByFilter => formatter.write_str("refused by the filter"),
             Cause::Tlsa(why) => write!(formatter, "not connected to, since {why}"),
+            Cause::CertificateRejected(reason, certificate) => {
+                write!(
+                    formatter,
+                    "the certificate was refused by this program: {}",
+                    Quoted(reason, SHOWN_REASON)
+                )?;
+                let certificate = certificate.as_ref();
+                certificate
+                    .map_or(Ok(()), |certificate| write!(formatter, " (the certificate is {certificate})"))
+            }
         }
     }
 }
+
+/// How many characters of the caller's reason are shown.
+const SHOWN_REASON: usize = 200;
 
 /// What the peer has not sent at this step.
 fn missing(step: Step) -> &'static str {
@@ -270,7 +314,8 @@ impl Error for AttemptError {
             | Cause::TimedOut(..)
             | Cause::EndInTls
             | Cause::RefusedByFilter
-            | Cause::Tlsa(_) => None,
+            | Cause::Tlsa(_)
+            | Cause::CertificateRejected(..) => None,
         }
     }
 }

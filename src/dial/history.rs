@@ -195,6 +195,7 @@ mod tests {
             ended: milliseconds(ended),
             completed: completed.iter().map(|(stage, at)| (*stage, milliseconds(*at))).collect(),
             repeats: Vec::new(),
+            certificate: None,
             stage: Stage::Tcp,
             outcome,
         }

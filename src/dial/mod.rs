@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::service::TlsMode;
 use crate::starttls::Step;
+use crate::tls::ServerCertificate;
 
 pub(crate) use contenders::Tlsa;
 pub use error::{AttemptError, AttemptErrorKind};
@@ -91,6 +92,8 @@ pub(crate) enum AttemptEvent {
     Reached(Step),
     /// A note for the report.
     Noted(Cow<'static, str>),
+    /// The server has shown this certificate, and it is verified.
+    Shown(ServerCertificate),
     /// The last stage is complete: the certificate is verified, and the stream is open if that is a part of the
     /// connect.
     Verified,

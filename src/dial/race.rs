@@ -178,6 +178,7 @@ impl Race {
             }
             AttemptEvent::Reached(step) => attempt.step = Some(step),
             AttemptEvent::Noted(_) => {}
+            AttemptEvent::Shown(certificate) => attempt.report.certificate = Some(certificate),
             AttemptEvent::Verified => {
                 attempt.report.completed.push((attempt.report.stage, at));
                 attempt.end(AttemptOutcome::Connected, at);
@@ -186,6 +187,8 @@ impl Race {
             // Part of its stage: it extends neither the limit of the stage nor the delay of the next attempt.
             AttemptEvent::Repeated(form, error) => attempt.report.repeats.push(Repeat { form, error, at }),
             AttemptEvent::Failed(error) => {
+                let refused = error.certificate().cloned();
+                attempt.report.certificate = refused.or_else(|| attempt.report.certificate.take());
                 attempt.end(AttemptOutcome::Failed(error), at);
                 self.free_starts += 1;
             }

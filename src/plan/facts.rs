@@ -82,7 +82,7 @@ impl Plan {
                 let (form, error) = (*form, error.clone());
                 self.timeline.record(now, EventKind::Repeated { attempt: attempt_index, form, error });
             }
-            AttemptEvent::Reached(_) | AttemptEvent::Failed(_) => {}
+            AttemptEvent::Reached(_) | AttemptEvent::Shown(_) | AttemptEvent::Failed(_) => {}
         }
         self.race.handle_attempt(id, event, now);
         self.record_ends(now);

@@ -376,6 +376,7 @@ impl Play {
             AttemptEvent::Completed(_)
             | AttemptEvent::Reached(_)
             | AttemptEvent::Noted(_)
+            | AttemptEvent::Shown(_)
             | AttemptEvent::Repeated(..) => {}
             AttemptEvent::Verified | AttemptEvent::Failed(_) => self.forget(id),
         }

@@ -140,33 +140,38 @@ const HASH: u8 = 0xa0;
 const MASK: u8 = 0xa1;
 const SHA_1: &str = "1.3.14.3.2.26";
 
-/// No cipher suite has SHA-512, so rustls has no general way to it: it comes from the provider that is compiled in.
+/// No cipher suite has SHA-512, so rustls has no general way to it: it comes from the provider that is compiled in. So
+/// does a hash whose cipher suites the provider leaves out.
 pub(super) fn hash(algorithm: HashAlgorithm, octets: &[u8], provider: &CryptoProvider) -> Option<Vec<u8>> {
-    if algorithm == HashAlgorithm::SHA512 {
-        return sha_512(octets);
-    }
     let suites = provider.cipher_suites.iter().filter_map(SupportedCipherSuite::tls13);
     let mut hashes = suites.map(|suite| suite.common.hash_provider);
-    let hash = hashes.find(|hash| hash.algorithm() == algorithm)?;
-    Some(hash.hash(octets).as_ref().to_vec())
+    match hashes.find(|hash| hash.algorithm() == algorithm) {
+        Some(hash) => Some(hash.hash(octets).as_ref().to_vec()),
+        None => compiled_in(algorithm, octets),
+    }
 }
 
 /// Whether [`hash`] computes SHA-512.
 pub(super) const KNOWS_SHA_512: bool = cfg!(any(feature = "ring", feature = "aws-lc-rs"));
 
 #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
-#[expect(clippy::unnecessary_wraps, reason = "without a provider feature there is none")]
-fn sha_512(octets: &[u8]) -> Option<Vec<u8>> {
+fn compiled_in(algorithm: HashAlgorithm, octets: &[u8]) -> Option<Vec<u8>> {
     #[cfg(all(feature = "aws-lc-rs", not(feature = "ring")))]
     use aws_lc_rs::digest;
     #[cfg(feature = "ring")]
     use ring::digest;
 
-    Some(digest::digest(&digest::SHA512, octets).as_ref().to_vec())
+    let algorithm = match algorithm {
+        HashAlgorithm::SHA256 => &digest::SHA256,
+        HashAlgorithm::SHA384 => &digest::SHA384,
+        HashAlgorithm::SHA512 => &digest::SHA512,
+        _ => return None,
+    };
+    Some(digest::digest(algorithm, octets).as_ref().to_vec())
 }
 
 #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
-fn sha_512(_: &[u8]) -> Option<Vec<u8>> {
+fn compiled_in(_: HashAlgorithm, _: &[u8]) -> Option<Vec<u8>> {
     None
 }
 

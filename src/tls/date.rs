@@ -1,6 +1,7 @@
 //! Calendar dates for messages about certificates: UTC, no time of day. No IO.
 
 use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Seconds since 1970-01-01T00:00:00Z, shown as a date: `2026-11-25`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +41,19 @@ impl Date {
         Some(Self(days * SECONDS_A_DAY + hour * 60 * 60 + minute * 60 + second))
     }
 
+    /// Seconds since 1970.
+    pub(super) fn seconds(self) -> i64 {
+        self.0
+    }
+
+    /// The same time for programs; 1970 if this system cannot express it.
+    pub(super) fn as_system_time(self) -> SystemTime {
+        let distance = Duration::from_secs(self.0.unsigned_abs());
+        let time =
+            if self.0 < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) };
+        time.unwrap_or(UNIX_EPOCH)
+    }
+
     /// Whole days from an earlier date to this one; 0 if it is not earlier.
     pub(super) fn days_since(self, earlier: Self) -> i64 {
         (self.0.saturating_sub(earlier.0) / SECONDS_A_DAY).max(0)
@@ -57,6 +71,15 @@ impl fmt::Display for Date {
         let month = if month < 10 { month + 3 } else { month - 9 };
         let year = year_of_era + era * 400 + i64::from(month <= 2);
         write!(formatter, "{year:04}-{month:02}-{day:02}")
+    }
+}
+
+/// `less than a day`, `3 days`.
+pub(super) fn days(count: i64) -> String {
+    match count {
+        0 => "less than a day".to_owned(),
+        1 => "1 day".to_owned(),
+        count => format!("{count} days"),
     }
 }
 
@@ -108,6 +131,15 @@ mod tests {
             assert_eq!(Date::new(wrong, (0, 0, 0)), None);
         }
         assert_eq!(Date::new((2020, 1, 1), (24, 0, 0)), None);
+    }
+
+    // rule E8b
+    #[test]
+    fn a_date_is_also_a_time_of_the_system() {
+        let day = Duration::from_secs(86_400);
+        assert_eq!(Date::from_seconds(86_400).as_system_time(), UNIX_EPOCH + day);
+        assert_eq!(Date::new((1969, 12, 31), (0, 0, 0)).unwrap().as_system_time(), UNIX_EPOCH - day);
+        let _ = Date::from_seconds(u64::MAX).as_system_time();
     }
 
     // rule E8b

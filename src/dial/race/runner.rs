@@ -37,6 +37,7 @@ impl Runner {
                 ended: started,
                 completed: Vec::new(),
                 repeats: Vec::new(),
+                certificate: None,
                 stage: Stage::Tcp,
                 outcome: AttemptOutcome::InFlight,
             },
