@@ -28,6 +28,7 @@ use crate::settings::{AddressFamily, DnsUse, Policy, Settings};
 use crate::tls::{ClientCertificate, RevocationLists, TlsOptions};
 
 mod build;
+mod trust;
 
 /// Builds a [`Connector`]. Created by [`Connector::builder`].
 ///
@@ -362,9 +363,11 @@ impl ConnectorBuilder {
     /// lookup of its SRV records has failed. Servers that you name ([`Target`](crate::Target)) have no TLSA records,
     /// unless it is the domain itself.
     ///
-    /// SNI is always the domain (XEP-0368 section 2, rule 6).
+    /// Pins ([`require_pins`](Self::require_pins)) count as well, and for a domain of
+    /// [`trust_pins_alone`](Self::trust_pins_alone) nothing else does. Revocation lists do not apply to usages 2 and 3. SNI is always the domain (XEP-0368 section 2, rule
+    /// 6).
     pub fn dane(mut self, dane: bool) -> Self {
-        self.settings.dane = dane;
+        (self.settings.dane, self.tls.dane) = (dane, dane);
         self
     }
 

@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use xmpp_connect::dns::{AnswerSource, TlsaRecord};
+use xmpp_connect::dns::AnswerSource;
 use xmpp_connect::report::{AttemptOutcome, AttemptReport, LookupReport, RepeatForm, Report, Stage};
 use xmpp_connect::{
     Candidate, ChannelBinding, Connection, Error, ErrorKind, MatchedName, ServerCertificate, Service, TlsMode,
@@ -106,7 +106,6 @@ fn connected(connection: &Connection) -> Value {
         "cipher_suite": connection.cipher_suite().to_string(),
         "alpn": connection.alpn(),
         "certificate": connection.certificate().map(certificate),
-        "tlsa": connection.candidate().tlsa().iter().map(TlsaRecord::to_string).collect::<Vec<_>>(),
         "channel_bindings": connection.channel_bindings().iter().map(ChannelBinding::name).collect::<Vec<_>>(),
         "resumed": connection.is_resumed(),
         "stream_open": connection.is_stream_open(),
@@ -126,6 +125,7 @@ fn certificate(certificate: &ServerCertificate) -> Value {
         "issuer": certificate.issuer(),
         "names": certificate.names(),
         "matched": matched,
+        "tlsa": certificate.matched_tlsa().map(ToString::to_string),
         "not_before": certificate.not_before().and_then(unix_time),
         "not_after": certificate.not_after().and_then(unix_time),
         "days_left": certificate.not_after().map(days_left),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 use xmpp_connect::rustls::pki_types::pem::{self, PemObject};
 use xmpp_connect::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use xmpp_connect::{DnsUse, Domain, Policy, Proxy, Service, TlsMode};
+use xmpp_connect::{DnsUse, Domain, Fingerprint, Policy, Proxy, Service, TlsMode};
 
 /// In the environment: the password for the proxy. In the arguments, every user of the machine could read it.
 const PROXY_PASSWORD: &str = "XMPP_CONNECT_PROXY_PASSWORD";
@@ -32,6 +32,8 @@ Without DOMAIN, it connects to a small server that it starts on loopback.
   --dns-use USE             with --proxy: what is looked up, through the proxy: srv (default; names are
                             left to the proxy), all (addresses too) or nothing
   --ca FILE                 trust only the root certificates of this PEM file; may be repeated
+  --pin HASH                trust the server with this key or certificate (sha256:...), and no other one, whatever
+                            else its certificate says; may be repeated
   --client-cert FILE        show the certificates of this PEM file, the own one first, to a server
                             that asks for one (with --client-key)
   --client-key FILE         the private key of the own certificate: a PEM file, not encrypted
@@ -73,6 +75,8 @@ pub(crate) struct Options {
     pub(crate) proxy: Option<Proxy>,
     pub(crate) dns_use: Option<DnsUse>,
     pub(crate) roots: Vec<CertificateDer<'static>>,
+    /// The server's keys or certificates, instead of authorities.
+    pub(crate) pins: Vec<Fingerprint>,
     /// The client's certificates, and the key of the first.
     pub(crate) client: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
     pub(crate) dane: bool,
@@ -118,6 +122,7 @@ struct Given {
     proxy: Option<Proxy>,
     dns_use: Option<DnsUse>,
     roots: Vec<CertificateDer<'static>>,
+    pins: Vec<Fingerprint>,
     client_chain: Option<Vec<CertificateDer<'static>>>,
     client_key: Option<PrivateKeyDer<'static>>,
     dane: bool,
@@ -153,6 +158,10 @@ pub(crate) fn parse() -> Result<Command, String> {
                 once(&mut given.dns_use, "--dns-use", dns_use(&value(&mut parser, "--dns-use")?)?)?;
             }
             Long("ca") => given.roots.extend(certificates("--ca", &value(&mut parser, "--ca")?)?),
+            Long("pin") => {
+                let pin = value(&mut parser, "--pin")?.parse();
+                given.pins.push(pin.map_err(|error| format!("--pin: {error}"))?);
+            }
             Long("client-cert") => {
                 let chain = certificates("--client-cert", &value(&mut parser, "--client-cert")?)?;
                 once(&mut given.client_chain, "--client-cert", chain)?;
@@ -276,8 +285,9 @@ fn check(given: Given) -> Result<Options, String> {
         (None, None, Some(_), _) => return Err("--tls goes with --to or --prefer".to_owned()),
     };
     let needs_domain = matches!(way, Way::To(_) | Way::Prefer(_));
-    if given.domain.is_none() && (needs_domain || !given.nameservers.is_empty() || !given.roots.is_empty()) {
-        return Err("--to, --prefer, --nameserver and --ca need a DOMAIN".to_owned());
+    let has_trust = !given.roots.is_empty() || !given.pins.is_empty();
+    if given.domain.is_none() && (needs_domain || !given.nameservers.is_empty() || has_trust) {
+        return Err("--to, --prefer, --nameserver, --ca and --pin need a DOMAIN".to_owned());
     }
     if given.dns_use.is_some() && given.proxy.is_none() {
         return Err("--dns-use goes with --proxy".to_owned());
@@ -299,6 +309,7 @@ fn check(given: Given) -> Result<Options, String> {
         proxy: given.proxy,
         dns_use: given.dns_use,
         roots: given.roots,
+        pins: given.pins,
         client,
         dane: given.dane,
         alpn: !given.no_alpn,

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use xmpp_connect::ServerCertificate;
-use xmpp_connect::report::{AttemptOutcome, AttemptReport, LookupReport, Report, Stage};
+use xmpp_connect::report::{
+    AttemptErrorKind, AttemptOutcome, AttemptReport, LookupReport, Report, Stage, UntrustedReason,
+};
 
 use crate::Outcome;
 use crate::json::{days_left, message};
@@ -35,7 +37,13 @@ pub(crate) fn text(domain: &str, outcome: &Outcome) -> String {
         }
         Outcome::Failed(error) => {
             let report = error.report().map(|report| report_text(report) + &time_line(report));
-            format!("{}Not connected ({}): {}\n", report.unwrap_or_default(), error.kind(), message(error))
+            let advice = error.report().and_then(pin_to_use).unwrap_or_default();
+            format!(
+                "{}Not connected ({}): {}\n{advice}",
+                report.unwrap_or_default(),
+                error.kind(),
+                message(error)
+            )
         }
     }
 }
@@ -49,11 +57,32 @@ fn certificate_text(certificate: &ServerCertificate) -> String {
     if let Some(matched) = certificate.matched_name() {
         text += &format!(", matched by {matched}");
     }
+    if let Some(record) = certificate.matched_tlsa() {
+        text += &format!(", verified by the TLSA record {record}");
+    }
     text += "\n";
     if let Some(key) = certificate.key_fingerprint() {
         text += &format!("  public key {key}\n");
     }
     text
+}
+
+/// How to trust a server that no authority has certified, or whose key has changed.
+fn pin_to_use(report: &Report) -> Option<String> {
+    let refused = report.attempts().iter().rev().find_map(|attempt| {
+        let error = attempt.error()?;
+        let certificate = error.certificate()?;
+        let is_not_pinned = matches!(error.kind(), AttemptErrorKind::Untrusted(UntrustedReason::NotPinned));
+        // A pin would set aside what the domain says about its servers.
+        let is_by_tlsa = matches!(error.kind(), AttemptErrorKind::Untrusted(UntrustedReason::NoTlsaMatch));
+        (is_not_pinned || certificate.is_self_issued() && !is_by_tlsa).then_some(certificate)
+    })?;
+    let key = refused.key_fingerprint()?;
+    Some(format!(
+        "To trust exactly this key and no other: --pin {key}\n\
+         Only if it is the server's: compare it with what its operator says, by another way than this connection.\n\
+         Anybody between here and the server can have shown it.\n"
+    ))
 }
 
 fn report_text(report: &Report) -> String {

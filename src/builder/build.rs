@@ -32,11 +32,11 @@ impl ConnectorBuilder {
     ///   leaves names to nobody, or whose names a filter cannot judge;
     /// - an interface on a system that does not support it, or with a name that no interface can have; a source address
     ///   of a family that is excluded;
-    /// - root certificates, `srv_ids`, `xmpp_addrs`, revocation lists, a client certificate or `dane` beside a
-    ///   `ClientConfig`; `srv_ids` or `xmpp_addrs` without given roots; no root certificates; one that cannot be read; no
+    /// - pins, root certificates, `srv_ids`, `xmpp_addrs`, revocation lists, `dane` or a client certificate beside
+    ///   a `ClientConfig`; `srv_ids` or `xmpp_addrs` without given roots; no root certificates; one that cannot be read; no
     ///   revocation list, or one that cannot be used; a client certificate that cannot be read, or whose key does not
-    ///   belong to it or is not supported; no
-    ///   crypto provider.
+    ///   belong to it or is not supported; no crypto provider;
+    /// - an empty list of pins, or both `require_pins` and `trust_pins_alone` for one domain.
     pub fn build(self) -> Result<Connector, Error> {
         self.check_times()?;
         self.check_tls()?;
@@ -55,20 +55,20 @@ impl ConnectorBuilder {
 
     /// A `ClientConfig` says alone what is trusted and shown.
     fn check_tls(&self) -> Result<(), Error> {
-        let TlsOptions { trust, revocation, other_names, client_certificate, config, .. } = &self.tls;
+        let TlsOptions { trust, pins, revocation, other_names, dane, client_certificate, config, .. } =
+            &self.tls;
         let given = [
             ("root certificates", trust.only_given || !trust.given.is_empty()),
+            ("pins", !pins.is_empty()),
             ("names to accept", other_names.is_any()),
             ("revocation lists", revocation.is_some()),
+            ("TLSA records (dane)", *dane),
             ("a client certificate", client_certificate.is_some()),
         ];
         match given.iter().find(|(_, is_given)| *is_given && config.is_some()) {
             Some((what, _)) => Err(configuration(format!(
                 "both {what} and a ClientConfig are given; a ClientConfig has to have them itself"
             ))),
-            None if config.is_some() && self.settings.dane => Err(configuration(
-                "both DANE and a ClientConfig are given, and both decide which certificates are accepted",
-            )),
             None if other_names.is_any() && trust.given.is_empty() => Err(configuration(
                 "srv_ids and xmpp_addrs apply to given roots, and there are none; give them with add_roots or only_roots",
             )),

@@ -61,7 +61,7 @@ pub(crate) struct Verified {
 impl Verified {
     /// A note for the report: which TLSA record the certificate matches, if they count.
     pub(super) fn tlsa_note(&self) -> Option<String> {
-        let matched = tls::matched(self.candidate.tlsa(), self.tls.peer_certificates()?)?;
+        let matched = self.certificate.as_ref()?.matched_tlsa()?;
         let owner = tls::owner(self.candidate.host(), self.candidate.port());
         Some(format!("the certificate matches the TLSA record {matched} of {owner}"))
     }
@@ -422,7 +422,12 @@ impl Attempt {
                     return Ok(Advance::Waits);
                 }
                 Agreed::of(&pending.client).map_err(|error| AttemptError::tls(error, &Evidence::NONE))?;
-                self.certificate = dialer.tls.certificate(&pending.client, dialer.domain);
+                let certificate =
+                    dialer.tls.certificate(&pending.client, dialer.domain, self.candidate.tlsa());
+                if let Err(reason) = dialer.tls.check(dialer.domain, certificate.as_ref()) {
+                    return Err(AttemptError::certificate_rejected(reason, certificate));
+                }
+                self.certificate = certificate;
                 let Some(open_stream) = dialer.open_stream else { return Ok(Advance::Verified) };
                 if let AttemptState::Handshaking(handshake) =
                     std::mem::replace(&mut self.state, AttemptState::Connecting)

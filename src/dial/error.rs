@@ -11,6 +11,7 @@ use rustls::AlertDescription;
 use super::Stage;
 use crate::deadline::Seconds;
 use crate::proxy::{Proxy, ProxyError, ProxyFailure, TunnelError};
+use crate::quoted::Quoted;
 use crate::socket;
 use crate::starttls::{Fault, NegotiationError, Step, StreamError};
 use crate::tls::{self, Evidence, ServerCertificate, UntrustedReason};
@@ -43,6 +44,8 @@ enum Cause {
     RefusedByFilter,
     /// With the reason.
     Tlsa(String),
+    /// The caller's check has refused the certificate, for this reason.
+    CertificateRejected(String, Option<ServerCertificate>),
 }
 
 /// Which way the connection went.
@@ -161,6 +164,11 @@ impl AttemptError {
         Self::of(Cause::Tlsa(why))
     }
 
+    /// The caller's check has refused the certificate.
+    pub(crate) fn certificate_rejected(reason: String, certificate: Option<ServerCertificate>) -> Self {
+        Self::of(Cause::CertificateRejected(reason, certificate))
+    }
+
     /// Returns the kind of error, with its data.
     #[must_use]
     pub fn kind(&self) -> AttemptErrorKind<'_> {
@@ -173,6 +181,7 @@ impl AttemptError {
             Cause::EndInTls => AttemptErrorKind::Closed,
             Cause::RefusedByFilter => AttemptErrorKind::RefusedByFilter,
             Cause::Tlsa(_) => AttemptErrorKind::TlsaLookup,
+            Cause::CertificateRejected(..) => AttemptErrorKind::Untrusted(UntrustedReason::Rejected),
             Cause::Tls(error, ..) => match UntrustedReason::of(error) {
                 Some(reason) => AttemptErrorKind::Untrusted(reason),
                 None => AttemptErrorKind::Tls(error),
@@ -205,7 +214,9 @@ impl AttemptError {
     #[must_use]
     pub fn certificate(&self) -> Option<&ServerCertificate> {
         match &self.cause {
-            Cause::Tls(_, _, certificate) => certificate.as_ref(),
+            Cause::Tls(_, _, certificate) | Cause::CertificateRejected(_, certificate) => {
+                certificate.as_ref()
+            }
             Cause::Io(_)
             | Cause::ProxyIo(..)
             | Cause::ProxySilent(..)
@@ -257,7 +268,8 @@ impl AttemptError {
             | Cause::Tlsa(_)
             | Cause::TimedOut(..)
             | Cause::EndInTls
-            | Cause::Tls(..) => false,
+            | Cause::Tls(..)
+            | Cause::CertificateRejected(..) => false,
         }
     }
 
@@ -276,7 +288,11 @@ impl AttemptError {
             }
             Cause::Proxy(error) => error.failure() != ProxyFailure::Refused,
             Cause::RefusedByFilter | Cause::Tlsa(_) | Cause::ProxyIo(..) | Cause::ProxySilent(..) => true,
-            Cause::TimedOut(..) | Cause::Negotiation(_) | Cause::EndInTls | Cause::Tls(..) => false,
+            Cause::TimedOut(..)
+            | Cause::Negotiation(_)
+            | Cause::EndInTls
+            | Cause::Tls(..)
+            | Cause::CertificateRejected(..) => false,
         }
     }
 
@@ -327,6 +343,16 @@ impl fmt::Display for AttemptError {
             Cause::Tls(_, text, _) => formatter.write_str(text),
             Cause::RefusedByFilter => formatter.write_str("refused by the filter"),
             Cause::Tlsa(why) => write!(formatter, "not connected to, since {why}"),
+            Cause::CertificateRejected(reason, certificate) => {
+                write!(
+                    formatter,
+                    "the certificate was refused by this program: {}",
+                    Quoted(reason, SHOWN_REASON)
+                )?;
+                let certificate = certificate.as_ref();
+                certificate
+                    .map_or(Ok(()), |certificate| write!(formatter, " (the certificate is {certificate})"))
+            }
         }?;
         if self.may_be_of_the_proxy() { formatter.write_str(OR_THE_PROXY) } else { Ok(()) }
     }
@@ -338,6 +364,9 @@ fn write_io(formatter: &mut fmt::Formatter<'_>, error: &io::Error) -> fmt::Resul
         None => write!(formatter, "{error}"),
     }
 }
+
+/// How many characters of the caller's reason are shown.
+const SHOWN_REASON: usize = 200;
 
 /// What the peer has not sent at this step.
 fn missing(step: Step) -> &'static str {
@@ -385,7 +414,8 @@ impl Error for AttemptError {
             | Cause::TimedOut(..)
             | Cause::EndInTls
             | Cause::RefusedByFilter
-            | Cause::Tlsa(_) => None,
+            | Cause::Tlsa(_)
+            | Cause::CertificateRejected(..) => None,
         }
     }
 }

@@ -143,13 +143,16 @@ impl Plan {
         }
         let is_by_srv = candidate.origin() == Origin::Srv || candidate.is_authenticated();
         // Dropping the answer must not be enough to be verified in another way.
-        if !is_by_srv
-            && self.srv.any_failed()
-            && matches!(self.proof_of_addresses(self.domain.host()), Proof::Secure | Proof::Failed(_))
-        {
-            return Proof::Failed(
-                "the lookup of the SRV records failed, which may be an attack on a domain that DNSSEC protects",
-            );
+        if !is_by_srv && self.srv.any_failed() {
+            match self.proof_of_addresses(self.domain.host()) {
+                Proof::Secure | Proof::Failed(_) => {
+                    return Proof::Failed(
+                        "the lookup of the SRV records failed, which may be an attack on a domain that DNSSEC protects",
+                    );
+                }
+                Proof::Awaited => return Proof::Awaited,
+                Proof::Insecure(_) | Proof::Nothing => {}
+            }
         }
         let not_named = Proof::Insecure("no SRV record that DNSSEC proves has named this server");
         match (candidate.origin(), &self.route) {

@@ -8,14 +8,15 @@ use rustls::pki_types::{CertificateDer, TrustAnchor};
 use rustls::server::ParsedCertificate;
 use rustls::{Error, RootCertStore};
 
+use super::certificate::Fields;
 use super::channel_binding::{KNOWS_SHA_512, hash};
-use super::der::{INTEGER, SEQUENCE, Values};
+use super::der::{SEQUENCE, Values, encode};
 use crate::limits::MAX_TLSA_RECORDS;
 
 mod verifier;
 
+pub(crate) use verifier::owner;
 pub(super) use verifier::{Daned, NoMatch};
-pub(crate) use verifier::{Usual, owner};
 
 /// The data of a TLSA record (RFC 6698 section 2.1): a certificate or a public key that a server may present.
 ///
@@ -58,14 +59,17 @@ impl TlsaRecord {
     /// To compute hashes, it needs a crypto provider: the process default, or that of feature `ring` or `aws-lc-rs`.
     #[must_use]
     pub fn position_in(&self, chain: &[CertificateDer<'_>]) -> Option<usize> {
-        let provider = super::provider()?;
+        self.position(chain, &*super::provider()?)
+    }
+
+    fn position(&self, chain: &[CertificateDer<'_>], provider: &CryptoProvider) -> Option<usize> {
         if !self.is_usable() {
             return None;
         }
         chain.iter().enumerate().position(|(place, certificate)| {
             let is_own = place == 0;
             let presented =
-                if is_own { own(certificate, &provider).ok() } else { authority(certificate, &provider) };
+                if is_own { own(certificate, provider).ok() } else { authority(certificate, provider) };
             self.is_for_own() == is_own && presented.is_some_and(|presented| presented.is_named_by(self))
         })
     }
@@ -179,24 +183,7 @@ fn anchor(certificate: &CertificateDer<'_>) -> Option<TrustAnchor<'static>> {
 
 /// The `SubjectPublicKeyInfo` of a trust anchor, which has only the content of that sequence.
 fn public_key(anchor: &TrustAnchor<'_>) -> Vec<u8> {
-    sequence(&anchor.subject_public_key_info)
-}
-
-/// A `SEQUENCE` with this content, in DER.
-fn sequence(content: &[u8]) -> Vec<u8> {
-    let length = content.len().to_be_bytes();
-    let significant: Vec<u8> = length.into_iter().skip_while(|octet| *octet == 0).collect();
-    let mut octets = vec![SEQUENCE];
-    match (content.len(), u8::try_from(significant.len())) {
-        (0, _) => octets.push(0),
-        (1..=0x7f, _) => octets.extend(&significant),
-        (_, count) => {
-            octets.push(0x80 | count.unwrap_or_default());
-            octets.extend(&significant);
-        }
-    }
-    octets.extend(content);
-    octets
+    encode(SEQUENCE, &anchor.subject_public_key_info)
 }
 
 /// The trust anchors that the records of this usage name: certificates that the server has sent, those of `roots`, and
@@ -228,7 +215,7 @@ fn anchors(
             CERTIFICATE => found.roots.extend(anchor(&CertificateDer::from(&*record.data))),
             _ => found.roots.extend(chain.iter().filter_map(|certificate| {
                 Some(TrustAnchor {
-                    subject: issuer(certificate)?.to_vec().into(),
+                    subject: Fields::read(certificate)?.issuer.to_vec().into(),
                     subject_public_key_info: Values(&record.data).next_of(SEQUENCE)?.to_vec().into(),
                     name_constraints: None,
                 })
@@ -238,23 +225,17 @@ fn anchors(
     found
 }
 
-/// The name of the issuer of a certificate, the content of its sequence (RFC 5280 section 4.1).
-fn issuer(certificate: &[u8]) -> Option<&[u8]> {
-    const VERSION: u8 = 0xa0;
-    let mut fields = Values(Values(Values(certificate).next_of(SEQUENCE)?).next_of(SEQUENCE)?);
-    fields.next_of(VERSION);
-    fields.next_of(INTEGER)?;
-    fields.next_of(SEQUENCE)?;
-    fields.next_of(SEQUENCE)
-}
-
 /// The record by which a chain was verified: the first that names one of its certificates, in the order in which they are
 /// tried, or one that has its authority in full.
-pub(crate) fn matched<'a>(records: &'a [TlsaRecord], chain: &[CertificateDer<'_>]) -> Option<&'a TlsaRecord> {
+pub(super) fn matched<'a>(
+    records: &'a [TlsaRecord],
+    chain: &[CertificateDer<'_>],
+    provider: &CryptoProvider,
+) -> Option<&'a TlsaRecord> {
     let of_usage = |usage: u8| records.iter().filter(move |record| record.usage == usage);
     let mut in_order = [DANE_EE, DANE_TA, PKIX_EE, PKIX_TA].into_iter().flat_map(of_usage);
     let mut full = records.iter().filter(|record| record.matching == FULL && !record.is_for_own());
-    in_order.find(|record| record.position_in(chain).is_some()).or_else(|| full.next())
+    in_order.find(|record| record.position(chain, provider).is_some()).or_else(|| full.next())
 }
 
 #[cfg(test)]

@@ -24,17 +24,19 @@ mod facts;
 mod fingerprint;
 mod identity;
 mod other_names;
+mod pins;
 mod private_names;
 mod refusal;
 mod revocation;
 mod server_certificate;
 mod sessions;
 mod verifier;
+mod watch;
 
 pub(crate) use channel_binding::Binder;
 pub use channel_binding::ChannelBinding;
 pub use dane::TlsaRecord;
-pub(crate) use dane::{matched, owner, usable};
+pub(crate) use dane::{owner, usable};
 pub(crate) use facts::Agreed;
 pub use facts::{CipherSuite, ProtocolVersion};
 pub use fingerprint::{Fingerprint, InvalidFingerprint};
@@ -42,17 +44,20 @@ pub use identity::MatchedName;
 pub use refusal::UntrustedReason;
 pub use revocation::RevocationLists;
 pub use server_certificate::ServerCertificate;
+pub use watch::{CertificateChange, CertificateRecord, InvalidRecord};
 
 pub(crate) use explain::{Explained, explain};
 pub(crate) use other_names::Accepted;
+pub(crate) use pins::{PinRole, Pins, add as add_pins};
 pub(crate) use sessions::{Endpoint, Session};
 pub(crate) use verifier::Evidence;
+pub(crate) use watch::CertificateCheck;
 
 use channel_binding::Ems;
-use dane::{Daned, Usual};
+use dane::Daned;
 use identity::Wanted;
+use pins::Usual;
 use sessions::Sessions;
-use verifier::verifier;
 
 /// Which certificates are trusted as roots.
 #[derive(Clone, Debug, Default)]
@@ -74,12 +79,16 @@ pub(crate) struct ClientCertificate {
 #[derive(Clone, Debug)]
 pub(crate) struct TlsOptions {
     pub(crate) trust: Trust,
+    pub(crate) pins: Vec<Pins>,
+    pub(crate) check: Option<CertificateCheck>,
     /// `None`: revocation is not checked.
     pub(crate) revocation: Option<RevocationLists>,
     /// Names beside DNS names.
     pub(crate) other_names: Accepted,
     /// Shared, since keys cannot be cloned.
     pub(crate) client_certificate: Option<Arc<ClientCertificate>>,
+    /// Whether TLSA records decide.
+    pub(crate) dane: bool,
     pub(crate) alpn: bool,
     pub(crate) resumption: bool,
     /// The caller's own configuration, which replaces trust, client certificate, provider and versions.
@@ -90,9 +99,12 @@ impl Default for TlsOptions {
     fn default() -> Self {
         Self {
             trust: Trust::default(),
+            pins: Vec::new(),
+            check: None,
             revocation: None,
             other_names: Accepted::default(),
             client_certificate: None,
+            dane: false,
             alpn: true,
             resumption: true,
             config: None,
@@ -106,6 +118,7 @@ pub(crate) enum TlsSetupError {
     NoProvider,
     NoRoots,
     BadRoot(String),
+    BadPins(String),
     BadRevocationList(String),
     BadClientCertificate(String),
     Rustls(String),
@@ -121,6 +134,7 @@ impl fmt::Display for TlsSetupError {
                 "no root certificates: enable feature `webpki-roots`, or give roots with add_roots or only_roots",
             ),
             Self::BadRoot(why) => write!(formatter, "a root certificate cannot be used: {why}"),
+            Self::BadPins(why) => formatter.write_str(why),
             Self::BadRevocationList(why) => write!(formatter, "the revocation lists cannot be used: {why}"),
             Self::BadClientCertificate(why) => write!(formatter, "the client certificate cannot be used: {why}"),
             Self::Rustls(why) => write!(formatter, "the TLS configuration cannot be used: {why}"),
@@ -136,11 +150,12 @@ pub(crate) struct Tls {
     /// `None`: sessions are not resumed.
     sessions: Option<Arc<Sessions>>,
     tls12: Tls12Resumption,
+    /// `None`: TLSA records do not count.
+    daned: Option<Arc<Daned>>,
+    check: Option<CertificateCheck>,
     /// What a certificate may name beside the domain.
     other_names: Accepted,
     service: Service,
-    /// `None` if the caller's own configuration verifies.
-    daned: Option<Arc<Daned>>,
 }
 
 /// A handshake that is about to start.
@@ -171,6 +186,8 @@ impl Tls {
                 (config, Some(usual))
             }
         };
+        let daned = usual.filter(|_| options.dane);
+        let daned = daned.map(|usual| Arc::new(Daned::new(usual, roots(&options.trust), service)));
         let sessions = (options.resumption && !is_disabled(&starttls.resumption)).then(Arc::default);
         let tls12 = tls12_resumption(&starttls.resumption);
         // Each handshake gets the store of its server. The store of a caller's configuration is not used.
@@ -188,9 +205,10 @@ impl Tls {
             starttls: Arc::new(starttls),
             sessions,
             tls12,
+            daned,
+            check: options.check.clone(),
             other_names: options.other_names,
             service: service.clone(),
-            daned: usual.map(|usual| Arc::new(Daned::new(usual))),
         })
     }
 
@@ -243,15 +261,32 @@ impl Tls {
         Binder { provider: Arc::clone(self.provider()), ems: ems(&self.direct) }
     }
 
-    /// The certificate of a complete handshake with a server of `domain`.
+    /// The certificate of a complete handshake with a server of `domain` that has these TLSA records.
     pub(crate) fn certificate(
         &self,
         client: &ClientConnection,
         domain: &Domain,
+        tlsa: &[TlsaRecord],
     ) -> Option<ServerCertificate> {
         let name = server_name(domain).ok()?;
         let wanted = Wanted { name, service: self.service.clone(), accepted: self.other_names };
-        ServerCertificate::of(client, wanted, self.provider())
+        ServerCertificate::of(client, wanted, tlsa, self.provider())
+    }
+
+    /// Calls the caller's check with the certificate of a complete handshake.
+    ///
+    /// # Errors
+    /// The reason to refuse the certificate.
+    pub(crate) fn check(
+        &self,
+        domain: &Domain,
+        certificate: Option<&ServerCertificate>,
+    ) -> Result<(), String> {
+        match (&self.check, certificate) {
+            (Some(check), Some(certificate)) => check.call(domain, certificate),
+            (Some(_), None) => Err("the server has shown no certificate".to_owned()),
+            (None, _) => Ok(()),
+        }
     }
 
     /// The provider, for its random numbers and hash functions.
@@ -304,14 +339,13 @@ pub(crate) fn verifying_config(
     service: &Service,
 ) -> Result<(ClientConfig, Usual), TlsSetupError> {
     let provider = provider().ok_or(TlsSetupError::NoProvider)?;
-    let roots = Arc::new(roots(&options.trust)?);
-    let verifier = verifier(options, service, Arc::clone(&roots), &provider)?;
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+    let usual = pins::usual(options, service, &provider)?;
+    let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| TlsSetupError::Rustls(error.to_string()))?;
-    let usual = Usual { verifier, roots, provider };
     // "Dangerous" because a verifier could accept anything; this one accepts nothing that webpki's refuses.
-    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::clone(&usual.verifier));
+    let verifier = usual.verifier();
+    let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
     let Some(ClientCertificate { chain, key }) = options.client_certificate.as_deref() else {
         return Ok((builder.with_no_client_auth(), usual));
     };
@@ -372,83 +406,5 @@ fn roots(trust: &Trust) -> Result<RootCertStore, TlsSetupError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[cfg(feature = "ring")]
-    fn tls(options: TlsOptions) -> Result<Tls, TlsSetupError> {
-        Tls::new(&options, &Service::Client)
-    }
-
-    // rule E3
-    #[test]
-    #[cfg(all(feature = "ring", feature = "webpki-roots"))]
-    fn alpn_is_offered_in_direct_tls_only_and_can_be_turned_off() {
-        let with = tls(TlsOptions::default()).unwrap();
-        assert_eq!(with.direct.alpn_protocols, [b"xmpp-client".to_vec()]);
-        assert!(with.starttls.alpn_protocols.is_empty());
-        let without = tls(TlsOptions { alpn: false, ..TlsOptions::default() }).unwrap();
-        assert!(without.direct.alpn_protocols.is_empty());
-        let own = Domain::new("own.example").unwrap();
-        let server = Tls::new(&TlsOptions::default(), &Service::server(own)).unwrap();
-        assert_eq!(server.direct.alpn_protocols, [b"xmpp-server".to_vec()]);
-    }
-
-    // rule E8
-    #[test]
-    #[cfg(all(feature = "ring", feature = "webpki-roots"))]
-    fn no_early_data_is_sent_and_sessions_can_be_switched_off_in_both_ways() {
-        let with = tls(TlsOptions::default()).unwrap();
-        assert!(!with.direct.enable_early_data && !with.starttls.enable_early_data);
-        assert!(with.sessions.is_some());
-        let without = tls(TlsOptions { resumption: false, ..TlsOptions::default() }).unwrap();
-        assert!(without.sessions.is_none());
-        let (mut config, _) = verifying_config(&TlsOptions::default(), &Service::Client).unwrap();
-        let own = TlsOptions { config: Some(config.clone()), ..TlsOptions::default() };
-        assert!(tls(own).unwrap().sessions.is_some());
-        for disabled in
-            [Resumption::disabled(), Resumption::disabled().tls12_resumption(Tls12Resumption::SessionIdOnly)]
-        {
-            config.resumption = disabled;
-            let own = TlsOptions { config: Some(config.clone()), ..TlsOptions::default() };
-            assert!(tls(own).unwrap().sessions.is_none());
-        }
-    }
-
-    // rule E8
-    #[test]
-    #[cfg(all(feature = "ring", feature = "webpki-roots"))]
-    fn the_callers_choice_for_tls_1_2_is_kept() {
-        assert_eq!(tls(TlsOptions::default()).unwrap().tls12, Tls12Resumption::SessionIdOrTickets);
-        let (mut config, _) = verifying_config(&TlsOptions::default(), &Service::Client).unwrap();
-        for tls12 in
-            [Tls12Resumption::Disabled, Tls12Resumption::SessionIdOnly, Tls12Resumption::SessionIdOrTickets]
-        {
-            config.resumption = Resumption::in_memory_sessions(1).tls12_resumption(tls12);
-            let own = tls(TlsOptions { config: Some(config.clone()), ..TlsOptions::default() }).unwrap();
-            assert!(own.sessions.is_some());
-            assert_eq!(own.tls12, tls12);
-        }
-    }
-
-    // rule E4, A4
-    #[test]
-    fn the_name_for_tls_is_the_domain_or_its_address() {
-        let name = |text: &str| server_name(&Domain::new(text).unwrap()).unwrap();
-        assert!(matches!(name("Example.org"), ServerName::DnsName(name) if name.as_ref() == "example.org"));
-        assert!(matches!(name("[2001:db8::1]"), ServerName::IpAddress(_)));
-        assert!(matches!(name("192.0.2.1"), ServerName::IpAddress(_)));
-    }
-
-    // rule E6
-    #[test]
-    #[cfg(feature = "ring")]
-    fn no_roots_and_bad_roots_are_errors_when_building() {
-        let none =
-            TlsOptions { trust: Trust { only_given: true, given: Vec::new() }, ..TlsOptions::default() };
-        assert_eq!(tls(none).unwrap_err(), TlsSetupError::NoRoots);
-        let given = vec![CertificateDer::from(b"not a certificate".to_vec())];
-        let bad = TlsOptions { trust: Trust { only_given: true, given }, ..TlsOptions::default() };
-        assert!(matches!(tls(bad).unwrap_err(), TlsSetupError::BadRoot(_)));
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -21,7 +21,7 @@ use super::other_names::Accepted;
 use super::private_names::{self, Intermediate, PrivateNames, Uncounted, is_wrong_name};
 use super::revocation::RevocationLists;
 use super::server_certificate::ServerCertificate;
-use super::{TlsOptions, TlsSetupError, Trust};
+use super::{TlsOptions, TlsSetupError, Trust, roots};
 use crate::limits::{MAX_CERTIFICATES, MAX_OF_A_SUBJECT};
 use crate::service::Service;
 
@@ -89,29 +89,28 @@ impl Evidence {
 pub(super) fn verifier(
     options: &TlsOptions,
     service: &Service,
-    roots: Arc<RootCertStore>,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<Verifier>, TlsSetupError> {
     let TlsOptions { trust, revocation, other_names, .. } = options;
     let private_names = if other_names.is_any() {
-        let given = super::roots(&Trust { only_given: true, given: trust.given.clone() })?;
+        let given = roots(&Trust { only_given: true, given: trust.given.clone() })?;
         let anchors = given.roots.clone();
-        let webpki = webpki(Arc::new(given), revocation.as_ref(), provider)?;
+        let webpki = webpki(given, revocation.as_ref(), provider)?;
         Some(PrivateNames::new(webpki, anchors, *other_names, service.clone()))
     } else {
         None
     };
-    let webpki = webpki(roots, revocation.as_ref(), provider)?;
+    let webpki = webpki(roots(trust)?, revocation.as_ref(), provider)?;
     Ok(Arc::new(Verifier::new(webpki, Arc::clone(provider), revocation.clone(), private_names)))
 }
 
 /// The verifier of rustls.
 pub(super) fn webpki(
-    roots: Arc<RootCertStore>,
+    roots: RootCertStore,
     lists: Option<&RevocationLists>,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<WebPkiServerVerifier>, TlsSetupError> {
-    let builder = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider));
+    let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
     let configured = match lists {
         Some(lists) => lists.configure(builder.clone()).map_err(TlsSetupError::BadRevocationList)?,
         None => builder.clone(),
@@ -201,8 +200,7 @@ impl Verifier {
         cause: Option<String>,
     ) {
         let chain = chain(end_entity, others).map(|certificate| certificate.clone().into_owned()).collect();
-        let certificate = ServerCertificate::new(chain, wanted, Arc::clone(&self.provider));
-        REFUSED.set(Some(Refused { certificate, part, cause }));
+        keep(ServerCertificate::new(chain, wanted, Arc::clone(&self.provider)), part, cause);
     }
 
     /// What is known about the cause beyond the error.
@@ -222,8 +220,13 @@ impl Verifier {
     }
 }
 
+/// Keeps what is refused, for the error.
+pub(super) fn keep(certificate: ServerCertificate, part: Part, cause: Option<String>) {
+    REFUSED.set(Some(Refused { certificate, part, cause }));
+}
+
 /// As much of a chain as an error can need.
-fn chain<'a, 'b>(
+pub(super) fn chain<'a, 'b>(
     end_entity: &'a CertificateDer<'b>,
     others: &'a [CertificateDer<'b>],
 ) -> impl Iterator<Item = &'a CertificateDer<'b>> {
@@ -232,7 +235,7 @@ fn chain<'a, 'b>(
 
 /// The server's key may not sign.
 #[derive(Debug)]
-struct MayNotSign;
+pub(super) struct MayNotSign;
 
 impl fmt::Display for MayNotSign {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -260,7 +263,7 @@ fn issuer_without_key_usage(chain: &[CertificateDer<'_>]) -> Option<String> {
 }
 
 /// The intermediate certificates whose key may sign certificates, without the third and later ones of a subject.
-fn useful<'a>(intermediates: &[CertificateDer<'a>]) -> Vec<Intermediate<'a>> {
+pub(super) fn useful<'a>(intermediates: &[CertificateDer<'a>]) -> Vec<Intermediate<'a>> {
     let mut kept: Vec<Intermediate<'a>> = Vec::new();
     for certificate in intermediates {
         let mut store = RootCertStore::empty();

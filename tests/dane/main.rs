@@ -12,7 +12,7 @@ use ring::digest::{SHA256, digest};
 use xmpp_connect::dns::TlsaRecord;
 use xmpp_connect::report::{AttemptErrorKind, UntrustedReason};
 use xmpp_connect::rustls::pki_types::CertificateDer;
-use xmpp_connect::{Connection, Connector, ConnectorBuilder, Error, ErrorKind, TlsMode};
+use xmpp_connect::{Connection, Connector, ConnectorBuilder, Domain, Error, ErrorKind, Fingerprint, TlsMode};
 
 use given::{DOMAIN, XMPP, XMPPS, chain, one_by_one, owner, talk, zone};
 use support::{Authority, Behaviour, DnsServer, Identity, Rcode, Rtype, Script, ServerTls, XmppServer, Zone};
@@ -78,6 +78,7 @@ fn a_self_signed_certificate_for_other_names_is_accepted_if_a_record_names_it() 
         talk(&mut connection);
         let [record] = connection.candidate().tlsa() else { panic!("{:?}", connection.candidate()) };
         assert_eq!(record.position_in(&[certificate]), Some(0));
+        assert_eq!(connection.certificate().unwrap().matched_tlsa(), Some(record));
         let matches = format!("the certificate matches the TLSA record {record} of ");
         assert!(notes(&connection).contains(&matches), "{}", connection.report());
         drop(connection);
@@ -258,6 +259,35 @@ fn the_domain_itself_has_records_at_its_default_port() {
     assert_eq!(dns.queries().iter().filter(|query| query.name == "_5222._tcp.example.org").count(), 1);
 }
 
+// rule E10, E6a: what the caller pins counts in any case.
+#[test]
+fn pins_count_whatever_the_records_say() {
+    let domain = || Domain::new(DOMAIN).unwrap();
+    let pin_of = |certificate: &CertificateDer<'_>| {
+        Fingerprint::from(<[u8; 32]>::try_from(digest(&SHA256, certificate).as_ref()).unwrap())
+    };
+    for mode in MODES {
+        let authority = Authority::new();
+        let identity = Identity::self_signed(&["other.example"]);
+        let (certificate, other) = (identity.chain[0].clone(), authority.issue(&[DOMAIN]).chain);
+        let server = server(identity, mode);
+        let [right, wrong] =
+            [&certificate, &other[0]].map(|named| DnsServer::start(signed(&server, mode, &[(3, named)])));
+        let [pin, other_pin] = [pin_of(&certificate), pin_of(&other[0])];
+        let beside = builder(&authority, &right).require_pins(domain(), [pin]);
+        talk(&mut beside.build().unwrap().connect(DOMAIN).unwrap());
+        let beside = builder(&authority, &right).require_pins(domain(), [other_pin]);
+        let error = beside.build().unwrap().connect(DOMAIN).unwrap_err();
+        assert_eq!(untrusted(&error), UntrustedReason::NotPinned);
+        // Nothing else counts, the records neither.
+        let alone = builder(&authority, &wrong).trust_pins_alone(domain(), [pin]);
+        talk(&mut alone.build().unwrap().connect(DOMAIN).unwrap());
+        let alone = builder(&authority, &right).trust_pins_alone(domain(), [other_pin]);
+        let error = alone.build().unwrap().connect(DOMAIN).unwrap_err();
+        assert_eq!(untrusted(&error), UntrustedReason::NotPinned);
+    }
+}
+
 // rule E10, E5
 #[test]
 fn a_configuration_of_the_callers_own_decides_alone() {
@@ -266,7 +296,7 @@ fn a_configuration_of_the_callers_own_decides_alone() {
     let config = config.unwrap().with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth();
     let error = Connector::builder().tls_config(config).dane(true).build().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
-    assert!(error.to_string().contains("DANE"), "{error}");
+    assert!(error.to_string().contains("dane"), "{error}");
 }
 
 // rule E10, H5: the caller's resolver says what is proved.

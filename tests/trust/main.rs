@@ -8,6 +8,8 @@ mod given;
 mod support;
 
 mod facts;
+mod pins;
+mod watch;
 
 use std::sync::Arc;
 

@@ -7,21 +7,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, NameConstraints,
-    PublicKeyData, date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
+    NameConstraints, PublicKeyData, date_time_ymd,
 };
 use ring::digest::{SHA256, SHA512, digest};
-use rustls::client::WebPkiServerVerifier;
+use rustls::CertificateError;
 use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{ServerName, UnixTime};
-use rustls::{CertificateError, RootCertStore};
 
-use super::verifier::DaneVerifier;
+use super::verifier::{Basis, DaneVerifier};
 use super::*;
 use crate::domain::Host;
-use crate::service::TlsMode;
+use crate::service::{Service, TlsMode};
 use crate::tls::refusal::UntrustedReason;
 use crate::tls::sessions::Endpoint;
+use crate::tls::{TlsOptions, Trust, pins, roots};
 
 const DOMAIN: &str = "example.org";
 const TARGET: &str = "xmpp.hosting.example";
@@ -111,14 +112,12 @@ fn verify(
 ) -> Result<(), Error> {
     let records = usable(records);
     assert!(!records.is_empty(), "without usable records there is no such verifier");
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut roots = RootCertStore::empty();
-    roots.add(trusted.certificate.clone()).unwrap();
-    let roots = Arc::new(roots);
-    let usual = WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider));
-    let usual = Usual { verifier: usual.build().unwrap(), roots, provider };
+    let trust = Trust { only_given: true, given: vec![trusted.certificate.clone()] };
+    let options = TlsOptions { trust, ..TlsOptions::default() };
+    let usual = pins::usual(&options, &Service::Client, &Arc::new(default_provider())).unwrap();
+    let roots = Arc::new(roots(&options.trust).unwrap());
     let endpoint = Endpoint { host: Host::Name(TARGET.to_owned()), port: 5223, tls: TlsMode::Direct };
-    let verifier = DaneVerifier::new(usual, &endpoint, records);
+    let verifier = DaneVerifier::new(Basis { usual, roots, service: Service::Client }, &endpoint, records);
     let now = UnixTime::since_unix_epoch(Duration::from_secs(1_790_000_000));
     let name = ServerName::try_from(DOMAIN).unwrap();
     verifier.verify_server_cert(leaf, sent, &name, &[], now).map(|_| ())
@@ -217,6 +216,22 @@ fn names_and_dates_and_constraints_count_with_usage_2() {
 
 // rule E10
 #[test]
+fn key_usage_counts_with_usage_2_and_not_with_usage_3() {
+    let may_not_sign =
+        |parameters: &mut CertificateParams| parameters.key_usages = vec![KeyUsagePurpose::KeyAgreement];
+    let chain = Chain::new(&[DOMAIN], may_not_sign);
+    let refusal = chain.refusal(&[chain.root.record(2, 1, 1)], &chain.root, true);
+    assert_eq!(refusal, Some(UntrustedReason::Unacceptable));
+    assert_eq!(chain.refusal(&[chain.leaf.record(3, 1, 1)], &stranger(), true), None);
+    let mut root = authority("Root");
+    root.key_usages = vec![KeyUsagePurpose::CrlSign];
+    let chain = Chain::with_root(root, &[DOMAIN], |_| {});
+    let refusal = chain.refusal(&[chain.root.record(2, 1, 1)], &stranger(), true);
+    assert_eq!(refusal, Some(UntrustedReason::NoTlsaMatch), "it may not sign certificates");
+}
+
+// rule E10
+#[test]
 fn records_of_usages_0_and_1_narrow_down_what_is_trusted() {
     let chain = Chain::new(&[DOMAIN], |_| {});
     for (selector, matching) in forms() {
@@ -292,10 +307,10 @@ fn the_record_that_matches_is_found() {
     }
     assert_eq!(of(&chain.root, 2).position_in(&sent), None);
     let records = [of(&stranger(), 3), of(&chain.leaf, 3), of(&chain.intermediate, 2)];
-    assert_eq!(matched(&records, &sent), Some(&records[1]));
-    assert_eq!(matched(&records[..1], &sent), None);
+    assert_eq!(matched(&records, &sent, &default_provider()), Some(&records[1]));
+    assert_eq!(matched(&records[..1], &sent, &default_provider()), None);
     let root = [chain.root.record(2, 0, 0)];
-    assert_eq!(matched(&root, &sent), Some(&root[0]));
+    assert_eq!(matched(&root, &sent, &default_provider()), Some(&root[0]));
     assert_eq!(TlsaRecord::of_key(&sent[0]), Some(of(&chain.leaf, 3)));
     assert_eq!(TlsaRecord::of_key(&CertificateDer::from(&b"none"[..])), None);
 }
@@ -341,18 +356,5 @@ fn damaged_certificates_and_records_are_refused() {
         let cut = TlsaRecord { data: full.data[..length].to_vec(), ..full.clone() };
         let records = [cut, stranger().record(3, 1, 1)];
         assert!(verify(&records, &stranger(), &chain.leaf.certificate, &[]).is_err());
-    }
-}
-
-#[test]
-fn lengths_are_written_in_their_shortest_form() {
-    for (length, expected) in [
-        (0, &[0x30, 0][..]),
-        (0x7f, &[0x30, 0x7f]),
-        (0x80, &[0x30, 0x81, 0x80]),
-        (0x126, &[0x30, 0x82, 1, 0x26]),
-    ] {
-        let octets = sequence(&vec![5; length]);
-        assert_eq!(octets.strip_suffix(&*vec![5; length]), Some(expected));
     }
 }
