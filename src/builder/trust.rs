@@ -1,10 +1,25 @@
-//! The options of a connector about which servers are trusted: pins, and the caller's check.
+//! The options of a connector about which servers are trusted: crypto provider, pins, and the caller's check.
+
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
 
 use super::ConnectorBuilder;
 use crate::domain::Domain;
 use crate::tls::{CertificateCheck, Fingerprint, PinRole, Pins, ServerCertificate, add_pins};
 
 impl ConnectorBuilder {
+    /// Sets the crypto provider. By default, it is the process default
+    /// ([`CryptoProvider::install_default`](rustls::crypto::CryptoProvider::install_default)) if the program has
+    /// installed one; else that of feature `ring`; else that of feature `aws-lc-rs`, which offers the post-quantum key
+    /// exchange X25519MLKEM768 first. Without any, [`build`](Self::build) returns an error.
+    ///
+    /// The library itself never installs a process default.
+    pub fn crypto_provider(mut self, provider: Arc<CryptoProvider>) -> Self {
+        self.tls.provider = Some(provider);
+        self
+    }
+
     /// Requires a pin for `domain`: in addition to the usual verification, the certificate or public key of the server
     /// or of an authority in its chain must have one of these hashes (RFC 7469 section 2.6). Hashes of several calls
     /// add up. By default, nothing is pinned.

@@ -25,6 +25,7 @@ mod identity;
 mod other_names;
 mod pins;
 mod private_names;
+mod provider;
 mod refusal;
 mod revocation;
 mod server_certificate;
@@ -46,6 +47,7 @@ pub use watch::{CertificateChange, CertificateRecord, InvalidRecord};
 pub(crate) use explain::{Explained, explain};
 pub(crate) use other_names::Accepted;
 pub(crate) use pins::{PinRole, Pins, add as add_pins};
+pub(crate) use provider::choose as choose_provider;
 pub(crate) use sessions::{Endpoint, Session};
 pub(crate) use verifier::Evidence;
 pub(crate) use watch::CertificateCheck;
@@ -73,6 +75,8 @@ pub(crate) struct ClientCertificate {
 /// The options of TLS.
 #[derive(Clone, Debug)]
 pub(crate) struct TlsOptions {
+    /// `None`: the process default, or the one that is compiled in.
+    pub(crate) provider: Option<Arc<CryptoProvider>>,
     pub(crate) trust: Trust,
     pub(crate) pins: Vec<Pins>,
     pub(crate) check: Option<CertificateCheck>,
@@ -91,6 +95,7 @@ pub(crate) struct TlsOptions {
 impl Default for TlsOptions {
     fn default() -> Self {
         Self {
+            provider: None,
             trust: Trust::default(),
             pins: Vec::new(),
             check: None,
@@ -120,7 +125,7 @@ impl fmt::Display for TlsSetupError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoProvider => formatter.write_str(
-                "no crypto provider: enable feature `ring` or `aws-lc-rs`, install a process default, or give a ClientConfig",
+                "no crypto provider: enable feature `ring` or `aws-lc-rs`, or give one with crypto_provider",
             ),
             Self::NoRoots => formatter.write_str(
                 "no root certificates: enable feature `webpki-roots`, or give roots with add_roots or only_roots",
@@ -179,6 +184,8 @@ impl Tls {
         starttls.resumption = Resumption::disabled();
         // XEP-0368 section 2, rules 7 to 9: ALPN is for direct TLS only.
         starttls.alpn_protocols = Vec::new();
+        // XEP-0368 section 2, rule 6.
+        starttls.enable_sni = true;
         // 0-RTT data can be replayed, and nothing may be sent before the server is verified.
         starttls.enable_early_data = false;
         let mut direct = starttls.clone();
@@ -303,7 +310,7 @@ pub(crate) fn verifying_config(
     options: &TlsOptions,
     service: &Service,
 ) -> Result<ClientConfig, TlsSetupError> {
-    let provider = provider().ok_or(TlsSetupError::NoProvider)?;
+    let provider = choose_provider(options.provider.as_ref()).ok_or(TlsSetupError::NoProvider)?;
     let verifier = pins::verifier(options, service, &provider)?;
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -335,23 +342,6 @@ fn no_client_certificate(error: &Error) -> String {
         }
         error => explain(error, &Evidence::NONE),
     }
-}
-
-/// The process default, else ring, else aws-lc-rs.
-#[cfg_attr(
-    any(feature = "ring", feature = "aws-lc-rs"),
-    expect(clippy::unnecessary_wraps, reason = "without a provider feature there is none")
-)]
-pub(crate) fn provider() -> Option<Arc<CryptoProvider>> {
-    if let Some(provider) = CryptoProvider::get_default() {
-        return Some(Arc::clone(provider));
-    }
-    #[cfg(feature = "ring")]
-    return Some(Arc::new(rustls::crypto::ring::default_provider()));
-    #[cfg(all(feature = "aws-lc-rs", not(feature = "ring")))]
-    return Some(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
-    #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
-    None
 }
 
 fn roots(trust: &Trust) -> Result<RootCertStore, TlsSetupError> {

@@ -9,6 +9,7 @@ mod support;
 
 mod facts;
 mod pins;
+mod provider;
 mod watch;
 
 use std::sync::Arc;
