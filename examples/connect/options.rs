@@ -9,7 +9,9 @@ use std::time::Duration;
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 use xmpp_connect::rustls::pki_types::pem::{self, PemObject};
 use xmpp_connect::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use xmpp_connect::{Domain, Fingerprint, Policy, Service, TlsMode};
+use xmpp_connect::{Domain, Fingerprint, Policy, Service, TlsMode, read_certificates};
+
+use crate::json::message;
 
 pub(crate) const HELP: &str = "\
 Connects to the XMPP server of a domain and shows what happened.
@@ -23,7 +25,7 @@ Without DOMAIN, it connects to a small server that it starts on loopback.
   --policy POLICY           as-published (default), prefer-direct, direct-only,
                             prefer-starttls or starttls-only
   --nameserver ADDR[:PORT]  ask this name server; may be repeated
-  --ca FILE                 trust only the root certificates of this PEM file; may be repeated
+  --ca FILE                 trust only the root certificates of this file (PEM or DER); may be repeated
   --pin HASH                trust the server with this key or certificate (sha256:...), and no other one, whatever
                             else its certificate says; may be repeated
   --client-cert FILE        show the certificates of this PEM file, the own one first, to a server
@@ -317,12 +319,7 @@ fn read(option: &str, file: &str) -> Result<Vec<u8>, String> {
 }
 
 fn certificates(option: &str, file: &str) -> Result<Vec<CertificateDer<'static>>, String> {
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(option, file)?).collect();
-    match certificates {
-        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        Ok(_) => Err(format!("{option} takes a PEM file with certificates, and {file:?} holds none")),
-        Err(_) => Err(format!("{option} takes a PEM file with certificates, and {file:?} is a damaged one")),
-    }
+    read_certificates(file).map_err(|error| format!("{option}: {}", message(&error)))
 }
 
 fn private_key(option: &str, file: &str) -> Result<PrivateKeyDer<'static>, String> {

@@ -15,10 +15,11 @@ use crate::quoted::Quoted;
 use crate::settings::{AddressFamily, SocketOptions};
 use crate::shared::{Names, Shared};
 use crate::socket::{CAN_BIND_TO_INTERFACE, CAN_SET_PROBES, HAS_USER_TIMEOUT, MAX_INTERFACE_NAME};
-use crate::tls::{Tls, TlsOptions};
+use crate::tls::{SystemTrust, Tls, TlsOptions};
 
 impl ConnectorBuilder {
-    /// Builds the connector. It reads no file and sends nothing.
+    /// Builds the connector. It sends nothing, and reads no file but the root certificates of the system, if they are
+    /// to be used.
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`] for:
@@ -52,6 +53,7 @@ impl ConnectorBuilder {
         let given = [
             ("a crypto provider", provider.is_some()),
             ("root certificates", trust.only_given || !trust.given.is_empty()),
+            ("those of the system", trust.system != SystemTrust::Nothing),
             ("pins", !pins.is_empty()),
             ("names to accept", other_names.is_any()),
             ("revocation lists", revocation.is_some()),
@@ -63,6 +65,12 @@ impl ConnectorBuilder {
             ))),
             None if other_names.is_any() && trust.given.is_empty() => Err(configuration(
                 "srv_ids and xmpp_addrs apply to given roots, and there are none; give them with add_roots or only_roots",
+            )),
+            None if trust.system.is_verifier() && trust.only_given => Err(configuration(
+                "both only_roots and platform_verifier are given; the system always uses its own root certificates",
+            )),
+            None if trust.system.is_verifier() && revocation.is_some() => Err(configuration(
+                "both revocation lists and platform_verifier are given; the system has its own way to check revocation",
             )),
             None => Ok(()),
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustls::client::{Resumption, Tls12Resumption};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, Error, InconsistentKeys, RootCertStore};
+use rustls::{ClientConfig, ClientConnection, Error, InconsistentKeys};
 
 use crate::domain::{Domain, Host};
 use crate::service::{Service, TlsMode};
@@ -23,11 +23,13 @@ mod facts;
 mod fingerprint;
 mod identity;
 mod other_names;
+mod pem;
 mod pins;
 mod private_names;
 mod provider;
 mod refusal;
 mod revocation;
+mod roots;
 mod server_certificate;
 mod sessions;
 mod verifier;
@@ -46,8 +48,10 @@ pub use watch::{CertificateChange, CertificateRecord, InvalidRecord};
 
 pub(crate) use explain::{Explained, explain};
 pub(crate) use other_names::Accepted;
+pub(crate) use pem::certificates;
 pub(crate) use pins::{PinRole, Pins, add as add_pins};
 pub(crate) use provider::choose as choose_provider;
+pub(crate) use roots::{SystemTrust, Trust};
 pub(crate) use sessions::{Endpoint, Session};
 pub(crate) use verifier::Evidence;
 pub(crate) use watch::CertificateCheck;
@@ -55,14 +59,6 @@ pub(crate) use watch::CertificateCheck;
 use channel_binding::Ems;
 use identity::Wanted;
 use sessions::Sessions;
-
-/// Which certificates are trusted as roots.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Trust {
-    /// Leaves out the roots that are compiled in.
-    pub(crate) only_given: bool,
-    pub(crate) given: Vec<CertificateDer<'static>>,
-}
 
 /// What a client shows to a server that asks for a certificate. `Debug` does not show the key.
 #[derive(Debug)]
@@ -115,6 +111,8 @@ pub(crate) enum TlsSetupError {
     NoProvider,
     NoRoots,
     BadRoot(String),
+    #[cfg(any(feature = "native-certs", feature = "platform-verifier"))]
+    System(String),
     BadPins(String),
     BadRevocationList(String),
     BadClientCertificate(String),
@@ -128,9 +126,13 @@ impl fmt::Display for TlsSetupError {
                 "no crypto provider: enable feature `ring` or `aws-lc-rs`, or give one with crypto_provider",
             ),
             Self::NoRoots => formatter.write_str(
-                "no root certificates: enable feature `webpki-roots`, or give roots with add_roots or only_roots",
+                "no root certificates: enable feature `webpki-roots`, or give some with add_roots or only_roots",
             ),
             Self::BadRoot(why) => write!(formatter, "a root certificate cannot be used: {why}"),
+            #[cfg(any(feature = "native-certs", feature = "platform-verifier"))]
+            Self::System(why) => {
+                write!(formatter, "the root certificates of this system cannot be used: {why}")
+            }
             Self::BadPins(why) => formatter.write_str(why),
             Self::BadRevocationList(why) => write!(formatter, "the revocation lists cannot be used: {why}"),
             Self::BadClientCertificate(why) => write!(formatter, "the client certificate cannot be used: {why}"),
@@ -344,20 +346,5 @@ fn no_client_certificate(error: &Error) -> String {
     }
 }
 
-fn roots(trust: &Trust) -> Result<RootCertStore, TlsSetupError> {
-    let mut roots = RootCertStore::empty();
-    #[cfg(feature = "webpki-roots")]
-    if !trust.only_given {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    }
-    for certificate in &trust.given {
-        roots
-            .add(certificate.clone())
-            .map_err(|error| TlsSetupError::BadRoot(explain(&error, &Evidence::NONE)))?;
-    }
-    if roots.is_empty() { Err(TlsSetupError::NoRoots) } else { Ok(roots) }
-}
-
-#[cfg(test)]
 #[cfg(test)]
 mod tests;

@@ -26,7 +26,7 @@ const LAYERS: &[&[&str]] = &[
     &["dial"],
     &["report"],
     &["error"],
-    &["canceller", "target"],
+    &["canceller", "certificates", "target"],
     &["plan", "shared"],
     &["run"],
     &["connection"],
