@@ -56,6 +56,7 @@
 mod attempts;
 mod builder;
 mod canceller;
+mod certificates;
 mod clocks;
 mod connection;
 mod connector;
@@ -89,6 +90,7 @@ pub use rustls;
 pub use attempts::Attempts;
 pub use builder::{ConnectorBuilder, connect};
 pub use canceller::Canceller;
+pub use certificates::{parse_certificates, read_certificates};
 pub use connection::{Connection, Doubt, Liveness, Parts, ReadHalf, ReuniteError, WriteHalf};
 pub use connector::{Connector, Discovery};
 pub use dial::Destination;

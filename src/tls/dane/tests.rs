@@ -22,7 +22,7 @@ use crate::domain::Host;
 use crate::service::{Service, TlsMode};
 use crate::tls::refusal::UntrustedReason;
 use crate::tls::sessions::Endpoint;
-use crate::tls::{TlsOptions, Trust, pins, roots};
+use crate::tls::{TlsOptions, Trust, pins};
 
 const DOMAIN: &str = "example.org";
 const TARGET: &str = "xmpp.hosting.example";
@@ -112,10 +112,10 @@ fn verify(
 ) -> Result<(), Error> {
     let records = usable(records);
     assert!(!records.is_empty(), "without usable records there is no such verifier");
-    let trust = Trust { only_given: true, given: vec![trusted.certificate.clone()] };
+    let trust = Trust { only_given: true, given: vec![trusted.certificate.clone()], ..Trust::default() };
     let options = TlsOptions { trust, ..TlsOptions::default() };
     let usual = pins::usual(&options, &Service::Client, &Arc::new(default_provider())).unwrap();
-    let roots = Arc::new(roots(&options.trust).unwrap());
+    let roots = Arc::new(crate::tls::roots::roots(&options.trust).unwrap());
     let endpoint = Endpoint { host: Host::Name(TARGET.to_owned()), port: 5223, tls: TlsMode::Direct };
     let verifier = DaneVerifier::new(Basis { usual, roots, service: Service::Client }, &endpoint, records);
     let now = UnixTime::since_unix_epoch(Duration::from_secs(1_790_000_000));
