@@ -1,8 +1,8 @@
 //! The rows about certificates.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
-    KeyUsagePurpose, NameConstraints, SerialNumber, date_time_ymd,
+    BasicConstraints, CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose, GeneralSubtree,
+    IsCa, KeyUsagePurpose, NameConstraints, SerialNumber, date_time_ymd,
 };
 use xmpp_connect::RevocationLists;
 use xmpp_connect::report::UntrustedReason;
@@ -20,6 +20,7 @@ fn constrained(authority: &Authority) -> Identity {
     })
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub(crate) fn chains() -> Vec<Row> {
     use UntrustedReason::{Expired, NotYetValid, UnknownIssuer};
     vec![
@@ -64,6 +65,18 @@ pub(crate) fn chains() -> Vec<Row> {
             &["the chain ends at the private authority \"Root ", "which is not trusted"],
         ),
         Row::identity(
+            "untrusted root that is not sent",
+            |_| Authority::new().issue(&[DOMAIN]),
+            UnknownIssuer,
+            &["the certificate was issued by \"Root "],
+        ),
+        Row::identity(
+            "intermediate of an untrusted root",
+            |_| Authority::new().issue_by_intermediate(&[DOMAIN]),
+            UnknownIssuer,
+            &["the chain ends at \"Intermediate of a test\", issued by \"Root "],
+        ),
+        Row::identity(
             "missing intermediate",
             |authority| {
                 let Identity { mut chain, key } = authority.issue_by_intermediate(&[DOMAIN]);
@@ -72,8 +85,9 @@ pub(crate) fn chains() -> Vec<Row> {
             },
             UnknownIssuer,
             &[
-                "was issued by \"Intermediate of a test\"",
-                "the server may not send its intermediate certificate, or",
+                "the certificate was issued by \"Intermediate of a test\", which is not trusted and whose certificate the \
+                 server did not send: the server may not send its intermediate certificate, or \"Intermediate of a test\" \
+                 is a private authority",
             ],
         ),
     ]
@@ -86,8 +100,13 @@ pub(crate) fn names() -> Vec<Row> {
     vec![
         row(
             "wrong host",
-            |authority| authority.issue(&["other.example"]),
-            &["the certificate is not for example.org; it is for other.example"],
+            |authority| authority.issue(&["other.example", "www.example.org"]),
+            &["the certificate is not for example.org; it is for other.example, www.example.org"],
+        ),
+        row(
+            "address",
+            |authority| authority.issue(&["127.0.0.1"]),
+            &["the certificate is not for example.org; it is for 127.0.0.1"],
         ),
         row(
             "name of the SRV target",
@@ -167,9 +186,16 @@ pub(crate) fn other_names() -> Vec<Row> {
             &["it is for SRV-ID _xmpp-client.example.org; SRV-IDs and XmppAddrs are not accepted here"],
         )
         .options(|builder, _| builder),
+        row(
+            "XmppAddr without the option",
+            |authority| authority.issue_xmpp_addresses(&[DOMAIN]),
+            &["it is for XmppAddr example.org; SRV-IDs and XmppAddrs are not accepted here"],
+        )
+        .options(|builder, _| builder),
     ]
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub(crate) fn purposes() -> Vec<Row> {
     let row = |name, identity: fn(&Authority) -> Identity, words| {
         Row::identity(name, identity, UntrustedReason::Unacceptable, words)
@@ -221,6 +247,17 @@ pub(crate) fn purposes() -> Vec<Row> {
                 })
             },
             &["this is the certificate of an authority (CA:TRUE)"],
+        ),
+        row(
+            "critical extension",
+            |authority| {
+                authority.issue_by_intermediate_with(&[DOMAIN], |intermediate| {
+                    let mut extension = CustomExtension::from_oid_content(&[1, 2, 3, 4], vec![5, 0]);
+                    extension.set_criticality(true);
+                    intermediate.custom_extensions = vec![extension];
+                })
+            },
+            &["the certificate has an unknown critical extension (1.2.3.4)"],
         ),
         row(
             "outside of name constraints",

@@ -44,6 +44,10 @@ fn assert_words(row: &Row, tls: TlsMode, text: &str) {
     for words in row.words {
         assert!(text.contains(words), "{case}: {words:?} is not in {text:?}");
     }
+    // The certificate is described, unless it cannot be read.
+    if matches!(row.refusal, Refusal::Untrusted(_)) && !text.contains("malformed") {
+        assert!(text.contains("(the certificate is ") && text.contains(", valid from "), "{case}: {text:?}");
+    }
     for wrong in ["{", "}", "::", "Some(", "Other", "Context", "Unsupported", "[6", "\\", "\n"] {
         assert!(!text.contains(wrong), "{case}: {wrong:?} in {text:?}");
     }
@@ -79,6 +83,7 @@ fn play(row: &Row, tls: TlsMode) {
         Refusal::Tls | Refusal::NotXmpp => ErrorKind::Attempts,
     };
     assert_eq!(error.kind(), kind, "{}, {tls}: {error:?}", row.name);
+    assert!(!error.is_permanent(), "{}", row.name);
     assert_words(row, tls, &given::chain(&error));
 
     let good = XmppServer::start(Script::direct(authority.server(&[row.domain])));

@@ -2,7 +2,7 @@
 
 use xmpp_connect::{ConnectorBuilder, Domain, Error, ErrorKind, Service, Target, TlsMode};
 
-use super::{MODES, assert_untrusted, server};
+use super::{MODES, server};
 use crate::given::{DOMAIN, builder, chain, talk};
 use crate::support::{Authority, DnsServer, Identity, Zone};
 
@@ -39,23 +39,6 @@ fn assert_connected(connected: [Result<(), Error>; 2]) {
     for result in connected {
         result.unwrap();
     }
-}
-
-// rule E4
-#[test]
-fn by_default_only_dns_names_count_and_the_error_says_what_is_there() {
-    let off = "SRV-IDs and XmppAddrs are not accepted here (options `srv_ids` and `xmpp_addrs`)";
-    assert_untrusted(
-        |authority| authority.issue_srv_ids(&["_xmpp-client.example.org", "_xmpps-client.example.org"]),
-        &format!(
-            "the certificate is not for example.org; it is for SRV-ID _xmpp-client.example.org, SRV-ID \
-             _xmpps-client.example.org; {off}"
-        ),
-    );
-    assert_untrusted(
-        |authority| authority.issue_xmpp_addresses(&[DOMAIN]),
-        &format!("the certificate is not for example.org; it is for XmppAddr example.org; {off}"),
-    );
 }
 
 // rule E4
