@@ -31,6 +31,17 @@ pub(crate) fn chains() -> Vec<Row> {
             &["the certificate expired on 2020-12-31, ", " days ago, or the clock of this machine is wrong"],
         ),
         Row::identity(
+            "ends before it begins",
+            |authority| {
+                authority.issue_with(&[DOMAIN], |parameters| {
+                    parameters.not_before = date_time_ymd(2024, 1, 2);
+                    parameters.not_after = date_time_ymd(2024, 1, 1);
+                })
+            },
+            Expired,
+            &["the certificate is never valid: it ends on 2024-01-01, before it begins on 2024-01-02"],
+        ),
+        Row::identity(
             "authority expired",
             |authority| {
                 authority.issue_by_intermediate_with(&[DOMAIN], |intermediate| {

@@ -16,6 +16,7 @@ mod bindings;
 mod certificates;
 mod delayed;
 mod names;
+mod negotiator;
 mod sasl;
 mod services;
 mod sessions;
