@@ -15,6 +15,7 @@ use xmpp_connect::{Connection, Connector, ConnectorBuilder, Domain, ErrorKind, P
 mod bindings;
 mod certificates;
 mod delayed;
+mod identities;
 mod names;
 mod negotiator;
 mod sasl;
