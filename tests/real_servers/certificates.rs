@@ -6,9 +6,9 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use xmpp_connect::rustls::pki_types::CertificateDer;
 use xmpp_connect::rustls::pki_types::pem::PemObject;
-use xmpp_connect::{Connector, ConnectorBuilder, ErrorKind, Target, TlsMode};
+use xmpp_connect::rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
+use xmpp_connect::{Connector, ConnectorBuilder, ErrorKind, RevocationLists, Target, TlsMode};
 
 use crate::{TestResult, negotiator};
 
@@ -298,4 +298,43 @@ fn alpn_and_the_wrong_port_are_told() -> TestResult {
     make(&folder.0, &case)?;
     let (_server, port) = serve(&folder.0, &case)?;
     connect("port", &case, &folder.0, Target::new("127.0.0.1", port, TlsMode::StartTls)?)
+}
+
+/// Makes the list of what is revoked, `list.pem`.
+fn make_list(folder: &Path) -> TestResult {
+    let config = "[ca]\ndefault_ca = own\n[own]\ndatabase = index\ncrlnumber = number\ndefault_md = sha256\n\
+                  default_crl_days = 30\n";
+    fs::write(folder.join("config"), config)?;
+    let by = ["-config", "config", "-keyfile", "root.key", "-cert", "root.pem"];
+    openssl(folder, &[&["ca", "-gencrl", "-out", "list.pem"][..], &by].concat())
+}
+
+// rule E8a, E8b
+#[test]
+#[ignore = "needs openssl"]
+fn lists_of_openssl_are_used() -> TestResult {
+    let folder = Folder::new("revoked")?;
+    let case = Case::refused(ErrorKind::Untrusted, &[]);
+    make(&folder.0, &case)?;
+    fs::write(folder.0.join("index"), "")?;
+    fs::write(folder.0.join("number"), "01\n")?;
+    let (_server, port) = serve(&folder.0, &case)?;
+    let connect = || {
+        let root = CertificateDer::from_pem_file(folder.0.join("root.pem"))?;
+        let lists = CertificateRevocationListDer::pem_file_iter(folder.0.join("list.pem"))?;
+        let lists = RevocationLists::new(lists.collect::<Result<Vec<_>, _>>()?);
+        let connector = Connector::builder().only_roots([root]).revocation_lists(lists).build()?;
+        let target = Target::new("127.0.0.1", port, TlsMode::Direct)?;
+        Ok::<_, Box<dyn std::error::Error>>(connector.connect_to("example.org", target).map(drop))
+    };
+    make_list(&folder.0)?;
+    connect()??;
+    let by = ["-config", "config", "-keyfile", "root.key", "-cert", "root.pem"];
+    openssl(&folder.0, &[&["ca", "-revoke", "pem", "-crl_reason", "superseded"][..], &by].concat())?;
+    make_list(&folder.0)?;
+    let Err(error) = connect()? else { return Err("it is accepted".into()) };
+    let text = error.source().ok_or("there is no cause")?.to_string();
+    assert!(text.starts_with("the certificate was revoked on 20"), "{text}");
+    assert!(text.contains(" by \"Our Root\" (reason: superseded); the server needs a new one"), "{text}");
+    Ok(())
 }
