@@ -112,6 +112,9 @@ fn attempt(options: &Options, domain: &str) -> Result<Outcome, Error> {
     if !options.roots.is_empty() {
         builder = builder.only_roots(options.roots.iter().cloned());
     }
+    if !options.pins.is_empty() {
+        builder = builder.trust_pins_alone(domain.clone(), options.pins.iter().copied());
+    }
     if let Some((chain, key)) = &options.client {
         builder = builder.client_certificate(chain.iter().cloned(), key.clone_key());
     }

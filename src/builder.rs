@@ -26,6 +26,7 @@ use crate::settings::Settings;
 use crate::tls::{ClientCertificate, RevocationLists, TlsOptions};
 
 mod build;
+mod trust;
 
 /// Builds a [`Connector`]. Created by [`Connector::builder`].
 ///
@@ -347,8 +348,8 @@ impl ConnectorBuilder {
         self
     }
 
-    /// Sets the TLS configuration, for example to use another crypto provider or another verifier. Its ALPN protocols
-    /// and session store are replaced, and early data is turned off. The compiled-in root certificates are not added to
+    /// Sets the TLS configuration, for example to use another verifier. Its ALPN protocols and session store are
+    /// replaced, SNI is turned on, and early data is turned off. The compiled-in root certificates are not added to
     /// it. By default, the connector creates one.
     ///
     /// You are then responsible for verification: anything that this configuration does not check is not checked.

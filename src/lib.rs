@@ -99,8 +99,8 @@ pub use service::{Service, TlsMode};
 pub use settings::{AddressFamily, Policy};
 pub use target::Target;
 pub use tls::{
-    ChannelBinding, CipherSuite, Fingerprint, InvalidFingerprint, MatchedName, ProtocolVersion,
-    RevocationLists, ServerCertificate,
+    CertificateChange, CertificateRecord, ChannelBinding, CipherSuite, Fingerprint, InvalidFingerprint,
+    InvalidRecord, MatchedName, ProtocolVersion, RevocationLists, ServerCertificate,
 };
 
 /// Makes the example of the README a test.

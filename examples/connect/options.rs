@@ -9,7 +9,7 @@ use std::time::Duration;
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 use xmpp_connect::rustls::pki_types::pem::{self, PemObject};
 use xmpp_connect::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use xmpp_connect::{Domain, Policy, Service, TlsMode};
+use xmpp_connect::{Domain, Fingerprint, Policy, Service, TlsMode};
 
 pub(crate) const HELP: &str = "\
 Connects to the XMPP server of a domain and shows what happened.
@@ -24,6 +24,8 @@ Without DOMAIN, it connects to a small server that it starts on loopback.
                             prefer-starttls or starttls-only
   --nameserver ADDR[:PORT]  ask this name server; may be repeated
   --ca FILE                 trust only the root certificates of this PEM file; may be repeated
+  --pin HASH                trust the server with this key or certificate (sha256:...), and no other one, whatever
+                            else its certificate says; may be repeated
   --client-cert FILE        show the certificates of this PEM file, the own one first, to a server
                             that asks for one (with --client-key)
   --client-key FILE         the private key of the own certificate: a PEM file, not encrypted
@@ -56,6 +58,8 @@ pub(crate) struct Options {
     pub(crate) policy: Policy,
     pub(crate) nameservers: Vec<SocketAddr>,
     pub(crate) roots: Vec<CertificateDer<'static>>,
+    /// The server's keys or certificates, instead of authorities.
+    pub(crate) pins: Vec<Fingerprint>,
     /// The client's certificates, and the key of the first.
     pub(crate) client: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
     pub(crate) alpn: bool,
@@ -95,6 +99,7 @@ struct Given {
     policy: Option<Policy>,
     nameservers: Vec<SocketAddr>,
     roots: Vec<CertificateDer<'static>>,
+    pins: Vec<Fingerprint>,
     client_chain: Option<Vec<CertificateDer<'static>>>,
     client_key: Option<PrivateKeyDer<'static>>,
     no_alpn: bool,
@@ -123,6 +128,10 @@ pub(crate) fn parse() -> Result<Command, String> {
             }
             Long("nameserver") => given.nameservers.push(nameserver(&value(&mut parser, "--nameserver")?)?),
             Long("ca") => given.roots.extend(certificates("--ca", &value(&mut parser, "--ca")?)?),
+            Long("pin") => {
+                let pin = value(&mut parser, "--pin")?.parse();
+                given.pins.push(pin.map_err(|error| format!("--pin: {error}"))?);
+            }
             Long("client-cert") => {
                 let chain = certificates("--client-cert", &value(&mut parser, "--client-cert")?)?;
                 once(&mut given.client_chain, "--client-cert", chain)?;
@@ -218,8 +227,9 @@ fn check(given: Given) -> Result<Options, String> {
         (None, None, Some(_), _) => return Err("--tls goes with --to or --prefer".to_owned()),
     };
     let needs_domain = matches!(way, Way::To(_) | Way::Prefer(_));
-    if given.domain.is_none() && (needs_domain || !given.nameservers.is_empty() || !given.roots.is_empty()) {
-        return Err("--to, --prefer, --nameserver and --ca need a DOMAIN".to_owned());
+    let has_trust = !given.roots.is_empty() || !given.pins.is_empty();
+    if given.domain.is_none() && (needs_domain || !given.nameservers.is_empty() || has_trust) {
+        return Err("--to, --prefer, --nameserver, --ca and --pin need a DOMAIN".to_owned());
     }
     if let Some(domain) = &given.domain {
         check_domain(domain)?;
@@ -236,6 +246,7 @@ fn check(given: Given) -> Result<Options, String> {
         policy: given.policy.unwrap_or_default(),
         nameservers: given.nameservers,
         roots: given.roots,
+        pins: given.pins,
         client,
         alpn: !given.no_alpn,
         open_stream: given.open_stream,

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use xmpp_connect::ServerCertificate;
-use xmpp_connect::report::{AttemptOutcome, AttemptReport, LookupReport, Report, Stage};
+use xmpp_connect::report::{
+    AttemptErrorKind, AttemptOutcome, AttemptReport, LookupReport, Report, Stage, UntrustedReason,
+};
 
 use crate::Outcome;
 use crate::json::{days_left, message};
@@ -35,7 +37,13 @@ pub(crate) fn text(domain: &str, outcome: &Outcome) -> String {
         }
         Outcome::Failed(error) => {
             let report = error.report().map(|report| report_text(report) + &time_line(report));
-            format!("{}Not connected ({}): {}\n", report.unwrap_or_default(), error.kind(), message(error))
+            let advice = error.report().and_then(pin_to_use).unwrap_or_default();
+            format!(
+                "{}Not connected ({}): {}\n{advice}",
+                report.unwrap_or_default(),
+                error.kind(),
+                message(error)
+            )
         }
     }
 }
@@ -54,6 +62,22 @@ fn certificate_text(certificate: &ServerCertificate) -> String {
         text += &format!("  public key {key}\n");
     }
     text
+}
+
+/// How to trust a server that no authority has certified, or whose key has changed.
+fn pin_to_use(report: &Report) -> Option<String> {
+    let refused = report.attempts().iter().rev().find_map(|attempt| {
+        let error = attempt.error()?;
+        let certificate = error.certificate()?;
+        let is_not_pinned = matches!(error.kind(), AttemptErrorKind::Untrusted(UntrustedReason::NotPinned));
+        (is_not_pinned || certificate.is_self_issued()).then_some(certificate)
+    })?;
+    let key = refused.key_fingerprint()?;
+    Some(format!(
+        "To trust exactly this key and no other: --pin {key}\n\
+         Only if it is the server's: compare it with what its operator says, by another way than this connection.\n\
+         Anybody between here and the server can have shown it.\n"
+    ))
 }
 
 fn report_text(report: &Report) -> String {

@@ -29,9 +29,11 @@ impl ConnectorBuilder {
     ///   `dns_over_tcp` without name servers;
     /// - an interface on a system that does not support it, or with a name that no interface can have; a source address
     ///   of a family that is excluded;
-    /// - root certificates, `srv_ids`, `xmpp_addrs`, revocation lists or a client certificate beside a `ClientConfig`;
-    ///   `srv_ids` or `xmpp_addrs` without given roots; no root certificates; one that cannot be read; no revocation list, or one that cannot be used; a client certificate that cannot be read, or whose key does not belong to it or is not supported; no
-    ///   crypto provider.
+    /// - a crypto provider, pins, root certificates, `srv_ids`, `xmpp_addrs`, revocation lists or a client certificate beside a
+    ///   `ClientConfig`; `srv_ids` or `xmpp_addrs` without given roots; no root certificates; one that cannot be read; no
+    ///   revocation list, or one that cannot be used; a client certificate that cannot be read, or whose key does not
+    ///   belong to it or is not supported; no crypto provider;
+    /// - an empty list of pins, or both `require_pins` and `trust_pins_alone` for one domain.
     pub fn build(self) -> Result<Connector, Error> {
         self.check_times()?;
         self.check_tls()?;
@@ -45,9 +47,12 @@ impl ConnectorBuilder {
 
     /// A `ClientConfig` says alone what is trusted and shown.
     fn check_tls(&self) -> Result<(), Error> {
-        let TlsOptions { trust, revocation, other_names, client_certificate, config, .. } = &self.tls;
+        let TlsOptions { provider, trust, pins, revocation, other_names, client_certificate, config, .. } =
+            &self.tls;
         let given = [
+            ("a crypto provider", provider.is_some()),
             ("root certificates", trust.only_given || !trust.given.is_empty()),
+            ("pins", !pins.is_empty()),
             ("names to accept", other_names.is_any()),
             ("revocation lists", revocation.is_some()),
             ("a client certificate", client_certificate.is_some()),

@@ -348,7 +348,11 @@ impl Attempt {
                     return Ok(Advance::Waits);
                 }
                 Agreed::of(&pending.client).map_err(|error| AttemptError::tls(error, &Evidence::NONE))?;
-                self.certificate = dialer.tls.certificate(&pending.client, dialer.domain);
+                let certificate = dialer.tls.certificate(&pending.client, dialer.domain);
+                if let Err(reason) = dialer.tls.check(dialer.domain, certificate.as_ref()) {
+                    return Err(AttemptError::certificate_rejected(reason, certificate));
+                }
+                self.certificate = certificate;
                 let Some(open_stream) = dialer.open_stream else { return Ok(Advance::Verified) };
                 if let AttemptState::Handshaking(handshake) =
                     std::mem::replace(&mut self.state, AttemptState::Connecting)

@@ -10,6 +10,7 @@ use rustls::AlertDescription;
 
 use super::Stage;
 use crate::deadline::Seconds;
+use crate::quoted::Quoted;
 use crate::socket;
 use crate::starttls::{Fault, NegotiationError, Step, StreamError};
 use crate::tls::{self, Evidence, ServerCertificate, UntrustedReason};
@@ -29,6 +30,8 @@ enum Cause {
     /// The error, its explanation, and the certificate if that was refused.
     Tls(rustls::Error, String, Option<ServerCertificate>),
     RefusedByFilter,
+    /// The caller's check has refused the certificate, for this reason.
+    CertificateRejected(String, Option<ServerCertificate>),
 }
 
 /// The kinds of [`AttemptError`], with data that programs can act on.
@@ -95,6 +98,11 @@ impl AttemptError {
         Self(Cause::RefusedByFilter)
     }
 
+    /// The caller's check has refused the certificate.
+    pub(crate) fn certificate_rejected(reason: String, certificate: Option<ServerCertificate>) -> Self {
+        Self(Cause::CertificateRejected(reason, certificate))
+    }
+
     /// Returns the kind of error, with its data.
     #[must_use]
     pub fn kind(&self) -> AttemptErrorKind<'_> {
@@ -103,6 +111,7 @@ impl AttemptError {
             Cause::TimedOut(stage, ..) => AttemptErrorKind::TimedOut(*stage),
             Cause::EndInTls => AttemptErrorKind::Closed,
             Cause::RefusedByFilter => AttemptErrorKind::RefusedByFilter,
+            Cause::CertificateRejected(..) => AttemptErrorKind::Untrusted(UntrustedReason::Rejected),
             Cause::Tls(error, ..) => match UntrustedReason::of(error) {
                 Some(reason) => AttemptErrorKind::Untrusted(reason),
                 None => AttemptErrorKind::Tls(error),
@@ -135,7 +144,9 @@ impl AttemptError {
     #[must_use]
     pub fn certificate(&self) -> Option<&ServerCertificate> {
         match &self.0 {
-            Cause::Tls(_, _, certificate) => certificate.as_ref(),
+            Cause::Tls(_, _, certificate) | Cause::CertificateRejected(_, certificate) => {
+                certificate.as_ref()
+            }
             Cause::Io(_)
             | Cause::TimedOut(..)
             | Cause::Negotiation(_)
@@ -176,7 +187,11 @@ impl AttemptError {
             Cause::Io(error) => {
                 matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted)
             }
-            Cause::RefusedByFilter | Cause::TimedOut(..) | Cause::EndInTls | Cause::Tls(..) => false,
+            Cause::RefusedByFilter
+            | Cause::TimedOut(..)
+            | Cause::EndInTls
+            | Cause::Tls(..)
+            | Cause::CertificateRejected(..) => false,
         }
     }
 
@@ -194,7 +209,11 @@ impl AttemptError {
                     )
             }
             Cause::RefusedByFilter => true,
-            Cause::TimedOut(..) | Cause::Negotiation(_) | Cause::EndInTls | Cause::Tls(..) => false,
+            Cause::TimedOut(..)
+            | Cause::Negotiation(_)
+            | Cause::EndInTls
+            | Cause::Tls(..)
+            | Cause::CertificateRejected(..) => false,
         }
     }
 
@@ -221,9 +240,22 @@ impl fmt::Display for AttemptError {
             }
             Cause::Tls(_, text, _) => formatter.write_str(text),
             Cause::RefusedByFilter => formatter.write_str("refused by the filter"),
+            Cause::CertificateRejected(reason, certificate) => {
+                write!(
+                    formatter,
+                    "the certificate was refused by this program: {}",
+                    Quoted(reason, SHOWN_REASON)
+                )?;
+                let certificate = certificate.as_ref();
+                certificate
+                    .map_or(Ok(()), |certificate| write!(formatter, " (the certificate is {certificate})"))
+            }
         }
     }
 }
+
+/// How many characters of the caller's reason are shown.
+const SHOWN_REASON: usize = 200;
 
 /// What the peer has not sent at this step.
 fn missing(step: Step) -> &'static str {
@@ -267,7 +299,8 @@ impl Error for AttemptError {
             | Cause::Negotiation(_)
             | Cause::TimedOut(..)
             | Cause::EndInTls
-            | Cause::RefusedByFilter => None,
+            | Cause::RefusedByFilter
+            | Cause::CertificateRejected(..) => None,
         }
     }
 }

@@ -99,6 +99,8 @@ pub(super) struct Name {
     /// As encoded in the certificate: names are compared octet by octet.
     der: Vec<u8>,
     text: String,
+    organization: Option<String>,
+    country: Option<String>,
 }
 
 /// How many names of a certificate a message lists; a server can send thousands.
@@ -168,6 +170,7 @@ impl Name {
     pub(super) fn read(der: &[u8]) -> Self {
         let mut common_name = None;
         let mut organization = None;
+        let mut country = None;
         let mut other = None;
         let attributes = Values(der).filter_map(|set| Values(set.of(SET)?).next()?.of(SEQUENCE));
         for attribute in attributes {
@@ -177,20 +180,30 @@ impl Name {
             match &*kind {
                 COMMON_NAME => common_name = Some(text),
                 ORGANIZATION => organization = Some(text),
+                COUNTRY => country = Some(text),
                 _ => other = other.or(Some(text)),
             }
         }
-        let text = match (common_name, organization) {
-            (Some(name), Some(organization)) if name != organization => format!("{name} ({organization})"),
-            (Some(name), _) | (None, Some(name)) => name,
-            (None, None) => other.unwrap_or_default(),
+        let text = match (common_name, &organization) {
+            (Some(name), Some(organization)) if name != *organization => format!("{name} ({organization})"),
+            (Some(name), _) => name,
+            (None, Some(name)) => name.clone(),
+            (None, None) => other.or_else(|| country.clone()).unwrap_or_default(),
         };
-        Self { der: der.to_vec(), text: shown(&text) }
+        Self { der: der.to_vec(), text: shown(&text), organization, country }
     }
 
     /// `R11 (Let's Encrypt)`; empty if there is no name.
     pub(super) fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// What identifies an authority that has many names: its organisation and country, whatever their letter case,
+    /// spaces and encoding. Without an organisation, the name as it is encoded.
+    pub(super) fn authority(&self) -> Vec<u8> {
+        let Some(organization) = &self.organization else { return self.der.clone() };
+        let words = organization.split_whitespace().chain(self.country.as_deref());
+        words.collect::<Vec<_>>().join(" ").to_lowercase().into_bytes()
     }
 
     pub(super) fn is_same(&self, other: &Self) -> bool {
@@ -216,6 +229,7 @@ pub(super) const DNS_NAME: u8 = 0x82;
 /// `iPAddress [7]`.
 pub(super) const IP_ADDRESS: u8 = 0x87;
 const COMMON_NAME: &str = "2.5.4.3";
+const COUNTRY: &str = "2.5.4.6";
 const ORGANIZATION: &str = "2.5.4.10";
 const SUBJECT_ALTERNATIVE_NAME: &str = "2.5.29.17";
 const BASIC_CONSTRAINTS: &str = "2.5.29.19";

@@ -41,6 +41,11 @@ impl Date {
         Some(Self(days * SECONDS_A_DAY + hour * 60 * 60 + minute * 60 + second))
     }
 
+    /// Seconds since 1970.
+    pub(super) fn seconds(self) -> i64 {
+        self.0
+    }
+
     /// The same time for programs; 1970 if this system cannot express it.
     pub(super) fn as_system_time(self) -> SystemTime {
         let distance = Duration::from_secs(self.0.unsigned_abs());

@@ -89,6 +89,25 @@ impl<'a> Iterator for Values<'a> {
     }
 }
 
+/// A value in its encoding.
+pub(super) fn encode(tag: u8, content: &[u8]) -> Vec<u8> {
+    let length = content.len().to_be_bytes();
+    let zeros = length.iter().take_while(|octet| **octet == 0).count();
+    let significant = length.get(zeros..).unwrap_or_default();
+    let mut octets = vec![tag];
+    match significant {
+        [] => octets.push(0),
+        [short @ ..0x80] => octets.push(*short),
+        long => {
+            // At most 8 octets.
+            octets.push(0x80 | u8::try_from(long.len()).unwrap_or_default());
+            octets.extend_from_slice(long);
+        }
+    }
+    octets.extend_from_slice(content);
+    octets
+}
+
 /// An object identifier in dotted form: `1.2.840.113549`. Empty if it is malformed.
 pub(super) fn dotted(identifier: &[u8]) -> String {
     let mut numbers: Vec<u64> = Vec::new();
@@ -144,6 +163,16 @@ mod tests {
         assert_eq!(values.next_encoded_of(INTEGER), None);
         assert_eq!(values.next_encoded_of(OCTET_STRING), Some(&*long));
         assert_eq!(values.0, [0x30, 9, 1]);
+    }
+
+    #[test]
+    fn what_is_encoded_is_read_again() {
+        for length in [0, 1, 0x7f, 0x80, 0xff, 0x100, 0xffff, 0x10000] {
+            let content = vec![7; length];
+            let octets = encode(SEQUENCE, &content);
+            assert_eq!(Values(&octets).next_of(SEQUENCE), Some(&*content));
+        }
+        assert_eq!(encode(SEQUENCE, &[0; 0x80])[..4], [0x30, 0x81, 0x80, 0]);
     }
 
     #[test]

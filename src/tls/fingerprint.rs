@@ -37,6 +37,11 @@ impl Fingerprint {
         hash(HashAlgorithm::SHA256, octets, provider)?.try_into().ok().map(Self)
     }
 
+    /// The hash in hexadecimal.
+    pub(super) fn digits(&self) -> impl fmt::Display {
+        self.0.iter().map(|octet| format!("{octet:02x}")).collect::<String>()
+    }
+
     /// Returns the octets of the hash.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; LENGTH] {
@@ -53,8 +58,7 @@ impl From<[u8; LENGTH]> for Fingerprint {
 /// `sha256:e3b0c44298fc…`.
 impl fmt::Display for Fingerprint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("sha256:")?;
-        self.0.iter().try_for_each(|octet| write!(formatter, "{octet:02x}"))
+        write!(formatter, "sha256:{}", self.digits())
     }
 }
 

@@ -23,12 +23,15 @@ mod facts;
 mod fingerprint;
 mod identity;
 mod other_names;
+mod pins;
 mod private_names;
+mod provider;
 mod refusal;
 mod revocation;
 mod server_certificate;
 mod sessions;
 mod verifier;
+mod watch;
 
 pub(crate) use channel_binding::Binder;
 pub use channel_binding::ChannelBinding;
@@ -39,16 +42,19 @@ pub use identity::MatchedName;
 pub use refusal::UntrustedReason;
 pub use revocation::RevocationLists;
 pub use server_certificate::ServerCertificate;
+pub use watch::{CertificateChange, CertificateRecord, InvalidRecord};
 
 pub(crate) use explain::{Explained, explain};
 pub(crate) use other_names::Accepted;
+pub(crate) use pins::{PinRole, Pins, add as add_pins};
+pub(crate) use provider::choose as choose_provider;
 pub(crate) use sessions::{Endpoint, Session};
 pub(crate) use verifier::Evidence;
+pub(crate) use watch::CertificateCheck;
 
 use channel_binding::Ems;
 use identity::Wanted;
 use sessions::Sessions;
-use verifier::verifier;
 
 /// Which certificates are trusted as roots.
 #[derive(Clone, Debug, Default)]
@@ -69,7 +75,11 @@ pub(crate) struct ClientCertificate {
 /// The options of TLS.
 #[derive(Clone, Debug)]
 pub(crate) struct TlsOptions {
+    /// `None`: the process default, or the one that is compiled in.
+    pub(crate) provider: Option<Arc<CryptoProvider>>,
     pub(crate) trust: Trust,
+    pub(crate) pins: Vec<Pins>,
+    pub(crate) check: Option<CertificateCheck>,
     /// `None`: revocation is not checked.
     pub(crate) revocation: Option<RevocationLists>,
     /// Names beside DNS names.
@@ -85,7 +95,10 @@ pub(crate) struct TlsOptions {
 impl Default for TlsOptions {
     fn default() -> Self {
         Self {
+            provider: None,
             trust: Trust::default(),
+            pins: Vec::new(),
+            check: None,
             revocation: None,
             other_names: Accepted::default(),
             client_certificate: None,
@@ -102,6 +115,7 @@ pub(crate) enum TlsSetupError {
     NoProvider,
     NoRoots,
     BadRoot(String),
+    BadPins(String),
     BadRevocationList(String),
     BadClientCertificate(String),
     Rustls(String),
@@ -111,12 +125,13 @@ impl fmt::Display for TlsSetupError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoProvider => formatter.write_str(
-                "no crypto provider: enable feature `ring` or `aws-lc-rs`, install a process default, or give a ClientConfig",
+                "no crypto provider: enable feature `ring` or `aws-lc-rs`, or give one with crypto_provider",
             ),
             Self::NoRoots => formatter.write_str(
                 "no root certificates: enable feature `webpki-roots`, or give roots with add_roots or only_roots",
             ),
             Self::BadRoot(why) => write!(formatter, "a root certificate cannot be used: {why}"),
+            Self::BadPins(why) => formatter.write_str(why),
             Self::BadRevocationList(why) => write!(formatter, "the revocation lists cannot be used: {why}"),
             Self::BadClientCertificate(why) => write!(formatter, "the client certificate cannot be used: {why}"),
             Self::Rustls(why) => write!(formatter, "the TLS configuration cannot be used: {why}"),
@@ -132,6 +147,7 @@ pub(crate) struct Tls {
     /// `None`: sessions are not resumed.
     sessions: Option<Arc<Sessions>>,
     tls12: Tls12Resumption,
+    check: Option<CertificateCheck>,
     /// What a certificate may name beside the domain.
     other_names: Accepted,
     service: Service,
@@ -168,6 +184,8 @@ impl Tls {
         starttls.resumption = Resumption::disabled();
         // XEP-0368 section 2, rules 7 to 9: ALPN is for direct TLS only.
         starttls.alpn_protocols = Vec::new();
+        // XEP-0368 section 2, rule 6.
+        starttls.enable_sni = true;
         // 0-RTT data can be replayed, and nothing may be sent before the server is verified.
         starttls.enable_early_data = false;
         let mut direct = starttls.clone();
@@ -179,6 +197,7 @@ impl Tls {
             starttls: Arc::new(starttls),
             sessions,
             tls12,
+            check: options.check.clone(),
             other_names: options.other_names,
             service: service.clone(),
         })
@@ -224,6 +243,22 @@ impl Tls {
         let name = server_name(domain).ok()?;
         let wanted = Wanted { name, service: self.service.clone(), accepted: self.other_names };
         ServerCertificate::of(client, wanted, self.provider())
+    }
+
+    /// Calls the caller's check with the certificate of a complete handshake.
+    ///
+    /// # Errors
+    /// The reason to refuse the certificate.
+    pub(crate) fn check(
+        &self,
+        domain: &Domain,
+        certificate: Option<&ServerCertificate>,
+    ) -> Result<(), String> {
+        match (&self.check, certificate) {
+            (Some(check), Some(certificate)) => check.call(domain, certificate),
+            (Some(_), None) => Err("the server has shown no certificate".to_owned()),
+            (None, _) => Ok(()),
+        }
     }
 
     /// The provider, for its random numbers and hash functions.
@@ -275,8 +310,8 @@ pub(crate) fn verifying_config(
     options: &TlsOptions,
     service: &Service,
 ) -> Result<ClientConfig, TlsSetupError> {
-    let provider = provider().ok_or(TlsSetupError::NoProvider)?;
-    let verifier = verifier(options, service, &provider)?;
+    let provider = choose_provider(options.provider.as_ref()).ok_or(TlsSetupError::NoProvider)?;
+    let verifier = pins::verifier(options, service, &provider)?;
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| TlsSetupError::Rustls(error.to_string()))?;
@@ -309,23 +344,6 @@ fn no_client_certificate(error: &Error) -> String {
     }
 }
 
-/// The process default, else ring, else aws-lc-rs.
-#[cfg_attr(
-    any(feature = "ring", feature = "aws-lc-rs"),
-    expect(clippy::unnecessary_wraps, reason = "without a provider feature there is none")
-)]
-pub(crate) fn provider() -> Option<Arc<CryptoProvider>> {
-    if let Some(provider) = CryptoProvider::get_default() {
-        return Some(Arc::clone(provider));
-    }
-    #[cfg(feature = "ring")]
-    return Some(Arc::new(rustls::crypto::ring::default_provider()));
-    #[cfg(all(feature = "aws-lc-rs", not(feature = "ring")))]
-    return Some(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
-    #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
-    None
-}
-
 fn roots(trust: &Trust) -> Result<RootCertStore, TlsSetupError> {
     let mut roots = RootCertStore::empty();
     #[cfg(feature = "webpki-roots")]
@@ -341,83 +359,5 @@ fn roots(trust: &Trust) -> Result<RootCertStore, TlsSetupError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[cfg(feature = "ring")]
-    fn tls(options: TlsOptions) -> Result<Tls, TlsSetupError> {
-        Tls::new(&options, &Service::Client)
-    }
-
-    // rule E3
-    #[test]
-    #[cfg(all(feature = "ring", feature = "webpki-roots"))]
-    fn alpn_is_offered_in_direct_tls_only_and_can_be_turned_off() {
-        let with = tls(TlsOptions::default()).unwrap();
-        assert_eq!(with.direct.alpn_protocols, [b"xmpp-client".to_vec()]);
-        assert!(with.starttls.alpn_protocols.is_empty());
-        let without = tls(TlsOptions { alpn: false, ..TlsOptions::default() }).unwrap();
-        assert!(without.direct.alpn_protocols.is_empty());
-        let own = Domain::new("own.example").unwrap();
-        let server = Tls::new(&TlsOptions::default(), &Service::server(own)).unwrap();
-        assert_eq!(server.direct.alpn_protocols, [b"xmpp-server".to_vec()]);
-    }
-
-    // rule E8
-    #[test]
-    #[cfg(all(feature = "ring", feature = "webpki-roots"))]
-    fn no_early_data_is_sent_and_sessions_can_be_switched_off_in_both_ways() {
-        let with = tls(TlsOptions::default()).unwrap();
-        assert!(!with.direct.enable_early_data && !with.starttls.enable_early_data);
-        assert!(with.sessions.is_some());
-        let without = tls(TlsOptions { resumption: false, ..TlsOptions::default() }).unwrap();
-        assert!(without.sessions.is_none());
-        let mut config = verifying_config(&TlsOptions::default(), &Service::Client).unwrap();
-        let own = TlsOptions { config: Some(config.clone()), ..TlsOptions::default() };
-        assert!(tls(own).unwrap().sessions.is_some());
-        for disabled in
-            [Resumption::disabled(), Resumption::disabled().tls12_resumption(Tls12Resumption::SessionIdOnly)]
-        {
-            config.resumption = disabled;
-            let own = TlsOptions { config: Some(config.clone()), ..TlsOptions::default() };
-            assert!(tls(own).unwrap().sessions.is_none());
-        }
-    }
-
-    // rule E8
-    #[test]
-    #[cfg(all(feature = "ring", feature = "webpki-roots"))]
-    fn the_callers_choice_for_tls_1_2_is_kept() {
-        assert_eq!(tls(TlsOptions::default()).unwrap().tls12, Tls12Resumption::SessionIdOrTickets);
-        let mut config = verifying_config(&TlsOptions::default(), &Service::Client).unwrap();
-        for tls12 in
-            [Tls12Resumption::Disabled, Tls12Resumption::SessionIdOnly, Tls12Resumption::SessionIdOrTickets]
-        {
-            config.resumption = Resumption::in_memory_sessions(1).tls12_resumption(tls12);
-            let own = tls(TlsOptions { config: Some(config.clone()), ..TlsOptions::default() }).unwrap();
-            assert!(own.sessions.is_some());
-            assert_eq!(own.tls12, tls12);
-        }
-    }
-
-    // rule E4, A4
-    #[test]
-    fn the_name_for_tls_is_the_domain_or_its_address() {
-        let name = |text: &str| server_name(&Domain::new(text).unwrap()).unwrap();
-        assert!(matches!(name("Example.org"), ServerName::DnsName(name) if name.as_ref() == "example.org"));
-        assert!(matches!(name("[2001:db8::1]"), ServerName::IpAddress(_)));
-        assert!(matches!(name("192.0.2.1"), ServerName::IpAddress(_)));
-    }
-
-    // rule E6
-    #[test]
-    #[cfg(feature = "ring")]
-    fn no_roots_and_bad_roots_are_errors_when_building() {
-        let none =
-            TlsOptions { trust: Trust { only_given: true, given: Vec::new() }, ..TlsOptions::default() };
-        assert_eq!(tls(none).unwrap_err(), TlsSetupError::NoRoots);
-        let given = vec![CertificateDer::from(b"not a certificate".to_vec())];
-        let bad = TlsOptions { trust: Trust { only_given: true, given }, ..TlsOptions::default() };
-        assert!(matches!(tls(bad).unwrap_err(), TlsSetupError::BadRoot(_)));
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,12 @@
 //! Explains why a certificate was refused, for the operator of the server. No IO.
 
-use rustls::{CertificateError, ExtendedKeyPurpose};
+use rustls::{CertificateError, ExtendedKeyPurpose, OtherError};
 
 use super::algorithm;
 use super::certificate::{Certificate, MAX_NAMES, shown};
 use super::date::{Date, days};
 use super::explain::{identifier, other, words};
+use super::pins::NotPinned;
 use super::verifier::{Evidence, Part};
 
 /// Why a server's certificate was refused.
@@ -27,6 +28,10 @@ pub enum UntrustedReason {
     UnknownIssuer,
     /// The certificate has been revoked, or its revocation status is unknown.
     Revoked,
+    /// The server does not have a key or certificate that is pinned for the domain.
+    NotPinned,
+    /// [`ConnectorBuilder::check_certificate`](crate::ConnectorBuilder::check_certificate) has refused the certificate.
+    Rejected,
     /// The certificate has a format, purpose, key or signature that is not accepted.
     Unacceptable,
 }
@@ -51,6 +56,7 @@ impl UntrustedReason {
             | CertificateError::UnknownRevocationStatus
             | CertificateError::ExpiredRevocationList
             | CertificateError::ExpiredRevocationListContext { .. } => Self::Revoked,
+            CertificateError::Other(OtherError(error)) if error.is::<NotPinned>() => Self::NotPinned,
             _ => Self::Unacceptable,
         })
     }
@@ -116,6 +122,7 @@ fn reason(error: &CertificateError, evidence: &Evidence) -> String {
         CertificateError::ApplicationVerificationFailure => {
             "the certificate was refused by this program's own verifier".to_owned()
         }
+        CertificateError::Other(OtherError(error)) if error.is::<NotPinned>() => error.to_string(),
         CertificateError::Other(error) => by_name(identifier(&error.to_string()), evidence)
             .unwrap_or_else(|| format!("the certificate cannot be trusted: {}", other(error))),
         error => format!("the certificate cannot be trusted: {}", words(error)),
@@ -161,7 +168,7 @@ fn by_name(name: &str, evidence: &Evidence) -> Option<String> {
     let text = match name {
         "CaUsedAsEndEntity" => {
             "this is the certificate of an authority (CA:TRUE), which a server cannot present as its own; create one with \
-             CA:FALSE, or sign one with it"
+             CA:FALSE, sign one with it, or pin its key"
         }
         "EndEntityUsedAsCa" => {
             "a certificate in the chain was issued by one that is not an authority's (CA:FALSE); have it issued by an authority"
@@ -196,8 +203,8 @@ fn unknown_issuer(chain: &[Certificate]) -> String {
             .to_owned();
     };
     if leaf.is_self_issued() {
-        return "the certificate is self-signed, and not trusted; install one from a trusted authority, or trust this one as a \
-                root certificate"
+        return "the certificate is self-signed, and not trusted; install one from a trusted authority, trust this one as a root \
+                certificate, or pin its key"
             .to_owned();
     }
     let mut last = leaf;

@@ -9,6 +9,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 
 use super::certificate::{Certificate, Fields};
+use super::date::Date;
 use super::fingerprint::Fingerprint;
 use super::identity::{self, MatchedName, Wanted};
 
@@ -55,6 +56,21 @@ impl ServerCertificate {
         self.0.read.get_or_init(|| Certificate::read(self.0.chain.first()?)).as_ref()
     }
 
+    /// The hash of what identifies its issuer.
+    pub(super) fn issuer_fingerprint(&self) -> Option<Fingerprint> {
+        Fingerprint::of(&self.read()?.issuer.authority(), &self.0.provider)
+    }
+
+    /// The start of its validity, in seconds since 1970.
+    pub(super) fn begin(&self) -> Option<i64> {
+        self.read()?.not_before.map(Date::seconds)
+    }
+
+    /// The end of its validity, in seconds since 1970.
+    pub(super) fn end(&self) -> Option<i64> {
+        self.read()?.not_after.map(Date::seconds)
+    }
+
     /// Returns the certificates that the server has sent (DER), its own first. Of a chain that was refused, there are
     /// at most 8.
     #[must_use]
@@ -92,7 +108,7 @@ impl ServerCertificate {
     /// Returns from when on it is valid.
     #[must_use]
     pub fn not_before(&self) -> Option<SystemTime> {
-        self.read()?.not_before.map(|date| date.as_system_time())
+        self.read()?.not_before.map(Date::as_system_time)
     }
 
     /// Returns until when it is valid.
@@ -110,7 +126,7 @@ impl ServerCertificate {
     /// ```
     #[must_use]
     pub fn not_after(&self) -> Option<SystemTime> {
-        self.read()?.not_after.map(|date| date.as_system_time())
+        self.read()?.not_after.map(Date::as_system_time)
     }
 
     /// Returns the serial number, in hexadecimal.

@@ -203,8 +203,7 @@ impl Verifier {
         cause: Option<String>,
     ) {
         let chain = chain(end_entity, others).map(|certificate| certificate.clone().into_owned()).collect();
-        let certificate = ServerCertificate::new(chain, wanted, Arc::clone(&self.provider));
-        REFUSED.set(Some(Refused { certificate, part, cause }));
+        keep(ServerCertificate::new(chain, wanted, Arc::clone(&self.provider)), part, cause);
     }
 
     /// What is known about the cause beyond the error.
@@ -224,8 +223,13 @@ impl Verifier {
     }
 }
 
+/// Keeps what is refused, for the error.
+pub(super) fn keep(certificate: ServerCertificate, part: Part, cause: Option<String>) {
+    REFUSED.set(Some(Refused { certificate, part, cause }));
+}
+
 /// As much of a chain as an error can need.
-fn chain<'a, 'b>(
+pub(super) fn chain<'a, 'b>(
     end_entity: &'a CertificateDer<'b>,
     others: &'a [CertificateDer<'b>],
 ) -> impl Iterator<Item = &'a CertificateDer<'b>> {
@@ -262,7 +266,7 @@ fn issuer_without_key_usage(chain: &[CertificateDer<'_>]) -> Option<String> {
 }
 
 /// The intermediate certificates whose key may sign certificates, without the third and later ones of a subject.
-fn useful<'a>(intermediates: &[CertificateDer<'a>]) -> Vec<Intermediate<'a>> {
+pub(super) fn useful<'a>(intermediates: &[CertificateDer<'a>]) -> Vec<Intermediate<'a>> {
     let mut kept: Vec<Intermediate<'a>> = Vec::new();
     for certificate in intermediates {
         let mut store = RootCertStore::empty();

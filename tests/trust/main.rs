@@ -8,6 +8,9 @@ mod given;
 mod support;
 
 mod facts;
+mod pins;
+mod provider;
+mod watch;
 
 use std::sync::Arc;
 

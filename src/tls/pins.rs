@@ -1,0 +1,311 @@
+//! Pins: servers that must have a known key or certificate, beside a trusted authority or instead of one (RFC 7469).
+//!
+//! No IO.
+
+use std::error;
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore,
+    SignatureScheme,
+};
+
+use super::der::{SEQUENCE, encode};
+use super::fingerprint::Fingerprint;
+use super::identity::Wanted;
+use super::other_names::Accepted;
+use super::server_certificate::ServerCertificate;
+use super::verifier::{self, Part, chain, keep, useful};
+use super::{TlsOptions, TlsSetupError, roots, server_name};
+use crate::domain::Domain;
+use crate::service::Service;
+
+/// What the pins of a domain are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PinRole {
+    /// The certificate is verified, and its chain must have a pin.
+    BesideAuthorities,
+    /// The server must have a pin, and nothing else about its certificate counts.
+    InsteadOfAuthorities,
+}
+
+/// The pins of one domain.
+#[derive(Clone, Debug)]
+pub(crate) struct Pins {
+    pub(crate) domain: Domain,
+    pub(crate) role: PinRole,
+    pub(crate) list: Vec<Fingerprint>,
+}
+
+impl Pins {
+    fn has(&self, octets: &[u8], provider: &CryptoProvider) -> bool {
+        Fingerprint::of(octets, provider).is_some_and(|hash| self.list.contains(&hash))
+    }
+
+    /// Whether the certificate or its key is pinned. The key is what webpki reads, as it is for the signature over the
+    /// handshake, so that it cannot be another one.
+    fn has_certificate(
+        &self,
+        certificate: &CertificateDer<'_>,
+        provider: &CryptoProvider,
+    ) -> Result<bool, Error> {
+        let key = ParsedCertificate::try_from(certificate)?.subject_public_key_info();
+        Ok(self.has(&key, provider) || self.has(certificate, provider))
+    }
+
+    /// Whether the key of a root certificate is pinned.
+    fn has_anchor(&self, anchor: &TrustAnchor<'_>, provider: &CryptoProvider) -> bool {
+        self.has(&encode(SEQUENCE, &anchor.subject_public_key_info), provider)
+    }
+}
+
+/// Adds the pins of one more call. The pins of a domain add up if their role is the same.
+pub(crate) fn add(all: &mut Vec<Pins>, pins: Pins) {
+    match all.iter_mut().find(|other| other.domain == pins.domain && other.role == pins.role) {
+        Some(known) => known.list.extend(pins.list),
+        None => all.push(pins),
+    }
+}
+
+/// Why the pins of a connector cannot be used.
+pub(super) fn fault(all: &[Pins], provider: &CryptoProvider) -> Option<String> {
+    if let Some(Pins { domain, .. }) = all.iter().find(|pins| pins.list.is_empty()) {
+        return Some(format!("an empty list of pins is given for {domain}"));
+    }
+    let is_twice =
+        |pins: &&Pins| all.iter().any(|other| other.domain == pins.domain && other.role != pins.role);
+    if let Some(Pins { domain, .. }) = all.iter().find(is_twice) {
+        return Some(format!("both require_pins and trust_pins_alone are given for {domain}; choose one"));
+    }
+    let has_hash = all.is_empty() || Fingerprint::of(&[], provider).is_some();
+    (!has_hash).then(|| "the crypto provider does not have SHA-256, which pins need".to_owned())
+}
+
+/// Verifies with another verifier, and checks pins.
+#[derive(Debug)]
+pub(super) struct PinVerifier {
+    /// `None`: no authority is trusted.
+    inner: Option<Arc<dyn ServerCertVerifier>>,
+    pins: Vec<(ServerName<'static>, Pins)>,
+    /// The root certificates whose keys are pinned.
+    roots: Vec<TrustAnchor<'static>>,
+    provider: Arc<CryptoProvider>,
+    /// Which names count, for the error.
+    service: Service,
+    accepted: Accepted,
+}
+
+/// Creates the verifier for these options.
+pub(super) fn verifier(
+    options: &TlsOptions,
+    service: &Service,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>, TlsSetupError> {
+    let TlsOptions { trust, pins, other_names, .. } = options;
+    fault(pins, provider).map_or(Ok(()), |why| Err(TlsSetupError::BadPins(why)))?;
+    let inner: Option<Arc<dyn ServerCertVerifier>> = match verifier::verifier(options, service, provider) {
+        Ok(inner) if pins.is_empty() => return Ok(inner),
+        Ok(inner) => Some(inner),
+        // Then only pinned servers are trusted.
+        Err(TlsSetupError::NoRoots) if pins.iter().any(|pins| pins.role == PinRole::InsteadOfAuthorities) => {
+            None
+        }
+        Err(error) => return Err(error),
+    };
+    let beside = || pins.iter().filter(|pins| pins.role == PinRole::BesideAuthorities);
+    let is_pinned = |root: &TrustAnchor<'_>| beside().any(|pins| pins.has_anchor(root, provider));
+    let mut roots = if beside().next().is_some() { roots(trust)?.roots } else { Vec::new() };
+    roots.retain(is_pinned);
+    let named = pins.iter().map(|pins| Ok((server_name(&pins.domain)?, pins.clone())));
+    let named =
+        named.collect::<Result<_, Error>>().map_err(|error| TlsSetupError::Rustls(error.to_string()))?;
+    Ok(Arc::new(PinVerifier {
+        inner,
+        pins: named,
+        roots,
+        provider: Arc::clone(provider),
+        service: service.clone(),
+        accepted: *other_names,
+    }))
+}
+
+impl PinVerifier {
+    /// "Pin Validation … compute the SPKI Fingerprints for each certificate in the Pinned Host's validated certificate
+    /// chain" (RFC 7469 section 2.6). rustls does not say which of the certificates that were sent are in that chain, and
+    /// the server can send any. So a pinned authority counts if the server's certificate leads to it as if it was the only
+    /// root.
+    fn is_pinned(
+        &self,
+        pins: &Pins,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<bool, Error> {
+        if pins.has_certificate(end_entity, &self.provider)? {
+            return Ok(true);
+        }
+        let intermediates: Vec<_> =
+            useful(intermediates).into_iter().map(|intermediate| intermediate.certificate).collect();
+        let mut authorities = RootCertStore::empty();
+        authorities.extend(self.roots.iter().filter(|root| pins.has_anchor(root, &self.provider)).cloned());
+        for intermediate in &intermediates {
+            // One that cannot be read is not in the chain.
+            if pins.has_certificate(intermediate, &self.provider).unwrap_or(false) {
+                let _ = authorities.add(intermediate.clone().into_owned());
+            }
+        }
+        let algorithms = self.provider.signature_verification_algorithms.all;
+        let end_entity = ParsedCertificate::try_from(end_entity)?;
+        let leads_there = || {
+            verify_server_cert_signed_by_trust_anchor(
+                &end_entity,
+                &authorities,
+                &intermediates,
+                now,
+                algorithms,
+            )
+        };
+        Ok(!authorities.is_empty() && leads_there().is_ok())
+    }
+
+    /// What this verifier itself refuses.
+    fn check(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let Some((_, pins)) = self.pins.iter().find(|(name, _)| name == server_name) else {
+            return if self.inner.is_some() { Ok(()) } else { Err(CertificateError::UnknownIssuer.into()) };
+        };
+        let is_pinned = match pins.role {
+            PinRole::BesideAuthorities => self.is_pinned(pins, end_entity, intermediates, now)?,
+            PinRole::InsteadOfAuthorities => pins.has_certificate(end_entity, &self.provider)?,
+        };
+        let key = || {
+            Fingerprint::of(
+                &ParsedCertificate::try_from(end_entity).ok()?.subject_public_key_info(),
+                &self.provider,
+            )
+        };
+        if is_pinned { Ok(()) } else { Err(NotPinned { role: pins.role, key: key() }.into()) }
+    }
+
+    /// Keeps what is refused, for the error.
+    fn keep(
+        &self,
+        part: Part,
+        end_entity: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        server_name: Option<&ServerName<'_>>,
+    ) {
+        let chain = chain(end_entity, others).map(|certificate| certificate.clone().into_owned()).collect();
+        let wanted = server_name.map(|name| Wanted {
+            name: name.to_owned(),
+            service: self.service.clone(),
+            accepted: self.accepted,
+        });
+        keep(ServerCertificate::new(chain, wanted, Arc::clone(&self.provider)), part, None);
+    }
+
+    fn trusts_alone(&self, server_name: &ServerName<'_>) -> bool {
+        let is_alone = |pins: &Pins| pins.role == PinRole::InsteadOfAuthorities;
+        self.pins.iter().any(|(name, pins)| name == server_name && is_alone(pins))
+    }
+}
+
+impl ServerCertVerifier for PinVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if let Some(inner) = self.inner.as_ref().filter(|_| !self.trusts_alone(server_name)) {
+            inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
+        }
+        match self.check(end_entity, intermediates, server_name, now) {
+            Ok(()) => Ok(ServerCertVerified::assertion()),
+            Err(error) => {
+                self.keep(Part::Chain, end_entity, intermediates, Some(server_name));
+                Err(error)
+            }
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let Some(inner) = &self.inner else {
+            let algorithms = &self.provider.signature_verification_algorithms;
+            let verified = verify_tls12_signature(message, cert, dss, algorithms);
+            return verified.inspect_err(|_| self.keep(Part::Signature, cert, &[], None));
+        };
+        inner.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let Some(inner) = &self.inner else {
+            let algorithms = &self.provider.signature_verification_algorithms;
+            let verified = verify_tls13_signature(message, cert, dss, algorithms);
+            return verified.inspect_err(|_| self.keep(Part::Signature, cert, &[], None));
+        };
+        inner.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        match &self.inner {
+            Some(inner) => inner.supported_verify_schemes(),
+            None => self.provider.signature_verification_algorithms.supported_schemes(),
+        }
+    }
+
+    fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
+        self.inner.as_ref()?.root_hint_subjects()
+    }
+}
+
+/// No pin of the domain matches.
+#[derive(Debug)]
+pub(super) struct NotPinned {
+    role: PinRole,
+    /// The key of the server.
+    key: Option<Fingerprint>,
+}
+
+impl fmt::Display for NotPinned {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self.role {
+            PinRole::BesideAuthorities => {
+                "neither the server nor an authority of its chain has a key or certificate that is pinned for this domain"
+            }
+            PinRole::InsteadOfAuthorities => "the server does not have a key or certificate that is pinned for this domain",
+        })?;
+        self.key.map_or(Ok(()), |key| write!(formatter, "; the server's public key is {key}"))
+    }
+}
+
+impl error::Error for NotPinned {}
+
+impl From<NotPinned> for Error {
+    fn from(error: NotPinned) -> Self {
+        CertificateError::Other(OtherError(Arc::new(error))).into()
+    }
+}
