@@ -1,9 +1,13 @@
 //! Tests of certificates that name the domain as SRV-ID or XmppAddr (RFC 6120 section 13.7.1).
 
-use xmpp_connect::{ConnectorBuilder, Domain, Error, ErrorKind, Service, Target, TlsMode};
+use xmpp_connect::rustls::{ClientConfig, RootCertStore};
+use xmpp_connect::{
+    Connector, ConnectorBuilder, Domain, Error, ErrorKind, RevocationLists, Service, Target, TlsMode,
+};
 
 use super::{MODES, server};
 use crate::given::{DOMAIN, builder, chain, talk};
+use crate::support::server_tls::provider;
 use crate::support::{Authority, DnsServer, Identity, Zone};
 
 /// Connects to a server of `domain` that shows `identity`, with these options.
@@ -112,11 +116,34 @@ fn an_address_is_identified_by_an_address_only() {
     assert_connected(connect(&authority, &authority.issue(&["127.0.0.1"]), "127.0.0.1", accept));
 }
 
+// rule E4, E5, E8a
+#[test]
+fn a_client_config_says_alone_what_is_verified() {
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth();
+    let list = Authority::new().revocation_list(3000, &[]);
+    for (builder, what) in [
+        (Connector::builder().srv_ids(true), "names to accept"),
+        (Connector::builder().xmpp_addrs(true), "names to accept"),
+        (Connector::builder().revocation_lists(RevocationLists::new([list])), "revocation lists"),
+    ] {
+        let error = builder.tls_config(config.clone()).build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert!(
+            error.to_string().starts_with(&format!("both {what} and a ClientConfig are given")),
+            "{error}"
+        );
+    }
+}
+
 // rule E4
 #[test]
 fn names_of_these_kinds_need_given_roots() {
     let options = |options: fn(ConnectorBuilder) -> ConnectorBuilder| {
-        options(xmpp_connect::Connector::builder()).build().map(drop).map_err(|error| error.to_string())
+        options(Connector::builder()).build().map(drop).map_err(|error| error.to_string())
     };
     for error in [options(|builder| builder.srv_ids(true)), options(|builder| builder.xmpp_addrs(true))] {
         assert!(
@@ -124,7 +151,7 @@ fn names_of_these_kinds_need_given_roots() {
         );
     }
     let authority = Authority::new();
-    let builder = || xmpp_connect::Connector::builder().srv_ids(true).xmpp_addrs(true);
+    let builder = || Connector::builder().srv_ids(true).xmpp_addrs(true);
     for builder in [builder().add_roots([authority.root_der()]), builder().only_roots([authority.root_der()])]
     {
         assert!(builder.build().is_ok());
