@@ -125,7 +125,7 @@ wait_for_answers() {
 start_servers() {
     local name ports
     mkdir "$directory"/{certificates,log,plugins,zones,prosody,ejabberd,haproxy,knot,unbound,dnsmasq}
-    cp "$here/mod_channel_bindings.lua" "$directory/plugins"
+    cp "$here"/mod_*.lua "$directory/plugins"
     make_account
     if ((EUID == 0)); then
         chown -R nobody:nogroup "$directory"/{prosody,ejabberd,haproxy,knot,unbound,dnsmasq}
