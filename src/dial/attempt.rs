@@ -8,7 +8,7 @@ use std::time::Instant;
 use rustls::ClientConnection;
 
 use super::exchange::{OpeningStream, handshake, negotiate};
-use super::{AttemptError, AttemptEvent, AttemptId, RepeatForm, Stage};
+use super::{AttemptError, AttemptEvent, AttemptId, Note, RepeatForm, Stage};
 use crate::deadline::Deadline;
 use crate::discovery::Candidate;
 use crate::domain::Domain;
@@ -19,10 +19,6 @@ use crate::socket;
 use crate::starttls::{Form, Negotiation, Opening, Progress, Step, StrictDomains};
 use crate::tls::{Agreed, Binder, Endpoint, Evidence, Handshake, Resume, ServerCertificate, Session, Tls};
 use crate::wait::Interest;
-
-/// A note for the report.
-const REMEMBERED: &str = "STARTTLS was negotiated step by step, since an earlier negotiation for this domain failed when \
-                          <starttls/> was sent together with the stream header";
 
 /// What all attempts of one connect have in common.
 #[derive(Debug)]
@@ -104,7 +100,7 @@ pub(super) enum Advance {
     /// It waits for its socket.
     Waits,
     /// A stage is complete, and the next one has started. With a note for the report.
-    Completed(Stage, Option<&'static str>),
+    Completed(Stage, Option<Note>),
     /// The last stage is complete.
     Verified,
 }
@@ -285,7 +281,7 @@ impl Attempt {
         }
     }
 
-    fn begin_negotiation(&self, dialer: &Dialer<'_>) -> (AttemptState, Option<&'static str>) {
+    fn begin_negotiation(&self, dialer: &Dialer<'_>) -> (AttemptState, Option<Note>) {
         let opening = Opening {
             to: dialer.domain.as_unicode(),
             from: dialer.settings.service.own_domain().map(Domain::as_unicode),
@@ -302,7 +298,7 @@ impl Attempt {
         };
         let mut negotiation = Box::new(Negotiation::new(&opening, form));
         let unsent = negotiation.output().unwrap_or_default();
-        (AttemptState::Negotiating { negotiation, unsent }, is_remembered.then_some(REMEMBERED))
+        (AttemptState::Negotiating { negotiation, unsent }, is_remembered.then_some(Note::Remembered))
     }
 
     fn begin_handshake(&self, dialer: &Dialer<'_>) -> Result<AttemptState, AttemptError> {
@@ -334,7 +330,7 @@ impl Attempt {
                 match negotiate(&self.tcp, negotiation, unsent, now)? {
                     Progress::More => Ok(Advance::Waits),
                     Progress::Complete => {
-                        let note = negotiation.note();
+                        let note = negotiation.is_unoffered().then_some(Note::NotOffered);
                         if self.repeats.has(RepeatForm::StepByStep) {
                             dialer.strict.remember(dialer.domain);
                         }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::contenders::{Contenders, Room, Startable, Starting};
 use super::history::History;
-use super::{AttemptError, AttemptEvent, AttemptId, Stage};
+use super::{AttemptError, AttemptEvent, AttemptId, Note, Stage};
 use crate::deadline::Deadline;
 use crate::discovery::Candidate;
 use crate::discovery::order::{Below, Group};
@@ -177,7 +177,8 @@ impl Race {
                 attempt.report.stage = candidate.map_or(stage, |candidate| stage.next(candidate.tls()));
             }
             AttemptEvent::Reached(step) => attempt.step = Some(step),
-            AttemptEvent::Noted(_) => {}
+            AttemptEvent::Noted(Note::NotOffered) => attempt.report.is_unoffered = true,
+            AttemptEvent::Noted(Note::Remembered) => {}
             AttemptEvent::Shown(certificate) => attempt.report.certificate = Some(certificate),
             AttemptEvent::Verified => {
                 attempt.report.completed.push((attempt.report.stage, at));
