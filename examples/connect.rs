@@ -118,6 +118,12 @@ fn attempt(options: &Options, domain: &str) -> Result<Outcome, Error> {
     if !options.nameservers.is_empty() {
         builder = builder.nameservers(options.nameservers.iter().copied());
     }
+    if let Some(proxy) = &options.proxy {
+        builder = builder.proxy(proxy.clone());
+    }
+    if let Some(dns_use) = options.dns_use {
+        builder = builder.dns_use(dns_use);
+    }
     if !options.roots.is_empty() {
         builder = builder.only_roots(options.roots.iter().cloned());
     }

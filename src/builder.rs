@@ -1,15 +1,18 @@
 //! The options of a connector, each with its default.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::connection::Connection;
 use crate::connector::Connector;
+use crate::dial::Destination;
+use crate::dial::hook::DialHook;
 use crate::discovery::Candidate;
 use crate::dns::cache::Caching;
 use crate::dns::message::Validation;
@@ -19,11 +22,10 @@ use crate::domain::Domain;
 use crate::error::Error;
 use crate::filter::Filter;
 use crate::open_stream::OpenStream;
+use crate::proxy::Proxy;
 use crate::service::Service;
-use crate::settings::AddressFamily;
-use crate::settings::Policy;
-use crate::settings::Settings;
-use crate::tls::{ClientCertificate, TlsOptions};
+use crate::settings::{AddressFamily, DnsUse, Policy, Settings};
+use crate::tls::{ClientCertificate, RevocationLists, TlsOptions};
 
 mod build;
 
@@ -42,6 +44,8 @@ pub struct ConnectorBuilder {
     resolver: Option<Arc<dyn Resolver>>,
     caching: Caching,
     filter: Option<Filter>,
+    hook: Option<DialHook>,
+    dns_use: Option<DnsUse>,
 }
 
 impl Default for ConnectorBuilder {
@@ -55,6 +59,8 @@ impl Default for ConnectorBuilder {
             resolver: None,
             caching: Caching::On,
             filter: None,
+            hook: None,
+            dns_use: None,
         }
     }
 }
@@ -182,6 +188,74 @@ impl ConnectorBuilder {
         self
     }
 
+    /// Sets the proxy through which all connections go, those to name servers included. By default, there is none.
+    ///
+    /// The names of the servers are left to the proxy, unless [`dns_use`](Self::dns_use) says otherwise: each server then
+    /// has one attempt. The SRV records are asked for over TCP through the proxy: from
+    /// [`nameservers`](Self::nameservers), or from those of resolv.conf, but not from those at loopback or link-local
+    /// addresses, which the proxy cannot reach. A proxy such as Tor does not reach those in a private network either. A
+    /// [`resolver`](Self::resolver) of yours is asked as usual; how it sends its questions is its own responsibility.
+    /// Nothing but the name of the proxy itself, if it has one, is looked up past the proxy; the name servers of the
+    /// system are asked for it.
+    ///
+    /// Domains and targets under `.onion` can be connected to. They are never looked up, so that a domain is its own
+    /// server, at the default port with STARTTLS.
+    ///
+    /// [`source_address`](Self::source_address), [`interface`](Self::interface) and keep-alive apply to the connection
+    /// with the proxy. The request to the proxy is a [stage](crate::report::Stage::Proxy) of its own, with the
+    /// [`handshake_timeout`](Self::handshake_timeout). If the proxy refuses the credentials, no other server is tried.
+    /// [`Connector::secure`] does not use the proxy.
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.settings.proxy = Some(proxy);
+        self
+    }
+
+    /// Sets a function that opens the TCP connections, for example through a tunnel or from a special socket. By default,
+    /// the connector opens them.
+    ///
+    /// It is called for each attempt, and for each repeat of one, with the server, where to connect to, and the time at
+    /// which it should give up; it returns a connected stream. The stream is then secured as usual. Names are left to
+    /// it, unless [`dns_use`](Self::dns_use) says otherwise. The other options of sockets apply to the stream, except
+    /// [`source_address`](Self::source_address) and [`interface`](Self::interface).
+    ///
+    /// It is called in the thread of the connect. As long as it blocks, the other attempts make no progress, no other
+    /// one starts, and the connect can neither be cancelled nor end at its time limit. A panic in it reaches the caller
+    /// of the connect.
+    ///
+    /// The built-in resolver asks the name servers directly, not through the function: set a
+    /// [`resolver`](Self::resolver), or [`DnsUse::Nothing`], if that must not happen.
+    ///
+    /// ```
+    /// use std::io;
+    /// use std::net::TcpStream;
+    /// use xmpp_connect::{Connector, Destination};
+    ///
+    /// let connector = Connector::builder()
+    ///     .dial(|_server, destination, _deadline| match destination {
+    ///         Destination::Address(address) => TcpStream::connect(address),
+    ///         Destination::Name(name, port) => TcpStream::connect((name.as_str(), *port)),
+    ///     })
+    ///     .build()?;
+    /// # Ok::<(), xmpp_connect::Error>(())
+    /// ```
+    pub fn dial(
+        mut self,
+        dial: impl Fn(&Candidate, &Destination, Option<Instant>) -> io::Result<TcpStream> + Send + Sync + 'static,
+    ) -> Self {
+        self.hook = Some(DialHook::new(dial));
+        self
+    }
+
+    /// Sets what is looked up in DNS before a connection through a [`proxy`](Self::proxy) or a [`dial`](Self::dial)
+    /// function. The default is [`DnsUse::Srv`] with one of them, and [`DnsUse::All`] without.
+    ///
+    /// A [`filter`](Self::filter) judges addresses, and cannot judge names: with one of them and a filter, set
+    /// [`DnsUse::All`].
+    pub fn dns_use(mut self, dns_use: DnsUse) -> Self {
+        self.dns_use = Some(dns_use);
+        self
+    }
+
     /// Enables TCP keep-alive, and sets how long a connection is idle before it is probed: rounded up to whole seconds,
     /// at most 32,767 s. `Duration::MAX` disables it, which is the default.
     pub fn keep_alive(mut self, idle: Duration) -> Self {
@@ -277,6 +351,41 @@ impl ConnectorBuilder {
     pub fn only_roots(mut self, roots: impl IntoIterator<Item = CertificateDer<'static>>) -> Self {
         self.tls.trust.only_given = true;
         self.add_roots(roots)
+    }
+
+    /// Sets whether SRV-IDs in certificates are accepted (RFC 4985): `_xmpp-client.example.org` or, for service
+    /// [`Server`](Service::Server), `_xmpp-server.example.org`, with direct TLS as with STARTTLS (RFC 6120 section
+    /// 13.7.1.2.1). There are no wildcards in them. The default is false: the domain must be among the DNS names of the
+    /// certificate.
+    ///
+    /// They are for private authorities, which issue certificates that are of use for XMPP alone: they count only if the
+    /// chain leads to a root that was given with [`add_roots`](Self::add_roots) or [`only_roots`](Self::only_roots). They
+    /// do not count if an authority in the chain has name constraints, since those on DNS names do not apply to them.
+    pub fn srv_ids(mut self, accept: bool) -> Self {
+        self.tls.other_names.srv_ids = accept;
+        self
+    }
+
+    /// Sets whether an XmppAddr in a certificate is accepted (RFC 6120 section 13.7.1.4): the domain as in a JID, with
+    /// U-labels, which requires feature `idna`, or A-labels. It identifies a server for every service; prefer
+    /// [`srv_ids`](Self::srv_ids), to which all else there applies as well. The default is false.
+    pub fn xmpp_addrs(mut self, accept: bool) -> Self {
+        self.tls.other_names.xmpp_addrs = accept;
+        self
+    }
+
+    /// Sets certificate revocation lists, which are then required: see [`RevocationLists`]. By default, revocation is
+    /// not checked. Lists that cannot be used are an error of [`build`](Self::build).
+    ///
+    /// They are for private authorities, and for programs that fetch the lists of public ones. Connections without them
+    /// are as most programs other than browsers make them: browsers get condensed lists from their vendors (CRLite,
+    /// CRLSets), and OCSP is going away (Let's Encrypt ended it in August 2025), which is why stapled responses are not
+    /// used here. What then bounds the harm of a stolen key is the life of a certificate. Public authorities issue them
+    /// for 200 days at most since March 2026, and for 47 days from March 2029; those of Let's Encrypt's profile
+    /// `shortlived` are valid for six days.
+    pub fn revocation_lists(mut self, lists: RevocationLists) -> Self {
+        self.tls.revocation = Some(lists);
+        self
     }
 
     /// Sets the client certificate, which is sent to servers that ask for one, for SASL EXTERNAL (XEP-0178) and for

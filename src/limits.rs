@@ -184,6 +184,11 @@ pub(crate) const STARTTLS_ANSWER_LIMIT: Duration = Duration::from_secs(3);
 /// dropped.
 pub(crate) const MAX_STRICT_DOMAINS: usize = 64;
 
+// A proxy
+
+/// How long the head of an HTTP proxy's answer may be, interim answers included. Real ones have a few hundred bytes.
+pub(crate) const MAX_PROXY_HEAD: usize = 16 * 1024;
+
 // TLS
 
 /// For how many servers a connector keeps sessions. The least recently used one is dropped.
@@ -233,7 +238,7 @@ pub(crate) struct Limits {
     pub(crate) lookup: Option<Duration>,
     /// Of the TCP stage.
     pub(crate) tcp: Duration,
-    /// Of the STARTTLS stage and of the TLS stage, each.
+    /// Of each stage after TCP.
     pub(crate) handshake: Duration,
     pub(crate) attempt_delay: Duration,
     pub(crate) group_delay: Duration,

@@ -4,9 +4,9 @@
 //! ([`Error::report`](crate::Error::report)).
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::dial::Destination;
 use crate::discovery::Candidate;
 use crate::dns::{AnswerSource, LookupFacts, Question};
 use crate::domain::Domain;
@@ -18,6 +18,7 @@ mod events;
 
 pub use self::events::{Event, EventKind};
 pub use crate::dial::{AttemptError, AttemptErrorKind, RepeatForm, Stage};
+pub use crate::proxy::ProxyFailure;
 pub use crate::tls::UntrustedReason;
 
 /// What happened in one connect. All times are measured from its start.
@@ -199,14 +200,14 @@ impl fmt::Display for LookupResult {
     }
 }
 
-/// One attempt to connect to one address.
+/// One attempt to connect to one address, or to a name that a proxy or the caller's dial function looks up.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct AttemptReport {
     /// The candidate: an index into [`Report::candidates`].
     pub candidate: usize,
-    /// The address.
-    pub address: SocketAddr,
+    /// Where it went. Through a proxy, the socket is connected to the proxy instead.
+    pub destination: Destination,
     /// When it started.
     pub started: Duration,
     /// When it ended: with the connect, at the latest.
@@ -248,8 +249,8 @@ impl AttemptReport {
 
 impl fmt::Display for AttemptReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { candidate, address, started, ended, completed, repeats, stage, outcome, .. } = self;
-        write!(formatter, "{} {address}  {}", candidate + 1, Milliseconds(*started))?;
+        let Self { candidate, destination, started, ended, completed, repeats, stage, outcome, .. } = self;
+        write!(formatter, "{} {destination}  {}", candidate + 1, Milliseconds(*started))?;
         let mut repeats = repeats.iter().peekable();
         for (stage, at) in completed {
             while let Some(repeat) = repeats.next_if(|repeat| repeat.at < *at) {

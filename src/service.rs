@@ -53,6 +53,14 @@ impl Service {
         }
     }
 
+    /// The name of the service in an SRV-ID (RFC 6120 section 13.7.1.2.1).
+    pub(crate) fn srv_id(&self) -> &'static str {
+        match self {
+            Self::Client => "_xmpp-client",
+            Self::Server { .. } => "_xmpp-server",
+        }
+    }
+
     /// The content namespace of the stream (RFC 6120 section 4.8.2).
     pub(crate) fn namespace(&self) -> &'static str {
         match self {
@@ -114,6 +122,7 @@ mod tests {
         assert_eq!(server.srv_prefix(TlsMode::StartTls), "_xmpp-server._tcp");
         assert_eq!((Service::Client.fallback_port(), server.fallback_port()), (5222, 5269));
         assert_eq!((Service::Client.alpn(), server.alpn()), ("xmpp-client", "xmpp-server"));
+        assert_eq!((Service::Client.srv_id(), server.srv_id()), ("_xmpp-client", "_xmpp-server"));
         assert_eq!((Service::Client.namespace(), server.namespace()), ("jabber:client", "jabber:server"));
     }
 

@@ -71,7 +71,7 @@ fn candidate(candidate: &Candidate) -> Value {
 fn attempt(attempt: &AttemptReport) -> Value {
     json!({
         "candidate": attempt.candidate,
-        "address": attempt.address.to_string(),
+        "address": attempt.destination.to_string(),
         "started_ms": milliseconds(attempt.started),
         "ended_ms": milliseconds(attempt.ended),
         "stage": stage(attempt.stage),
@@ -183,6 +183,7 @@ fn tls(tls: TlsMode) -> &'static str {
 fn stage(stage: Stage) -> &'static str {
     match stage {
         Stage::Tcp => "tcp",
+        Stage::Proxy => "proxy",
         Stage::StartTls => "starttls",
         Stage::Stream => "stream",
         _ => "tls",

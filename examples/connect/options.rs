@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::env;
 use std::fs::File;
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
@@ -9,7 +10,10 @@ use std::time::Duration;
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 use xmpp_connect::rustls::pki_types::pem::{self, PemObject};
 use xmpp_connect::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use xmpp_connect::{Domain, Policy, Service, TlsMode};
+use xmpp_connect::{DnsUse, Domain, Policy, Proxy, Service, TlsMode};
+
+/// In the environment: the password for the proxy. In the arguments, every user of the machine could read it.
+const PROXY_PASSWORD: &str = "XMPP_CONNECT_PROXY_PASSWORD";
 
 pub(crate) const HELP: &str = "\
 Connects to the XMPP server of a domain and shows what happened.
@@ -23,6 +27,10 @@ Without DOMAIN, it connects to a small server that it starts on loopback.
   --policy POLICY           as-published (default), prefer-direct, direct-only,
                             prefer-starttls or starttls-only
   --nameserver ADDR[:PORT]  ask this name server; may be repeated
+  --proxy URL               connect through this proxy: socks5://[USER:PASSWORD@]HOST:PORT or http://…;
+                            the password can be in the environment: XMPP_CONNECT_PROXY_PASSWORD
+  --dns-use USE             with --proxy: what is looked up, through the proxy: srv (default; names are
+                            left to the proxy), all (addresses too) or nothing
   --ca FILE                 trust only the root certificates of this PEM file; may be repeated
   --client-cert FILE        show the certificates of this PEM file, the own one first, to a server
                             that asks for one (with --client-key)
@@ -59,6 +67,8 @@ pub(crate) struct Options {
     pub(crate) service: Service,
     pub(crate) policy: Policy,
     pub(crate) nameservers: Vec<SocketAddr>,
+    pub(crate) proxy: Option<Proxy>,
+    pub(crate) dns_use: Option<DnsUse>,
     pub(crate) roots: Vec<CertificateDer<'static>>,
     /// The client's certificates, and the key of the first.
     pub(crate) client: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
@@ -101,6 +111,8 @@ struct Given {
     from: Option<String>,
     policy: Option<Policy>,
     nameservers: Vec<SocketAddr>,
+    proxy: Option<Proxy>,
+    dns_use: Option<DnsUse>,
     roots: Vec<CertificateDer<'static>>,
     client_chain: Option<Vec<CertificateDer<'static>>>,
     client_key: Option<PrivateKeyDer<'static>>,
@@ -131,6 +143,10 @@ pub(crate) fn parse() -> Result<Command, String> {
                 once(&mut given.policy, "--policy", policy(&value(&mut parser, "--policy")?)?)?;
             }
             Long("nameserver") => given.nameservers.push(nameserver(&value(&mut parser, "--nameserver")?)?),
+            Long("proxy") => once(&mut given.proxy, "--proxy", proxy(&value(&mut parser, "--proxy")?)?)?,
+            Long("dns-use") => {
+                once(&mut given.dns_use, "--dns-use", dns_use(&value(&mut parser, "--dns-use")?)?)?;
+            }
             Long("ca") => given.roots.extend(certificates("--ca", &value(&mut parser, "--ca")?)?),
             Long("client-cert") => {
                 let chain = certificates("--client-cert", &value(&mut parser, "--client-cert")?)?;
@@ -213,6 +229,9 @@ fn check_doctor(given: &Given) -> Result<(), String> {
     }
     let is_chosen = given.policy.is_some() || given.no_alpn || given.open_stream || given.strict;
     let is_placed = given.to.is_some() || given.prefer.is_some() || given.tls.is_some() || given.plan;
+    if given.proxy.is_some() {
+        return Err("--check looks at servers and name servers directly, and not through --proxy".to_owned());
+    }
     if is_chosen || is_placed {
         return Err(
             "--check tries all servers in all ways; it goes with --service, --from, --nameserver, --ca, \
@@ -257,6 +276,9 @@ fn check(given: Given) -> Result<Options, String> {
     if given.domain.is_none() && (needs_domain || !given.nameservers.is_empty() || !given.roots.is_empty()) {
         return Err("--to, --prefer, --nameserver and --ca need a DOMAIN".to_owned());
     }
+    if given.dns_use.is_some() && given.proxy.is_none() {
+        return Err("--dns-use goes with --proxy".to_owned());
+    }
     if let Some(domain) = &given.domain {
         check_domain(domain)?;
     }
@@ -271,6 +293,8 @@ fn check(given: Given) -> Result<Options, String> {
         service,
         policy: given.policy.unwrap_or_default(),
         nameservers: given.nameservers,
+        proxy: given.proxy,
+        dns_use: given.dns_use,
         roots: given.roots,
         client,
         alpn: !given.no_alpn,
@@ -278,12 +302,16 @@ fn check(given: Given) -> Result<Options, String> {
         pipelining: !given.strict,
         timeout: given.timeout,
         way,
-        output: match (given.json, given.prometheus) {
-            (false, false) => Output::Person,
-            (true, _) => Output::Json,
-            (false, true) => Output::Prometheus,
-        },
+        output: output(given.json, given.prometheus),
     })
+}
+
+fn output(json: bool, prometheus: bool) -> Output {
+    match (json, prometheus) {
+        (false, false) => Output::Person,
+        (true, _) => Output::Json,
+        (false, true) => Output::Prometheus,
+    }
 }
 
 fn policy(value: &str) -> Result<Policy, String> {
@@ -299,6 +327,27 @@ fn policy(value: &str) -> Result<Policy, String> {
             ));
         }
     })
+}
+
+/// A proxy. Its password is taken from the environment if the URL has a user but no password.
+fn proxy(url: &str) -> Result<Proxy, String> {
+    let proxy = match (url.rsplit_once('@'), env::var(PROXY_PASSWORD)) {
+        (Some((user, place)), Ok(password)) if user.matches(':').count() == 1 => {
+            let octets = password.bytes().map(|octet| format!("%{octet:02x}"));
+            format!("{user}:{}@{place}", octets.collect::<String>()).parse()
+        }
+        _ => url.parse::<Proxy>(),
+    };
+    proxy.map_err(|error| format!("--proxy: {error}"))
+}
+
+fn dns_use(value: &str) -> Result<DnsUse, String> {
+    match value {
+        "all" => Ok(DnsUse::All),
+        "srv" => Ok(DnsUse::Srv),
+        "nothing" => Ok(DnsUse::Nothing),
+        other => Err(format!("--dns-use is all, srv or nothing, not {other:?}")),
+    }
 }
 
 fn tls(value: &str) -> Result<TlsMode, String> {

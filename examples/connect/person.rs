@@ -79,7 +79,11 @@ fn report_text(report: &Report) -> String {
 /// One line for each question and each attempt, all on one axis.
 fn time_line(report: &Report) -> String {
     let scale = Scale(report.elapsed().max(Duration::from_micros(1)));
-    let mut text = "Time line   . DNS   - TCP   ~ STARTTLS   = TLS   + stream\n".to_owned();
+    let has_proxy = report.attempts().iter().any(|attempt| {
+        attempt.stage == Stage::Proxy || attempt.completed.iter().any(|(stage, _)| *stage == Stage::Proxy)
+    });
+    let proxy = if has_proxy { "   o proxy" } else { "" };
+    let mut text = format!("Time line   . DNS   - TCP{proxy}   ~ STARTTLS   = TLS   + stream\n");
     for lookup in report.lookups() {
         text += &format!("  |{}|  {}\n", scale.lookup(lookup), lookup.question);
     }
@@ -95,7 +99,7 @@ fn time_line(report: &Report) -> String {
             .map(|repeat| format!("repeated {}, since {}; ", repeat.form, repeat.error))
             .collect();
         let (line, number) = (scale.attempt(attempt), attempt.candidate + 1);
-        text += &format!("  |{line}|  {number} {}: {repeats}{end}\n", attempt.address);
+        text += &format!("  |{line}|  {number} {}: {repeats}{end}\n", attempt.destination);
     }
     let end = milliseconds(report.elapsed());
     text + &format!("   0{end:>width$}\n\n", width = WIDTH - 1)
@@ -152,6 +156,7 @@ impl Scale {
 fn mark(stage: Stage) -> char {
     match stage {
         Stage::Tcp => '-',
+        Stage::Proxy => 'o',
         Stage::StartTls => '~',
         Stage::Stream => '+',
         _ => '=',

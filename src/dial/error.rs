@@ -10,25 +10,45 @@ use rustls::AlertDescription;
 
 use super::Stage;
 use crate::deadline::Seconds;
+use crate::proxy::{Proxy, ProxyError, ProxyFailure, TunnelError};
 use crate::socket;
 use crate::starttls::{Fault, NegotiationError, Step, StreamError};
 use crate::tls::{self, Evidence, ServerCertificate, UntrustedReason};
+
+/// What is added to an error that a proxy may have caused.
+const OR_THE_PROXY: &str = "; the proxy may have sent this, instead of opening a tunnel";
 
 /// Why an attempt failed.
 ///
 /// `Display` explains it to people, in one line; [`kind`](Self::kind) is for programs.
 #[derive(Clone, Debug)]
-pub struct AttemptError(Cause);
+pub struct AttemptError {
+    cause: Cause,
+    path: Path,
+}
 
 #[derive(Clone, Debug)]
 enum Cause {
     Io(Arc<io::Error>),
+    /// The connection to that proxy has failed.
+    ProxyIo(String, Arc<io::Error>),
+    /// The TCP handshake with that proxy took longer than its limit.
+    ProxySilent(String, Duration),
+    Proxy(ProxyError),
     TimedOut(Stage, Duration, Option<Step>),
     Negotiation(NegotiationError),
     EndInTls,
     /// The error, its explanation, and the certificate if that was refused.
     Tls(rustls::Error, String, Option<ServerCertificate>),
     RefusedByFilter,
+}
+
+/// Which way the connection went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Path {
+    Direct,
+    /// Through a proxy, which may be what has sent something unexpected.
+    Proxy,
 }
 
 /// The kinds of [`AttemptError`], with data that programs can act on.
@@ -41,6 +61,8 @@ pub enum AttemptErrorKind<'a> {
     Io(&'a io::Error),
     /// This stage took longer than its time limit.
     TimedOut(Stage),
+    /// The proxy has failed. Nothing was sent to the server.
+    Proxy(ProxyFailure),
     /// The server closed the connection or ended the stream.
     Closed,
     /// The server did not offer STARTTLS, or refused it (`<failure/>`, RFC 6120 section 5.4.2.2).
@@ -70,39 +92,73 @@ pub enum AttemptErrorKind<'a> {
 }
 
 impl AttemptError {
+    fn of(cause: Cause) -> Self {
+        Self { cause, path: Path::Direct }
+    }
+
     pub(crate) fn io(error: io::Error) -> Self {
-        Self(Cause::Io(Arc::new(error)))
+        Self::of(Cause::Io(Arc::new(error)))
     }
 
     /// The stage took longer than its limit. `step` is the step that a STARTTLS negotiation had reached.
     pub(crate) fn timed_out(stage: Stage, limit: Duration, step: Option<Step>) -> Self {
-        Self(Cause::TimedOut(stage, limit, step.filter(|_| matches!(stage, Stage::StartTls | Stage::Stream))))
+        Self::of(Cause::TimedOut(
+            stage,
+            limit,
+            step.filter(|_| matches!(stage, Stage::StartTls | Stage::Stream)),
+        ))
     }
 
     pub(crate) fn negotiation(error: NegotiationError) -> Self {
-        Self(Cause::Negotiation(error))
+        Self::of(Cause::Negotiation(error))
     }
 
     /// The server closed the connection during the TLS handshake.
     pub(crate) fn end_in_tls() -> Self {
-        Self(Cause::EndInTls)
+        Self::of(Cause::EndInTls)
     }
 
     pub(crate) fn tls(error: rustls::Error, evidence: &Evidence) -> Self {
         let text = tls::explain(&error, evidence);
-        Self(Cause::Tls(error, text, evidence.certificate.clone()))
+        Self::of(Cause::Tls(error, text, evidence.certificate.clone()))
     }
 
     /// The caller's filter does not allow the address.
     pub(crate) fn refused_by_filter() -> Self {
-        Self(Cause::RefusedByFilter)
+        Self::of(Cause::RefusedByFilter)
+    }
+
+    /// The connection to the proxy has failed.
+    pub(crate) fn proxy_io(proxy: &Proxy, error: io::Error) -> Self {
+        Self::of(Cause::ProxyIo(proxy.to_string(), Arc::new(error)))
+    }
+
+    /// The TCP handshake with the proxy took longer than its limit.
+    pub(crate) fn proxy_silent(proxy: &Proxy, limit: Duration) -> Self {
+        Self::of(Cause::ProxySilent(proxy.to_string(), limit))
+    }
+
+    /// The tunnel through the proxy could not be opened.
+    pub(crate) fn tunnel(proxy: &Proxy, error: TunnelError) -> Self {
+        match error {
+            TunnelError::Io(error) => Self::proxy_io(proxy, error),
+            TunnelError::Proxy(error) => Self::of(Cause::Proxy(error)),
+        }
+    }
+
+    /// The same error of a connection through a proxy.
+    pub(crate) fn through_proxy(self) -> Self {
+        Self { path: Path::Proxy, ..self }
     }
 
     /// Returns the kind of error, with its data.
     #[must_use]
     pub fn kind(&self) -> AttemptErrorKind<'_> {
-        match &self.0 {
+        match &self.cause {
             Cause::Io(error) => AttemptErrorKind::Io(error),
+            Cause::ProxyIo(..) => AttemptErrorKind::Proxy(ProxyFailure::Unreachable),
+            Cause::Proxy(error) => AttemptErrorKind::Proxy(error.failure()),
+            Cause::ProxySilent(..) => AttemptErrorKind::TimedOut(Stage::Tcp),
             Cause::TimedOut(stage, ..) => AttemptErrorKind::TimedOut(*stage),
             Cause::EndInTls => AttemptErrorKind::Closed,
             Cause::RefusedByFilter => AttemptErrorKind::RefusedByFilter,
@@ -137,9 +193,12 @@ impl AttemptError {
     /// caller's.
     #[must_use]
     pub fn certificate(&self) -> Option<&ServerCertificate> {
-        match &self.0 {
+        match &self.cause {
             Cause::Tls(_, _, certificate) => certificate.as_ref(),
             Cause::Io(_)
+            | Cause::ProxyIo(..)
+            | Cause::ProxySilent(..)
+            | Cause::Proxy(_)
             | Cause::TimedOut(..)
             | Cause::Negotiation(_)
             | Cause::EndInTls
@@ -172,20 +231,26 @@ impl AttemptError {
     /// Whether it ended a STARTTLS negotiation in a way that may be due to sending `<starttls/>` together with the
     /// stream header.
     pub(crate) fn may_be_due_to_pipelining(&self) -> bool {
-        match &self.0 {
+        match &self.cause {
             Cause::Negotiation(error) => error.may_be_due_to_pipelining(),
             // The peer has reset the connection. Other errors are of this machine or of the network; a broken pipe means that
             // the connection was closed before anything was sent.
             Cause::Io(error) => {
                 matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted)
             }
-            Cause::RefusedByFilter | Cause::TimedOut(..) | Cause::EndInTls | Cause::Tls(..) => false,
+            Cause::RefusedByFilter
+            | Cause::ProxyIo(..)
+            | Cause::ProxySilent(..)
+            | Cause::Proxy(_)
+            | Cause::TimedOut(..)
+            | Cause::EndInTls
+            | Cause::Tls(..) => false,
         }
     }
 
-    /// Whether the cause is on this machine, so that it says nothing about the server or the path to it.
-    pub(crate) fn is_of_this_machine(&self) -> bool {
-        match &self.0 {
+    /// Whether the cause is on this machine or the proxy, so that it says nothing about the server.
+    pub(crate) fn is_on_this_side(&self) -> bool {
+        match &self.cause {
             Cause::Io(error) => {
                 self.is_exhaustion()
                     || matches!(
@@ -196,24 +261,48 @@ impl AttemptError {
                             | io::ErrorKind::PermissionDenied
                     )
             }
-            Cause::RefusedByFilter => true,
+            Cause::Proxy(error) => error.failure() != ProxyFailure::Refused,
+            Cause::RefusedByFilter | Cause::ProxyIo(..) | Cause::ProxySilent(..) => true,
             Cause::TimedOut(..) | Cause::Negotiation(_) | Cause::EndInTls | Cause::Tls(..) => false,
         }
     }
 
+    /// Whether the proxy refuses to work for us, so that trying another server is no use, and may lock the account.
+    pub(crate) fn is_refusal_of_credentials(&self) -> bool {
+        matches!(&self.cause, Cause::Proxy(error) if error.is_refusal_of_credentials())
+    }
+
+    /// Whether a proxy may have sent what the server should have sent, such as a page about an error.
+    fn may_be_of_the_proxy(&self) -> bool {
+        let is_unexpected = match self.kind() {
+            AttemptErrorKind::NotXmpp => true,
+            AttemptErrorKind::Tls(error) => !matches!(error, rustls::Error::AlertReceived(_)),
+            _ => false,
+        };
+        self.path == Path::Proxy && is_unexpected
+    }
+
     /// Whether this machine has run out of sockets or memory for them, so that trying another server is no use.
     pub(crate) fn is_exhaustion(&self) -> bool {
-        matches!(&self.0, Cause::Io(error) if socket::is_exhaustion(error))
+        matches!(&self.cause, Cause::Io(error) | Cause::ProxyIo(_, error) if socket::is_exhaustion(error))
     }
 }
 
 impl fmt::Display for AttemptError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Cause::Io(error) => match io_words(error.kind()) {
-                Some(words) => formatter.write_str(words),
-                None => write!(formatter, "{error}"),
-            },
+        match &self.cause {
+            Cause::Io(error) => write_io(formatter, error),
+            Cause::ProxyIo(proxy, error) => {
+                write!(formatter, "the connection to the proxy {proxy} failed: ")?;
+                write_io(formatter, error)
+            }
+            Cause::ProxySilent(proxy, limit) => {
+                write!(formatter, "the proxy {proxy} did not respond within {}", Seconds(*limit))
+            }
+            Cause::Proxy(error) => write!(formatter, "{error}"),
+            Cause::TimedOut(Stage::Proxy, limit, _) => {
+                write!(formatter, "the proxy did not connect to the server within {}", Seconds(*limit))
+            }
             Cause::TimedOut(stage, limit, step) => {
                 write!(formatter, "{stage} did not finish within {}", Seconds(*limit))?;
                 step.map_or(Ok(()), |step| write!(formatter, ": {}", missing(step)))
@@ -224,7 +313,15 @@ impl fmt::Display for AttemptError {
             }
             Cause::Tls(_, text, _) => formatter.write_str(text),
             Cause::RefusedByFilter => formatter.write_str("refused by the filter"),
-        }
+        }?;
+        if self.may_be_of_the_proxy() { formatter.write_str(OR_THE_PROXY) } else { Ok(()) }
+    }
+}
+
+fn write_io(formatter: &mut fmt::Formatter<'_>, error: &io::Error) -> fmt::Result {
+    match io_words(error.kind()) {
+        Some(words) => formatter.write_str(words),
+        None => write!(formatter, "{error}"),
     }
 }
 
@@ -263,9 +360,12 @@ fn io_words(kind: io::ErrorKind) -> Option<&'static str> {
 /// only in [`kind`](AttemptError::kind), since its text repeats that of `Display`, often as debug text.
 impl Error for AttemptError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match &self.0 {
-            Cause::Io(error) if io_words(error.kind()).is_some() => Some(&**error),
+        match &self.cause {
+            Cause::Io(error) | Cause::ProxyIo(_, error) if io_words(error.kind()).is_some() => Some(&**error),
             Cause::Io(_)
+            | Cause::ProxyIo(..)
+            | Cause::ProxySilent(..)
+            | Cause::Proxy(_)
             | Cause::Tls(..)
             | Cause::Negotiation(_)
             | Cause::TimedOut(..)

@@ -69,6 +69,14 @@ impl Answer {
         self
     }
 
+    /// The addresses in its records, of both families.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.records.iter().filter_map(|record| match record {
+            Record::Address(address) => Some(*address),
+            Record::Srv(_) => None,
+        })
+    }
+
     /// Sets the addresses of SRV targets from the additional section, as hints. The names are absolute, in A-labels, in any
     /// case, with or without the trailing dot. The default is none.
     #[must_use]

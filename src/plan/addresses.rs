@@ -90,15 +90,3 @@ pub(super) fn hints_of(answer: &Answer) -> Vec<(Host, IpAddr)> {
     let hints = hints.filter_map(|(name, address)| Some((Host::of_srv_target(name).ok()?, *address)));
     hints.filter(|(host, _)| targets.contains(host)).collect()
 }
-
-/// The addresses of an answer, of both families.
-pub(super) fn addresses_of(answer: &Answer) -> Vec<IpAddr> {
-    answer
-        .records()
-        .iter()
-        .filter_map(|record| match record {
-            Record::Address(address) => Some(*address),
-            Record::Srv(_) => None,
-        })
-        .collect()
-}

@@ -75,7 +75,8 @@ impl Plan {
             if is_over && !std::mem::replace(recorded, is_over) {
                 let candidate = self.race.contenders.candidate(attempt.candidate);
                 if let Some(candidate) = candidate.filter(|_| attempt.is_refused()).cloned() {
-                    ended.push(EventKind::Started { attempt: index, candidate, address: attempt.address });
+                    let destination = attempt.destination.clone();
+                    ended.push(EventKind::Started { attempt: index, candidate, destination });
                 }
                 ended.push(EventKind::Ended { attempt: index, outcome: attempt.outcome.clone() });
             }

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use super::algorithm;
 use super::date::Date;
 use super::der::{
-    BOOLEAN, GENERALIZED_TIME, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, SET, UTC_TIME, Values,
-    dotted,
+    BOOLEAN, GENERALIZED_TIME, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, SET, UTC_TIME, Value,
+    Values, dotted,
 };
 
 /// The parts of a certificate, in their encoding.
@@ -15,8 +15,8 @@ use super::der::{
 pub(super) struct Fields<'a> {
     /// 1 to 3.
     version: u8,
-    serial_number: &'a [u8],
-    issuer: &'a [u8],
+    pub(super) serial_number: &'a [u8],
+    pub(super) issuer: &'a [u8],
     validity: &'a [u8],
     subject: &'a [u8],
     /// The `SubjectPublicKeyInfo`, with its tag and length.
@@ -114,11 +114,7 @@ impl Certificate {
     /// Reads as much as can be parsed; `None` if not even the subject and its key can be found.
     pub(super) fn read(der: &[u8]) -> Option<Self> {
         let fields = Fields::read(der)?;
-        let mut validity = Values(fields.validity).map(|time| match time.tag {
-            UTC_TIME => utc_time(time.content),
-            GENERALIZED_TIME => generalized_time(time.content),
-            _ => None,
-        });
+        let mut validity = Values(fields.validity).map(date);
         let (not_before, not_after) = (validity.next().flatten(), validity.next().flatten());
         let names = fields.alternative_names().filter_map(|name| general_name(name.tag, name.content));
         let unknown = fields.extensions().filter(|extension| extension.is_critical);
@@ -169,7 +165,7 @@ impl fmt::Display for Certificate {
 }
 
 impl Name {
-    fn read(der: &[u8]) -> Self {
+    pub(super) fn read(der: &[u8]) -> Self {
         let mut common_name = None;
         let mut organization = None;
         let mut other = None;
@@ -265,6 +261,15 @@ fn general_name(tag: u8, content: &[u8]) -> Option<String> {
     match (tag, content) {
         (DNS_NAME, name) => Some(shown(&text(UTF8_STRING, name))),
         (IP_ADDRESS, octets) => address(octets).map(|address| address.to_string()),
+        _ => None,
+    }
+}
+
+/// A time in one of the two forms of certificates (RFC 5280 section 4.1.2.5).
+pub(super) fn date(time: Value<'_>) -> Option<Date> {
+    match time.tag {
+        UTC_TIME => utc_time(time.content),
+        GENERALIZED_TIME => generalized_time(time.content),
         _ => None,
     }
 }

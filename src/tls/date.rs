@@ -69,6 +69,15 @@ impl fmt::Display for Date {
     }
 }
 
+/// `less than a day`, `3 days`.
+pub(super) fn days(count: i64) -> String {
+    match count {
+        0 => "less than a day".to_owned(),
+        1 => "1 day".to_owned(),
+        count => format!("{count} days"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,6 +14,8 @@ pub(super) const BIT_STRING: u8 = 0x03;
 pub(super) const OCTET_STRING: u8 = 0x04;
 /// `OBJECT IDENTIFIER`.
 pub(super) const OBJECT_IDENTIFIER: u8 = 0x06;
+/// `ENUMERATED`.
+pub(super) const ENUMERATED: u8 = 0x0a;
 /// `UTCTime`.
 pub(super) const UTC_TIME: u8 = 0x17;
 /// `GeneralizedTime`.
@@ -33,11 +35,16 @@ impl<'a> Value<'a> {
     }
 }
 
-/// The sequence of values in some octets. It ends at the first malformed one.
+/// The sequence of values in some octets. It ends at the first one that is not DER.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Values<'a>(pub(super) &'a [u8]);
 
 impl<'a> Values<'a> {
+    /// Whether all octets are consumed: false at one that is not DER.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The content of the next value; `None` if it has another tag, and then it is not consumed.
     pub(super) fn next_of(&mut self, tag: u8) -> Option<&'a [u8]> {
         let mut rest = *self;
@@ -62,13 +69,20 @@ impl<'a> Iterator for Values<'a> {
         let (&[tag, first], rest) = self.0.split_first_chunk::<2>()?;
         let (length, rest) = match first {
             0..=0x7f => (usize::from(first), rest),
-            // No certificate fits into a handshake message whose length needs more than three octets.
-            0x81..=0x83 => {
+            // Enough for lists of 4 GB, and no more than `usize` holds.
+            0x81..=0x84 => {
                 let (octets, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-                (octets.iter().fold(0, |length, octet| length << 8 | usize::from(*octet)), rest)
+                let length = octets.iter().fold(0, |length, octet| length << 8 | usize::from(*octet));
+                // DER has one form for each length, the shortest.
+                let is_shortest = length >= 0x80 && octets.first() != Some(&0);
+                (Some(length).filter(|_| is_shortest)?, rest)
             }
             _ => return None,
         };
+        // Tags in several octets are not used in certificates.
+        if tag & 0x1f == 0x1f {
+            return None;
+        }
         let (content, rest) = rest.split_at_checked(length)?;
         self.0 = rest;
         Some(Value { tag, content })
@@ -104,14 +118,20 @@ mod tests {
 
     #[test]
     fn values_follow_each_other_and_end_at_what_is_cut() {
-        let octets = [0x02, 1, 5, 0x04, 0x81, 2, 7, 8, 0x30, 9, 1];
+        let long = [[0x04, 0x81, 0x80].as_slice(), &[7; 0x80]].concat();
+        let octets = [&[0x02, 1, 5], &*long, &[0x30, 9, 1]].concat();
         let values: Vec<_> = Values(&octets).collect();
-        let expected = [Value { tag: INTEGER, content: &[5] }, Value { tag: OCTET_STRING, content: &[7, 8] }];
+        let expected =
+            [Value { tag: INTEGER, content: &[5] }, Value { tag: OCTET_STRING, content: &[7; 0x80] }];
         assert_eq!(values, expected);
         for wrong in [
             &[][..],
             &[2],
             &[2, 0x80],
+            &[2, 0x81, 1, 5],
+            &[2, 0x82, 0, 1, 5],
+            &[0x1f, 1, 5],
+            &[0xbf, 0x81, 1, 1, 5],
             &[2, 0x84, 0, 0, 0, 1, 5],
             &[2, 0x82, 1],
             &[2, 0x83, 0xff, 0xff, 0xff],
@@ -122,7 +142,7 @@ mod tests {
         assert_eq!(values.next_of(SET), None);
         assert_eq!(values.next_of(INTEGER), Some(&[5][..]));
         assert_eq!(values.next_encoded_of(INTEGER), None);
-        assert_eq!(values.next_encoded_of(OCTET_STRING), Some(&[0x04, 0x81, 2, 7, 8][..]));
+        assert_eq!(values.next_encoded_of(OCTET_STRING), Some(&*long));
         assert_eq!(values.0, [0x30, 9, 1]);
     }
 

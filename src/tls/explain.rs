@@ -40,7 +40,9 @@ pub(crate) fn explain(error: &Error, evidence: &Evidence) -> String {
     match error {
         Error::InvalidCertificate(error) => refusal::explain(error, evidence),
         Error::NoCertificatesPresented => "the server sent no certificate".to_owned(),
-        Error::InvalidCertRevocationList(error) => revocation_list(error),
+        Error::InvalidCertRevocationList(error) => {
+            format!("the revocation list cannot be used: {}", revocation_list(error))
+        }
         Error::AlertReceived(received) => alert_received(*received, evidence),
         Error::InvalidMessage(error) => invalid_message(error, evidence),
         Error::PeerIncompatible(error) => peer_incompatible(error),
@@ -150,8 +152,9 @@ fn peer_incompatible(error: &PeerIncompatible) -> String {
     }
 }
 
-fn revocation_list(error: &CertRevocationListError) -> String {
-    let why = match error {
+/// Why a revocation list cannot be used.
+pub(super) fn revocation_list(error: &CertRevocationListError) -> String {
+    match error {
         CertRevocationListError::UnsupportedSignatureAlgorithmContext { signature_algorithm_id, .. } => {
             refusal::unsupported(signature_algorithm_id, None)
         }
@@ -159,10 +162,25 @@ fn revocation_list(error: &CertRevocationListError) -> String {
             signature_algorithm_id,
             public_key_algorithm_id,
         } => refusal::unsupported(signature_algorithm_id, Some(public_key_algorithm_id)),
-        CertRevocationListError::Other(error) => other(error),
+        CertRevocationListError::BadSignature => {
+            "it was not signed by the key of the authority that it names".to_owned()
+        }
+        CertRevocationListError::IssuerInvalidForCrl => {
+            "the authority that signed it may not sign revocation lists (key usage)".to_owned()
+        }
+        CertRevocationListError::Other(error) if identifier(&error.to_string()) != "TrailingData" => {
+            other(error)
+        }
+        CertRevocationListError::ParseError | CertRevocationListError::Other(_) => {
+            "it is damaged, or it lacks the date of the next update or the extensions (RFC 5280 section 5)"
+                .to_owned()
+        }
+        CertRevocationListError::UnsupportedDeltaCrl => {
+            "it has changes only (a delta CRL); use a complete one".to_owned()
+        }
+        CertRevocationListError::UnsupportedCrlVersion => "it is not of version 2".to_owned(),
         error => words(error),
-    };
-    format!("the revocation list cannot be used: {why}")
+    }
 }
 
 /// An error of a type that rustls does not define: of its certificate library, whose texts are the names of variants,

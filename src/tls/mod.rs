@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::client::{Resumption, Tls12Resumption, WebPkiServerVerifier};
+use rustls::client::{Resumption, Tls12Resumption};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, Error, InconsistentKeys, RootCertStore};
@@ -18,10 +18,14 @@ mod channel_binding;
 mod date;
 mod der;
 mod explain;
+mod extensions;
 mod facts;
 mod fingerprint;
 mod identity;
+mod other_names;
+mod private_names;
 mod refusal;
+mod revocation;
 mod server_certificate;
 mod sessions;
 mod verifier;
@@ -33,15 +37,18 @@ pub use facts::{CipherSuite, ProtocolVersion};
 pub use fingerprint::{Fingerprint, InvalidFingerprint};
 pub use identity::MatchedName;
 pub use refusal::UntrustedReason;
+pub use revocation::RevocationLists;
 pub use server_certificate::ServerCertificate;
 
 pub(crate) use explain::{Explained, explain};
+pub(crate) use other_names::Accepted;
 pub(crate) use sessions::{Endpoint, Session};
 pub(crate) use verifier::Evidence;
 
 use channel_binding::Ems;
+use identity::Wanted;
 use sessions::Sessions;
-use verifier::Verifier;
+use verifier::verifier;
 
 /// Which certificates are trusted as roots.
 #[derive(Clone, Debug, Default)]
@@ -63,6 +70,10 @@ pub(crate) struct ClientCertificate {
 #[derive(Clone, Debug)]
 pub(crate) struct TlsOptions {
     pub(crate) trust: Trust,
+    /// `None`: revocation is not checked.
+    pub(crate) revocation: Option<RevocationLists>,
+    /// Names beside DNS names.
+    pub(crate) other_names: Accepted,
     /// Shared, since keys cannot be cloned.
     pub(crate) client_certificate: Option<Arc<ClientCertificate>>,
     pub(crate) alpn: bool,
@@ -73,7 +84,15 @@ pub(crate) struct TlsOptions {
 
 impl Default for TlsOptions {
     fn default() -> Self {
-        Self { trust: Trust::default(), client_certificate: None, alpn: true, resumption: true, config: None }
+        Self {
+            trust: Trust::default(),
+            revocation: None,
+            other_names: Accepted::default(),
+            client_certificate: None,
+            alpn: true,
+            resumption: true,
+            config: None,
+        }
     }
 }
 
@@ -83,6 +102,7 @@ pub(crate) enum TlsSetupError {
     NoProvider,
     NoRoots,
     BadRoot(String),
+    BadRevocationList(String),
     BadClientCertificate(String),
     Rustls(String),
 }
@@ -97,6 +117,7 @@ impl fmt::Display for TlsSetupError {
                 "no root certificates: enable feature `webpki-roots`, or give roots with add_roots or only_roots",
             ),
             Self::BadRoot(why) => write!(formatter, "a root certificate cannot be used: {why}"),
+            Self::BadRevocationList(why) => write!(formatter, "the revocation lists cannot be used: {why}"),
             Self::BadClientCertificate(why) => write!(formatter, "the client certificate cannot be used: {why}"),
             Self::Rustls(why) => write!(formatter, "the TLS configuration cannot be used: {why}"),
         }
@@ -111,6 +132,9 @@ pub(crate) struct Tls {
     /// `None`: sessions are not resumed.
     sessions: Option<Arc<Sessions>>,
     tls12: Tls12Resumption,
+    /// What a certificate may name beside the domain.
+    other_names: Accepted,
+    service: Service,
 }
 
 /// A handshake that is about to start.
@@ -133,13 +157,12 @@ pub(crate) enum Resume {
 impl Tls {
     /// # Errors
     /// If there is no provider or no root certificate, or if a certificate or key cannot be used.
-    pub(crate) fn new(options: TlsOptions, service: &Service) -> Result<Self, TlsSetupError> {
-        let TlsOptions { trust, client_certificate, alpn, resumption, config } = options;
-        let mut starttls = match config {
-            Some(config) => config,
-            None => verifying_config(trust, client_certificate.as_deref())?,
+    pub(crate) fn new(options: &TlsOptions, service: &Service) -> Result<Self, TlsSetupError> {
+        let mut starttls = match &options.config {
+            Some(config) => config.clone(),
+            None => verifying_config(options, service)?,
         };
-        let sessions = (resumption && !is_disabled(&starttls.resumption)).then(Arc::default);
+        let sessions = (options.resumption && !is_disabled(&starttls.resumption)).then(Arc::default);
         let tls12 = tls12_resumption(&starttls.resumption);
         // Each handshake gets the store of its server. The store of a caller's configuration is not used.
         starttls.resumption = Resumption::disabled();
@@ -148,10 +171,17 @@ impl Tls {
         // 0-RTT data can be replayed, and nothing may be sent before the server is verified.
         starttls.enable_early_data = false;
         let mut direct = starttls.clone();
-        if alpn {
+        if options.alpn {
             direct.alpn_protocols = vec![service.alpn().as_bytes().to_vec()];
         }
-        Ok(Self { direct: Arc::new(direct), starttls: Arc::new(starttls), sessions, tls12 })
+        Ok(Self {
+            direct: Arc::new(direct),
+            starttls: Arc::new(starttls),
+            sessions,
+            tls12,
+            other_names: options.other_names,
+            service: service.clone(),
+        })
     }
 
     /// Creates a TLS client that uses `domain` for SNI and the certificate check, never the host of `endpoint`, which
@@ -191,7 +221,9 @@ impl Tls {
         client: &ClientConnection,
         domain: &Domain,
     ) -> Option<ServerCertificate> {
-        ServerCertificate::of(client, server_name(domain).ok()?, self.provider())
+        let name = server_name(domain).ok()?;
+        let wanted = Wanted { name, service: self.service.clone(), accepted: self.other_names };
+        ServerCertificate::of(client, wanted, self.provider())
     }
 
     /// The provider, for its random numbers and hash functions.
@@ -240,21 +272,19 @@ fn server_name(domain: &Domain) -> Result<ServerName<'static>, Error> {
 /// Creates a configuration with webpki's verification. It does not use `ClientConfig::builder()`, which panics if two
 /// providers are compiled in.
 pub(crate) fn verifying_config(
-    trust: Trust,
-    client: Option<&ClientCertificate>,
+    options: &TlsOptions,
+    service: &Service,
 ) -> Result<ClientConfig, TlsSetupError> {
     let provider = provider().ok_or(TlsSetupError::NoProvider)?;
-    let roots = Arc::new(roots(trust)?);
-    let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
-        .build()
-        .map_err(|error| TlsSetupError::Rustls(error.to_string()))?;
-    let verifier = Verifier::new(verifier, Arc::clone(&provider));
+    let verifier = verifier(options, service, &provider)?;
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| TlsSetupError::Rustls(error.to_string()))?;
     // "Dangerous" because a verifier could accept anything; this one accepts nothing that webpki's refuses.
     let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
-    let Some(ClientCertificate { chain, key }) = client else { return Ok(builder.with_no_client_auth()) };
+    let Some(ClientCertificate { chain, key }) = options.client_certificate.as_deref() else {
+        return Ok(builder.with_no_client_auth());
+    };
     if chain.is_empty() {
         return Err(TlsSetupError::BadClientCertificate("there is only a key".to_owned()));
     }
@@ -296,14 +326,16 @@ pub(crate) fn provider() -> Option<Arc<CryptoProvider>> {
     None
 }
 
-fn roots(trust: Trust) -> Result<RootCertStore, TlsSetupError> {
+fn roots(trust: &Trust) -> Result<RootCertStore, TlsSetupError> {
     let mut roots = RootCertStore::empty();
     #[cfg(feature = "webpki-roots")]
     if !trust.only_given {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
-    for certificate in trust.given {
-        roots.add(certificate).map_err(|error| TlsSetupError::BadRoot(explain(&error, &Evidence::NONE)))?;
+    for certificate in &trust.given {
+        roots
+            .add(certificate.clone())
+            .map_err(|error| TlsSetupError::BadRoot(explain(&error, &Evidence::NONE)))?;
     }
     if roots.is_empty() { Err(TlsSetupError::NoRoots) } else { Ok(roots) }
 }
@@ -314,7 +346,7 @@ mod tests {
 
     #[cfg(feature = "ring")]
     fn tls(options: TlsOptions) -> Result<Tls, TlsSetupError> {
-        Tls::new(options, &Service::Client)
+        Tls::new(&options, &Service::Client)
     }
 
     // rule E3
@@ -327,7 +359,7 @@ mod tests {
         let without = tls(TlsOptions { alpn: false, ..TlsOptions::default() }).unwrap();
         assert!(without.direct.alpn_protocols.is_empty());
         let own = Domain::new("own.example").unwrap();
-        let server = Tls::new(TlsOptions::default(), &Service::server(own)).unwrap();
+        let server = Tls::new(&TlsOptions::default(), &Service::server(own)).unwrap();
         assert_eq!(server.direct.alpn_protocols, [b"xmpp-server".to_vec()]);
     }
 
@@ -340,7 +372,7 @@ mod tests {
         assert!(with.sessions.is_some());
         let without = tls(TlsOptions { resumption: false, ..TlsOptions::default() }).unwrap();
         assert!(without.sessions.is_none());
-        let mut config = verifying_config(Trust::default(), None).unwrap();
+        let mut config = verifying_config(&TlsOptions::default(), &Service::Client).unwrap();
         let own = TlsOptions { config: Some(config.clone()), ..TlsOptions::default() };
         assert!(tls(own).unwrap().sessions.is_some());
         for disabled in
@@ -357,7 +389,7 @@ mod tests {
     #[cfg(all(feature = "ring", feature = "webpki-roots"))]
     fn the_callers_choice_for_tls_1_2_is_kept() {
         assert_eq!(tls(TlsOptions::default()).unwrap().tls12, Tls12Resumption::SessionIdOrTickets);
-        let mut config = verifying_config(Trust::default(), None).unwrap();
+        let mut config = verifying_config(&TlsOptions::default(), &Service::Client).unwrap();
         for tls12 in
             [Tls12Resumption::Disabled, Tls12Resumption::SessionIdOnly, Tls12Resumption::SessionIdOrTickets]
         {

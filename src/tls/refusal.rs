@@ -4,7 +4,7 @@ use rustls::{CertificateError, ExtendedKeyPurpose};
 
 use super::algorithm;
 use super::certificate::{Certificate, MAX_NAMES, shown};
-use super::date::Date;
+use super::date::{Date, days};
 use super::explain::{identifier, other, words};
 use super::verifier::{Evidence, Part};
 
@@ -58,7 +58,7 @@ impl UntrustedReason {
 
 /// Says why, followed by a description of the certificate in parentheses.
 pub(super) fn explain(error: &CertificateError, evidence: &Evidence) -> String {
-    let why = reason(error, evidence);
+    let why = evidence.cause.clone().unwrap_or_else(|| reason(error, evidence));
     match evidence.chain.first() {
         Some(certificate) => format!("{why} (the certificate is {certificate})"),
         None => why,
@@ -320,13 +320,5 @@ fn purpose(purpose: &ExtendedKeyPurpose) -> String {
             let numbers: Vec<_> = numbers.iter().take(20).map(usize::to_string).collect();
             format!("purpose {}", numbers.join("."))
         }
-    }
-}
-
-fn days(count: i64) -> String {
-    match count {
-        0 => "less than a day".to_owned(),
-        1 => "1 day".to_owned(),
-        count => format!("{count} days"),
     }
 }

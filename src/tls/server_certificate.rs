@@ -6,11 +6,11 @@ use std::time::SystemTime;
 
 use rustls::ClientConnection;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::CertificateDer;
 
 use super::certificate::{Certificate, Fields};
 use super::fingerprint::Fingerprint;
-use super::identity::{self, MatchedName};
+use super::identity::{self, MatchedName, Wanted};
 
 /// A certificate that a server has shown, with the chain that it has sent.
 ///
@@ -24,7 +24,7 @@ pub struct ServerCertificate(Arc<Shown>);
 struct Shown {
     chain: Vec<CertificateDer<'static>>,
     /// The domain; `None` if it is not known.
-    wanted: Option<ServerName<'static>>,
+    wanted: Option<Wanted>,
     provider: Arc<CryptoProvider>,
     /// Read when something of it is asked for.
     read: OnceLock<Option<Certificate>>,
@@ -34,7 +34,7 @@ impl ServerCertificate {
     /// `chain` is the certificates of the server, its own first.
     pub(super) fn new(
         chain: Vec<CertificateDer<'static>>,
-        wanted: Option<ServerName<'static>>,
+        wanted: Option<Wanted>,
         provider: Arc<CryptoProvider>,
     ) -> Self {
         Self(Arc::new(Shown { chain, wanted, provider, read: OnceLock::new() }))
@@ -44,7 +44,7 @@ impl ServerCertificate {
     /// which only a verifier of the caller accepts.
     pub(super) fn of(
         client: &ClientConnection,
-        wanted: ServerName<'static>,
+        wanted: Wanted,
         provider: &Arc<CryptoProvider>,
     ) -> Option<Self> {
         let chain = client.peer_certificates().filter(|chain| !chain.is_empty())?;
@@ -172,11 +172,19 @@ mod tests {
     use ring::digest::{SHA256, digest};
     use rustls::crypto::ring::default_provider;
 
+    use rustls::pki_types::ServerName;
+
     use super::*;
+    use crate::service::Service;
+    use crate::tls::Accepted;
 
     fn shown(chain: Vec<CertificateDer<'static>>) -> ServerCertificate {
         let wanted = ServerName::try_from("a.example").unwrap();
-        ServerCertificate::new(chain, Some(wanted), Arc::new(default_provider()))
+        ServerCertificate::new(
+            chain,
+            Some(Wanted { name: wanted, service: Service::Client, accepted: Accepted::default() }),
+            Arc::new(default_provider()),
+        )
     }
 
     fn sha256(octets: &[u8]) -> Fingerprint {

@@ -94,7 +94,7 @@ pub(crate) fn failures(report: &Report) -> Vec<(Stage, String)> {
 /// The ports of the attempts, in the order of their starts, with what became of each.
 pub(crate) fn outcomes(report: &Report) -> Vec<(u16, String)> {
     let outcome = |outcome: &AttemptOutcome| outcome.to_string();
-    report.attempts().iter().map(|attempt| (attempt.address.port(), outcome(&attempt.outcome))).collect()
+    report.attempts().iter().map(|attempt| (attempt.destination.port(), outcome(&attempt.outcome))).collect()
 }
 
 /// A loopback address of this process alone, for servers at a port that an RFC fixes. Linux only: elsewhere only 127.0.0.1

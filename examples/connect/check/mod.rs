@@ -28,7 +28,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
 use xmpp_connect::dns::StubResolver;
-use xmpp_connect::report::Report;
+use xmpp_connect::report::{AttemptReport, Report};
 use xmpp_connect::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use xmpp_connect::{Candidate, Domain, Error, ErrorKind, Service};
 
@@ -152,9 +152,10 @@ struct Found {
 
 impl Found {
     fn of(report: &Report, error: Option<Error>) -> Self {
+        let address = |attempt: &AttemptReport| Some((attempt.candidate, attempt.destination.address()?));
         Self {
             candidates: report.candidates().to_vec(),
-            addresses: report.attempts().iter().map(|attempt| (attempt.candidate, attempt.address)).collect(),
+            addresses: report.attempts().iter().filter_map(address).collect(),
             notes: report.notes().to_vec(),
             error,
         }

@@ -27,7 +27,7 @@ impl Race {
         let most = MAX_REFUSED.saturating_sub(self.refused_since_first());
         let at = self.since_begin(now);
         for (place, address) in self.contenders.judge(self.group, filter, most) {
-            let mut attempt = Runner::new(place, address, at);
+            let mut attempt = Runner::new(place, address.into(), at);
             attempt.end(AttemptOutcome::Failed(AttemptError::refused_by_filter()), at);
             self.attempts.push(attempt);
         }

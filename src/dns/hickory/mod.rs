@@ -24,9 +24,11 @@ use crate::dns::stub::resolv_conf::ResolverConfig;
 use crate::dns::stub::state::ResolverState;
 use crate::dns::stub::system::SystemConfig;
 use crate::dns::{ConfigurationError, LookupError, Question};
+#[cfg(feature = "hickory-tls")]
+use crate::service::Service;
 use crate::settings::SocketOptions;
 #[cfg(feature = "hickory-tls")]
-use crate::tls::{Trust, verifying_config};
+use crate::tls::{TlsOptions, verifying_config};
 
 /// A [`Resolver`] backed by the hickory-resolver crate (formerly trust-dns-resolver): with DNSSEC, DNS over TLS and DNS over
 /// HTTPS, behind the features `hickory-dnssec`, `hickory-tls` and `hickory-https`.
@@ -190,7 +192,7 @@ impl HickoryResolver {
 
 #[cfg(feature = "hickory-tls")]
 fn verifying(config: Option<ClientConfig>) -> Result<Box<ClientConfig>, ConfigurationError> {
-    let config = config.map_or_else(|| verifying_config(Trust::default(), None), Ok);
+    let config = config.map_or_else(|| verifying_config(&TlsOptions::default(), &Service::Client), Ok);
     config.map(Box::new).map_err(|error| ConfigurationError::new(error.to_string()))
 }
 

@@ -256,7 +256,7 @@ fn worlds_with_a_history_come_to_an_end_in_time_and_leave_nothing_untried_too() 
         let limits = second.settings.limits.clone();
         second.history.learn(&first.report().attempts, first.report().elapsed, &limits, wait::now());
         for attempt in first.report().attempts.iter().step_by(3) {
-            second.history.reject(attempt.address, wait::now());
+            second.history.reject(&attempt.destination, wait::now());
         }
         let played = second.play();
         assert!(played.report().elapsed <= limits.total, "world {seed}\n{}", played.log.join("\n"));
@@ -339,7 +339,8 @@ fn check_completeness(seed: u64, played: &Played, kind: ErrorKind) {
         };
         let (hints, answers) = (addresses(&hints), addresses(&answers));
         let of_candidate = report.attempts.iter().filter(|attempt| attempt.candidate == number);
-        let tried: HashSet<IpAddr> = of_candidate.map(|attempt| attempt.address.ip()).collect();
+        let tried: HashSet<IpAddr> =
+            of_candidate.map(|attempt| attempt.destination.address().unwrap().ip()).collect();
         let is_special = matches!(candidate.host().to_string().as_str(), "localhost" | "192.0.2.1");
         if !is_special {
             let log = played.log.join("\n");
@@ -355,9 +356,9 @@ fn check_events(seed: u64, report: &Report) {
     for event in &report.events {
         let at = event.at;
         match &event.kind {
-            EventKind::Started { attempt, candidate, address } => {
+            EventKind::Started { attempt, candidate, destination } => {
                 assert_eq!(*attempt, attempts.len(), "world {seed}");
-                attempts.push((candidate, *address, at, Vec::new(), None));
+                attempts.push((candidate, destination.clone(), at, Vec::new(), None));
             }
             EventKind::Completed { attempt, stage } => attempts[*attempt].3.push((*stage, at)),
             EventKind::Ended { attempt, outcome } => {
@@ -372,7 +373,7 @@ fn check_events(seed: u64, report: &Report) {
     let of_report = report.attempts.iter().map(|attempt| {
         let end = Some((format!("{:?}", attempt.outcome), attempt.ended));
         let candidate = &report.candidates[attempt.candidate];
-        (candidate, attempt.address, attempt.started, attempt.completed.clone(), end)
+        (candidate, attempt.destination.clone(), attempt.started, attempt.completed.clone(), end)
     });
     assert_eq!(attempts, of_report.collect::<Vec<_>>(), "world {seed}");
     let questions: Vec<_> = report.lookups.iter().map(|lookup| &lookup.question).collect();

@@ -34,6 +34,14 @@ impl Record {
         clear.filter_map(Event::as_read).map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect()
     }
 
+    /// The `ClientHello`, if the script awaits one.
+    pub(crate) fn client_hello(&self) -> Option<&[u8]> {
+        self.events.iter().find_map(|event| match event {
+            Event::ClientHello(hello) => Some(&**hello),
+            Event::Read(_) | Event::Wrote(_) | Event::Secured => None,
+        })
+    }
+
     /// All that was read inside TLS.
     pub(crate) fn secure_bytes(&self) -> Vec<u8> {
         let secure = self.events.iter().skip_while(|event| **event != Event::Secured);
@@ -46,6 +54,8 @@ impl Record {
 pub(crate) enum Event {
     /// Read at once.
     Read(Vec<u8>),
+    /// A `ClientHello`, as a record of TLS, by [`Step::AwaitHello`](super::Step::AwaitHello).
+    ClientHello(Vec<u8>),
     /// Written at once. Not what is echoed, nor what is sent for ever.
     Wrote(Vec<u8>),
     /// The TLS handshake was done.
@@ -56,7 +66,7 @@ impl Event {
     fn as_read(&self) -> Option<&Vec<u8>> {
         match self {
             Self::Read(bytes) => Some(bytes),
-            Self::Wrote(_) | Self::Secured => None,
+            Self::ClientHello(_) | Self::Wrote(_) | Self::Secured => None,
         }
     }
 }

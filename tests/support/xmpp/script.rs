@@ -65,7 +65,7 @@ pub(crate) enum Step {
     Secure(Arc<ServerConfig>),
     /// The same; and a client that offers no ALPN protocol gets the alert `no_application_protocol`, as from a multiplexer.
     SecureWithAlpn(Arc<ServerConfig>),
-    /// Reads some of the client's `ClientHello` and drops it.
+    /// Reads the client's `ClientHello`, which is recorded.
     AwaitHello,
     /// Writes these bytes past TLS, in one write.
     SendRaw(Vec<u8>),

@@ -97,10 +97,7 @@ impl Session<'_> {
             }
             Step::Secure(config) => self.secure(config, false),
             Step::SecureWithAlpn(config) => self.secure(config, true),
-            Step::AwaitHello => match self.wire.read(&mut [0; 4096]) {
-                Ok(0) => Err(End::Closed),
-                result => result.map(drop).map_err(|error| end_of(&error)),
-            },
+            Step::AwaitHello => self.await_hello(),
             Step::SendRaw(bytes) => self.wire.write_all(&bytes).map_err(|error| end_of(&error)),
             Step::Echo => self.echo(),
             Step::Silence => self.silence(),
@@ -200,6 +197,17 @@ impl Session<'_> {
             record.secured = secured;
             record.events.push(Event::Secured);
         });
+        Ok(())
+    }
+
+    /// Reads one record of TLS.
+    fn await_hello(&mut self) -> Result<(), End> {
+        let mut record = vec![0; 5];
+        self.wire.read_exact(&mut record).map_err(|error| end_of(&error))?;
+        let &[.., high, low] = &*record else { panic!("five octets") };
+        record.resize(5 + usize::from(u16::from_be_bytes([high, low])), 0);
+        self.wire.read_exact(record.split_at_mut(5).1).map_err(|error| end_of(&error))?;
+        self.recorder.note(|of| of.events.push(Event::ClientHello(record)));
         Ok(())
     }
 

@@ -7,14 +7,18 @@
     reason = "test code: what cannot be set up fails its test"
 )]
 
+#[path = "../given/mod.rs"]
 mod given;
+#[path = "../support/mod.rs"]
 mod support;
+
+mod other_names;
 
 use std::io::ErrorKind::ConnectionRefused;
 
 use rcgen::{
     BasicConstraints, CustomExtension, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
-    NameConstraints, date_time_ymd,
+    KeyUsagePurpose, NameConstraints, date_time_ymd,
 };
 use xmpp_connect::report::{AttemptErrorKind, Stage, UntrustedReason};
 use xmpp_connect::rustls::pki_types::CertificateDer;
@@ -102,19 +106,6 @@ fn the_name_of_the_srv_target_is_worth_nothing() {
     assert_untrusted(|authority| authority.issue(&["host0.example.org"]), "it is for host0.example.org");
 }
 
-// rule E4
-#[test]
-fn only_dns_names_count() {
-    assert_untrusted(
-        |authority| authority.issue_srv_ids(&["_xmpp-client.example.org", "_xmpps-client.example.org"]),
-        "the certificate is not for example.org; its names are all of a kind that is not used",
-    );
-    assert_untrusted(
-        |authority| authority.issue_xmpp_addresses(&[DOMAIN]),
-        "the certificate is not for example.org; its names are all of a kind that is not used",
-    );
-}
-
 // rule E1, E8b
 #[test]
 fn expired_and_not_yet_valid_are_told_with_their_dates() {
@@ -189,6 +180,22 @@ fn what_makes_a_certificate_unusable_is_told_in_words() {
             })
         },
         "the certificate is not for server authentication but for client authentication, code signing",
+    );
+    assert_untrusted(
+        |authority| {
+            authority.issue_with(&[DOMAIN], |parameters| {
+                parameters.key_usages = vec![KeyUsagePurpose::KeyEncipherment];
+            })
+        },
+        "the key usage of the certificate does not include digital signature, which TLS requires",
+    );
+    assert_untrusted(
+        |authority| {
+            authority.issue_by_intermediate_with(&[DOMAIN], |intermediate| {
+                intermediate.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+            })
+        },
+        "the certificate of the authority \"Intermediate of a test\" may not be used to sign certificates (key usage)",
     );
     assert_untrusted(
         |authority| {
