@@ -113,10 +113,11 @@ fn attempt(options: &Options, domain: &str) -> Result<Outcome, Error> {
     let mut builder = Connector::builder()
         .service(options.service.clone())
         .policy(options.policy)
+        .dane(options.dane)
         .alpn(options.alpn)
         .starttls_pipelining(options.pipelining);
     if !options.nameservers.is_empty() {
-        builder = builder.nameservers(options.nameservers.iter().copied());
+        builder = builder.nameservers(options.nameservers.iter().copied()).trust_ad(options.dane);
     }
     if let Some(proxy) = &options.proxy {
         builder = builder.proxy(proxy.clone());

@@ -194,6 +194,9 @@ pub(crate) const MAX_PROXY_HEAD: usize = 16 * 1024;
 /// For how many servers a connector keeps sessions. The least recently used one is dropped.
 pub(crate) const MAX_SESSION_SERVERS: usize = 64;
 
+/// How many TLSA records of one server are used. It needs one for each certificate, and one more for the next one.
+pub(crate) const MAX_TLSA_RECORDS: usize = 32;
+
 /// After how many failures in a row with a session a server is offered none any more; otherwise every second connect
 /// would need a repeat.
 pub(crate) const MAX_SESSION_FAILURES: usize = 2;

@@ -26,6 +26,7 @@ use self::questions::Questions;
 use self::timeline::Timeline;
 
 mod addresses;
+mod dane;
 mod facts;
 mod orders;
 mod outcome;
@@ -270,9 +271,12 @@ impl Plan {
             // For the fallback, and for a target equal to the domain.
             self.want_addresses(&self.discovered_host().clone());
         }
+        self.update_tlsa(now);
         if let Some(order) = self.race_order(now) {
             return Some(order);
         }
+        // The questions that belong to those of the race.
+        self.update_tlsa(now);
         // The attempts in flight may still succeed, and need no more sockets.
         if !self.race.is_in_flight()
             && let Some(error) = self.exhaustion.take()
@@ -368,8 +372,11 @@ impl Plan {
     /// Passes these candidates, and the preferred one, to the race.
     fn set_candidates(&mut self, mut candidates: Vec<Candidate>, now: Instant) {
         if let Some(preferred) = &self.preferred {
-            candidates.retain(|candidate| !candidate.is_same_server(preferred));
-            candidates.push(preferred.clone());
+            let is_it = |candidate: &Candidate| candidate.is_same_server(preferred);
+            let is_proved =
+                candidates.iter().any(|candidate| is_it(candidate) && candidate.is_authenticated());
+            candidates.retain(|candidate| !is_it(candidate));
+            candidates.push(preferred.clone().authenticated(is_proved));
         }
         self.race.set_candidates(candidates, &mut self.chance, now);
         self.record_candidates(now);
@@ -389,7 +396,7 @@ impl Plan {
                     continue;
                 }
                 RaceOrder::Start { id, candidate, destination } => {
-                    let (attempt, of, to) = (id.0, candidate.clone(), destination.clone());
+                    let (attempt, of, to) = (id.0, candidate.clone().with_tlsa(None), destination.clone());
                     let started = EventKind::Started { attempt, candidate: of, destination: to };
                     self.timeline.record(now, started);
                     Some(Order::Start { id, candidate, destination })

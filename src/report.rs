@@ -241,6 +241,13 @@ impl AttemptReport {
         }
     }
 
+    /// Whether something was sent to the address.
+    pub(crate) fn was_connected_to(&self) -> bool {
+        !self.error().is_some_and(|error| {
+            matches!(error.kind(), AttemptErrorKind::RefusedByFilter | AttemptErrorKind::TlsaLookup)
+        })
+    }
+
     /// Whether the caller's filter has refused the address.
     pub(crate) fn is_refused(&self) -> bool {
         self.error().is_some_and(|error| matches!(error.kind(), AttemptErrorKind::RefusedByFilter))

@@ -19,6 +19,8 @@ pub(crate) struct Settings {
     pub(crate) pipelining: bool,
     /// Whether what arrives is acknowledged without delay at first (rule G3).
     pub(crate) quick_ack: bool,
+    /// Whether TLSA records decide which certificates are accepted.
+    pub(crate) dane: bool,
     /// How the stream is opened over TLS; `None` leaves that to the caller.
     pub(crate) open_stream: Option<OpenStream>,
     pub(crate) socket: SocketOptions,
@@ -36,6 +38,7 @@ impl Default for Settings {
             limits: Limits::default(),
             pipelining: true,
             quick_ack: true,
+            dane: false,
             open_stream: None,
             socket: SocketOptions::default(),
             proxy: None,

@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use xmpp_connect::dns::AnswerSource;
+use xmpp_connect::dns::{AnswerSource, TlsaRecord};
 use xmpp_connect::report::{AttemptOutcome, AttemptReport, LookupReport, RepeatForm, Report, Stage};
 use xmpp_connect::{
     Candidate, ChannelBinding, Connection, Error, ErrorKind, MatchedName, ServerCertificate, Service, TlsMode,
@@ -65,6 +65,7 @@ fn candidate(candidate: &Candidate) -> Value {
         "priority": candidate.priority(),
         "weight": candidate.weight(),
         "origin": candidate.origin().to_string(),
+        "authenticated": candidate.is_authenticated(),
     })
 }
 
@@ -105,6 +106,7 @@ fn connected(connection: &Connection) -> Value {
         "cipher_suite": connection.cipher_suite().to_string(),
         "alpn": connection.alpn(),
         "certificate": connection.certificate().map(certificate),
+        "tlsa": connection.candidate().tlsa().iter().map(TlsaRecord::to_string).collect::<Vec<_>>(),
         "channel_bindings": connection.channel_bindings().iter().map(ChannelBinding::name).collect::<Vec<_>>(),
         "resumed": connection.is_resumed(),
         "stream_open": connection.is_stream_open(),

@@ -35,6 +35,9 @@ Without DOMAIN, it connects to a small server that it starts on loopback.
   --client-cert FILE        show the certificates of this PEM file, the own one first, to a server
                             that asks for one (with --client-key)
   --client-key FILE         the private key of the own certificate: a PEM file, not encrypted
+  --dane                    let TLSA records that DNSSEC proves decide which certificates are accepted;
+                            trusts the name servers of --nameserver to validate, or those of
+                            resolv.conf if it has the option trust-ad
   --no-alpn                 do not offer ALPN with direct TLS
   --open-stream             also open the XMPP stream over TLS, and pass over what does not answer as XMPP
   --strict-starttls         negotiate STARTTLS step by step, which takes one more round trip
@@ -72,6 +75,7 @@ pub(crate) struct Options {
     pub(crate) roots: Vec<CertificateDer<'static>>,
     /// The client's certificates, and the key of the first.
     pub(crate) client: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+    pub(crate) dane: bool,
     pub(crate) alpn: bool,
     pub(crate) open_stream: bool,
     pub(crate) pipelining: bool,
@@ -116,6 +120,7 @@ struct Given {
     roots: Vec<CertificateDer<'static>>,
     client_chain: Option<Vec<CertificateDer<'static>>>,
     client_key: Option<PrivateKeyDer<'static>>,
+    dane: bool,
     no_alpn: bool,
     open_stream: bool,
     strict: bool,
@@ -156,6 +161,7 @@ pub(crate) fn parse() -> Result<Command, String> {
                 let key = private_key("--client-key", &value(&mut parser, "--client-key")?)?;
                 once(&mut given.client_key, "--client-key", key)?;
             }
+            Long("dane") => given.dane = true,
             Long("no-alpn") => given.no_alpn = true,
             Long("open-stream") => given.open_stream = true,
             Long("strict-starttls") => given.strict = true,
@@ -229,6 +235,9 @@ fn check_doctor(given: &Given) -> Result<(), String> {
     }
     let is_chosen = given.policy.is_some() || given.no_alpn || given.open_stream || given.strict;
     let is_placed = given.to.is_some() || given.prefer.is_some() || given.tls.is_some() || given.plan;
+    if given.dane {
+        return Err("--check does not look at TLSA records; leave --dane out".to_owned());
+    }
     if given.proxy.is_some() {
         return Err("--check looks at servers and name servers directly, and not through --proxy".to_owned());
     }
@@ -297,6 +306,7 @@ fn check(given: Given) -> Result<Options, String> {
         dns_use: given.dns_use,
         roots: given.roots,
         client,
+        dane: given.dane,
         alpn: !given.no_alpn,
         open_stream: given.open_stream,
         pipelining: !given.strict,

@@ -32,8 +32,10 @@ impl ConnectorBuilder {
     ///   leaves names to nobody, or whose names a filter cannot judge;
     /// - an interface on a system that does not support it, or with a name that no interface can have; a source address
     ///   of a family that is excluded;
-    /// - root certificates, `srv_ids`, `xmpp_addrs`, revocation lists or a client certificate beside a `ClientConfig`;
-    ///   `srv_ids` or `xmpp_addrs` without given roots; no root certificates; one that cannot be read; no revocation list, or one that cannot be used; a client certificate that cannot be read, or whose key does not belong to it or is not supported; no
+    /// - root certificates, `srv_ids`, `xmpp_addrs`, revocation lists, a client certificate or `dane` beside a
+    ///   `ClientConfig`; `srv_ids` or `xmpp_addrs` without given roots; no root certificates; one that cannot be read; no
+    ///   revocation list, or one that cannot be used; a client certificate that cannot be read, or whose key does not
+    ///   belong to it or is not supported; no
     ///   crypto provider.
     pub fn build(self) -> Result<Connector, Error> {
         self.check_times()?;
@@ -64,6 +66,9 @@ impl ConnectorBuilder {
             Some((what, _)) => Err(configuration(format!(
                 "both {what} and a ClientConfig are given; a ClientConfig has to have them itself"
             ))),
+            None if config.is_some() && self.settings.dane => Err(configuration(
+                "both DANE and a ClientConfig are given, and both decide which certificates are accepted",
+            )),
             None if other_names.is_any() && trust.given.is_empty() => Err(configuration(
                 "srv_ids and xmpp_addrs apply to given roots, and there are none; give them with add_roots or only_roots",
             )),
@@ -104,6 +109,9 @@ impl ConnectorBuilder {
             (_, _, Some(dns_use)) => dns_use,
             (_, _, None) => DnsUse::Srv,
         };
+        if dns_use == DnsUse::Nothing && self.settings.dane {
+            return Err(configuration("DANE needs TLSA records, and dns_use(DnsUse::Nothing) looks up none"));
+        }
         if dns_use.leaves_names() && self.filter.is_some() {
             return Err(configuration(
                 "the filter judges addresses, and names are left to the proxy or the dial function; set \

@@ -18,7 +18,9 @@ use crate::service::TlsMode;
 use crate::settings::Settings;
 use crate::socket;
 use crate::starttls::{Form, Negotiation, Opening, Progress, Step, StrictDomains};
-use crate::tls::{Agreed, Binder, Endpoint, Evidence, Handshake, Resume, ServerCertificate, Session, Tls};
+use crate::tls::{
+    self, Agreed, Binder, Endpoint, Evidence, Handshake, Resume, ServerCertificate, Session, Tls,
+};
 use crate::wait::Interest;
 
 /// What all attempts of one connect have in common.
@@ -50,6 +52,15 @@ pub(crate) struct Verified {
     pub(crate) quick_ack: bool,
     /// If the stream has been opened: what the server has sent over TLS.
     pub(crate) opened: Option<Vec<u8>>,
+}
+
+impl Verified {
+    /// A note for the report: which TLSA record the certificate matches, if they count.
+    pub(super) fn tlsa_note(&self) -> Option<String> {
+        let matched = tls::matched(self.candidate.tlsa(), self.tls.peer_certificates()?)?;
+        let owner = tls::owner(self.candidate.host(), self.candidate.port());
+        Some(format!("the certificate matches the TLSA record {matched} of {owner}"))
+    }
 }
 
 /// One attempt: its socket, and where it stands.
@@ -328,7 +339,7 @@ impl Attempt {
         let candidate = &self.candidate;
         let endpoint =
             Endpoint { host: candidate.host().clone(), port: candidate.port(), tls: candidate.tls() };
-        let handshake = dialer.tls.client(dialer.domain, endpoint, resume);
+        let handshake = dialer.tls.client(dialer.domain, endpoint, candidate.tlsa(), resume);
         Ok(AttemptState::Handshaking(Box::new(
             handshake.map_err(|error| AttemptError::tls(error, &Evidence::NONE))?,
         )))

@@ -16,6 +16,10 @@ use crate::limits::{MAX_ADDRESSES, MAX_CANDIDATES, RESOLUTION_DELAY};
 use crate::logging;
 use crate::settings::{Family, Policy, Settings};
 
+pub(crate) use self::tlsa::Tlsa;
+
+mod tlsa;
+
 /// One candidate in the race.
 #[derive(Debug)]
 struct Contender {
@@ -31,6 +35,8 @@ struct Contender {
     /// Those of them that were displaced. They are started once more after everything else has been tried, so that the
     /// bound on attempts in flight costs time and never the connect.
     displaced: Vec<Reach>,
+    /// What is known of its TLSA records.
+    tlsa: Tlsa,
     /// What the caller's filter has said of each of the addresses.
     verdicts: HashMap<IpAddr, Verdict>,
 }
@@ -61,6 +67,7 @@ impl Contender {
             is_tried: false,
             is_finished: false,
             displaced: Vec::new(),
+            tlsa: Tlsa::Unused,
             verdicts: HashMap::new(),
         }
     }
@@ -132,6 +139,12 @@ impl Contenders {
         let known = std::mem::take(&mut self.list).into_iter().enumerate();
         let (places, tried) = known.filter(|(_, contender)| contender.is_tried).unzip();
         self.list = tried;
+        for contender in &mut self.list {
+            let is_it = |candidate: &&Candidate| candidate.is_same_record(&contender.candidate);
+            if let Some(candidate) = candidates.iter().find(is_it) {
+                contender.candidate = candidate.clone();
+            }
+        }
         let is_tried = |candidate: &Candidate| self.candidates().any(|tried| tried == candidate);
         let waiting: Vec<Candidate> =
             candidates.into_iter().filter(|candidate| !is_tried(candidate)).collect();
@@ -288,7 +301,8 @@ impl Contenders {
         contender.displaced.retain(|displaced| *displaced != reach);
         contender.started.push(reach);
         contender.is_tried = true;
-        Some(Starting { candidate: contender.candidate.clone(), group, target: contender.target })
+        let candidate = contender.candidate.clone().with_tlsa(contender.tlsa.records());
+        Some(Starting { candidate, group, target: contender.target })
     }
 
     /// Applies the filter to the known addresses of group `present` and those before it, to each once, until `most` are
@@ -388,6 +402,9 @@ impl Contenders {
     fn next_but_rejected(&self, contender: &Contender) -> Next {
         if contender.is_finished {
             return Next::Nothing;
+        }
+        if contender.tlsa == Tlsa::Awaited {
+            return if contender.started.is_empty() { Next::Unknown } else { Next::MoreToCome };
         }
         let is_skipped = |reach| contender.is_refused(reach) || self.is_rejected(contender, reach);
         self.targets.next(contender.target, &contender.started, &is_skipped)

@@ -41,6 +41,8 @@ enum Cause {
     /// The error, its explanation, and the certificate if that was refused.
     Tls(rustls::Error, String, Option<ServerCertificate>),
     RefusedByFilter,
+    /// With the reason.
+    Tlsa(String),
 }
 
 /// Which way the connection went.
@@ -89,6 +91,9 @@ pub enum AttemptErrorKind<'a> {
     /// [`ConnectorBuilder::filter`](crate::ConnectorBuilder::filter) does not allow the address. Nothing was sent to
     /// it.
     RefusedByFilter,
+    /// The TLSA records of the server, or what proves that they count, could not be looked up
+    /// ([`ConnectorBuilder::dane`](crate::ConnectorBuilder::dane)). Nothing was sent to it.
+    TlsaLookup,
 }
 
 impl AttemptError {
@@ -151,6 +156,11 @@ impl AttemptError {
         Self { path: Path::Proxy, ..self }
     }
 
+    /// The TLSA records of the server are not known, for this reason.
+    pub(crate) fn refused_by_tlsa(why: String) -> Self {
+        Self::of(Cause::Tlsa(why))
+    }
+
     /// Returns the kind of error, with its data.
     #[must_use]
     pub fn kind(&self) -> AttemptErrorKind<'_> {
@@ -162,6 +172,7 @@ impl AttemptError {
             Cause::TimedOut(stage, ..) => AttemptErrorKind::TimedOut(*stage),
             Cause::EndInTls => AttemptErrorKind::Closed,
             Cause::RefusedByFilter => AttemptErrorKind::RefusedByFilter,
+            Cause::Tlsa(_) => AttemptErrorKind::TlsaLookup,
             Cause::Tls(error, ..) => match UntrustedReason::of(error) {
                 Some(reason) => AttemptErrorKind::Untrusted(reason),
                 None => AttemptErrorKind::Tls(error),
@@ -202,7 +213,8 @@ impl AttemptError {
             | Cause::TimedOut(..)
             | Cause::Negotiation(_)
             | Cause::EndInTls
-            | Cause::RefusedByFilter => None,
+            | Cause::RefusedByFilter
+            | Cause::Tlsa(_) => None,
         }
     }
 
@@ -242,13 +254,14 @@ impl AttemptError {
             | Cause::ProxyIo(..)
             | Cause::ProxySilent(..)
             | Cause::Proxy(_)
+            | Cause::Tlsa(_)
             | Cause::TimedOut(..)
             | Cause::EndInTls
             | Cause::Tls(..) => false,
         }
     }
 
-    /// Whether the cause is on this machine or the proxy, so that it says nothing about the server.
+    /// Whether the cause is on this machine or the proxy, or in DNS, so that it says nothing about the server.
     pub(crate) fn is_on_this_side(&self) -> bool {
         match &self.cause {
             Cause::Io(error) => {
@@ -262,7 +275,7 @@ impl AttemptError {
                     )
             }
             Cause::Proxy(error) => error.failure() != ProxyFailure::Refused,
-            Cause::RefusedByFilter | Cause::ProxyIo(..) | Cause::ProxySilent(..) => true,
+            Cause::RefusedByFilter | Cause::Tlsa(_) | Cause::ProxyIo(..) | Cause::ProxySilent(..) => true,
             Cause::TimedOut(..) | Cause::Negotiation(_) | Cause::EndInTls | Cause::Tls(..) => false,
         }
     }
@@ -313,6 +326,7 @@ impl fmt::Display for AttemptError {
             }
             Cause::Tls(_, text, _) => formatter.write_str(text),
             Cause::RefusedByFilter => formatter.write_str("refused by the filter"),
+            Cause::Tlsa(why) => write!(formatter, "not connected to, since {why}"),
         }?;
         if self.may_be_of_the_proxy() { formatter.write_str(OR_THE_PROXY) } else { Ok(()) }
     }
@@ -370,7 +384,8 @@ impl Error for AttemptError {
             | Cause::Negotiation(_)
             | Cause::TimedOut(..)
             | Cause::EndInTls
-            | Cause::RefusedByFilter => None,
+            | Cause::RefusedByFilter
+            | Cause::Tlsa(_) => None,
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::service::TlsMode;
 use crate::starttls::Step;
 use crate::tls::ServerCertificate;
 
+pub(crate) use contenders::Tlsa;
 pub use destination::Destination;
 pub(crate) use destination::Reach;
 pub use error::{AttemptError, AttemptErrorKind};
@@ -91,12 +92,14 @@ impl fmt::Display for RepeatForm {
 pub(crate) struct AttemptId(pub(crate) usize);
 
 /// What is unusual about an attempt, for the report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Note {
     /// STARTTLS is negotiated step by step, since that was necessary before.
     Remembered,
     /// The server has accepted STARTTLS without having offered it.
     NotOffered,
+    /// Which TLSA record its certificate matches.
+    Tlsa(String),
 }
 
 impl fmt::Display for Note {
@@ -110,6 +113,7 @@ impl fmt::Display for Note {
                 "the server accepted STARTTLS without offering it in its features; an attacker may have removed the \
                  offer"
             }
+            Self::Tlsa(text) => text,
         })
     }
 }

@@ -182,7 +182,7 @@ impl Race {
             }
             AttemptEvent::Reached(step) => attempt.step = Some(step),
             AttemptEvent::Noted(Note::NotOffered) => attempt.report.is_unoffered = true,
-            AttemptEvent::Noted(Note::Remembered) => {}
+            AttemptEvent::Noted(Note::Remembered | Note::Tlsa(_)) => {}
             AttemptEvent::Shown(certificate) => attempt.report.certificate = Some(certificate),
             AttemptEvent::Verified => {
                 attempt.report.completed.push((attempt.report.stage, at));
@@ -214,6 +214,7 @@ impl Race {
                 return Some(RaceOrder::LookUp(host));
             }
             self.apply_filter(now);
+            self.apply_tlsa(now);
             if !self.has_attempts_left() {
                 break;
             }
@@ -384,7 +385,7 @@ impl Race {
     /// immediately after a failure, but never sooner after the previous start than the minimum.
     fn next_start_from(&self) -> Deadline {
         let quiet = if self.free_starts > 0 { Deadline::from(self.group_opened) } else { self.quiet_from() };
-        let started = |attempt: &&Runner| !attempt.report.is_refused();
+        let started = |attempt: &&Runner| attempt.report.was_connected_to();
         let latest = self.attempts.iter().rev().find(started).map(|attempt| attempt.report.started);
         let apart = latest.map(|at| Deadline::after(self.began, at + MINIMUM_CONNECTION_ATTEMPT_DELAY));
         apart.map_or(quiet, |apart| apart.max(quiet))

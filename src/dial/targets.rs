@@ -140,6 +140,13 @@ impl Targets {
         self.list.get(number).into_iter().flat_map(HostAddresses::addresses)
     }
 
+    /// How this host is reached first, as far as that is known.
+    pub(super) fn first_reach(&self, number: usize) -> Option<Reach> {
+        let target = self.list.get(number)?;
+        let by_name = target.by_name.map(|_| Reach::ByName);
+        by_name.or_else(|| target.addresses().next().map(Reach::At))
+    }
+
     /// When the latest answer for this host came.
     pub(super) fn latest(&self, number: usize) -> Option<Instant> {
         let target = self.list.get(number)?;

@@ -83,7 +83,7 @@ impl Plan {
 pub(super) fn hints_of(answer: &Answer) -> Vec<(Host, IpAddr)> {
     let target = |record: &Record| match record {
         Record::Srv(record) => Host::of_srv_target(&record.target).ok(),
-        Record::Address(_) => None,
+        Record::Address(_) | Record::Tlsa(_) => None,
     };
     let targets: HashSet<Host> = answer.records().iter().filter_map(target).collect();
     let hints = answer.additional().iter();

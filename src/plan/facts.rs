@@ -50,6 +50,8 @@ impl Plan {
                 let host = Host::Name(question.name().to_owned());
                 self.race.contenders.handle_addresses(&host, family, addresses, now);
             }
+            // It is read when it is needed.
+            RecordKind::Tlsa => {}
         }
     }
 

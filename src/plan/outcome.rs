@@ -127,8 +127,10 @@ impl Plan {
         };
         let (kind, what) = match furthest.error() {
             Some(error) if error.is_untrusted() => (ErrorKind::Untrusted, "trusted"),
-            Some(_) | None if furthest.stage <= Stage::Proxy => (ErrorKind::Attempts, "reached"),
-            // It accepted the TCP connection.
+            Some(_) | None if furthest.stage <= Stage::Proxy && furthest.was_connected_to() => {
+                (ErrorKind::Attempts, "reached")
+            }
+            // It accepted the TCP connection, or its TLSA records are missing.
             Some(_) | None => (ErrorKind::Attempts, "used"),
         };
         let message = format!("no server of {domain} could be {what}: {}", self.tally());
@@ -306,6 +308,7 @@ impl Plan {
             }
         };
         let end = match &furthest.outcome {
+            AttemptOutcome::Failed(_) if !furthest.was_connected_to() => "was not started".to_owned(),
             AttemptOutcome::Failed(_) => format!("failed during {}", furthest.stage),
             AttemptOutcome::Rejected(why) => format!("was rejected: {}", Quoted(why, SHOWN_REASON)),
             AttemptOutcome::Connected => "connected, and the caller went on".to_owned(),

@@ -275,7 +275,11 @@ impl Play {
                 let questions: Vec<String> = questions.iter().map(ToString::to_string).collect();
                 format!("ask {}", questions.join(", "))
             }
-            Ordered::Start { id, destination, .. } => format!("start {} {destination}", id.0),
+            Ordered::Start { id, destination, candidate } => {
+                let tlsa: Vec<String> =
+                    candidate.tlsa().iter().map(|record| format!(" TLSA {}", record.data[0])).collect();
+                format!("start {} {destination}{}", id.0, tlsa.concat())
+            }
             Ordered::Close(id) => format!("close {}", id.0),
             Ordered::Finished(Outcome::Connected(id, _)) => format!("connected {}", id.0),
             Ordered::Finished(Outcome::Discovered(_)) => "discovered".to_owned(),

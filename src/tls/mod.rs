@@ -15,6 +15,7 @@ mod alert;
 mod algorithm;
 mod certificate;
 mod channel_binding;
+mod dane;
 mod date;
 mod der;
 mod explain;
@@ -32,6 +33,8 @@ mod verifier;
 
 pub(crate) use channel_binding::Binder;
 pub use channel_binding::ChannelBinding;
+pub use dane::TlsaRecord;
+pub(crate) use dane::{matched, owner, usable};
 pub(crate) use facts::Agreed;
 pub use facts::{CipherSuite, ProtocolVersion};
 pub use fingerprint::{Fingerprint, InvalidFingerprint};
@@ -46,6 +49,7 @@ pub(crate) use sessions::{Endpoint, Session};
 pub(crate) use verifier::Evidence;
 
 use channel_binding::Ems;
+use dane::{Daned, Usual};
 use identity::Wanted;
 use sessions::Sessions;
 use verifier::verifier;
@@ -135,6 +139,8 @@ pub(crate) struct Tls {
     /// What a certificate may name beside the domain.
     other_names: Accepted,
     service: Service,
+    /// `None` if the caller's own configuration verifies.
+    daned: Option<Arc<Daned>>,
 }
 
 /// A handshake that is about to start.
@@ -158,9 +164,12 @@ impl Tls {
     /// # Errors
     /// If there is no provider or no root certificate, or if a certificate or key cannot be used.
     pub(crate) fn new(options: &TlsOptions, service: &Service) -> Result<Self, TlsSetupError> {
-        let mut starttls = match &options.config {
-            Some(config) => config.clone(),
-            None => verifying_config(options, service)?,
+        let (mut starttls, usual) = match &options.config {
+            Some(config) => (config.clone(), None),
+            None => {
+                let (config, usual) = verifying_config(options, service)?;
+                (config, Some(usual))
+            }
         };
         let sessions = (options.resumption && !is_disabled(&starttls.resumption)).then(Arc::default);
         let tls12 = tls12_resumption(&starttls.resumption);
@@ -181,11 +190,12 @@ impl Tls {
             tls12,
             other_names: options.other_names,
             service: service.clone(),
+            daned: usual.map(|usual| Arc::new(Daned::new(usual))),
         })
     }
 
     /// Creates a TLS client that uses `domain` for SNI and the certificate check, never the host of `endpoint`, which
-    /// only selects the sessions that can be resumed.
+    /// only selects the sessions that can be resumed. With TLSA records, they say which certificates it accepts.
     ///
     /// # Errors
     /// Errors of rustls about its configuration.
@@ -193,12 +203,14 @@ impl Tls {
         &self,
         domain: &Domain,
         endpoint: Endpoint,
+        tlsa: &[TlsaRecord],
         resume: Resume,
     ) -> Result<Handshake, Error> {
         let config = match endpoint.tls {
             TlsMode::Direct => &self.direct,
             TlsMode::StartTls => &self.starttls,
         };
+        let config = &self.with_tlsa(config, &endpoint, tlsa);
         let Some(sessions) = &self.sessions else {
             let client = ClientConnection::new(Arc::clone(config), server_name(domain)?)?;
             return Ok(Handshake { client, session: None });
@@ -208,6 +220,22 @@ impl Tls {
         config.resumption = Resumption::store(Arc::<Session>::clone(&session)).tls12_resumption(self.tls12);
         let client = ClientConnection::new(Arc::new(config), server_name(domain)?)?;
         Ok(Handshake { client, session: Some(session) })
+    }
+
+    /// The configuration that accepts the certificates that `tlsa` names, if there are any such records.
+    fn with_tlsa(
+        &self,
+        config: &Arc<ClientConfig>,
+        endpoint: &Endpoint,
+        tlsa: &[TlsaRecord],
+    ) -> Arc<ClientConfig> {
+        let Some(daned) = self.daned.as_ref().filter(|_| !tlsa.is_empty()) else {
+            return Arc::clone(config);
+        };
+        let mut config = ClientConfig::clone(config);
+        // "Dangerous" because a verifier could accept anything; this one accepts what the records name.
+        config.dangerous().set_certificate_verifier(daned.verifier(endpoint, tlsa));
+        Arc::new(config)
     }
 
     /// Returns what computes the channel bindings of its connections.
@@ -274,22 +302,25 @@ fn server_name(domain: &Domain) -> Result<ServerName<'static>, Error> {
 pub(crate) fn verifying_config(
     options: &TlsOptions,
     service: &Service,
-) -> Result<ClientConfig, TlsSetupError> {
+) -> Result<(ClientConfig, Usual), TlsSetupError> {
     let provider = provider().ok_or(TlsSetupError::NoProvider)?;
-    let verifier = verifier(options, service, &provider)?;
-    let builder = ClientConfig::builder_with_provider(provider)
+    let roots = Arc::new(roots(&options.trust)?);
+    let verifier = verifier(options, service, Arc::clone(&roots), &provider)?;
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| TlsSetupError::Rustls(error.to_string()))?;
+    let usual = Usual { verifier, roots, provider };
     // "Dangerous" because a verifier could accept anything; this one accepts nothing that webpki's refuses.
-    let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
+    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::clone(&usual.verifier));
     let Some(ClientCertificate { chain, key }) = options.client_certificate.as_deref() else {
-        return Ok(builder.with_no_client_auth());
+        return Ok((builder.with_no_client_auth(), usual));
     };
     if chain.is_empty() {
         return Err(TlsSetupError::BadClientCertificate("there is only a key".to_owned()));
     }
     builder
         .with_client_auth_cert(chain.clone(), key.clone_key())
+        .map(|config| (config, usual))
         .map_err(|error| TlsSetupError::BadClientCertificate(no_client_certificate(&error)))
 }
 
@@ -372,7 +403,7 @@ mod tests {
         assert!(with.sessions.is_some());
         let without = tls(TlsOptions { resumption: false, ..TlsOptions::default() }).unwrap();
         assert!(without.sessions.is_none());
-        let mut config = verifying_config(&TlsOptions::default(), &Service::Client).unwrap();
+        let (mut config, _) = verifying_config(&TlsOptions::default(), &Service::Client).unwrap();
         let own = TlsOptions { config: Some(config.clone()), ..TlsOptions::default() };
         assert!(tls(own).unwrap().sessions.is_some());
         for disabled in
@@ -389,7 +420,7 @@ mod tests {
     #[cfg(all(feature = "ring", feature = "webpki-roots"))]
     fn the_callers_choice_for_tls_1_2_is_kept() {
         assert_eq!(tls(TlsOptions::default()).unwrap().tls12, Tls12Resumption::SessionIdOrTickets);
-        let mut config = verifying_config(&TlsOptions::default(), &Service::Client).unwrap();
+        let (mut config, _) = verifying_config(&TlsOptions::default(), &Service::Client).unwrap();
         for tls12 in
             [Tls12Resumption::Disabled, Tls12Resumption::SessionIdOnly, Tls12Resumption::SessionIdOrTickets]
         {

@@ -4,6 +4,7 @@ use rustls::{CertificateError, ExtendedKeyPurpose};
 
 use super::algorithm;
 use super::certificate::{Certificate, MAX_NAMES, shown};
+use super::dane::NoMatch;
 use super::date::{Date, days};
 use super::explain::{identifier, other, words};
 use super::verifier::{Evidence, Part};
@@ -27,6 +28,9 @@ pub enum UntrustedReason {
     UnknownIssuer,
     /// The certificate has been revoked, or its revocation status is unknown.
     Revoked,
+    /// The certificate matches none of the server's TLSA records
+    /// ([`ConnectorBuilder::dane`](crate::ConnectorBuilder::dane)).
+    NoTlsaMatch,
     /// The certificate has a format, purpose, key or signature that is not accepted.
     Unacceptable,
 }
@@ -51,6 +55,7 @@ impl UntrustedReason {
             | CertificateError::UnknownRevocationStatus
             | CertificateError::ExpiredRevocationList
             | CertificateError::ExpiredRevocationListContext { .. } => Self::Revoked,
+            CertificateError::Other(error) if error.0.is::<NoMatch>() => Self::NoTlsaMatch,
             _ => Self::Unacceptable,
         })
     }
@@ -116,6 +121,7 @@ fn reason(error: &CertificateError, evidence: &Evidence) -> String {
         CertificateError::ApplicationVerificationFailure => {
             "the certificate was refused by this program's own verifier".to_owned()
         }
+        CertificateError::Other(error) if error.0.is::<NoMatch>() => error.to_string(),
         CertificateError::Other(error) => by_name(identifier(&error.to_string()), evidence)
             .unwrap_or_else(|| format!("the certificate cannot be trusted: {}", other(error))),
         error => format!("the certificate cannot be trusted: {}", words(error)),

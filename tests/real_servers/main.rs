@@ -14,6 +14,7 @@ use xmpp_connect::{Connection, Connector, ConnectorBuilder, Domain, ErrorKind, P
 
 mod bindings;
 mod certificates;
+mod dane;
 mod delayed;
 mod names;
 mod sasl;

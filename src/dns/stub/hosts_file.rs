@@ -50,7 +50,8 @@ impl HostsFile {
 
     /// What the file says to `question`. Where that is not known yet, [`Self::advance`] looks for it.
     pub(crate) fn answer(&mut self, question: &Question) -> Said {
-        if question.kind() == RecordKind::Srv || self.path.is_none() {
+        let is_address = matches!(question.kind(), RecordKind::Ipv6 | RecordKind::Ipv4);
+        if !is_address || self.path.is_none() {
             return Said::Nothing;
         }
         let Some(addresses) = self.known.get(question.name()) else {

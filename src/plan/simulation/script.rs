@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::World;
 use crate::dial::{AttemptError, AttemptEvent, Destination, RepeatForm, Stage};
-use crate::dns::{Answer, Record, SrvRecord};
+use crate::dns::{Answer, Record, SrvRecord, TlsaRecord};
 use crate::domain::{Domain, Host};
 use crate::filter::Filter;
 use crate::plan::Route;
@@ -53,6 +53,7 @@ impl World {
                 let (after, why) = rest.split_once(' ').unwrap_or((rest, ""));
                 self.going_on.push((milliseconds(after), why.to_owned()));
             }
+            "dane" => self.settings.dane = true,
             "policy" => self.settings.policy = policy(rest),
             "proxy" => {
                 self.settings.proxy = Some(proxy());
@@ -204,6 +205,12 @@ impl ScriptedAnswer {
             "never" => return Self::Never,
             _ => {}
         }
+        if let Some(signed) = text.strip_prefix("signed ") {
+            return match Self::read(signed) {
+                Self::Answer(answer) => Self::Answer(answer.with_authenticated(true)),
+                other => other,
+            };
+        }
         let (records, additional) = text.split_once(" + ").unwrap_or((text, ""));
         let additional = additional.split(", ").filter_map(|hint| hint.split_once(' '));
         let additional = additional.map(|(name, address)| (name.to_owned(), address.parse().unwrap()));
@@ -219,13 +226,19 @@ impl ScriptedAnswer {
             return Self::Answer(answer);
         }
         let is_kept = |record: &&Record| matches!(record, Record::Address(address) if is_of_family(address));
-        Self::Answer(Answer::new(answer.records().iter().filter(is_kept).cloned().collect()))
+        let kept = Answer::new(answer.records().iter().filter(is_kept).cloned().collect());
+        Self::Answer(kept.with_authenticated(answer.is_authenticated()))
     }
 }
 
 fn record(text: &str) -> Record {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Record::Address(address);
+    }
+    if let Some(tlsa) = text.strip_prefix("TLSA ") {
+        let numbers: Vec<u8> = tlsa.split(' ').map(|number| number.parse().unwrap()).collect();
+        let [usage, selector, matching, octet] = *numbers.as_slice() else { panic!("no record: {text}") };
+        return Record::Tlsa(TlsaRecord { usage, selector, matching, data: vec![octet; 32] });
     }
     let fields: Vec<&str> = text.split(' ').collect();
     let [priority, weight, port, target] = *fields.as_slice() else { panic!("no record: {text}") };

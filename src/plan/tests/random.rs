@@ -23,21 +23,21 @@ const WORLDS: u64 = 2_000;
 const TIMES: [u64; 16] = [0, 0, 1, 10, 10, 40, 50, 60, 200, 250, 1000, 1490, 1500, 2500, 4999, 5001];
 
 /// A small generator (xorshift64*).
-struct Chance(u64);
+pub(super) struct Chance(pub(super) u64);
 
 impl Chance {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11) % bound
     }
 
-    fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
+    pub(super) fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[usize::try_from(self.below(choices.len() as u64)).unwrap()]
     }
 
-    fn time(&mut self) -> u64 {
+    pub(super) fn time(&mut self) -> u64 {
         self.one_of(&TIMES)
     }
 
@@ -108,12 +108,12 @@ fn world(seed: u64) -> World {
     read(seed, &text(seed))
 }
 
-fn read(seed: u64, text: &str) -> World {
+pub(super) fn read(seed: u64, text: &str) -> World {
     let mut draws = Chance(seed | 1);
     World::read(text).random(move |bound| draws.below(bound))
 }
 
-fn text(seed: u64) -> String {
+pub(super) fn text(seed: u64) -> String {
     let mut chance = Chance(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     let chance = &mut chance;
     let mut world = settings(chance);
@@ -351,7 +351,7 @@ fn check_completeness(seed: u64, played: &Played, kind: ErrorKind) {
 }
 
 /// Asserts that the attempts and lookups that the events tell of are those of the report, and that each attempt has ended.
-fn check_events(seed: u64, report: &Report) {
+pub(super) fn check_events(seed: u64, report: &Report) {
     let (mut attempts, mut asked, mut answered) = (Vec::new(), Vec::new(), Vec::new());
     for event in &report.events {
         let at = event.at;
@@ -386,7 +386,7 @@ fn check_events(seed: u64, report: &Report) {
 
 /// Asserts that an attempt that starts in parallel to one that still makes progress follows a failure, or is the first
 /// of its group.
-fn check_pace(seed: u64, least: Duration, played: &Played) {
+pub(super) fn check_pace(seed: u64, least: Duration, played: &Played) {
     let report = played.report();
     let in_flight_at = |attempt: &AttemptReport, time| attempt.ended > time;
     let mut early = 0;
