@@ -246,6 +246,12 @@ fn check_doctor(given: &Given) -> Result<(), String> {
     }
     let is_chosen = given.policy.is_some() || given.no_alpn || given.open_stream || given.strict;
     let is_placed = given.to.is_some() || given.prefer.is_some() || given.tls.is_some() || given.plan;
+    if given.dane {
+        return Err("--check does not look at TLSA records; leave --dane out".to_owned());
+    }
+    if given.proxy.is_some() {
+        return Err("--check looks at servers and name servers directly, and not through --proxy".to_owned());
+    }
     if is_chosen || is_placed {
         return Err(
             "--check tries all servers in all ways; it goes with --service, --from, --nameserver, --ca, \
@@ -319,12 +325,16 @@ fn check(given: Given) -> Result<Options, String> {
         pipelining: !given.strict,
         timeout: given.timeout,
         way,
-        output: match (given.json, given.prometheus) {
-            (false, false) => Output::Person,
-            (true, _) => Output::Json,
-            (false, true) => Output::Prometheus,
-        },
+        output: output(given.json, given.prometheus),
     })
+}
+
+fn output(json: bool, prometheus: bool) -> Output {
+    match (json, prometheus) {
+        (false, false) => Output::Person,
+        (true, _) => Output::Json,
+        (false, true) => Output::Prometheus,
+    }
 }
 
 fn policy(value: &str) -> Result<Policy, String> {
