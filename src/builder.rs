@@ -112,14 +112,14 @@ impl ConnectorBuilder {
         self
     }
 
-    /// Sets the time limit of the TCP handshake of each attempt. The default is 10 s.
+    /// Sets the time limit of the TCP handshake of each attempt, with the proxy if there is one. The default is 10 s.
     pub fn tcp_timeout(mut self, limit: Duration) -> Self {
         self.settings.limits.tcp = limit;
         self
     }
 
-    /// Sets the time limit of the STARTTLS negotiation, and separately of the TLS handshake, of each attempt. The
-    /// default is 10 s.
+    /// Sets the time limit of the request to a proxy, separately of the STARTTLS negotiation, and separately of the TLS
+    /// handshake, of each attempt. The default is 10 s.
     pub fn handshake_timeout(mut self, limit: Duration) -> Self {
         self.settings.limits.handshake = limit;
         self
@@ -159,8 +159,9 @@ impl ConnectorBuilder {
     /// time. The filter is called once for each address of a candidate, when the turn of its priority comes, wherever
     /// the address comes from: DNS, the hosts file, a [`Target`](crate::Target), or the domain itself. The connection
     /// goes to the address that the filter has seen. It is called in the thread of the connect and should return at
-    /// once; a panic in it reaches the caller of the connect. It applies neither to name servers nor to
-    /// [`Connector::secure`].
+    /// once; a panic in it reaches the caller of the connect. It applies neither to name servers, nor to the address of a
+    /// [`proxy`](Self::proxy), nor to [`Connector::secure`]. It cannot judge names that are left to a proxy or a dial
+    /// function: see [`dns_use`](Self::dns_use).
     pub fn filter(mut self, filter: impl Fn(&Candidate, SocketAddr) -> bool + Send + Sync + 'static) -> Self {
         self.filter = Some(Filter::new(filter));
         self
@@ -331,7 +332,8 @@ impl ConnectorBuilder {
     }
 
     /// Sets the name servers, which are asked in this order. The hosts file still takes precedence for addresses. By
-    /// default, the name servers of resolv.conf are asked (on Windows, those of the network adapters).
+    /// default, the name servers of resolv.conf are asked (on Windows, those of the network adapters). With a
+    /// [`proxy`](Self::proxy), they are asked through it, over TCP.
     pub fn nameservers(mut self, servers: impl IntoIterator<Item = SocketAddr>) -> Self {
         self.servers = Some(servers.into_iter().collect());
         self

@@ -224,6 +224,16 @@ fn a_proxy_that_does_not_respond_is_named_when_the_limit_is_over() {
     assert!(started.elapsed() < LIMIT + ROOM);
 }
 
+// rule B13
+#[test]
+fn a_question_that_is_not_answered_in_time_names_the_proxy() {
+    let bed = Bed::new(TlsMode::Direct, ProxyScript::socks5().answer(&[5], After::Silence));
+    let connector = bed.builder().lookup_timeout(LIMIT).handshake_timeout(LIMIT).build().unwrap();
+    let error = connector.connect(DOMAIN).unwrap_err();
+    let expected = format!("asked through the proxy {}", bed.proxy.url());
+    assert!(error.kind() == ErrorKind::Lookup && error.to_string().contains(&expected), "{error}");
+}
+
 // rule B13, D9
 #[test]
 fn a_connect_is_cancelled_while_the_proxy_is_silent() {
