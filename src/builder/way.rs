@@ -27,7 +27,8 @@ impl ConnectorBuilder {
     ///
     /// [`source_address`](Self::source_address), [`interface`](Self::interface) and keep-alive apply to the connection
     /// with the proxy. The request to the proxy is a [stage](crate::report::Stage::Proxy) of its own, with the
-    /// [`handshake_timeout`](Self::handshake_timeout). If the proxy refuses the credentials, no other server is tried.
+    /// [`handshake_timeout`](Self::handshake_timeout): Tor may need a longer one for its first connections, and a longer
+    /// [`lookup_timeout`](Self::lookup_timeout). If the proxy refuses the credentials, no other server is tried.
     /// [`Connector::secure`](crate::Connector::secure) does not use the proxy.
     pub fn proxy(mut self, proxy: Proxy) -> Self {
         self.settings.proxy = Some(proxy);

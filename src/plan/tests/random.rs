@@ -17,7 +17,7 @@ use crate::report::{AttemptOutcome, AttemptReport, EventKind, Report};
 use crate::service::TlsMode;
 use crate::wait;
 
-const WORLDS: u64 = 2_000;
+pub(super) const WORLDS: u64 = 2_000;
 
 /// Round numbers, so that many events coincide, and those around the limits.
 const TIMES: [u64; 16] = [0, 0, 1, 10, 10, 40, 50, 60, 200, 250, 1000, 1490, 1500, 2500, 4999, 5001];
@@ -108,12 +108,12 @@ fn world(seed: u64) -> World {
     read(seed, &text(seed))
 }
 
-fn read(seed: u64, text: &str) -> World {
+pub(super) fn read(seed: u64, text: &str) -> World {
     let mut draws = Chance(seed | 1);
     World::read(text).random(move |bound| draws.below(bound))
 }
 
-fn text(seed: u64) -> String {
+pub(super) fn text(seed: u64) -> String {
     let mut chance = Chance(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     let chance = &mut chance;
     let mut world = settings(chance);
@@ -325,7 +325,7 @@ fn orders(played: &Played) -> Vec<String> {
 }
 
 /// Asserts that a connect that was not cut short has tried every address of every candidate that DNS has returned.
-fn check_completeness(seed: u64, played: &Played, kind: ErrorKind) {
+pub(super) fn check_completeness(seed: u64, played: &Played, kind: ErrorKind) {
     let is_complete = matches!(kind, ErrorKind::Attempts | ErrorKind::Lookup | ErrorKind::Untrusted);
     let report = played.report();
     if !is_complete || report.attempts.len() >= MAX_ATTEMPTS {
@@ -351,7 +351,7 @@ fn check_completeness(seed: u64, played: &Played, kind: ErrorKind) {
 }
 
 /// Asserts that the attempts and lookups that the events tell of are those of the report, and that each attempt has ended.
-fn check_events(seed: u64, report: &Report) {
+pub(super) fn check_events(seed: u64, report: &Report) {
     let (mut attempts, mut asked, mut answered) = (Vec::new(), Vec::new(), Vec::new());
     for event in &report.events {
         let at = event.at;
@@ -386,7 +386,7 @@ fn check_events(seed: u64, report: &Report) {
 
 /// Asserts that an attempt that starts in parallel to one that still makes progress follows a failure, or is the first
 /// of its group.
-fn check_pace(seed: u64, least: Duration, played: &Played) {
+pub(super) fn check_pace(seed: u64, least: Duration, played: &Played) {
     let report = played.report();
     let in_flight_at = |attempt: &AttemptReport, time| attempt.ended > time;
     let mut early = 0;
