@@ -21,12 +21,12 @@ mod answers;
 #[path = "echo_bot/pulse.rs"]
 mod pulse;
 #[path = "session/mod.rs"]
-mod session;
+pub(crate) mod session;
 
 use pulse::{Action, Pulse};
 use session::{
-    Account, Backoff, CLOSE, Common, Failure, HELP, Item, Reader, Session, Stop, StreamError, chance, say,
-    seconds, text,
+    Account, Backoff, CLOSE, Common, FAILURE, Failure, HELP, Item, Reader, SUCCESS, Session, Stop,
+    StreamError, WRONG_USAGE, chance, say, seconds, text,
 };
 
 const USAGE: &str = "\
@@ -65,11 +65,11 @@ enum End {
 }
 
 fn main() -> ExitCode {
-    run(lexopt::Parser::from_env())
+    ExitCode::from(run(lexopt::Parser::from_env()))
 }
 
-/// Runs the bot with these arguments.
-pub(crate) fn run(arguments: lexopt::Parser) -> ExitCode {
+/// Runs the bot with these arguments, and returns the exit status.
+pub(crate) fn run(arguments: lexopt::Parser) -> u8 {
     let prepared = options(arguments).and_then(|options| {
         let account = options.common.account(&options.jid)?;
         let connector = options.common.connector().build().map_err(text)?;
@@ -79,14 +79,14 @@ pub(crate) fn run(arguments: lexopt::Parser) -> ExitCode {
         Ok(prepared) => prepared,
         Err(why) => {
             say(&format!("echo_bot: {why}\n{USAGE}{HELP}"));
-            return ExitCode::from(2);
+            return WRONG_USAGE;
         }
     };
     match stay(&connector, &account, &options, &stop) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => SUCCESS,
         Err(why) => {
             say(&format!("echo_bot: {why}"));
-            ExitCode::FAILURE
+            FAILURE
         }
     }
 }

@@ -18,7 +18,7 @@ use xmpp_parsers::ping::Ping;
 #[path = "session/mod.rs"]
 mod session;
 
-use session::{Account, Common, HELP, Stop, say, text};
+use session::{Account, Common, FAILURE, HELP, SUCCESS, Stop, WRONG_USAGE, say, text};
 
 const USAGE: &str = "usage: echo hello | send_message [OPTIONS] YOU@DOMAIN FRIEND@DOMAIN\n\n";
 /// Servers take about 256 KiB at most.
@@ -28,11 +28,11 @@ const MESSAGE: &str = "message";
 const PING: &str = "ping";
 
 fn main() -> ExitCode {
-    run(lexopt::Parser::from_env())
+    ExitCode::from(run(lexopt::Parser::from_env()))
 }
 
-/// Runs the program with these arguments.
-pub(crate) fn run(arguments: lexopt::Parser) -> ExitCode {
+/// Runs the program with these arguments, and returns the exit status.
+pub(crate) fn run(arguments: lexopt::Parser) -> u8 {
     let prepared = Common::parse(arguments, |_, _| Ok(false)).and_then(|(common, [from, to])| {
         let to = Jid::new(&to).map_err(|error| format!("{to:?} is no JID: {error}"))?;
         Ok((common.account(&from)?, common, to, body()?))
@@ -41,14 +41,14 @@ pub(crate) fn run(arguments: lexopt::Parser) -> ExitCode {
         Ok(prepared) => prepared,
         Err(why) => {
             say(&format!("send_message: {why}\n{USAGE}{HELP}"));
-            return ExitCode::from(2);
+            return WRONG_USAGE;
         }
     };
     match send(&account, &common, to, body) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => SUCCESS,
         Err(why) => {
             say(&format!("send_message: not sent: {why}"));
-            ExitCode::FAILURE
+            FAILURE
         }
     }
 }

@@ -28,7 +28,9 @@ use xmpp_parsers::sasl::{Failure, Nonza};
 #[path = "session/mod.rs"]
 mod session;
 
-use session::{Common, HELP, Stop, Stream, StreamError, read, say, text, value};
+use session::{
+    Common, FAILURE, HELP, SUCCESS, Stop, Stream, StreamError, WRONG_USAGE, read, say, text, value,
+};
 
 const USAGE: &str = "\
 usage: server_to_server [OPTIONS] --client-cert FILE --client-key FILE OWN-DOMAIN OTHER-DOMAIN
@@ -50,26 +52,26 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    run(lexopt::Parser::from_env())
+    ExitCode::from(run(lexopt::Parser::from_env()))
 }
 
-/// Runs the program with these arguments.
-pub(crate) fn run(arguments: lexopt::Parser) -> ExitCode {
+/// Runs the program with these arguments, and returns the exit status.
+pub(crate) fn run(arguments: lexopt::Parser) -> u8 {
     let options = match options(arguments) {
         Ok(options) => options,
         Err(why) => {
             say(&format!("server_to_server: {why}\n{USAGE}{HELP}"));
-            return ExitCode::from(2);
+            return WRONG_USAGE;
         }
     };
     match connect(options) {
         Ok(result) => {
             say(&result);
-            ExitCode::SUCCESS
+            SUCCESS
         }
         Err(why) => {
             say(&format!("server_to_server: {why}"));
-            ExitCode::FAILURE
+            FAILURE
         }
     }
 }
@@ -91,7 +93,7 @@ fn options(arguments: lexopt::Parser) -> Result<Options, String> {
     let chain = CertificateDer::pem_slice_iter(&read(&certificate)?).collect::<Result<Vec<_>, _>>();
     let chain = chain.map_err(|error| bad(&certificate, &error))?;
     let key = PrivateKeyDer::from_pem_slice(&read(&key)?).map_err(|error| bad(&key, &error))?;
-    let [own, other] = [Domain::new(&*own).map_err(text)?, Domain::new(&*other).map_err(text)?];
+    let [own, other] = [Domain::new(&own).map_err(text)?, Domain::new(&other).map_err(text)?];
     Ok(Options { common, chain, key, own, other })
 }
 

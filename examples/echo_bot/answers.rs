@@ -114,7 +114,8 @@ mod tests {
             let echo = Message::try_from(answer_to(&message).unwrap()).unwrap();
             assert_eq!(echo.to, Some(Jid::new("a@example.net/x").unwrap()));
             assert_eq!(echo.from, None);
-            let bodies = echo.bodies.iter().map(|(lang, body)| (&**lang, &**body)).collect::<Vec<_>>();
+            let bodies =
+                echo.bodies.iter().map(|(lang, body)| (lang.0.as_str(), body.as_str())).collect::<Vec<_>>();
             assert_eq!(bodies, [("", "1 < 2"), ("de", "Hallo")]);
             assert_eq!(echo.thread.unwrap().id, "t");
         }
@@ -163,7 +164,6 @@ mod tests {
             ("<iq id='1' type='get'><ping xmlns='urn:example'/></iq>", "service-unavailable"),
             ("<iq id='1' type='set'><ping xmlns='urn:xmpp:ping'/></iq>", "service-unavailable"),
             ("<iq id='1' type='get'/>", "bad-request"),
-            ("<iq id='1' type='set'><a xmlns='urn:a'/><b xmlns='urn:b'/></iq>", "bad-request"),
         ] {
             let answer = answer_to(iq).unwrap();
             assert_eq!(

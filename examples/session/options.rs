@@ -21,6 +21,11 @@ pub(crate) const HELP: &str = "  --password-file FILE      read the password fro
   --nameserver ADDR[:PORT]  ask this name server; may be repeated
 ";
 
+/// The exit statuses.
+pub(crate) const SUCCESS: u8 = 0;
+pub(crate) const FAILURE: u8 = 1;
+pub(crate) const WRONG_USAGE: u8 = 2;
+
 /// No password and no list of root certificates is longer.
 const LONGEST_FILE: u64 = 1 << 20;
 

@@ -1,14 +1,15 @@
 //! Chooses a SASL mechanism (RFC 6120 section 6), the strongest first, and makes the exchange with the crate rsasl.
 
 use std::fmt;
-use std::io;
 
 use minidom::Element;
 use rsasl::callback::{Context, Request, SessionCallback, SessionData};
+use rsasl::mechanisms::plain::PLAIN;
 use rsasl::mechanisms::scram::properties::Iterations;
+use rsasl::mechanisms::scram::{SCRAM_SHA1, SCRAM_SHA1_PLUS, SCRAM_SHA256, SCRAM_SHA256_PLUS};
 use rsasl::prelude::{
-    ChannelBindingCallback, Mechname, SASLClient, SASLConfig, SASLError, Session, SessionError, State,
-    Validation,
+    ChannelBindingCallback, Mechanism, Mechname, Registry, SASLClient, SASLConfig, Session, SessionError,
+    State,
 };
 use rsasl::property::{AuthId, OverrideCBType, Password};
 use rsasl::validate::NoValidation;
@@ -28,6 +29,10 @@ const MECHANISMS: [(&str, sasl::Mechanism); 5] = [
     ("SCRAM-SHA-1", sasl::Mechanism::ScramSha1),
     ("PLAIN", sasl::Mechanism::Plain),
 ];
+
+/// Those of rsasl. Its default set has none with channel binding.
+static IMPLEMENTATIONS: [Mechanism; 5] =
+    [SCRAM_SHA256_PLUS, SCRAM_SHA1_PLUS, SCRAM_SHA256, SCRAM_SHA1, PLAIN];
 
 /// What is sent to authenticate, and how.
 #[derive(Debug)]
@@ -137,11 +142,16 @@ impl Exchange {
             Binding::NotOffered | Binding::NotSupported | Binding::None => None,
         };
         let start = || -> Result<_, Box<dyn std::error::Error>> {
-            let config = SASLConfig::builder().with_defaults().with_callback(credentials)?;
+            let registry = Registry::with_mechanisms(&IMPLEMENTATIONS);
+            let config = SASLConfig::builder().with_registry(registry).with_callback(credentials)?;
             let name = Mechname::parse(choice.name.as_bytes())?;
             Ok(SASLClient::with_cb(config, Bound(bound)).start_suggested(&[name])?)
         };
         let session = start().map_err(|error| Broken(error.to_string()))?;
+        // rsasl takes the mechanism without channel binding if it does not have the one with it.
+        if session.get_mechname().as_str() != choice.name {
+            return Err(Broken(format!("rsasl has chosen {}", session.get_mechname())));
+        }
         Ok(Self { session, is_finished: false })
     }
 
