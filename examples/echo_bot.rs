@@ -190,9 +190,11 @@ fn read(mut reader: Reader, sender: &SyncSender<Order>, own: &xmpp_parsers::jid:
             Ok(Item::Closed) => break StreamError::Closed,
             Err(error) => break error,
         };
-        if let Some(answer) = answer
-            && sender.send(Order::Send(answer)).is_err()
-        {
+        let Some(answer) = answer else { continue };
+        if answer.name() == "message" {
+            say(&format!("answering {:?}", answer.attr("to").unwrap_or_default()));
+        }
+        if sender.send(Order::Send(answer)).is_err() {
             break StreamError::Closed;
         }
     };
@@ -209,7 +211,7 @@ fn write_answers(
     options: &Options,
     stop: &Stop,
 ) -> io::Result<Option<End>> {
-    let mut pulse = Pulse::new(options.ping_after, PING_LIMIT.min(options.ping_after));
+    let mut pulse = Pulse::new(options.ping_after, PING_LIMIT.min(options.ping_after.saturating_mul(10)));
     write.set_write_timeout(Some(WRITE_LIMIT))?;
     send(write, Presence::available())?;
     loop {

@@ -1,5 +1,11 @@
 //! A program that runs in a process of its own.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "test code: a thread reads what the program writes, and what cannot be set up fails its test"
+)]
+
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};

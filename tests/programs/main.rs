@@ -4,10 +4,9 @@
 //! as the tests, and need not be found.
 
 #![cfg(target_os = "linux")]
+#![expect(clippy::duplicate_mod, reason = "each program brings what it shares with the others")]
 #![expect(
     clippy::disallowed_methods,
-    clippy::expect_used,
-    clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
     reason = "test code: it has threads and reads the clock, and what cannot be set up fails its test"
