@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use minidom::Element;
 use xmpp_connect::{Connector, Target, TlsMode, WriteHalf};
 use xmpp_parsers::presence::{Presence, Type};
-use xmpp_parsers::stream_error::DefinedCondition;
+use xmpp_parsers::stream_error::{self, DefinedCondition};
 
 #[path = "echo_bot/answers.rs"]
 mod answers;
@@ -38,7 +38,7 @@ usage: echo_bot [OPTIONS] USER@DOMAIN[/RESOURCE]
                             (default: 300)
 ";
 /// How long the server may take to accept data, to answer a ping, and to close the stream.
-const WRITE_LIMIT: Duration = Duration::from_secs(30);
+const WRITE_LIMIT: Duration = Duration::from_secs(10);
 const PING_LIMIT: Duration = Duration::from_secs(30);
 const CLOSE_LIMIT: Duration = Duration::from_secs(3);
 /// How many answers may wait until they are sent. Nothing more is read meanwhile.
@@ -161,10 +161,15 @@ fn serve(session: Session, options: &Options, stop: &Stop) -> End {
         Err(_) => wait_for_end(&receiver),
         Ok(_) => {}
     }
-    // Ends what is still being read.
-    canceller.cancel();
+    if !matches!(end, Ok(None)) {
+        // Ends the reads.
+        canceller.cancel();
+    }
     drop(receiver);
     let ended_by = reading.join().unwrap_or(StreamError::Closed);
+    if matches!(end, Ok(None)) {
+        close_in_return(&mut write, &ended_by);
+    }
     match (end, ended_by) {
         (Ok(Some(end)), _) => end,
         (Err(_), error @ StreamError::Server(_)) | (Ok(None), error) => end_of(&error, tls),
@@ -247,6 +252,22 @@ fn close(write: &mut WriteHalf, receiver: &Receiver<Order>) {
         wait_for_end(receiver);
         let _ = write.shutdown();
     }
+}
+
+/// Closes a stream of which nothing more can be read, with an error if the server has sent what it must not (RFC 6120
+/// sections 4.4 and 4.9.1.1).
+fn close_in_return(write: &mut WriteHalf, ended_by: &StreamError) {
+    let _ = write.set_write_timeout(Some(CLOSE_LIMIT));
+    let farewell = match ended_by {
+        StreamError::Malformed(why) => {
+            let error =
+                stream_error::StreamError::new(DefinedCondition::NotWellFormed, "en", why.to_string());
+            send(write, error)
+        }
+        StreamError::Server(_) | StreamError::Closed => Ok(()),
+        StreamError::Io(_) => return,
+    };
+    let _ = farewell.and_then(|()| write.write_all(CLOSE.as_bytes())).and_then(|()| write.shutdown());
 }
 
 /// Waits until nothing more can be read, for a moment at most.

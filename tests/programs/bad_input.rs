@@ -62,6 +62,9 @@ fn an_entity_bomb_and_other_bad_xml_cost_the_session_and_no_memory() {
         bot.wait_for("ready", 1);
         server.send(bad.as_bytes());
         bot.wait_for("not the XML of XMPP", 1);
+        world.wait("a stream error", 1, |seen| {
+            matches!(seen, Seen::Stanza(stanza) if stanza.has_child("not-well-formed", "urn:ietf:params:xml:ns:xmpp-streams"))
+        });
         bot.wait_for("ready", 2);
         server.send(message("hello").as_bytes());
         world.wait_message("hello", 1);

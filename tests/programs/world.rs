@@ -62,7 +62,9 @@ impl World {
 
     pub(crate) fn bot_with(&self, dns: &DnsServer, password: &str, more: &[&str]) -> Program {
         let mut arguments = self.options(dns);
-        arguments.extend(["--reconnect-delay", "0.05"].map(str::to_owned));
+        if !more.contains(&"--reconnect-delay") {
+            arguments.extend(["--reconnect-delay", "0.05"].map(str::to_owned));
+        }
         arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
         if !more.iter().any(|argument| argument.contains('@')) {
             arguments.push(format!("{USER}@{DOMAIN}"));
