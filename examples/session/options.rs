@@ -56,6 +56,7 @@ impl Common {
                 Short(_) => return Err(text(argument.unexpected())),
             };
             match &*name {
+                "help" => return Err("these are the options".to_owned()),
                 "password-file" => common.password_file = Some(value(&mut parser)?),
                 "no-channel-binding" => common.no_channel_binding = true,
                 "ca" => common.roots.extend(certificates(&value(&mut parser)?)?),

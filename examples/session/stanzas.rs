@@ -235,4 +235,40 @@ mod tests {
         // The same before the stream.
         items("<!DOCTYPE bomb [<!ENTITY a 'aaaaaaaaaa'>]><stream/>", 10).unwrap_err();
     }
+
+    #[test]
+    fn no_mutation_of_a_stream_causes_a_panic() {
+        let stream = format!(
+            "{HEADER}<message xml:lang='en' a='1'><body>1 &lt; 2 &#228;</body><x xmlns:p='urn:p'><p:y p:z=''/></x></message>"
+        );
+        // A linear congruential generator (Knuth), so that a failure can be repeated.
+        let mut state = 1_u64;
+        let mut random = |bound: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(state >> 33).unwrap() % bound
+        };
+        let mut elements = 0;
+        for _ in 0..5_000 {
+            let mut bytes = stream.clone().into_bytes();
+            for _ in 0..=random(3) {
+                let place = HEADER.len() + random(bytes.len() - HEADER.len());
+                let other = random(bytes.len());
+                match random(3) {
+                    0 => bytes[place] = u8::try_from(random(256)).unwrap(),
+                    1 => drop(bytes.remove(place)),
+                    _ => bytes.insert(place, bytes[other]),
+                }
+            }
+            let mut stanzas = Stanzas::new();
+            stanzas.push(&bytes);
+            while let Ok(Some(item)) = stanzas.next() {
+                if let Item::Element(element) = item {
+                    // What can be read can be written.
+                    assert!(!String::from(&element).is_empty());
+                    elements += 1;
+                }
+            }
+        }
+        assert!(elements > 300, "{elements}");
+    }
 }

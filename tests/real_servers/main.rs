@@ -3,6 +3,7 @@
 //! `.ci/servers/bench cargo test --test real_servers -- --ignored` starts them; the first lines of that script say what
 //! the environment variables mean, and `.ci/servers/test.zone.in` what each domain publishes.
 
+#![cfg(unix)]
 #![expect(clippy::duplicate_mod, reason = "each program brings what it shares with the others")]
 
 use std::error::Error;
