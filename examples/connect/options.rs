@@ -246,16 +246,12 @@ fn check_doctor(given: &Given) -> Result<(), String> {
     }
     let is_chosen = given.policy.is_some() || given.no_alpn || given.open_stream || given.strict;
     let is_placed = given.to.is_some() || given.prefer.is_some() || given.tls.is_some() || given.plan;
-    if given.dane {
-        return Err("--check does not look at TLSA records; leave --dane out".to_owned());
-    }
-    if given.proxy.is_some() {
-        return Err("--check looks at servers and name servers directly, and not through --proxy".to_owned());
-    }
-    if is_chosen || is_placed {
+    // It asks and connects directly, and trusts what a client trusts.
+    let is_special = given.proxy.is_some() || given.dane || !given.pins.is_empty();
+    if is_chosen || is_placed || is_special {
         return Err(
             "--check tries all servers in all ways; it goes with --service, --from, --nameserver, --ca, \
-                    --client-cert, --client-key, --timeout, --json and --prometheus"
+                    --client-cert, --client-key, --timeout, --json and --prometheus only"
                 .to_owned(),
         );
     }
