@@ -1,15 +1,18 @@
 //! The options of a connector, each with its default.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::connection::Connection;
 use crate::connector::Connector;
+use crate::dial::Destination;
+use crate::dial::hook::DialHook;
 use crate::discovery::Candidate;
 use crate::dns::cache::Caching;
 use crate::dns::message::Validation;
@@ -19,10 +22,9 @@ use crate::domain::Domain;
 use crate::error::Error;
 use crate::filter::Filter;
 use crate::open_stream::OpenStream;
+use crate::proxy::Proxy;
 use crate::service::Service;
-use crate::settings::AddressFamily;
-use crate::settings::Policy;
-use crate::settings::Settings;
+use crate::settings::{AddressFamily, DnsUse, Policy, Settings};
 use crate::tls::{ClientCertificate, RevocationLists, TlsOptions};
 
 mod build;
@@ -43,6 +45,8 @@ pub struct ConnectorBuilder {
     resolver: Option<Arc<dyn Resolver>>,
     caching: Caching,
     filter: Option<Filter>,
+    hook: Option<DialHook>,
+    dns_use: Option<DnsUse>,
 }
 
 impl Default for ConnectorBuilder {
@@ -56,6 +60,8 @@ impl Default for ConnectorBuilder {
             resolver: None,
             caching: Caching::On,
             filter: None,
+            hook: None,
+            dns_use: None,
         }
     }
 }
@@ -183,6 +189,74 @@ impl ConnectorBuilder {
         self
     }
 
+    /// Sets the proxy through which all connections go, those to name servers included. By default, there is none.
+    ///
+    /// The names of the servers are left to the proxy, unless [`dns_use`](Self::dns_use) says otherwise: each server then
+    /// has one attempt. The SRV records are asked for over TCP through the proxy: from
+    /// [`nameservers`](Self::nameservers), or from those of resolv.conf, but not from those at loopback or link-local
+    /// addresses, which the proxy cannot reach. A proxy such as Tor does not reach those in a private network either. A
+    /// [`resolver`](Self::resolver) of yours is asked as usual; how it sends its questions is its own responsibility.
+    /// Nothing but the name of the proxy itself, if it has one, is looked up past the proxy; the name servers of the
+    /// system are asked for it.
+    ///
+    /// Domains and targets under `.onion` can be connected to. They are never looked up, so that a domain is its own
+    /// server, at the default port with STARTTLS.
+    ///
+    /// [`source_address`](Self::source_address), [`interface`](Self::interface) and keep-alive apply to the connection
+    /// with the proxy. The request to the proxy is a [stage](crate::report::Stage::Proxy) of its own, with the
+    /// [`handshake_timeout`](Self::handshake_timeout). If the proxy refuses the credentials, no other server is tried.
+    /// [`Connector::secure`] does not use the proxy.
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.settings.proxy = Some(proxy);
+        self
+    }
+
+    /// Sets a function that opens the TCP connections, for example through a tunnel or from a special socket. By default,
+    /// the connector opens them.
+    ///
+    /// It is called for each attempt, and for each repeat of one, with the server, where to connect to, and the time at
+    /// which it should give up; it returns a connected stream. The stream is then secured as usual. Names are left to
+    /// it, unless [`dns_use`](Self::dns_use) says otherwise. The other options of sockets apply to the stream, except
+    /// [`source_address`](Self::source_address) and [`interface`](Self::interface).
+    ///
+    /// It is called in the thread of the connect. As long as it blocks, the other attempts make no progress, no other
+    /// one starts, and the connect can neither be cancelled nor end at its time limit. A panic in it reaches the caller
+    /// of the connect.
+    ///
+    /// The built-in resolver asks the name servers directly, not through the function: set a
+    /// [`resolver`](Self::resolver), or [`DnsUse::Nothing`], if that must not happen.
+    ///
+    /// ```
+    /// use std::io;
+    /// use std::net::TcpStream;
+    /// use xmpp_connect::{Connector, Destination};
+    ///
+    /// let connector = Connector::builder()
+    ///     .dial(|_server, destination, _deadline| match destination {
+    ///         Destination::Address(address) => TcpStream::connect(address),
+    ///         Destination::Name(name, port) => TcpStream::connect((name.as_str(), *port)),
+    ///     })
+    ///     .build()?;
+    /// # Ok::<(), xmpp_connect::Error>(())
+    /// ```
+    pub fn dial(
+        mut self,
+        dial: impl Fn(&Candidate, &Destination, Option<Instant>) -> io::Result<TcpStream> + Send + Sync + 'static,
+    ) -> Self {
+        self.hook = Some(DialHook::new(dial));
+        self
+    }
+
+    /// Sets what is looked up in DNS before a connection through a [`proxy`](Self::proxy) or a [`dial`](Self::dial)
+    /// function. The default is [`DnsUse::Srv`] with one of them, and [`DnsUse::All`] without.
+    ///
+    /// A [`filter`](Self::filter) judges addresses, and cannot judge names: with one of them and a filter, set
+    /// [`DnsUse::All`].
+    pub fn dns_use(mut self, dns_use: DnsUse) -> Self {
+        self.dns_use = Some(dns_use);
+        self
+    }
+
     /// Enables TCP keep-alive, and sets how long a connection is idle before it is probed: rounded up to whole seconds,
     /// at most 32,767 s. `Duration::MAX` disables it, which is the default.
     pub fn keep_alive(mut self, idle: Duration) -> Self {
@@ -263,6 +337,37 @@ impl ConnectorBuilder {
     /// domain, server, port and [`TlsMode`](crate::TlsMode). Early data (0-RTT) is never sent.
     pub fn resumption(mut self, resumption: bool) -> Self {
         self.tls.resumption = resumption;
+        self
+    }
+
+    /// Sets whether TLSA records decide which certificates are accepted (DANE, RFC 6698, RFC 7671, RFC 7673). The default
+    /// is false.
+    ///
+    /// TLSA records count if DNSSEC proves them, the SRV record that has named the server, and its addresses; otherwise
+    /// the certificate is verified as usual, and a note in the [report](crate::report::Report) says why. Whoever answers
+    /// the queries says what DNSSEC proves: a name server that is trusted ([`trust_ad`](Self::trust_ad), or `trust-ad`
+    /// in resolv.conf), or a resolver ([`Answer::with_authenticated`](crate::dns::Answer::with_authenticated),
+    /// `HickoryResolver` with feature `hickory-dnssec`). Trust only a name server on this machine, or one that is
+    /// reached over a protected network: whoever can forge its answers can forge the certificate.
+    ///
+    /// - A record of usage 3 names the server's certificate or key. Nothing else is checked: neither names nor dates,
+    ///   and no root certificate is needed.
+    /// - A record of usage 2 names the authority that has issued it, whether or not that is trusted otherwise. The
+    ///   certificate is for the domain or for the server.
+    /// - Records of usage 1 and 0 do the same, in addition to the usual verification. The authority for usage 0 is one
+    ///   that the server has sent, or a trusted root by its public key.
+    ///
+    /// One record that matches is enough. Records that cannot be used are ignored; if there is no other, the certificate
+    /// is verified as usual. A server whose TLSA records could not be looked up, although DNSSEC proves that it exists,
+    /// is not connected to, and the next one is tried: the failure may be an attack. So is the domain itself, where the
+    /// lookup of its SRV records has failed. Servers that you name ([`Target`](crate::Target)) have no TLSA records,
+    /// unless it is the domain itself.
+    ///
+    /// Pins ([`require_pins`](Self::require_pins)) count as well, and for a domain of
+    /// [`trust_pins_alone`](Self::trust_pins_alone) nothing else does. Revocation lists do not apply to usages 2 and 3. SNI is always the domain (XEP-0368 section 2, rule
+    /// 6).
+    pub fn dane(mut self, dane: bool) -> Self {
+        (self.settings.dane, self.tls.dane) = (dane, dane);
         self
     }
 

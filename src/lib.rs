@@ -71,6 +71,7 @@ mod limits;
 mod logging;
 mod open_stream;
 mod plan;
+mod proxy;
 mod quoted;
 mod random;
 pub mod report;
@@ -92,13 +93,15 @@ pub use canceller::Canceller;
 pub use certificates::{parse_certificates, read_certificates};
 pub use connection::{Connection, Doubt, Liveness, Parts, ReadHalf, ReuniteError, WriteHalf};
 pub use connector::{Connector, Discovery};
+pub use dial::Destination;
 pub use discovery::{Candidate, Origin};
 pub use domain::{Domain, Host, InvalidDomain};
 pub use error::{Error, ErrorKind};
 pub use filter::public_only;
 pub use open_stream::OpenStream;
+pub use proxy::{InvalidProxy, Proxy};
 pub use service::{Service, TlsMode};
-pub use settings::{AddressFamily, Policy};
+pub use settings::{AddressFamily, DnsUse, Policy};
 pub use target::Target;
 pub use tls::{
     CertificateChange, CertificateRecord, ChannelBinding, CipherSuite, Fingerprint, InvalidFingerprint,

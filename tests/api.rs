@@ -8,7 +8,7 @@ use xmpp_connect::dns::{Answers, LookupError, Resolver};
 use xmpp_connect::report::Report;
 use xmpp_connect::{
     Connection, Connector, ConnectorBuilder, Discovery, Domain, Doubt, Error, ErrorKind, InvalidDomain,
-    Liveness, Parts, Policy, Service, TlsMode,
+    Liveness, Parts, Policy, RevocationLists, Service, TlsMode,
 };
 
 const fn crosses_threads<T: Send + Sync + 'static>() {}
@@ -28,6 +28,7 @@ const _: () = {
     crosses_threads::<Parts>();
     crosses_threads::<Policy>();
     crosses_threads::<Report>();
+    crosses_threads::<RevocationLists>();
     crosses_threads::<Service>();
     crosses_threads::<TlsMode>();
     crosses_threads::<Box<dyn Resolver>>();

@@ -48,6 +48,15 @@ pid_of() {
     done
 }
 
+# The hashes in TLSA records: of the key that all certificates have, and of the certificate of their authority.
+hash_certificates() {
+    local sha256='{ print $1 }'
+    substitute KEY_HASH "$(openssl x509 -in "$directory/certificates/signed.test.crt" -noout -pubkey |
+        openssl pkey -pubin -outform DER | sha256sum | awk "$sha256")"
+    substitute CA_HASH "$(openssl x509 -in "$directory/certificates/CA.pem" -outform DER | sha256sum | awk "$sha256")"
+    substitute NO_HASH "$(printf '%064d' 0)"
+}
+
 # A zone file each, and 70 SRV records on top: about 3 kB, the limit for UDP is 1232 octets.
 write_zones() {
     local number
@@ -66,6 +75,8 @@ make_zone_keys() {
     for zone in signed.test bogus.test; do
         "${keymgr[@]}" "$zone" generate algorithm=ECDSAP256SHA256 ksk=yes zsk=yes >/dev/null
     done
+    # For resolvers that validate by themselves.
+    "${keymgr[@]}" signed.test dnskey | sed 's/ DNSKEY / IN DNSKEY /' >"$directory/anchors"
     # Digest type 2 is SHA-256 (RFC 4509).
     substitute SIGNED_DS "$("${keymgr[@]}" signed.test ds | awk '$5 == 2')"
     substitute BOGUS_DS "$("${keymgr[@]}" bogus.test ds | awk '$5 == 2 { $6 = sprintf("%064d", 1); print }')"
@@ -114,7 +125,7 @@ wait_for_answers() {
 start_servers() {
     local name ports
     mkdir "$directory"/{certificates,log,plugins,zones,prosody,ejabberd,haproxy,knot,unbound,dnsmasq}
-    cp "$here/mod_channel_bindings.lua" "$directory/plugins"
+    cp "$here"/mod_*.lua "$directory/plugins"
     make_account
     if ((EUID == 0)); then
         chown -R nobody:nogroup "$directory"/{prosody,ejabberd,haproxy,knot,unbound,dnsmasq}
@@ -128,6 +139,7 @@ start_servers() {
     substitute FALLBACK_ADDRESS "$fallback_address"
 
     bash "$here/certificates" "$directory/certificates"
+    hash_certificates
     write_zones
     render knot.conf knot.conf
     make_zone_keys

@@ -5,6 +5,7 @@
 use super::simulation::World;
 
 mod bounds;
+mod dane;
 mod endings;
 mod names;
 mod plays;

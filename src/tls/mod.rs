@@ -15,6 +15,7 @@ mod alert;
 mod algorithm;
 mod certificate;
 mod channel_binding;
+mod dane;
 mod date;
 mod der;
 mod explain;
@@ -37,6 +38,8 @@ mod watch;
 
 pub(crate) use channel_binding::Binder;
 pub use channel_binding::ChannelBinding;
+pub use dane::TlsaRecord;
+pub(crate) use dane::{owner, usable};
 pub(crate) use facts::Agreed;
 pub use facts::{CipherSuite, ProtocolVersion};
 pub use fingerprint::{Fingerprint, InvalidFingerprint};
@@ -57,7 +60,9 @@ pub(crate) use verifier::Evidence;
 pub(crate) use watch::CertificateCheck;
 
 use channel_binding::Ems;
+use dane::Daned;
 use identity::Wanted;
+use pins::Usual;
 use sessions::Sessions;
 
 /// What a client shows to a server that asks for a certificate. `Debug` does not show the key.
@@ -82,6 +87,8 @@ pub(crate) struct TlsOptions {
     pub(crate) other_names: Accepted,
     /// Shared, since keys cannot be cloned.
     pub(crate) client_certificate: Option<Arc<ClientCertificate>>,
+    /// Whether TLSA records decide.
+    pub(crate) dane: bool,
     pub(crate) alpn: bool,
     pub(crate) resumption: bool,
     /// The caller's own configuration, which replaces trust, client certificate, provider and versions.
@@ -98,6 +105,7 @@ impl Default for TlsOptions {
             revocation: None,
             other_names: Accepted::default(),
             client_certificate: None,
+            dane: false,
             alpn: true,
             resumption: true,
             config: None,
@@ -149,6 +157,8 @@ pub(crate) struct Tls {
     /// `None`: sessions are not resumed.
     sessions: Option<Arc<Sessions>>,
     tls12: Tls12Resumption,
+    /// `None`: TLSA records do not count.
+    daned: Option<Arc<Daned>>,
     check: Option<CertificateCheck>,
     /// What a certificate may name beside the domain.
     other_names: Accepted,
@@ -176,10 +186,15 @@ impl Tls {
     /// # Errors
     /// If there is no provider or no root certificate, or if a certificate or key cannot be used.
     pub(crate) fn new(options: &TlsOptions, service: &Service) -> Result<Self, TlsSetupError> {
-        let mut starttls = match &options.config {
-            Some(config) => config.clone(),
-            None => verifying_config(options, service)?,
+        let (mut starttls, usual) = match &options.config {
+            Some(config) => (config.clone(), None),
+            None => {
+                let (config, usual) = verifying_config(options, service)?;
+                (config, Some(usual))
+            }
         };
+        let daned = usual.filter(|_| options.dane);
+        let daned = daned.map(|usual| Arc::new(Daned::new(usual, roots::roots(&options.trust), service)));
         let sessions = (options.resumption && !is_disabled(&starttls.resumption)).then(Arc::default);
         let tls12 = tls12_resumption(&starttls.resumption);
         // Each handshake gets the store of its server. The store of a caller's configuration is not used.
@@ -199,6 +214,7 @@ impl Tls {
             starttls: Arc::new(starttls),
             sessions,
             tls12,
+            daned,
             check: options.check.clone(),
             other_names: options.other_names,
             service: service.clone(),
@@ -206,7 +222,7 @@ impl Tls {
     }
 
     /// Creates a TLS client that uses `domain` for SNI and the certificate check, never the host of `endpoint`, which
-    /// only selects the sessions that can be resumed.
+    /// only selects the sessions that can be resumed. With TLSA records, they say which certificates it accepts.
     ///
     /// # Errors
     /// Errors of rustls about its configuration.
@@ -214,12 +230,14 @@ impl Tls {
         &self,
         domain: &Domain,
         endpoint: Endpoint,
+        tlsa: &[TlsaRecord],
         resume: Resume,
     ) -> Result<Handshake, Error> {
         let config = match endpoint.tls {
             TlsMode::Direct => &self.direct,
             TlsMode::StartTls => &self.starttls,
         };
+        let config = &self.with_tlsa(config, &endpoint, tlsa);
         let Some(sessions) = &self.sessions else {
             let client = ClientConnection::new(Arc::clone(config), server_name(domain)?)?;
             return Ok(Handshake { client, session: None });
@@ -231,20 +249,37 @@ impl Tls {
         Ok(Handshake { client, session: Some(session) })
     }
 
+    /// The configuration that accepts the certificates that `tlsa` names, if there are any such records.
+    fn with_tlsa(
+        &self,
+        config: &Arc<ClientConfig>,
+        endpoint: &Endpoint,
+        tlsa: &[TlsaRecord],
+    ) -> Arc<ClientConfig> {
+        let Some(daned) = self.daned.as_ref().filter(|_| !tlsa.is_empty()) else {
+            return Arc::clone(config);
+        };
+        let mut config = ClientConfig::clone(config);
+        // "Dangerous" because a verifier could accept anything; this one accepts what the records name.
+        config.dangerous().set_certificate_verifier(daned.verifier(endpoint, tlsa));
+        Arc::new(config)
+    }
+
     /// Returns what computes the channel bindings of its connections.
     pub(crate) fn binder(&self) -> Binder {
         Binder { provider: Arc::clone(self.provider()), ems: ems(&self.direct) }
     }
 
-    /// The certificate of a complete handshake with a server of `domain`.
+    /// The certificate of a complete handshake with a server of `domain` that has these TLSA records.
     pub(crate) fn certificate(
         &self,
         client: &ClientConnection,
         domain: &Domain,
+        tlsa: &[TlsaRecord],
     ) -> Option<ServerCertificate> {
         let name = server_name(domain).ok()?;
         let wanted = Wanted { name, service: self.service.clone(), accepted: self.other_names };
-        ServerCertificate::of(client, wanted, self.provider())
+        ServerCertificate::of(client, wanted, tlsa, self.provider())
     }
 
     /// Calls the caller's check with the certificate of a complete handshake.
@@ -311,22 +346,24 @@ fn server_name(domain: &Domain) -> Result<ServerName<'static>, Error> {
 pub(crate) fn verifying_config(
     options: &TlsOptions,
     service: &Service,
-) -> Result<ClientConfig, TlsSetupError> {
+) -> Result<(ClientConfig, Usual), TlsSetupError> {
     let provider = choose_provider(options.provider.as_ref()).ok_or(TlsSetupError::NoProvider)?;
-    let verifier = pins::verifier(options, service, &provider)?;
+    let usual = pins::usual(options, service, &provider)?;
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| TlsSetupError::Rustls(error.to_string()))?;
     // "Dangerous" because a verifier could accept anything; this one accepts nothing that webpki's refuses.
+    let verifier = usual.verifier();
     let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
     let Some(ClientCertificate { chain, key }) = options.client_certificate.as_deref() else {
-        return Ok(builder.with_no_client_auth());
+        return Ok((builder.with_no_client_auth(), usual));
     };
     if chain.is_empty() {
         return Err(TlsSetupError::BadClientCertificate("there is only a key".to_owned()));
     }
     builder
         .with_client_auth_cert(chain.clone(), key.clone_key())
+        .map(|config| (config, usual))
         .map_err(|error| TlsSetupError::BadClientCertificate(no_client_certificate(&error)))
 }
 

@@ -4,6 +4,7 @@ use rustls::{CertificateError, ExtendedKeyPurpose, OtherError};
 
 use super::algorithm;
 use super::certificate::{Certificate, MAX_NAMES, shown};
+use super::dane::NoMatch;
 use super::date::{Date, days};
 use super::explain::{identifier, other, words};
 use super::pins::NotPinned;
@@ -28,6 +29,9 @@ pub enum UntrustedReason {
     UnknownIssuer,
     /// The certificate has been revoked, or its revocation status is unknown.
     Revoked,
+    /// The certificate matches none of the server's TLSA records
+    /// ([`ConnectorBuilder::dane`](crate::ConnectorBuilder::dane)).
+    NoTlsaMatch,
     /// The server does not have a key or certificate that is pinned for the domain.
     NotPinned,
     /// [`ConnectorBuilder::check_certificate`](crate::ConnectorBuilder::check_certificate) has refused the certificate.
@@ -56,6 +60,7 @@ impl UntrustedReason {
             | CertificateError::UnknownRevocationStatus
             | CertificateError::ExpiredRevocationList
             | CertificateError::ExpiredRevocationListContext { .. } => Self::Revoked,
+            CertificateError::Other(OtherError(error)) if error.is::<NoMatch>() => Self::NoTlsaMatch,
             CertificateError::Other(OtherError(error)) if error.is::<NotPinned>() => Self::NotPinned,
             _ => Self::Unacceptable,
         })
@@ -83,9 +88,9 @@ fn reason(error: &CertificateError, evidence: &Evidence) -> String {
             Date::from_seconds(not_after.as_secs()),
             &evidence.chain,
         ),
-        CertificateError::Expired => {
+        CertificateError::Expired => never_valid(&evidence.chain).unwrap_or_else(|| {
             "the certificate has expired, or the clock of this machine is wrong".to_owned()
-        }
+        }),
         CertificateError::NotValidYetContext { time, not_before } => not_yet_valid(
             Date::from_seconds(time.as_secs()),
             Date::from_seconds(not_before.as_secs()),
@@ -122,6 +127,7 @@ fn reason(error: &CertificateError, evidence: &Evidence) -> String {
         CertificateError::ApplicationVerificationFailure => {
             "the certificate was refused by this program's own verifier".to_owned()
         }
+        CertificateError::Other(OtherError(error)) if error.is::<NoMatch>() => error.to_string(),
         CertificateError::Other(OtherError(error)) if error.is::<NotPinned>() => error.to_string(),
         CertificateError::Other(error) => by_name(identifier(&error.to_string()), evidence)
             .unwrap_or_else(|| format!("the certificate cannot be trusted: {}", other(error))),
@@ -133,6 +139,18 @@ fn expired(today: Date, end: Date, chain: &[Certificate]) -> String {
     let which = which(chain, |certificate| certificate.not_after == Some(end));
     let ago = days(today.days_since(end));
     format!("{which} expired on {end}, {ago} ago, or the clock of this machine is wrong (it says {today})")
+}
+
+/// Names a certificate that ends before it begins, which webpki calls expired.
+fn never_valid(chain: &[Certificate]) -> Option<String> {
+    let is_never = |certificate: &Certificate| certificate.not_after < certificate.not_before;
+    let Certificate { not_before: Some(start), not_after: Some(end), .. } =
+        chain.iter().find(|certificate| is_never(certificate))?
+    else {
+        return None;
+    };
+    let which = which(chain, is_never);
+    Some(format!("{which} is never valid: it ends on {end}, before it begins on {start}"))
 }
 
 fn not_yet_valid(today: Date, start: Date, chain: &[Certificate]) -> String {

@@ -96,7 +96,10 @@ pub(super) fn verifier(
     let private_names = if other_names.is_any() {
         let given = roots(&Trust { only_given: true, given: trust.given.clone(), ..Trust::default() })?;
         let anchors = given.roots.clone();
-        let webpki = webpki(given, revocation.as_ref(), provider)?;
+        let webpki = match trust.only_given {
+            true => None,
+            false => Some(webpki(given, revocation.as_ref(), provider)? as Arc<dyn ServerCertVerifier>),
+        };
         Some(PrivateNames::new(webpki, anchors, *other_names, service.clone()))
     } else {
         None
@@ -236,7 +239,7 @@ pub(super) fn chain<'a, 'b>(
 
 /// The server's key may not sign.
 #[derive(Debug)]
-struct MayNotSign;
+pub(super) struct MayNotSign;
 
 impl fmt::Display for MayNotSign {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -9,7 +9,7 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection, Stream
 use xmpp_connect::ErrorKind;
 use xmpp_connect::dns::HickoryResolver;
 
-use super::support::{Authority, DnsServer, Latch, ServerTls, Wire, Workers, Zone, server_tls};
+use super::support::{Authority, DnsServer, Latch, Wire, Workers, Zone, server_tls};
 use super::{DIRECT, SOON, candidates, lookups, patient, timed};
 
 type Stream = StreamOwned<ServerConnection, Wire>;

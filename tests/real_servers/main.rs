@@ -14,8 +14,11 @@ use xmpp_connect::{Connection, Connector, ConnectorBuilder, Domain, ErrorKind, P
 
 mod bindings;
 mod certificates;
+mod dane;
 mod delayed;
+mod identities;
 mod names;
+mod negotiator;
 mod sasl;
 mod services;
 mod sessions;

@@ -1,11 +1,13 @@
 //! The settings of the system's resolver: from resolv.conf, read again when it has changed; where the hosts file is.
 
 use std::io::{self, Read};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::dns::ConfigurationError;
 use crate::dns::stub::files::{self, Stamp};
-use crate::dns::stub::resolv_conf::ResolverConfig;
+use crate::dns::stub::resolv_conf::{ResolverConfig, Transport};
 use crate::limits::MAX_RESOLV_CONF;
 use crate::socket;
 
@@ -115,6 +117,26 @@ impl SystemConfig {
         Ok((settings, if is_same { Change::Unchanged } else { Change::Changed }))
     }
 
+    /// The settings for questions that go through a proxy: over TCP, and not to the name servers that only this machine can
+    /// reach, unless the caller has given them. With an error if none is left.
+    pub(crate) fn through_proxy(
+        &self,
+        settings: SystemSettings,
+    ) -> (SystemSettings, Option<ConfigurationError>) {
+        let is_given = matches!(self.source, ConfigSource::Given(_));
+        let mut config = ResolverConfig::clone(&settings.config);
+        config.transport = Transport::Tcp;
+        config.servers.retain(|server| is_given || !is_local(server.ip()));
+        let unusable = config.servers.is_empty().then(|| {
+            let known = settings.problem.as_deref().unwrap_or("the system knows none but on this machine");
+            ConfigurationError::new(format!(
+                "there is no name server that can be asked through the proxy ({known}); `.nameservers(…)` gives some, and \
+                 `.dns_use(DnsUse::Nothing)` does without"
+            ))
+        });
+        (SystemSettings { config: Arc::new(config), problem: settings.problem }, unusable)
+    }
+
     /// What was read of the file, if it is the same still. What could not be read is tried again.
     fn known_version(&self, path: &Path) -> Option<SystemSettings> {
         let stamp = Some(Stamp::of(path)?);
@@ -179,6 +201,16 @@ fn read(path: &Path) -> io::Result<(Vec<u8>, Stamp)> {
         text.truncate(text.iter().rposition(|byte| *byte == b'\n').unwrap_or_default());
     }
     Ok((text, stamp))
+}
+
+/// Whether only this machine or its link can reach the address.
+fn is_local(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.is_loopback() || address.is_unspecified() || address.is_link_local(),
+        IpAddr::V6(address) => {
+            address.is_loopback() || address.is_unspecified() || address.is_unicast_link_local()
+        }
+    }
 }
 
 /// The number of the network interface `name`, on Linux.
@@ -249,6 +281,7 @@ mod tests {
     fn without_a_resolv_conf_this_machine_is_asked_and_the_error_says_why_and_a_later_file_is_found() {
         let directory = TemporaryDirectory::new();
         let nothing = directory.path("nothing");
+        #[cfg_attr(not(target_os = "linux"), expect(unused_mut, reason = "these are all"))]
         let mut paths = vec![nothing.clone(), directory.path("")];
         #[cfg(target_os = "linux")]
         {

@@ -211,7 +211,7 @@ fn below_a_public_authority_no_such_name_counts() {
         (roots.roots.clone(), crate::tls::verifier::webpki(roots, None, &provider).unwrap())
     };
     let (anchors, only_private) = webpki(&[&private]);
-    let names = PrivateNames::new(only_private, anchors, options.other_names, Service::Client);
+    let names = PrivateNames::new(Some(only_private), anchors, options.other_names, Service::Client);
     let now = UnixTime::since_unix_epoch(Duration::from_secs(NOW));
     let name = ServerName::try_from("example.org").unwrap();
     assert_eq!(names.verify(&server(&private, |_| {}), &[], &name, now), Ok(()));
