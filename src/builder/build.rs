@@ -46,10 +46,7 @@ impl ConnectorBuilder {
         settings.family = self.family_for_source()?;
         settings.dns_use = self.dns_use_of_way()?;
         let names = self.names()?;
-        let proxy_names = settings
-            .proxy
-            .as_ref()
-            .map(|_| Stub::new(SystemConfig::new(), self.caching, self.settings.socket.clone()));
+        let proxy_names = Stub::new(SystemConfig::new(), self.caching, self.settings.socket.clone());
         check_socket(&self.settings.socket)?;
         let tls = Tls::new(&self.tls, &settings.service).map_err(|error| configuration(error.to_string()))?;
         Ok(Connector::new(Shared::new(settings, tls, names, proxy_names, self.filter, self.hook)))

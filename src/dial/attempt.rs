@@ -300,10 +300,15 @@ impl Attempt {
         Ok(self)
     }
 
-    /// Takes note, for later connects, of what may be the cause of the end of this attempt: it has failed with `error`, or
+    /// Takes note, for later attempts and connects, of what may be the cause of the end of this attempt: it has failed with `error`, or
     /// was closed in the middle.
     pub(super) fn give_up(&self, error: Option<&AttemptError>, dialer: &Dialer<'_>) {
         self.forget_session();
+        if let (AttemptState::Connecting, Some((address, _)), Way::Proxy(gateway)) =
+            (&self.state, self.proxy, &dialer.way)
+        {
+            gateway.give_up(address);
+        }
         if let AttemptState::Negotiating { negotiation, .. } = &self.state {
             let may_be_cause =
                 error.map_or_else(|| negotiation.is_unanswered(), AttemptError::may_be_due_to_pipelining);
