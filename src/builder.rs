@@ -340,37 +340,6 @@ impl ConnectorBuilder {
         self
     }
 
-    /// Sets whether TLSA records decide which certificates are accepted (DANE, RFC 6698, RFC 7671, RFC 7673). The default
-    /// is false.
-    ///
-    /// TLSA records count if DNSSEC proves them, the SRV record that has named the server, and its addresses; otherwise
-    /// the certificate is verified as usual, and a note in the [report](crate::report::Report) says why. Whoever answers
-    /// the queries says what DNSSEC proves: a name server that is trusted ([`trust_ad`](Self::trust_ad), or `trust-ad`
-    /// in resolv.conf), or a resolver ([`Answer::with_authenticated`](crate::dns::Answer::with_authenticated),
-    /// `HickoryResolver` with feature `hickory-dnssec`). Trust only a name server on this machine, or one that is
-    /// reached over a protected network: whoever can forge its answers can forge the certificate.
-    ///
-    /// - A record of usage 3 names the server's certificate or key. Nothing else is checked: neither names nor dates,
-    ///   and no root certificate is needed.
-    /// - A record of usage 2 names the authority that has issued it, whether or not that is trusted otherwise. The
-    ///   certificate is for the domain or for the server.
-    /// - Records of usage 1 and 0 do the same, in addition to the usual verification. The authority for usage 0 is one
-    ///   that the server has sent, or a trusted root by its public key.
-    ///
-    /// One record that matches is enough. Records that cannot be used are ignored; if there is no other, the certificate
-    /// is verified as usual. A server whose TLSA records could not be looked up, although DNSSEC proves that it exists,
-    /// is not connected to, and the next one is tried: the failure may be an attack. So is the domain itself, where the
-    /// lookup of its SRV records has failed. Servers that you name ([`Target`](crate::Target)) have no TLSA records,
-    /// unless it is the domain itself.
-    ///
-    /// Pins ([`require_pins`](Self::require_pins)) count as well, and for a domain of
-    /// [`trust_pins_alone`](Self::trust_pins_alone) nothing else does. Revocation lists do not apply to usages 2 and 3. SNI is always the domain (XEP-0368 section 2, rule
-    /// 6).
-    pub fn dane(mut self, dane: bool) -> Self {
-        (self.settings.dane, self.tls.dane) = (dane, dane);
-        self
-    }
-
     /// Adds root certificates (DER) to those that are trusted: those that are compiled in, and those of earlier calls.
     pub fn add_roots(mut self, roots: impl IntoIterator<Item = CertificateDer<'static>>) -> Self {
         self.tls.trust.given.extend(roots);

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use rustls::ClientConnection;
 
-use super::exchange::{OpeningStream, handshake, negotiate};
+use super::exchange::{OpeningStream, certificate, handshake, negotiate};
 use super::way::{self, Opened, Way};
 use super::{AttemptError, AttemptEvent, AttemptId, Destination, RepeatForm, Stage};
 use crate::deadline::Deadline;
@@ -421,13 +421,7 @@ impl Attempt {
                 if !handshake(&self.tcp, &mut pending.client)? {
                     return Ok(Advance::Waits);
                 }
-                Agreed::of(&pending.client).map_err(|error| AttemptError::tls(error, &Evidence::NONE))?;
-                let certificate =
-                    dialer.tls.certificate(&pending.client, dialer.domain, self.candidate.tlsa());
-                if let Err(reason) = dialer.tls.check(dialer.domain, certificate.as_ref()) {
-                    return Err(AttemptError::certificate_rejected(reason, certificate));
-                }
-                self.certificate = certificate;
+                self.certificate = certificate(&pending.client, dialer, &self.candidate)?;
                 let Some(open_stream) = dialer.open_stream else { return Ok(Advance::Verified) };
                 if let AttemptState::Handshaking(handshake) =
                     std::mem::replace(&mut self.state, AttemptState::Connecting)

@@ -7,14 +7,16 @@ use std::time::Instant;
 use rustls::{ClientConnection, HandshakeKind};
 
 use super::AttemptError;
+use super::attempt::Dialer;
 use crate::deadline::Deadline;
+use crate::discovery::Candidate;
 use crate::domain::Domain;
 use crate::limits::{MAX_NEGOTIATED_A_TURN, MAX_TLS_READS_A_TURN};
 use crate::open_stream::OpenStream;
 use crate::service::Service;
 use crate::socket::NoSignal;
 use crate::starttls::{Negotiation, Progress};
-use crate::tls::{Evidence, Handshake, Session};
+use crate::tls::{Agreed, Evidence, Handshake, ServerCertificate, Session};
 use crate::wait::{self, Interest};
 
 /// Sends what the negotiation wants to send, and reads once.
@@ -80,6 +82,20 @@ fn nothing_behind_proceed(
         Ok(_) => negotiation.handle_bytes(&byte, now).map(drop).map_err(AttemptError::negotiation),
         // The handshake runs into an error of the socket again.
         Err(_) => Ok(()),
+    }
+}
+
+/// Returns the certificate of a complete handshake, once the caller's check has accepted it.
+pub(super) fn certificate(
+    client: &ClientConnection,
+    dialer: &Dialer<'_>,
+    candidate: &Candidate,
+) -> Result<Option<ServerCertificate>, AttemptError> {
+    Agreed::of(client).map_err(|error| AttemptError::tls(error, &Evidence::NONE))?;
+    let certificate = dialer.tls.certificate(client, dialer.domain, candidate.tlsa());
+    match dialer.tls.check(dialer.domain, certificate.as_ref()) {
+        Ok(()) => Ok(certificate),
+        Err(reason) => Err(AttemptError::certificate_rejected(reason, certificate)),
     }
 }
 

@@ -186,8 +186,7 @@ impl Tls {
                 (config, Some(usual))
             }
         };
-        let daned = usual.filter(|_| options.dane);
-        let daned = daned.map(|usual| Arc::new(Daned::new(usual, roots(&options.trust), service)));
+        let daned = usual.filter(|_| options.dane).map(|usual| Arc::new(Daned::new(usual)));
         let sessions = (options.resumption && !is_disabled(&starttls.resumption)).then(Arc::default);
         let tls12 = tls12_resumption(&starttls.resumption);
         // Each handshake gets the store of its server. The store of a caller's configuration is not used.

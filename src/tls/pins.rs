@@ -106,6 +106,7 @@ pub(super) struct PinVerifier {
 pub(crate) struct Usual {
     /// By trusted authorities; `None`: no authority is trusted.
     pub(super) authorities: Option<Arc<dyn ServerCertVerifier>>,
+    pub(super) roots: Arc<RootCertStore>,
     pins: PinVerifier,
 }
 
@@ -129,6 +130,10 @@ impl Usual {
     pub(super) fn provider(&self) -> &Arc<CryptoProvider> {
         &self.pins.provider
     }
+
+    pub(super) fn service(&self) -> &Service {
+        &self.pins.service
+    }
 }
 
 /// How certificates are verified with these options.
@@ -139,33 +144,29 @@ pub(super) fn usual(
 ) -> Result<Usual, TlsSetupError> {
     let TlsOptions { trust, pins, other_names, .. } = options;
     fault(pins, provider).map_or(Ok(()), |why| Err(TlsSetupError::BadPins(why)))?;
-    let authorities: Option<Arc<dyn ServerCertVerifier>> =
-        match verifier::verifier(options, service, provider) {
-            Ok(verifier) => Some(verifier),
-            // Then only pinned servers are trusted.
-            Err(TlsSetupError::NoRoots)
-                if pins.iter().any(|pins| pins.role == PinRole::InsteadOfAuthorities) =>
-            {
-                None
-            }
-            Err(error) => return Err(error),
-        };
+    let (authorities, roots): (Option<Arc<dyn ServerCertVerifier>>, _) = match roots(trust).map(Arc::new) {
+        Ok(roots) => (Some(verifier::verifier(options, service, Arc::clone(&roots), provider)?), roots),
+        // Then only pinned servers are trusted.
+        Err(TlsSetupError::NoRoots) if pins.iter().any(|pins| pins.role == PinRole::InsteadOfAuthorities) => {
+            (None, Arc::new(RootCertStore::empty()))
+        }
+        Err(error) => return Err(error),
+    };
     let beside = || pins.iter().filter(|pins| pins.role == PinRole::BesideAuthorities);
-    let is_pinned = |root: &TrustAnchor<'_>| beside().any(|pins| pins.has_anchor(root, provider));
-    let mut roots = if beside().next().is_some() { roots(trust)?.roots } else { Vec::new() };
-    roots.retain(is_pinned);
+    let is_pinned = |root: &&TrustAnchor<'_>| beside().any(|pins| pins.has_anchor(root, provider));
+    let pinned = roots.roots.iter().filter(is_pinned).cloned().collect();
     let named = pins.iter().map(|pins| Ok((server_name(&pins.domain)?, pins.clone())));
     let named =
         named.collect::<Result<_, Error>>().map_err(|error| TlsSetupError::Rustls(error.to_string()))?;
     let pins = PinVerifier {
         inner: None,
         pins: named,
-        roots,
+        roots: pinned,
         provider: Arc::clone(provider),
         service: service.clone(),
         accepted: *other_names,
     };
-    Ok(Usual { authorities, pins })
+    Ok(Usual { authorities, roots, pins })
 }
 
 impl PinVerifier {

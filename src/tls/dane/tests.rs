@@ -16,13 +16,13 @@ use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{ServerName, UnixTime};
 
-use super::verifier::{Basis, DaneVerifier};
+use super::verifier::DaneVerifier;
 use super::*;
 use crate::domain::Host;
 use crate::service::{Service, TlsMode};
 use crate::tls::refusal::UntrustedReason;
 use crate::tls::sessions::Endpoint;
-use crate::tls::{TlsOptions, Trust, pins, roots};
+use crate::tls::{TlsOptions, Trust, pins};
 
 const DOMAIN: &str = "example.org";
 const TARGET: &str = "xmpp.hosting.example";
@@ -115,9 +115,8 @@ fn verify(
     let trust = Trust { only_given: true, given: vec![trusted.certificate.clone()] };
     let options = TlsOptions { trust, ..TlsOptions::default() };
     let usual = pins::usual(&options, &Service::Client, &Arc::new(default_provider())).unwrap();
-    let roots = Arc::new(roots(&options.trust).unwrap());
     let endpoint = Endpoint { host: Host::Name(TARGET.to_owned()), port: 5223, tls: TlsMode::Direct };
-    let verifier = DaneVerifier::new(Basis { usual, roots, service: Service::Client }, &endpoint, records);
+    let verifier = DaneVerifier::new(usual, &endpoint, records);
     let now = UnixTime::since_unix_epoch(Duration::from_secs(1_790_000_000));
     let name = ServerName::try_from(DOMAIN).unwrap();
     verifier.verify_server_cert(leaf, sent, &name, &[], now).map(|_| ())

@@ -63,7 +63,8 @@ fn verify(
     name: &str,
 ) -> Result<(), UntrustedReason> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = verifier(options, &Service::Client, &provider).unwrap();
+    let roots = Arc::new(crate::tls::roots(&options.trust).unwrap());
+    let verifier = verifier(options, &Service::Client, roots, &provider).unwrap();
     let now = UnixTime::since_unix_epoch(Duration::from_secs(NOW));
     let name = ServerName::try_from(name).unwrap();
     let (server, others) = chain.split_first().unwrap();
@@ -208,7 +209,7 @@ fn below_a_public_authority_no_such_name_counts() {
     let webpki = |roots: &[&Issuer]| {
         let given = roots.iter().map(|root| root.der().clone()).collect();
         let roots = crate::tls::roots(&Trust { only_given: true, given }).unwrap();
-        (roots.roots.clone(), crate::tls::verifier::webpki(roots, None, &provider).unwrap())
+        (roots.roots.clone(), crate::tls::verifier::webpki(roots.into(), None, &provider).unwrap())
     };
     let (anchors, only_private) = webpki(&[&private]);
     let names = PrivateNames::new(only_private, anchors, options.other_names, Service::Client);

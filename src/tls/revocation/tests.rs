@@ -80,7 +80,8 @@ impl Pki {
             ..TlsOptions::default()
         };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        Ok(verifier(&options, &Service::Client, &provider)?)
+        let roots = Arc::new(crate::tls::roots(&options.trust)?);
+        Ok(verifier(&options, &Service::Client, roots, &provider)?)
     }
 
     /// Verifies the server's certificate; the text of the lists about it.
