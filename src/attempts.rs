@@ -255,12 +255,12 @@ impl Attempts {
         }
         let (bits, limit) = (random.clone(), settings.limits.lookup);
         let bits: RandomBits = Arc::new(move || bits.bits());
-        let gateway = match (&self.route, &settings.proxy, &self.shared.proxy_names) {
-            (Route::Connected { .. }, ..) | (_, None, _) | (_, _, None) => None,
-            (_, Some(proxy), Some(stub)) => {
+        let gateway = match (&self.route, &settings.proxy) {
+            (Route::Connected { .. }, _) | (_, None) => None,
+            (_, Some(proxy)) => {
                 let search = Search {
                     proxy,
-                    stub,
+                    stub: &self.shared.proxy_names,
                     random: RandomBits::clone(&bits),
                     socket: &settings.socket,
                     limit,

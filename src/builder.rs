@@ -1,17 +1,15 @@
 //! The options of a connector, each with its default.
 
 use std::fmt;
-use std::io;
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::connection::Connection;
 use crate::connector::Connector;
-use crate::dial::Destination;
 use crate::dial::hook::DialHook;
 use crate::discovery::Candidate;
 use crate::dns::cache::Caching;
@@ -22,13 +20,13 @@ use crate::domain::Domain;
 use crate::error::Error;
 use crate::filter::Filter;
 use crate::open_stream::OpenStream;
-use crate::proxy::Proxy;
 use crate::service::Service;
 use crate::settings::{AddressFamily, DnsUse, Policy, Settings};
 use crate::tls::{ClientCertificate, RevocationLists, TlsOptions};
 
 mod build;
 mod trust;
+mod way;
 
 /// Builds a [`Connector`]. Created by [`Connector::builder`].
 ///
@@ -115,14 +113,14 @@ impl ConnectorBuilder {
         self
     }
 
-    /// Sets the time limit of the TCP handshake of each attempt. The default is 10 s.
+    /// Sets the time limit of the TCP handshake of each attempt, with the proxy if there is one. The default is 10 s.
     pub fn tcp_timeout(mut self, limit: Duration) -> Self {
         self.settings.limits.tcp = limit;
         self
     }
 
-    /// Sets the time limit of the STARTTLS negotiation, and separately of the TLS handshake, of each attempt. The
-    /// default is 10 s.
+    /// Sets the time limit of the request to a proxy, separately of the STARTTLS negotiation, and separately of the TLS
+    /// handshake, of each attempt. The default is 10 s.
     pub fn handshake_timeout(mut self, limit: Duration) -> Self {
         self.settings.limits.handshake = limit;
         self
@@ -162,8 +160,9 @@ impl ConnectorBuilder {
     /// time. The filter is called once for each address of a candidate, when the turn of its priority comes, wherever
     /// the address comes from: DNS, the hosts file, a [`Target`](crate::Target), or the domain itself. The connection
     /// goes to the address that the filter has seen. It is called in the thread of the connect and should return at
-    /// once; a panic in it reaches the caller of the connect. It applies neither to name servers nor to
-    /// [`Connector::secure`].
+    /// once; a panic in it reaches the caller of the connect. It applies neither to name servers, nor to the address of a
+    /// [`proxy`](Self::proxy), nor to [`Connector::secure`]. It cannot judge names that are left to a proxy or a dial
+    /// function: see [`dns_use`](Self::dns_use).
     pub fn filter(mut self, filter: impl Fn(&Candidate, SocketAddr) -> bool + Send + Sync + 'static) -> Self {
         self.filter = Some(Filter::new(filter));
         self
@@ -186,74 +185,6 @@ impl ConnectorBuilder {
     /// sends its own queries as it is configured.
     pub fn interface(mut self, name: impl Into<String>) -> Self {
         self.settings.socket.interface = Some(name.into());
-        self
-    }
-
-    /// Sets the proxy through which all connections go, those to name servers included. By default, there is none.
-    ///
-    /// The names of the servers are left to the proxy, unless [`dns_use`](Self::dns_use) says otherwise: each server then
-    /// has one attempt. The SRV records are asked for over TCP through the proxy: from
-    /// [`nameservers`](Self::nameservers), or from those of resolv.conf, but not from those at loopback or link-local
-    /// addresses, which the proxy cannot reach. A proxy such as Tor does not reach those in a private network either. A
-    /// [`resolver`](Self::resolver) of yours is asked as usual; how it sends its questions is its own responsibility.
-    /// Nothing but the name of the proxy itself, if it has one, is looked up past the proxy; the name servers of the
-    /// system are asked for it.
-    ///
-    /// Domains and targets under `.onion` can be connected to. They are never looked up, so that a domain is its own
-    /// server, at the default port with STARTTLS.
-    ///
-    /// [`source_address`](Self::source_address), [`interface`](Self::interface) and keep-alive apply to the connection
-    /// with the proxy. The request to the proxy is a [stage](crate::report::Stage::Proxy) of its own, with the
-    /// [`handshake_timeout`](Self::handshake_timeout). If the proxy refuses the credentials, no other server is tried.
-    /// [`Connector::secure`] does not use the proxy.
-    pub fn proxy(mut self, proxy: Proxy) -> Self {
-        self.settings.proxy = Some(proxy);
-        self
-    }
-
-    /// Sets a function that opens the TCP connections, for example through a tunnel or from a special socket. By default,
-    /// the connector opens them.
-    ///
-    /// It is called for each attempt, and for each repeat of one, with the server, where to connect to, and the time at
-    /// which it should give up; it returns a connected stream. The stream is then secured as usual. Names are left to
-    /// it, unless [`dns_use`](Self::dns_use) says otherwise. The other options of sockets apply to the stream, except
-    /// [`source_address`](Self::source_address) and [`interface`](Self::interface).
-    ///
-    /// It is called in the thread of the connect. As long as it blocks, the other attempts make no progress, no other
-    /// one starts, and the connect can neither be cancelled nor end at its time limit. A panic in it reaches the caller
-    /// of the connect.
-    ///
-    /// The built-in resolver asks the name servers directly, not through the function: set a
-    /// [`resolver`](Self::resolver), or [`DnsUse::Nothing`], if that must not happen.
-    ///
-    /// ```
-    /// use std::io;
-    /// use std::net::TcpStream;
-    /// use xmpp_connect::{Connector, Destination};
-    ///
-    /// let connector = Connector::builder()
-    ///     .dial(|_server, destination, _deadline| match destination {
-    ///         Destination::Address(address) => TcpStream::connect(address),
-    ///         Destination::Name(name, port) => TcpStream::connect((name.as_str(), *port)),
-    ///     })
-    ///     .build()?;
-    /// # Ok::<(), xmpp_connect::Error>(())
-    /// ```
-    pub fn dial(
-        mut self,
-        dial: impl Fn(&Candidate, &Destination, Option<Instant>) -> io::Result<TcpStream> + Send + Sync + 'static,
-    ) -> Self {
-        self.hook = Some(DialHook::new(dial));
-        self
-    }
-
-    /// Sets what is looked up in DNS before a connection through a [`proxy`](Self::proxy) or a [`dial`](Self::dial)
-    /// function. The default is [`DnsUse::Srv`] with one of them, and [`DnsUse::All`] without.
-    ///
-    /// A [`filter`](Self::filter) judges addresses, and cannot judge names: with one of them and a filter, set
-    /// [`DnsUse::All`].
-    pub fn dns_use(mut self, dns_use: DnsUse) -> Self {
-        self.dns_use = Some(dns_use);
         self
     }
 
@@ -422,8 +353,8 @@ impl ConnectorBuilder {
         self
     }
 
-    /// Sets the TLS configuration, for example to use another crypto provider or another verifier. Its ALPN protocols
-    /// and session store are replaced, and early data is turned off. The compiled-in root certificates are not added to
+    /// Sets the TLS configuration, for example to use another verifier. Its ALPN protocols and session store are
+    /// replaced, SNI is turned on, and early data is turned off. The compiled-in root certificates are not added to
     /// it. By default, the connector creates one.
     ///
     /// You are then responsible for verification: anything that this configuration does not check is not checked.
@@ -437,7 +368,8 @@ impl ConnectorBuilder {
     }
 
     /// Sets the name servers, which are asked in this order. The hosts file still takes precedence for addresses. By
-    /// default, the name servers of resolv.conf are asked (on Windows, those of the network adapters).
+    /// default, the name servers of resolv.conf are asked (on Windows, those of the network adapters). With a
+    /// [`proxy`](Self::proxy), they are asked through it, over TCP.
     pub fn nameservers(mut self, servers: impl IntoIterator<Item = SocketAddr>) -> Self {
         self.servers = Some(servers.into_iter().collect());
         self

@@ -217,6 +217,9 @@ pub struct AttemptReport {
     /// The repeats on a new socket, in order, at most one of each form. A repeat, including its TCP handshake, is part
     /// of the stage that had failed, and does not extend its limit.
     pub repeats: Vec<Repeat>,
+    /// Whether the server has accepted STARTTLS without having offered it: an attacker may have removed the offer (RFC
+    /// 7590 section 3.1).
+    pub is_unoffered: bool,
     /// The certificate that the server has shown: the one that was verified, or the one that was refused.
     pub certificate: Option<ServerCertificate>,
     /// The stage in which it ended.

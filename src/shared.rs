@@ -23,7 +23,7 @@ pub(crate) struct Shared {
     /// The caller's function that opens connections.
     pub(crate) hook: Option<DialHook>,
     /// Looks up the name of the proxy, and nothing else.
-    pub(crate) proxy_names: Option<Stub>,
+    pub(crate) proxy_names: Stub,
     history: Mutex<History>,
     /// The domains that negotiate STARTTLS step by step.
     pub(crate) strict: StrictDomains,
@@ -43,7 +43,7 @@ impl Shared {
         settings: Settings,
         tls: Tls,
         names: Names,
-        proxy_names: Option<Stub>,
+        proxy_names: Stub,
         filter: Option<Filter>,
         hook: Option<DialHook>,
     ) -> Self {
@@ -68,7 +68,7 @@ impl Shared {
     pub(crate) fn clear_cache(&self) {
         self.history().clear();
         self.names.clear_cache();
-        self.proxy_names.iter().for_each(Stub::clear_cache);
+        self.proxy_names.clear_cache();
     }
 }
 

@@ -8,7 +8,7 @@ servers=()
 readonly fallback_address="127.52.$((RANDOM % 256)).$((RANDOM % 254 + 1))"
 readonly port_names=(
     AUTHORITATIVE UNBOUND DNSMASQ PROSODY_DIRECT PROSODY_STARTTLS PROSODY_S2S PROSODY_S2S_DIRECT PROSODY_ALPN
-    EJABBERD_DIRECT EJABBERD_STARTTLS EJABBERD_S2S EJABBERD_S2S_DIRECT MULTIPLEXER WEB
+    EJABBERD_DIRECT EJABBERD_STARTTLS EJABBERD_S2S EJABBERD_S2S_DIRECT MULTIPLEXER WEB SOCKS HTTP_PROXY
 )
 # The placeholders of the templates, as arguments of sed.
 substitutions=()
@@ -116,6 +116,8 @@ wait_for_answers() {
     for port in "$EJABBERD_DIRECT" "$EJABBERD_S2S" "$EJABBERD_S2S_DIRECT"; do
         waits+=("$ejabberd:ejabberd:tcp:127.0.0.1:$port")
     done
+    waits+=("$(pid_of microsocks):microsocks:tcp:127.0.0.1:$SOCKS")
+    waits+=("$(pid_of tinyproxy):tinyproxy:tcp:127.0.0.1:$HTTP_PROXY")
     for port in "$MULTIPLEXER" "$WEB"; do
         waits+=("$haproxy:haproxy:tcp:127.0.0.1:$port")
     done
@@ -124,8 +126,8 @@ wait_for_answers() {
 
 start_servers() {
     local name ports
-    mkdir "$directory"/{certificates,log,plugins,zones,prosody,ejabberd,haproxy,knot,unbound,dnsmasq}
-    cp "$here/mod_channel_bindings.lua" "$directory/plugins"
+    mkdir "$directory"/{certificates,log,plugins,zones,prosody,ejabberd,haproxy,knot,unbound,dnsmasq,microsocks,tinyproxy}
+    cp "$here"/mod_*.lua "$directory/plugins"
     make_account
     if ((EUID == 0)); then
         chown -R nobody:nogroup "$directory"/{prosody,ejabberd,haproxy,knot,unbound,dnsmasq}
@@ -143,7 +145,7 @@ start_servers() {
     write_zones
     render knot.conf knot.conf
     make_zone_keys
-    for name in prosody.cfg.lua ejabberd.yml haproxy.cfg unbound.conf dnsmasq.conf; do
+    for name in prosody.cfg.lua ejabberd.yml haproxy.cfg unbound.conf dnsmasq.conf tinyproxy.conf; do
         render "$name" "$name"
     done
 
@@ -151,6 +153,8 @@ start_servers() {
     launch unbound unbound -c "$directory/unbound.conf"
     launch dnsmasq dnsmasq --conf-file="$directory/dnsmasq.conf"
     launch haproxy haproxy -db -f "$directory/haproxy.cfg"
+    launch microsocks microsocks -i 127.0.0.1 -p "$SOCKS" -u user -P secret
+    launch tinyproxy tinyproxy -d -c "$directory/tinyproxy.conf"
     launch prosody prosody --config "$directory/prosody.cfg.lua" -F
     launch_ejabberd
     wait_for_answers

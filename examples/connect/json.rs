@@ -118,6 +118,8 @@ fn certificate(certificate: &ServerCertificate) -> Value {
         MatchedName::Dns(name) => json!({ "name": name, "rule": "dns" }),
         MatchedName::Wildcard(name) => json!({ "name": name, "rule": "wildcard" }),
         MatchedName::Address(address) => json!({ "name": address.to_string(), "rule": "address" }),
+        MatchedName::SrvId(name) => json!({ "name": name, "rule": "srv-id" }),
+        MatchedName::XmppAddr(name) => json!({ "name": name, "rule": "xmpp-addr" }),
         _ => Value::Null,
     });
     json!({

@@ -10,7 +10,9 @@ use std::time::Duration;
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 use xmpp_connect::rustls::pki_types::pem::{self, PemObject};
 use xmpp_connect::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use xmpp_connect::{DnsUse, Domain, Fingerprint, Policy, Proxy, Service, TlsMode};
+use xmpp_connect::{DnsUse, Domain, Fingerprint, Policy, Proxy, Service, TlsMode, read_certificates};
+
+use crate::json::message;
 
 /// In the environment: the password for the proxy. In the arguments, every user of the machine could read it.
 const PROXY_PASSWORD: &str = "XMPP_CONNECT_PROXY_PASSWORD";
@@ -31,7 +33,7 @@ Without DOMAIN, it connects to a small server that it starts on loopback.
                             the password can be in the environment: XMPP_CONNECT_PROXY_PASSWORD
   --dns-use USE             with --proxy: what is looked up, through the proxy: srv (default; names are
                             left to the proxy), all (addresses too) or nothing
-  --ca FILE                 trust only the root certificates of this PEM file; may be repeated
+  --ca FILE                 trust only the root certificates of this file (PEM or DER); may be repeated
   --pin HASH                trust the server with this key or certificate (sha256:...), and no other one, whatever
                             else its certificate says; may be repeated
   --client-cert FILE        show the certificates of this PEM file, the own one first, to a server
@@ -244,6 +246,12 @@ fn check_doctor(given: &Given) -> Result<(), String> {
     }
     let is_chosen = given.policy.is_some() || given.no_alpn || given.open_stream || given.strict;
     let is_placed = given.to.is_some() || given.prefer.is_some() || given.tls.is_some() || given.plan;
+    if given.dane {
+        return Err("--check does not look at TLSA records; leave --dane out".to_owned());
+    }
+    if given.proxy.is_some() {
+        return Err("--check looks at servers and name servers directly, and not through --proxy".to_owned());
+    }
     if is_chosen || is_placed {
         return Err(
             "--check tries all servers in all ways; it goes with --service, --from, --nameserver, --ca, \
@@ -317,12 +325,16 @@ fn check(given: Given) -> Result<Options, String> {
         pipelining: !given.strict,
         timeout: given.timeout,
         way,
-        output: match (given.json, given.prometheus) {
-            (false, false) => Output::Person,
-            (true, _) => Output::Json,
-            (false, true) => Output::Prometheus,
-        },
+        output: output(given.json, given.prometheus),
     })
+}
+
+fn output(json: bool, prometheus: bool) -> Output {
+    match (json, prometheus) {
+        (false, false) => Output::Person,
+        (true, _) => Output::Json,
+        (false, true) => Output::Prometheus,
+    }
 }
 
 fn policy(value: &str) -> Result<Policy, String> {
@@ -406,12 +418,7 @@ fn read(option: &str, file: &str) -> Result<Vec<u8>, String> {
 }
 
 fn certificates(option: &str, file: &str) -> Result<Vec<CertificateDer<'static>>, String> {
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(option, file)?).collect();
-    match certificates {
-        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        Ok(_) => Err(format!("{option} takes a PEM file with certificates, and {file:?} holds none")),
-        Err(_) => Err(format!("{option} takes a PEM file with certificates, and {file:?} is a damaged one")),
-    }
+    read_certificates(file).map_err(|error| format!("{option}: {}", message(&error)))
 }
 
 fn private_key(option: &str, file: &str) -> Result<PrivateKeyDer<'static>, String> {

@@ -16,10 +16,11 @@ use crate::quoted::Quoted;
 use crate::settings::{AddressFamily, DnsUse, SocketOptions};
 use crate::shared::{Names, Shared};
 use crate::socket::{CAN_BIND_TO_INTERFACE, CAN_SET_PROBES, HAS_USER_TIMEOUT, MAX_INTERFACE_NAME};
-use crate::tls::{Tls, TlsOptions};
+use crate::tls::{SystemTrust, Tls, TlsOptions};
 
 impl ConnectorBuilder {
-    /// Builds the connector. It reads no file and sends nothing.
+    /// Builds the connector. It sends nothing, and reads no file but the root certificates of the system, if they are
+    /// to be used.
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`] for:
@@ -32,8 +33,9 @@ impl ConnectorBuilder {
     ///   leaves names to nobody, or whose names a filter cannot judge;
     /// - an interface on a system that does not support it, or with a name that no interface can have; a source address
     ///   of a family that is excluded;
-    /// - pins, root certificates, `srv_ids`, `xmpp_addrs`, revocation lists, `dane` or a client certificate beside
-    ///   a `ClientConfig`; `srv_ids` or `xmpp_addrs` without given roots; no root certificates; one that cannot be read; no
+    /// - a crypto provider, pins, root certificates, `srv_ids`, `xmpp_addrs`, revocation lists, `dane` or a client
+    ///   certificate beside a `ClientConfig`; `srv_ids` or `xmpp_addrs` without given roots; no root certificates; one that
+    ///   cannot be read; no
     ///   revocation list, or one that cannot be used; a client certificate that cannot be read, or whose key does not
     ///   belong to it or is not supported; no crypto provider;
     /// - an empty list of pins, or both `require_pins` and `trust_pins_alone` for one domain.
@@ -44,10 +46,7 @@ impl ConnectorBuilder {
         settings.family = self.family_for_source()?;
         settings.dns_use = self.dns_use_of_way()?;
         let names = self.names()?;
-        let proxy_names = settings
-            .proxy
-            .as_ref()
-            .map(|_| Stub::new(SystemConfig::new(), self.caching, self.settings.socket.clone()));
+        let proxy_names = Stub::new(SystemConfig::new(), self.caching, self.settings.socket.clone());
         check_socket(&self.settings.socket)?;
         let tls = Tls::new(&self.tls, &settings.service).map_err(|error| configuration(error.to_string()))?;
         Ok(Connector::new(Shared::new(settings, tls, names, proxy_names, self.filter, self.hook)))
@@ -55,10 +54,21 @@ impl ConnectorBuilder {
 
     /// A `ClientConfig` says alone what is trusted and shown.
     fn check_tls(&self) -> Result<(), Error> {
-        let TlsOptions { trust, pins, revocation, other_names, dane, client_certificate, config, .. } =
-            &self.tls;
+        let TlsOptions {
+            provider,
+            trust,
+            pins,
+            revocation,
+            other_names,
+            dane,
+            client_certificate,
+            config,
+            ..
+        } = &self.tls;
         let given = [
+            ("a crypto provider", provider.is_some()),
             ("root certificates", trust.only_given || !trust.given.is_empty()),
+            ("those of the system", trust.system != SystemTrust::Nothing),
             ("pins", !pins.is_empty()),
             ("names to accept", other_names.is_any()),
             ("revocation lists", revocation.is_some()),
@@ -71,6 +81,12 @@ impl ConnectorBuilder {
             ))),
             None if other_names.is_any() && trust.given.is_empty() => Err(configuration(
                 "srv_ids and xmpp_addrs apply to given roots, and there are none; give them with add_roots or only_roots",
+            )),
+            None if trust.system.is_verifier() && trust.only_given => Err(configuration(
+                "both only_roots and platform_verifier are given; the system always uses its own root certificates",
+            )),
+            None if trust.system.is_verifier() && revocation.is_some() => Err(configuration(
+                "both revocation lists and platform_verifier are given; the system has its own way to check revocation",
             )),
             None => Ok(()),
         }

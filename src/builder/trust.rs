@@ -1,10 +1,55 @@
-//! The options of a connector about which servers are trusted: TLSA records, pins, and the caller's check.
+//! The options of a connector about which servers are trusted: crypto provider, TLSA records, pins, and the caller's check.
+
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
 
 use super::ConnectorBuilder;
 use crate::domain::Domain;
+#[cfg(any(feature = "native-certs", feature = "platform-verifier"))]
+use crate::tls::SystemTrust;
 use crate::tls::{CertificateCheck, Fingerprint, PinRole, Pins, ServerCertificate, add_pins};
 
 impl ConnectorBuilder {
+    /// Sets the crypto provider. By default, it is the process default
+    /// ([`CryptoProvider::install_default`](rustls::crypto::CryptoProvider::install_default)) if the program has
+    /// installed one; else that of feature `ring`; else that of feature `aws-lc-rs`, which offers the post-quantum key
+    /// exchange X25519MLKEM768 first. Without any, [`build`](Self::build) returns an error.
+    ///
+    /// The library itself never installs a process default.
+    pub fn crypto_provider(mut self, provider: Arc<CryptoProvider>) -> Self {
+        self.tls.provider = Some(provider);
+        self
+    }
+
+    /// Adds the root certificates of the operating system to those that are trusted; behind feature `native-certs`. To
+    /// trust them but not those that are compiled in, also call `only_roots([])`. By default, they are not used.
+    ///
+    /// [`build`](Self::build) reads them: from the system's store, or on any system from the PEM file and the
+    /// directories that the environment variables `SSL_CERT_FILE` and `SSL_CERT_DIR` name. Those that cannot be used are
+    /// left out, with a warning in the log. If there are none, it returns an error.
+    #[cfg(feature = "native-certs")]
+    pub fn native_roots(mut self) -> Self {
+        if self.tls.trust.system == SystemTrust::Nothing {
+            self.tls.trust.system = SystemTrust::Roots;
+        }
+        self
+    }
+
+    /// Lets the operating system verify certificates, with its root certificates and those of
+    /// [`add_roots`](Self::add_roots), and as its administrator has configured it; behind feature `platform-verifier`.
+    /// The roots that are compiled in are not used. By default, webpki verifies.
+    ///
+    /// The system decides on Windows, macOS, iOS and Android, by its own rules on algorithms, dates and revocation. On
+    /// other systems, it is webpki with the system's root certificates, which [`build`](Self::build) reads. Everything
+    /// that the connector checks itself is checked in addition. The system may block for some time when it downloads
+    /// intermediate certificates or revocation data, during which the time limits of the connect have no effect.
+    #[cfg(feature = "platform-verifier")]
+    pub fn platform_verifier(mut self) -> Self {
+        self.tls.trust.system = SystemTrust::Verifier;
+        self
+    }
+
     /// Sets whether TLSA records decide which certificates are accepted (DANE, RFC 6698, RFC 7671, RFC 7673). The default
     /// is false.
     ///
@@ -29,8 +74,8 @@ impl ConnectorBuilder {
     /// unless it is the domain itself.
     ///
     /// Pins ([`require_pins`](Self::require_pins)) count as well, and for a domain of
-    /// [`trust_pins_alone`](Self::trust_pins_alone) nothing else does. Revocation lists do not apply to usages 2 and 3. SNI is always the domain (XEP-0368 section 2, rule
-    /// 6).
+    /// [`trust_pins_alone`](Self::trust_pins_alone) nothing else does. Revocation lists do not apply to usages 2 and 3.
+    /// SNI is always the domain (XEP-0368 section 2, rule 6).
     pub fn dane(mut self, dane: bool) -> Self {
         (self.settings.dane, self.tls.dane) = (dane, dane);
         self

@@ -8,7 +8,7 @@ use rustls::ClientConnection;
 
 use super::exchange::{OpeningStream, certificate, handshake, negotiate};
 use super::way::{self, Opened, Way};
-use super::{AttemptError, AttemptEvent, AttemptId, Destination, RepeatForm, Stage};
+use super::{AttemptError, AttemptEvent, AttemptId, Destination, Note, RepeatForm, Stage};
 use crate::deadline::Deadline;
 use crate::discovery::Candidate;
 use crate::domain::{Domain, Host};
@@ -22,10 +22,6 @@ use crate::tls::{
     self, Agreed, Binder, Endpoint, Evidence, Handshake, Resume, ServerCertificate, Session, Tls,
 };
 use crate::wait::Interest;
-
-/// A note for the report.
-const REMEMBERED: &str = "STARTTLS was negotiated step by step, since an earlier negotiation for this domain failed when \
-                          <starttls/> was sent together with the stream header";
 
 /// What all attempts of one connect have in common.
 #[derive(Debug)]
@@ -120,7 +116,7 @@ pub(super) enum Advance {
     /// It waits for its socket.
     Waits,
     /// A stage is complete, and the next one has started. With a note for the report.
-    Completed(Stage, Option<&'static str>),
+    Completed(Stage, Option<Note>),
     /// The last stage is complete.
     Verified,
 }
@@ -304,10 +300,15 @@ impl Attempt {
         Ok(self)
     }
 
-    /// Takes note, for later connects, of what may be the cause of the end of this attempt: it has failed with `error`, or
+    /// Takes note, for later attempts and connects, of what may be the cause of the end of this attempt: it has failed with `error`, or
     /// was closed in the middle.
     pub(super) fn give_up(&self, error: Option<&AttemptError>, dialer: &Dialer<'_>) {
         self.forget_session();
+        if let (AttemptState::Connecting, Some((address, _)), Way::Proxy(gateway)) =
+            (&self.state, self.proxy, &dialer.way)
+        {
+            gateway.give_up(address);
+        }
         if let AttemptState::Negotiating { negotiation, .. } = &self.state {
             let may_be_cause =
                 error.map_or_else(|| negotiation.is_unanswered(), AttemptError::may_be_due_to_pipelining);
@@ -317,7 +318,7 @@ impl Attempt {
         }
     }
 
-    fn begin_negotiation(&self, dialer: &Dialer<'_>) -> (AttemptState, Option<&'static str>) {
+    fn begin_negotiation(&self, dialer: &Dialer<'_>) -> (AttemptState, Option<Note>) {
         let opening = Opening {
             to: dialer.domain.as_unicode(),
             from: dialer.settings.service.own_domain().map(Domain::as_unicode),
@@ -334,7 +335,7 @@ impl Attempt {
         };
         let mut negotiation = Box::new(Negotiation::new(&opening, form));
         let unsent = negotiation.output().unwrap_or_default();
-        (AttemptState::Negotiating { negotiation, unsent }, is_remembered.then_some(REMEMBERED))
+        (AttemptState::Negotiating { negotiation, unsent }, is_remembered.then_some(Note::Remembered))
     }
 
     fn begin_handshake(&self, dialer: &Dialer<'_>) -> Result<AttemptState, AttemptError> {
@@ -350,7 +351,7 @@ impl Attempt {
     }
 
     /// Begins what comes when there is a connection to the server.
-    fn begin_security(&mut self, dialer: &Dialer<'_>) -> Result<Option<&'static str>, AttemptError> {
+    fn begin_security(&mut self, dialer: &Dialer<'_>) -> Result<Option<Note>, AttemptError> {
         let (state, note) = match self.candidate.tls() {
             TlsMode::Direct => (self.begin_handshake(dialer)?, None),
             TlsMode::StartTls => self.begin_negotiation(dialer),
@@ -408,7 +409,7 @@ impl Attempt {
                 match negotiate(&self.tcp, negotiation, unsent, now)? {
                     Progress::More => Ok(Advance::Waits),
                     Progress::Complete => {
-                        let note = negotiation.note();
+                        let note = negotiation.is_unoffered().then_some(Note::NotOffered);
                         if self.repeats.has(RepeatForm::StepByStep) {
                             dialer.strict.remember(dialer.domain);
                         }

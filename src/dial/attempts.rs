@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use std::time::Instant;
 
 use super::attempt::{Advance, Attempt, Dialer, Verified};
-use super::{AttemptEvent, AttemptId, Destination};
+use super::{AttemptEvent, AttemptId, Destination, Note};
 use crate::deadline::Deadline;
 use crate::discovery::Candidate;
 use crate::limits::TURN_LIMIT;
@@ -101,7 +101,7 @@ impl<'a> AttemptSet<'a> {
                         if attempt.complete(stage) {
                             events.extend(attempt.shown());
                             events.push((attempt.id, AttemptEvent::Completed(stage)));
-                            events.extend(note.map(|note| (attempt.id, AttemptEvent::Noted(note.into()))));
+                            events.extend(note.map(|note| (attempt.id, AttemptEvent::Noted(note))));
                         }
                         continue;
                     }
@@ -109,7 +109,7 @@ impl<'a> AttemptSet<'a> {
                         let id = attempt.id;
                         events.extend(attempt.shown());
                         if let Some(verified) = attempt.into_verified(&self.dialer) {
-                            let note = verified.tlsa_note().map(|note| AttemptEvent::Noted(note.into()));
+                            let note = verified.tlsa_note().map(|note| AttemptEvent::Noted(Note::Tlsa(note)));
                             events.extend(note.map(|note| (id, note)));
                             events.push((id, AttemptEvent::Verified));
                             self.verified.push((id, verified));

@@ -421,46 +421,4 @@ impl Error for AttemptError {
 }
 
 #[cfg(test)]
-mod tests {
-    use rustix::io::Errno;
-
-    use super::*;
-
-    // rule D7
-    #[test]
-    fn the_text_of_the_operating_system_is_said_once() {
-        for errno in [Errno::CONNREFUSED, Errno::INVAL, Errno::TIMEDOUT, Errno::ADDRNOTAVAIL] {
-            let system = io::Error::from(errno).to_string();
-            let error = AttemptError::io(errno.into());
-            let source = error.source().map(ToString::to_string).unwrap_or_default();
-            assert_eq!(format!("{error}: {source}").matches(&system).count(), 1, "{error}: {source}");
-        }
-    }
-
-    // rule F1
-    #[test]
-    fn only_a_reset_may_be_the_answer_to_pipelining() {
-        for (errno, expected) in [
-            (Errno::CONNRESET, true),
-            (Errno::CONNABORTED, true),
-            #[cfg(unix)]
-            (Errno::PIPE, false),
-            (Errno::TIMEDOUT, false),
-            (Errno::HOSTUNREACH, false),
-            (Errno::NETDOWN, false),
-            (Errno::MFILE, false),
-        ] {
-            assert_eq!(AttemptError::io(errno.into()).may_be_due_to_pipelining(), expected, "{errno}");
-        }
-        let limit = Duration::from_secs(1);
-        let late = AttemptError::timed_out(Stage::StartTls, limit, Some(Step::Answer));
-        assert!(!late.may_be_due_to_pipelining());
-    }
-
-    // rule D7: a machine without IPv6 says the same as one that has no such source address.
-    #[test]
-    fn no_source_address_is_blamed_that_was_not_set() {
-        let error = AttemptError::io(Errno::ADDRNOTAVAIL.into()).to_string();
-        assert!(error.contains("IPv6 is off"), "{error}");
-    }
-}
+mod tests;

@@ -208,6 +208,7 @@ mod tests {
             completed: completed.iter().map(|(stage, at)| (*stage, milliseconds(*at))).collect(),
             repeats: Vec::new(),
             certificate: None,
+            is_unoffered: false,
             stage: Stage::Tcp,
             outcome,
         }

@@ -1,6 +1,5 @@
 //! Dialling: attempts to connect to the addresses of candidates, and when each starts.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use crate::service::TlsMode;
@@ -92,6 +91,33 @@ impl fmt::Display for RepeatForm {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct AttemptId(pub(crate) usize);
 
+/// What is unusual about an attempt, for the report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Note {
+    /// STARTTLS is negotiated step by step, since that was necessary before.
+    Remembered,
+    /// The server has accepted STARTTLS without having offered it.
+    NotOffered,
+    /// Which TLSA record its certificate matches.
+    Tlsa(String),
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Remembered => {
+                "STARTTLS was negotiated step by step, since an earlier negotiation for this domain failed when \
+                 <starttls/> was sent together with the stream header"
+            }
+            Self::NotOffered => {
+                "the server accepted STARTTLS without offering it in its features; an attacker may have removed the \
+                 offer"
+            }
+            Self::Tlsa(text) => text,
+        })
+    }
+}
+
 /// An event of an attempt, reported by the driver.
 #[derive(Clone, Debug)]
 pub(crate) enum AttemptEvent {
@@ -100,7 +126,7 @@ pub(crate) enum AttemptEvent {
     /// The STARTTLS negotiation has reached this step.
     Reached(Step),
     /// A note for the report.
-    Noted(Cow<'static, str>),
+    Noted(Note),
     /// The server has shown this certificate, and it is verified.
     Shown(ServerCertificate),
     /// The last stage is complete: the certificate is verified, and the stream is open if that is a part of the

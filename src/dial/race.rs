@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::contenders::{Contenders, Room, Startable, Starting};
 use super::history::History;
-use super::{AttemptError, AttemptEvent, AttemptId, Destination, Reach, Stage};
+use super::{AttemptError, AttemptEvent, AttemptId, Destination, Note, Reach, Stage};
 use crate::deadline::Deadline;
 use crate::discovery::Candidate;
 use crate::discovery::order::{Below, Group};
@@ -181,7 +181,8 @@ impl Race {
                 attempt.report.stage = candidate.map_or(stage, next);
             }
             AttemptEvent::Reached(step) => attempt.step = Some(step),
-            AttemptEvent::Noted(_) => {}
+            AttemptEvent::Noted(Note::NotOffered) => attempt.report.is_unoffered = true,
+            AttemptEvent::Noted(Note::Remembered | Note::Tlsa(_)) => {}
             AttemptEvent::Shown(certificate) => attempt.report.certificate = Some(certificate),
             AttemptEvent::Verified => {
                 attempt.report.completed.push((attempt.report.stage, at));

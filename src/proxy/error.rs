@@ -41,8 +41,9 @@ pub(crate) enum ProxyError {
     AddressType(u8),
     /// A status other than 2xx (RFC 9110 section 15), and the reason, which is the proxy's own text.
     Status(u16, String),
-    /// 407 (RFC 9110 section 15.5.8), and the schemes of authentication that the proxy offers.
-    Authentication(Sent, Vec<String>),
+    /// 407 (RFC 9110 section 15.5.8), or 401, which some proxies send instead; and the schemes of authentication that the
+    /// proxy offers.
+    Authentication(u16, Sent, Vec<String>),
     /// The answer came before the request was sent.
     Early,
     /// The head of the answer is longer than 16 KiB.
@@ -113,11 +114,12 @@ impl fmt::Display for ProxyError {
                 }
                 formatter.write_str(status_words(*status))
             }
-            Self::Authentication(sent, schemes) => {
+            Self::Authentication(status, sent, schemes) => {
                 formatter.write_str(match sent {
-                    Sent::Nothing => "the proxy requires credentials (407)",
-                    Sent::Credentials => "the proxy refused the user or the password (407)",
+                    Sent::Nothing => "the proxy requires credentials",
+                    Sent::Credentials => "the proxy refused the user or the password",
                 })?;
+                write!(formatter, " ({status})")?;
                 let is_basic = |scheme: &String| scheme.eq_ignore_ascii_case("Basic");
                 if schemes.is_empty() || schemes.iter().any(is_basic) {
                     return Ok(());
@@ -203,7 +205,7 @@ mod tests {
     fn a_proxy_without_basic_says_what_it_offers() {
         let text = |schemes: &[&str]| {
             let schemes = schemes.iter().map(ToString::to_string).collect();
-            ProxyError::Authentication(Sent::Credentials, schemes).to_string()
+            ProxyError::Authentication(407, Sent::Credentials, schemes).to_string()
         };
         let refused = "the proxy refused the user or the password (407)";
         assert_eq!(text(&[]), refused);

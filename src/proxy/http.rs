@@ -77,11 +77,14 @@ impl HttpConnect {
 
     /// What is wrong when the answer is cut: the status, if it is known.
     fn end(&self, error: ProxyError) -> ProxyError {
-        if self.due == Due::Fields(407) { self.unauthenticated() } else { error }
+        match self.due {
+            Due::Fields(status @ (401 | 407)) => self.unauthenticated(status),
+            Due::StatusLine | Due::Fields(_) => error,
+        }
     }
 
-    fn unauthenticated(&self) -> ProxyError {
-        ProxyError::Authentication(self.sent, self.schemes.clone())
+    fn unauthenticated(&self, status: u16) -> ProxyError {
+        ProxyError::Authentication(status, self.sent, self.schemes.clone())
     }
 
     /// A peer that speaks another protocol may not send a line feed for long.
@@ -101,12 +104,12 @@ impl HttpConnect {
                 let (status, reason) = status_line(line).ok_or(ProxyError::NotHttp(b'\n'))?;
                 match status {
                     // Interim answers, and those that need no more. 101 is no answer to CONNECT.
-                    100 | 102..=299 | 407 => self.due = Due::Fields(status),
+                    100 | 102..=299 | 401 | 407 => self.due = Due::Fields(status),
                     _ => return Err(ProxyError::Status(status, reason)),
                 }
             }
-            Due::Fields(407) if line.is_empty() => return Err(self.unauthenticated()),
-            Due::Fields(407) => self.schemes.extend(scheme(line)),
+            Due::Fields(status @ (401 | 407)) if line.is_empty() => return Err(self.unauthenticated(status)),
+            Due::Fields(401 | 407) => self.schemes.extend(scheme(line)),
             // "Any 2xx (Successful) response indicates that the sender (and all inbound proxies) will switch to tunnel
             // mode immediately after the response header section".
             Due::Fields(200..) if line.is_empty() => return Ok(Progress::Complete),
@@ -154,9 +157,9 @@ fn status_line(line: &[u8]) -> Option<(u16, String)> {
 fn scheme(line: &[u8]) -> Option<String> {
     let line = String::from_utf8_lossy(line);
     let (name, value) = line.split_once(':')?;
-    let scheme =
-        value.split_whitespace().next().filter(|_| name.eq_ignore_ascii_case("Proxy-Authenticate"))?;
-    Some(scheme.trim_end_matches(',').to_owned())
+    let mut offers = ["Proxy-Authenticate", "WWW-Authenticate"].into_iter();
+    let scheme = value.split_whitespace().next()?;
+    offers.any(|offer| name.eq_ignore_ascii_case(offer)).then(|| scheme.trim_end_matches(',').to_owned())
 }
 
 /// Base64 (RFC 4648 section 4).

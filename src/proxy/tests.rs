@@ -221,17 +221,26 @@ fn http_that_refuses_says_why() {
         // "Switching Protocols" is no answer to CONNECT.
         (b"HTTP/1.1 101 Switching Protocols\r\n", status(101, "Switching Protocols")),
         (b"HTTP/1.1 999 \xff\r\n", status(999, "\u{fffd}")),
-        (b"HTTP/1.1 407 Who?\r\n\r\n", Err(ProxyError::Authentication(Sent::Nothing, Vec::new()))),
+        (b"HTTP/1.1 407 Who?\r\n\r\n", Err(ProxyError::Authentication(407, Sent::Nothing, Vec::new()))),
         (
             b"HTTP/1.1 407 Who?\r\nproxy-authenticate: NTLM\r\nX: y\r\nProxy-Authenticate: Basic realm=\"x\"\r\n\r\n",
-            Err(ProxyError::Authentication(Sent::Nothing, vec!["NTLM".to_owned(), "Basic".to_owned()])),
+            Err(ProxyError::Authentication(407, Sent::Nothing, vec!["NTLM".to_owned(), "Basic".to_owned()])),
         ),
     ] {
         expect(http, head, expected, &[CONNECT]);
     }
-    let with = negotiation("http://a:b@proxy.test:1", "a.test", 1);
-    let refused = run(with, [&b"HTTP/1.1 407 No\r\n\r\n"[..]]).0;
-    assert_eq!(refused, Err(ProxyError::Authentication(Sent::Credentials, Vec::new())));
+    // Some proxies send 401 instead.
+    for (head, status) in
+        [("HTTP/1.1 407 No\r\n\r\n", 407), ("HTTP/1.1 401 No\r\nWWW-Authenticate: Basic\r\n\r\n", 401)]
+    {
+        let with = negotiation("http://a:b@proxy.test:1", "a.test", 1);
+        let Err(ProxyError::Authentication(said, Sent::Credentials, schemes)) =
+            run(with, [head.as_bytes()]).0
+        else {
+            panic!("{head}")
+        };
+        assert!(said == status && schemes.len() == usize::from(status == 401));
+    }
 }
 
 // rule B13
@@ -270,7 +279,7 @@ fn the_end_says_what_was_known() {
         assert_eq!(end(http(), bytes), ProxyError::Ended);
     }
     let cut = end(http(), b"HTTP/1.1 407 Who?\r\nProxy-Authenticate: Negotiate\r\nX");
-    assert_eq!(cut, ProxyError::Authentication(Sent::Nothing, vec!["Negotiate".to_owned()]));
+    assert_eq!(cut, ProxyError::Authentication(407, Sent::Nothing, vec!["Negotiate".to_owned()]));
 }
 
 /// A flood of 100 KB of fields, or of interim answers, is cut.
@@ -288,7 +297,7 @@ fn an_endless_answer_is_cut_at_16_kib() {
     }
     let refused = [&b"HTTP/1.1 407 Who?\r\n"[..], &b"X: y\r\n".repeat(20_000)].concat();
     let refused = run(http(), [refused.as_slice()]).0;
-    assert_eq!(refused, Err(ProxyError::Authentication(Sent::Nothing, Vec::new())));
+    assert_eq!(refused, Err(ProxyError::Authentication(407, Sent::Nothing, Vec::new())));
 }
 
 /// A sequence of numbers that looks random (xorshift64*).

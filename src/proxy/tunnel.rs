@@ -1,5 +1,6 @@
 //! A tunnel that is being opened, on its socket; and where the proxy is. Decides nothing.
 
+use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -54,7 +55,6 @@ impl Gateway {
 }
 
 /// A tunnel that is being opened.
-#[derive(Debug)]
 pub(crate) struct Tunnel {
     negotiation: Negotiation,
     unsent: Vec<u8>,
@@ -65,6 +65,13 @@ pub(crate) struct Tunnel {
 pub(crate) enum TunnelError {
     Io(io::Error),
     Proxy(ProxyError),
+}
+
+/// Without what is to be sent, which may have the password.
+impl fmt::Debug for Tunnel {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Tunnel").field("negotiation", &self.negotiation).finish_non_exhaustive()
+    }
 }
 
 impl Tunnel {

@@ -59,7 +59,7 @@ impl TlsaRecord {
     /// To compute hashes, it needs a crypto provider: the process default, or that of feature `ring` or `aws-lc-rs`.
     #[must_use]
     pub fn position_in(&self, chain: &[CertificateDer<'_>]) -> Option<usize> {
-        self.position(chain, &*super::provider()?)
+        self.position(chain, &*super::choose_provider(None)?)
     }
 
     fn position(&self, chain: &[CertificateDer<'_>], provider: &CryptoProvider) -> Option<usize> {
@@ -78,7 +78,7 @@ impl TlsaRecord {
     /// be read. It is the one to publish: it stays the same as long as the server keeps its key (RFC 7671 section 5.1).
     #[must_use]
     pub fn of_key(certificate: &CertificateDer<'_>) -> Option<Self> {
-        of_key(certificate, &*super::provider()?)
+        of_key(certificate, &*super::choose_provider(None)?)
     }
 
     /// Whether it is about the server's own certificate, and not one of an authority.

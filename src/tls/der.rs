@@ -157,6 +157,8 @@ mod tests {
         ] {
             assert_eq!(Values(wrong).next(), None, "{wrong:x?}");
         }
+        // A length that is long enough, in more octets than it needs.
+        assert_eq!(Values(&[[0x04, 0x82, 0, 0x80].as_slice(), &[7; 0x80]].concat()).next(), None);
         let mut values = Values(&octets);
         assert_eq!(values.next_of(SET), None);
         assert_eq!(values.next_of(INTEGER), Some(&[5][..]));

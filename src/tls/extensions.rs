@@ -110,6 +110,23 @@ mod tests {
         assert_eq!(extension(&twice, "2.5.29.17").map(|value| value.is_some()), Ok(true));
     }
 
+    // rule E4
+    #[test]
+    fn an_extension_ends_with_its_value() {
+        let der = |tag, content: &[u8]| [&[tag, u8::try_from(content.len()).unwrap()], content].concat();
+        let with = |extension: &[u8]| {
+            let list = der(SEQUENCE, &der(SEQUENCE, extension));
+            der(SEQUENCE, &der(SEQUENCE, &der(EXTENSIONS, &list)))
+        };
+        let fields = [OBJECT_IDENTIFIER, 2, 0x2a, 3, BOOLEAN, 1, 0xff, OCTET_STRING, 2, 5, 0];
+        assert_eq!(extension(&with(&fields), "1.2.3"), Ok(Some(&[5, 0][..])));
+        for wrong in [[&fields[..], &[5, 0]].concat(), fields[..7].to_vec(), fields[4..].to_vec()] {
+            for wanted in ["1.2.3", "1.2.4"] {
+                assert_eq!(extension(&with(&wrong), wanted), Err(Malformed), "{wrong:?}");
+            }
+        }
+    }
+
     // rule E1
     #[test]
     fn a_key_usage_that_is_there_must_have_the_bit() {

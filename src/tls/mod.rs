@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustls::client::{Resumption, Tls12Resumption};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, Error, InconsistentKeys, RootCertStore};
+use rustls::{ClientConfig, ClientConnection, Error, InconsistentKeys};
 
 use crate::domain::{Domain, Host};
 use crate::service::{Service, TlsMode};
@@ -24,10 +24,13 @@ mod facts;
 mod fingerprint;
 mod identity;
 mod other_names;
+mod pem;
 mod pins;
 mod private_names;
+mod provider;
 mod refusal;
 mod revocation;
+mod roots;
 mod server_certificate;
 mod sessions;
 mod verifier;
@@ -48,7 +51,10 @@ pub use watch::{CertificateChange, CertificateRecord, InvalidRecord};
 
 pub(crate) use explain::{Explained, explain};
 pub(crate) use other_names::Accepted;
+pub(crate) use pem::certificates;
 pub(crate) use pins::{PinRole, Pins, add as add_pins};
+pub(crate) use provider::choose as choose_provider;
+pub(crate) use roots::{SystemTrust, Trust};
 pub(crate) use sessions::{Endpoint, Session};
 pub(crate) use verifier::Evidence;
 pub(crate) use watch::CertificateCheck;
@@ -58,14 +64,6 @@ use dane::Daned;
 use identity::Wanted;
 use pins::Usual;
 use sessions::Sessions;
-
-/// Which certificates are trusted as roots.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Trust {
-    /// Leaves out the roots that are compiled in.
-    pub(crate) only_given: bool,
-    pub(crate) given: Vec<CertificateDer<'static>>,
-}
 
 /// What a client shows to a server that asks for a certificate. `Debug` does not show the key.
 #[derive(Debug)]
@@ -78,6 +76,8 @@ pub(crate) struct ClientCertificate {
 /// The options of TLS.
 #[derive(Clone, Debug)]
 pub(crate) struct TlsOptions {
+    /// `None`: the process default, or the one that is compiled in.
+    pub(crate) provider: Option<Arc<CryptoProvider>>,
     pub(crate) trust: Trust,
     pub(crate) pins: Vec<Pins>,
     pub(crate) check: Option<CertificateCheck>,
@@ -98,6 +98,7 @@ pub(crate) struct TlsOptions {
 impl Default for TlsOptions {
     fn default() -> Self {
         Self {
+            provider: None,
             trust: Trust::default(),
             pins: Vec::new(),
             check: None,
@@ -118,6 +119,8 @@ pub(crate) enum TlsSetupError {
     NoProvider,
     NoRoots,
     BadRoot(String),
+    #[cfg(any(feature = "native-certs", feature = "platform-verifier"))]
+    System(String),
     BadPins(String),
     BadRevocationList(String),
     BadClientCertificate(String),
@@ -128,12 +131,16 @@ impl fmt::Display for TlsSetupError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoProvider => formatter.write_str(
-                "no crypto provider: enable feature `ring` or `aws-lc-rs`, install a process default, or give a ClientConfig",
+                "no crypto provider: enable feature `ring` or `aws-lc-rs`, or give one with crypto_provider",
             ),
             Self::NoRoots => formatter.write_str(
-                "no root certificates: enable feature `webpki-roots`, or give roots with add_roots or only_roots",
+                "no root certificates: enable feature `webpki-roots`, or give some with add_roots or only_roots",
             ),
             Self::BadRoot(why) => write!(formatter, "a root certificate cannot be used: {why}"),
+            #[cfg(any(feature = "native-certs", feature = "platform-verifier"))]
+            Self::System(why) => {
+                write!(formatter, "the root certificates of this system cannot be used: {why}")
+            }
             Self::BadPins(why) => formatter.write_str(why),
             Self::BadRevocationList(why) => write!(formatter, "the revocation lists cannot be used: {why}"),
             Self::BadClientCertificate(why) => write!(formatter, "the client certificate cannot be used: {why}"),
@@ -186,13 +193,16 @@ impl Tls {
                 (config, Some(usual))
             }
         };
-        let daned = usual.filter(|_| options.dane).map(|usual| Arc::new(Daned::new(usual)));
+        let daned = usual.filter(|_| options.dane);
+        let daned = daned.map(|usual| Arc::new(Daned::new(usual, roots::roots(&options.trust), service)));
         let sessions = (options.resumption && !is_disabled(&starttls.resumption)).then(Arc::default);
         let tls12 = tls12_resumption(&starttls.resumption);
         // Each handshake gets the store of its server. The store of a caller's configuration is not used.
         starttls.resumption = Resumption::disabled();
         // XEP-0368 section 2, rules 7 to 9: ALPN is for direct TLS only.
         starttls.alpn_protocols = Vec::new();
+        // XEP-0368 section 2, rule 6.
+        starttls.enable_sni = true;
         // 0-RTT data can be replayed, and nothing may be sent before the server is verified.
         starttls.enable_early_data = false;
         let mut direct = starttls.clone();
@@ -337,7 +347,7 @@ pub(crate) fn verifying_config(
     options: &TlsOptions,
     service: &Service,
 ) -> Result<(ClientConfig, Usual), TlsSetupError> {
-    let provider = provider().ok_or(TlsSetupError::NoProvider)?;
+    let provider = choose_provider(options.provider.as_ref()).ok_or(TlsSetupError::NoProvider)?;
     let usual = pins::usual(options, service, &provider)?;
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -373,37 +383,5 @@ fn no_client_certificate(error: &Error) -> String {
     }
 }
 
-/// The process default, else ring, else aws-lc-rs.
-#[cfg_attr(
-    any(feature = "ring", feature = "aws-lc-rs"),
-    expect(clippy::unnecessary_wraps, reason = "without a provider feature there is none")
-)]
-pub(crate) fn provider() -> Option<Arc<CryptoProvider>> {
-    if let Some(provider) = CryptoProvider::get_default() {
-        return Some(Arc::clone(provider));
-    }
-    #[cfg(feature = "ring")]
-    return Some(Arc::new(rustls::crypto::ring::default_provider()));
-    #[cfg(all(feature = "aws-lc-rs", not(feature = "ring")))]
-    return Some(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
-    #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
-    None
-}
-
-fn roots(trust: &Trust) -> Result<RootCertStore, TlsSetupError> {
-    let mut roots = RootCertStore::empty();
-    #[cfg(feature = "webpki-roots")]
-    if !trust.only_given {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    }
-    for certificate in &trust.given {
-        roots
-            .add(certificate.clone())
-            .map_err(|error| TlsSetupError::BadRoot(explain(&error, &Evidence::NONE)))?;
-    }
-    if roots.is_empty() { Err(TlsSetupError::NoRoots) } else { Ok(roots) }
-}
-
-#[cfg(test)]
 #[cfg(test)]
 mod tests;

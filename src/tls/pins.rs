@@ -20,9 +20,10 @@ use super::der::{SEQUENCE, encode};
 use super::fingerprint::Fingerprint;
 use super::identity::Wanted;
 use super::other_names::Accepted;
+use super::roots::roots;
 use super::server_certificate::ServerCertificate;
 use super::verifier::{self, Part, chain, keep, useful};
-use super::{TlsOptions, TlsSetupError, roots, server_name};
+use super::{TlsOptions, TlsSetupError, server_name};
 use crate::domain::Domain;
 use crate::service::Service;
 
@@ -106,7 +107,6 @@ pub(super) struct PinVerifier {
 pub(crate) struct Usual {
     /// By trusted authorities; `None`: no authority is trusted.
     pub(super) authorities: Option<Arc<dyn ServerCertVerifier>>,
-    pub(super) roots: Arc<RootCertStore>,
     pins: PinVerifier,
 }
 
@@ -130,10 +130,6 @@ impl Usual {
     pub(super) fn provider(&self) -> &Arc<CryptoProvider> {
         &self.pins.provider
     }
-
-    pub(super) fn service(&self) -> &Service {
-        &self.pins.service
-    }
 }
 
 /// How certificates are verified with these options.
@@ -144,29 +140,35 @@ pub(super) fn usual(
 ) -> Result<Usual, TlsSetupError> {
     let TlsOptions { trust, pins, other_names, .. } = options;
     fault(pins, provider).map_or(Ok(()), |why| Err(TlsSetupError::BadPins(why)))?;
-    let (authorities, roots): (Option<Arc<dyn ServerCertVerifier>>, _) = match roots(trust).map(Arc::new) {
-        Ok(roots) => (Some(verifier::verifier(options, service, Arc::clone(&roots), provider)?), roots),
-        // Then only pinned servers are trusted.
-        Err(TlsSetupError::NoRoots) if pins.iter().any(|pins| pins.role == PinRole::InsteadOfAuthorities) => {
-            (None, Arc::new(RootCertStore::empty()))
-        }
-        Err(error) => return Err(error),
-    };
+    let authorities: Option<Arc<dyn ServerCertVerifier>> =
+        match verifier::verifier(options, service, provider) {
+            Ok(verifier) => Some(verifier),
+            // Then only pinned servers are trusted.
+            Err(TlsSetupError::NoRoots)
+                if pins.iter().any(|pins| pins.role == PinRole::InsteadOfAuthorities) =>
+            {
+                None
+            }
+            Err(error) => return Err(error),
+        };
     let beside = || pins.iter().filter(|pins| pins.role == PinRole::BesideAuthorities);
-    let is_pinned = |root: &&TrustAnchor<'_>| beside().any(|pins| pins.has_anchor(root, provider));
-    let pinned = roots.roots.iter().filter(is_pinned).cloned().collect();
+    let is_pinned = |root: &TrustAnchor<'_>| beside().any(|pins| pins.has_anchor(root, provider));
+    // Those of a system that verifies by itself are not known.
+    let roots = beside().next().and_then(|_| roots(trust).ok());
+    let mut roots = roots.map(|store| store.roots).unwrap_or_default();
+    roots.retain(is_pinned);
     let named = pins.iter().map(|pins| Ok((server_name(&pins.domain)?, pins.clone())));
     let named =
         named.collect::<Result<_, Error>>().map_err(|error| TlsSetupError::Rustls(error.to_string()))?;
     let pins = PinVerifier {
         inner: None,
         pins: named,
-        roots: pinned,
+        roots,
         provider: Arc::clone(provider),
         service: service.clone(),
         accepted: *other_names,
     };
-    Ok(Usual { authorities, roots, pins })
+    Ok(Usual { authorities, pins })
 }
 
 impl PinVerifier {

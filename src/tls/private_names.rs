@@ -16,8 +16,10 @@ use crate::service::Service;
 pub(super) struct PrivateNames {
     /// Trusts only the roots that the caller has given: a public authority must not issue names of these kinds, so it
     /// has not checked one that is there (CA/Browser Forum, Baseline Requirements, section 7.1.2.7.12).
-    webpki: Arc<dyn ServerCertVerifier>,
-    /// Its roots.
+    ///
+    /// `None`: no others are trusted at all, so the chain is verified already.
+    webpki: Option<Arc<dyn ServerCertVerifier>>,
+    /// The roots that the caller has given.
     anchors: Vec<TrustAnchor<'static>>,
     accepted: Accepted,
     service: Service,
@@ -38,7 +40,7 @@ pub(super) enum Uncounted {
 
 impl PrivateNames {
     pub(super) fn new(
-        webpki: Arc<dyn ServerCertVerifier>,
+        webpki: Option<Arc<dyn ServerCertVerifier>>,
         anchors: Vec<TrustAnchor<'static>>,
         accepted: Accepted,
         service: Service,
@@ -51,7 +53,7 @@ impl PrivateNames {
         Wanted { name, service: self.service.clone(), accepted: self.accepted }
     }
 
-    /// Verifies the chain, and then looks for a name that is the domain's.
+    /// Looks for a name that is the domain's, in a chain that has been refused for its name only.
     ///
     /// # Errors
     /// Why none counts.
@@ -62,12 +64,13 @@ impl PrivateNames {
         server_name: &ServerName<'_>,
         now: UnixTime,
     ) -> Result<(), Uncounted> {
-        let sent: Vec<_> =
-            intermediates.iter().map(|intermediate| intermediate.certificate.clone()).collect();
-        match self.webpki.verify_server_cert(end_entity, &sent, server_name, &[], now) {
-            // It verifies the chain, its revocation included, before the name.
-            Err(error) if is_wrong_name(&error) => {}
-            _ => return Err(Uncounted::Public),
+        if let Some(webpki) = &self.webpki {
+            let sent: Vec<_> =
+                intermediates.iter().map(|intermediate| intermediate.certificate.clone()).collect();
+            let verified = webpki.verify_server_cert(end_entity, &sent, server_name, &[], now);
+            if !verified.is_err_and(|error| is_wrong_name(&error)) {
+                return Err(Uncounted::Public);
+            }
         }
         if self.may_be_constrained(end_entity, intermediates) {
             return Err(Uncounted::Constrained);
@@ -105,7 +108,7 @@ pub(super) struct Intermediate<'a> {
     pub(super) anchor: TrustAnchor<'static>,
 }
 
-/// Whether a verification has failed for the name, after all else was found to be good.
+/// Whether a verification has failed for the name: webpki verifies the chain, its revocation included, before that.
 pub(super) fn is_wrong_name(error: &Error) -> bool {
     matches!(
         error,

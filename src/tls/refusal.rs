@@ -88,9 +88,9 @@ fn reason(error: &CertificateError, evidence: &Evidence) -> String {
             Date::from_seconds(not_after.as_secs()),
             &evidence.chain,
         ),
-        CertificateError::Expired => {
+        CertificateError::Expired => never_valid(&evidence.chain).unwrap_or_else(|| {
             "the certificate has expired, or the clock of this machine is wrong".to_owned()
-        }
+        }),
         CertificateError::NotValidYetContext { time, not_before } => not_yet_valid(
             Date::from_seconds(time.as_secs()),
             Date::from_seconds(not_before.as_secs()),
@@ -139,6 +139,18 @@ fn expired(today: Date, end: Date, chain: &[Certificate]) -> String {
     let which = which(chain, |certificate| certificate.not_after == Some(end));
     let ago = days(today.days_since(end));
     format!("{which} expired on {end}, {ago} ago, or the clock of this machine is wrong (it says {today})")
+}
+
+/// Names a certificate that ends before it begins, which webpki calls expired.
+fn never_valid(chain: &[Certificate]) -> Option<String> {
+    let is_never = |certificate: &Certificate| certificate.not_after < certificate.not_before;
+    let Certificate { not_before: Some(start), not_after: Some(end), .. } =
+        chain.iter().find(|certificate| is_never(certificate))?
+    else {
+        return None;
+    };
+    let which = which(chain, is_never);
+    Some(format!("{which} is never valid: it ends on {end}, before it begins on {start}"))
 }
 
 fn not_yet_valid(today: Date, start: Date, chain: &[Certificate]) -> String {

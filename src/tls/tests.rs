@@ -71,9 +71,13 @@ fn the_name_for_tls_is_the_domain_or_its_address() {
 #[test]
 #[cfg(feature = "ring")]
 fn no_roots_and_bad_roots_are_errors_when_building() {
-    let none = TlsOptions { trust: Trust { only_given: true, given: Vec::new() }, ..TlsOptions::default() };
+    let none = TlsOptions {
+        trust: Trust { only_given: true, given: Vec::new(), ..Trust::default() },
+        ..TlsOptions::default()
+    };
     assert_eq!(tls(none).unwrap_err(), TlsSetupError::NoRoots);
     let given = vec![CertificateDer::from(b"not a certificate".to_vec())];
-    let bad = TlsOptions { trust: Trust { only_given: true, given }, ..TlsOptions::default() };
+    let bad =
+        TlsOptions { trust: Trust { only_given: true, given, ..Trust::default() }, ..TlsOptions::default() };
     assert!(matches!(tls(bad).unwrap_err(), TlsSetupError::BadRoot(_)));
 }

@@ -20,8 +20,9 @@ use super::identity::Wanted;
 use super::other_names::Accepted;
 use super::private_names::{self, Intermediate, PrivateNames, Uncounted, is_wrong_name};
 use super::revocation::RevocationLists;
+use super::roots::{Trust, authorities, roots};
 use super::server_certificate::ServerCertificate;
-use super::{TlsOptions, TlsSetupError, Trust};
+use super::{TlsOptions, TlsSetupError};
 use crate::limits::{MAX_CERTIFICATES, MAX_OF_A_SUBJECT};
 use crate::service::Service;
 
@@ -89,29 +90,31 @@ impl Evidence {
 pub(super) fn verifier(
     options: &TlsOptions,
     service: &Service,
-    roots: Arc<RootCertStore>,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<Verifier>, TlsSetupError> {
     let TlsOptions { trust, revocation, other_names, .. } = options;
     let private_names = if other_names.is_any() {
-        let given = super::roots(&Trust { only_given: true, given: trust.given.clone() })?;
+        let given = roots(&Trust { only_given: true, given: trust.given.clone(), ..Trust::default() })?;
         let anchors = given.roots.clone();
-        let webpki = webpki(Arc::new(given), revocation.as_ref(), provider)?;
+        let webpki = match trust.only_given {
+            true => None,
+            false => Some(webpki(given, revocation.as_ref(), provider)? as Arc<dyn ServerCertVerifier>),
+        };
         Some(PrivateNames::new(webpki, anchors, *other_names, service.clone()))
     } else {
         None
     };
-    let webpki = webpki(roots, revocation.as_ref(), provider)?;
-    Ok(Arc::new(Verifier::new(webpki, Arc::clone(provider), revocation.clone(), private_names)))
+    let authorities = authorities(trust, revocation.as_ref(), provider)?;
+    Ok(Arc::new(Verifier::new(authorities, Arc::clone(provider), revocation.clone(), private_names)))
 }
 
 /// The verifier of rustls.
 pub(super) fn webpki(
-    roots: Arc<RootCertStore>,
+    roots: RootCertStore,
     lists: Option<&RevocationLists>,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<WebPkiServerVerifier>, TlsSetupError> {
-    let builder = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider));
+    let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
     let configured = match lists {
         Some(lists) => lists.configure(builder.clone()).map_err(TlsSetupError::BadRevocationList)?,
         None => builder.clone(),

@@ -1,9 +1,13 @@
 //! Tests of certificates that name the domain as SRV-ID or XmppAddr (RFC 6120 section 13.7.1).
 
-use xmpp_connect::{ConnectorBuilder, Domain, Error, ErrorKind, Service, Target, TlsMode};
+use xmpp_connect::rustls::{ClientConfig, RootCertStore};
+use xmpp_connect::{
+    Connector, ConnectorBuilder, Domain, Error, ErrorKind, RevocationLists, Service, Target, TlsMode,
+};
 
-use super::{MODES, assert_untrusted, server};
+use super::{MODES, server};
 use crate::given::{DOMAIN, builder, chain, talk};
+use crate::support::server_tls::provider;
 use crate::support::{Authority, DnsServer, Identity, Zone};
 
 /// Connects to a server of `domain` that shows `identity`, with these options.
@@ -39,23 +43,6 @@ fn assert_connected(connected: [Result<(), Error>; 2]) {
     for result in connected {
         result.unwrap();
     }
-}
-
-// rule E4
-#[test]
-fn by_default_only_dns_names_count_and_the_error_says_what_is_there() {
-    let off = "SRV-IDs and XmppAddrs are not accepted here (options `srv_ids` and `xmpp_addrs`)";
-    assert_untrusted(
-        |authority| authority.issue_srv_ids(&["_xmpp-client.example.org", "_xmpps-client.example.org"]),
-        &format!(
-            "the certificate is not for example.org; it is for SRV-ID _xmpp-client.example.org, SRV-ID \
-             _xmpps-client.example.org; {off}"
-        ),
-    );
-    assert_untrusted(
-        |authority| authority.issue_xmpp_addresses(&[DOMAIN]),
-        &format!("the certificate is not for example.org; it is for XmppAddr example.org; {off}"),
-    );
 }
 
 // rule E4
@@ -129,11 +116,34 @@ fn an_address_is_identified_by_an_address_only() {
     assert_connected(connect(&authority, &authority.issue(&["127.0.0.1"]), "127.0.0.1", accept));
 }
 
+// rule E4, E5, E8a
+#[test]
+fn a_client_config_says_alone_what_is_verified() {
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth();
+    let list = Authority::new().revocation_list(3000, &[]);
+    for (builder, what) in [
+        (Connector::builder().srv_ids(true), "names to accept"),
+        (Connector::builder().xmpp_addrs(true), "names to accept"),
+        (Connector::builder().revocation_lists(RevocationLists::new([list])), "revocation lists"),
+    ] {
+        let error = builder.tls_config(config.clone()).build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert!(
+            error.to_string().starts_with(&format!("both {what} and a ClientConfig are given")),
+            "{error}"
+        );
+    }
+}
+
 // rule E4
 #[test]
 fn names_of_these_kinds_need_given_roots() {
     let options = |options: fn(ConnectorBuilder) -> ConnectorBuilder| {
-        options(xmpp_connect::Connector::builder()).build().map(drop).map_err(|error| error.to_string())
+        options(Connector::builder()).build().map(drop).map_err(|error| error.to_string())
     };
     for error in [options(|builder| builder.srv_ids(true)), options(|builder| builder.xmpp_addrs(true))] {
         assert!(
@@ -141,7 +151,7 @@ fn names_of_these_kinds_need_given_roots() {
         );
     }
     let authority = Authority::new();
-    let builder = || xmpp_connect::Connector::builder().srv_ids(true).xmpp_addrs(true);
+    let builder = || Connector::builder().srv_ids(true).xmpp_addrs(true);
     for builder in [builder().add_roots([authority.root_der()]), builder().only_roots([authority.root_der()])]
     {
         assert!(builder.build().is_ok());

@@ -6,7 +6,7 @@ use xmpp_connect::TlsMode::StartTls;
 
 use crate::check::Stop;
 use crate::given::{XMPP, XMPPS};
-use crate::support::{Behaviour, DnsServer, Rcode, Relay, Rtype, Zone, closed_udp_port};
+use crate::support::{Behaviour, DnsServer, Junk, OverTcp, Rcode, Relay, Rtype, Zone, closed_udp_port};
 use crate::world::{Row, World, check, hold, ids, starttls};
 
 const ABOUT_RECORDS: [&str; 2] = ["no-direct-tls", "no-ipv6"];
@@ -60,6 +60,35 @@ pub(crate) const NAME_SERVERS: &[Row] = &[
         "no EDNS",
         || second(|zone| zone.on_everything(Behaviour::CodeOnEdns(Rcode::FORMERR))),
         &["name-server-edns"],
+    ),
+    (
+        "junk before each answer",
+        || second(|zone| zone.on_everything(Behaviour::JunkThenAnswer(Junk::ALL.to_vec()))),
+        &[],
+    ),
+    ("long answers", || second(|zone| zone.on_everything(Behaviour::Truncated(OverTcp::Answer))), &[]),
+    (
+        "long answers are lost",
+        || second(|zone| zone.on_everything(Behaviour::Truncated(OverTcp::Close))),
+        &["name-server-tcp"],
+    ),
+    (
+        "silent over TCP",
+        || second(|zone| zone.on_everything(Behaviour::Truncated(OverTcp::Silence))),
+        &["name-server-tcp"],
+    ),
+    (
+        "no DNS",
+        || second(|zone| zone.on_everything(Behaviour::Bytes(b"HTTP/1.1 400".to_vec()))),
+        &["name-server-fails"],
+    ),
+    (
+        "the first one is silent",
+        || {
+            let world = second(|zone| zone);
+            world.zone(|zone| zone.on_everything(Behaviour::Silence))
+        },
+        &["name-server-fails"],
     ),
     ("malformed", || second(|zone| zone.on_everything(Behaviour::Mangled(cut))), &["name-server-fails"]),
 ];

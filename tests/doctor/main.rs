@@ -22,5 +22,6 @@ mod dns_faults;
 mod output;
 mod record_faults;
 mod server_faults;
+mod servers;
 mod sound;
 mod world;

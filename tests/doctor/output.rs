@@ -45,6 +45,12 @@ fn is_json(json: &str) {
     for id in ["refused", "srv-root-among-others", "no-channel-binding-types"] {
         assert!(ids.contains(&id), "{id}: {ids:?}");
     }
+    let records = &object["records"];
+    assert_eq!(records["starttls"]["records"].as_array().map(Vec::len), Some(3), "{records}");
+    assert_eq!(
+        (&records["direct"]["records"], &records["hosts"][0]["ttl"]),
+        (&Value::Array(vec![]), &300.into())
+    );
     let weights: Vec<_> = findings.iter().map(|finding| finding["weight"].as_str().unwrap()).collect();
     let order = |weight: &&str| ["error", "warning", "hint"].iter().position(|other| other == weight);
     assert!(weights.is_sorted_by_key(order), "{weights:?}");

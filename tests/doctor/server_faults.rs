@@ -142,6 +142,14 @@ pub(crate) const WHAT_IS_NO_XMPP: &[Row] = &[
         &["not-xmpp"],
     ),
     (
+        "never ends",
+        || {
+            let end = Step::SendForEver(b"<a/>".to_vec());
+            World::of(StartTls, starttls().instead(Stage::Features, &[end]))
+        },
+        &["not-xmpp"],
+    ),
+    (
         "web server behind _xmpps",
         || {
             let steps = [Step::AwaitHeader, Step::send(HTTP), Step::Close];
@@ -252,6 +260,34 @@ pub(crate) const NEGOTIATIONS: &[Row] = &[
             World::of(Direct, sound(Script::direct(tls)))
         },
         &["no-tls13"],
+    ),
+    (
+        "client certificate required",
+        || {
+            let tls = ServerTls::new(authority().issue(&[DOMAIN]))
+                .require_client_certificate(authority().root_der());
+            World::of(Direct, sound(Script::direct(tls.config())))
+        },
+        &["client-certificate-required"],
+    ),
+    (
+        "client certificate not required",
+        || {
+            let tls =
+                ServerTls::new(authority().issue(&[DOMAIN])).client_certificates(authority().root_der());
+            World::of(StartTls, sound(Script::starttls(tls.config())))
+        },
+        &[],
+    ),
+    (
+        "cut in the TLS handshake",
+        || World::of(Direct, direct().before(Stage::Tls, &[Step::Allow(100)])),
+        &["silent"],
+    ),
+    (
+        "one byte at a time",
+        || World::of(StartTls, starttls().before(Stage::Header, &[Step::Drip(Duration::from_millis(400))])),
+        &["silent"],
     ),
     (
         "no resumption is no fault",

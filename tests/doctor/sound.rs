@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use xmpp_connect::TlsMode;
 
-use crate::check::{Stop, Verdict};
+use crate::check::{Stop, Verdict, object};
 use crate::given::has_ipv6;
 use crate::support::{BlackHole, DnsServer};
 use crate::world::{World, check, ids, sound_world};
@@ -18,6 +18,17 @@ fn a_sound_domain_has_no_findings_and_each_form_is_one_connection() {
     let diagnosis = world.check();
     assert_eq!(ids(&diagnosis), Vec::<&str>::new(), "{:#?}", diagnosis.findings);
     assert_eq!((diagnosis.verdict, diagnosis.verdict.status(), diagnosis.is_cut), (Verdict::Sound, 0, false));
+    let object = object(&diagnosis);
+    let checks = object["checks"].as_array().unwrap();
+    assert_eq!(checks.len(), 8);
+    for check in checks {
+        assert_eq!(check["resumption"], "resumed", "{check}");
+        let connected = &check["connects"][0]["connected"];
+        assert_eq!(connected["protocol"], "TLS 1.3");
+        assert_eq!(connected["certificate"]["matched"]["name"], "example.org");
+        assert_eq!(connected["features"]["mechanisms"][0], "SCRAM-SHA-256-PLUS");
+        assert_eq!(connected["features"]["channel_binding_types"][0], "tls-exporter");
+    }
     for server in &world.servers {
         // Two forms, and the session of the first is resumed once.
         assert_eq!(server.accepted(), 3);

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use xmpp_connect::report::{AttemptErrorKind, ProxyFailure, Stage};
-use xmpp_connect::{Error, ErrorKind, Target};
+use xmpp_connect::{Error, ErrorKind, Policy, Target};
 
 use super::support::{After, BlackHole, PATIENCE, Refused};
 use super::*;
@@ -184,8 +184,20 @@ fn an_endless_answer_and_one_that_drips_end_at_their_bounds() {
     }
     // Each byte is in time, and all together are not.
     for script in scripts() {
-        let error = error(script.drip(Duration::from_millis(100)));
+        let script = script.drip(Duration::from_millis(100));
+        let error = error(script.clone());
         expect(&error, None, Stage::Proxy, "the proxy did not connect to the server within 0.3 s");
+
+        let bed = Bed::new(TlsMode::Direct, script);
+        let builder = bed.builder().dns_use(DnsUse::Nothing).policy(Policy::StartTlsOnly).timeout(LIMIT);
+        let started = Instant::now();
+        let error = builder.build().unwrap().connect(DOMAIN).unwrap_err();
+        let took = started.elapsed();
+        assert!(
+            error.kind() == ErrorKind::TimedOut && took >= LIMIT && took < LIMIT + ROOM,
+            "{error}, {took:?}"
+        );
+        assert!(error.to_string().ends_with("got as far as proxy"), "{error}");
     }
 }
 
@@ -222,6 +234,16 @@ fn a_proxy_that_does_not_respond_is_named_when_the_limit_is_over() {
     let error = builder.build().unwrap().connect(DOMAIN).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut);
     assert!(started.elapsed() < LIMIT + ROOM);
+}
+
+// rule B13
+#[test]
+fn a_question_that_is_not_answered_in_time_names_the_proxy() {
+    let bed = Bed::new(TlsMode::Direct, ProxyScript::socks5().answer(&[5], After::Silence));
+    let connector = bed.builder().lookup_timeout(LIMIT).handshake_timeout(LIMIT).build().unwrap();
+    let error = connector.connect(DOMAIN).unwrap_err();
+    let expected = format!("asked through the proxy {}", bed.proxy.url());
+    assert!(error.kind() == ErrorKind::Lookup && error.to_string().contains(&expected), "{error}");
 }
 
 // rule B13, D9

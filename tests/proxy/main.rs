@@ -16,6 +16,8 @@ mod bad;
 mod dialled;
 mod opened;
 mod options;
+#[cfg(target_os = "linux")]
+mod sealed;
 
 use std::sync::Arc;
 

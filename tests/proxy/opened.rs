@@ -1,5 +1,6 @@
 //! Tests of tunnels that are opened: what the proxy is asked for, and what DNS is.
 
+use xmpp_connect::dns::{Answer, Answers, Question, Record, RecordKind, Resolver, SrvRecord};
 use xmpp_connect::report::Stage;
 use xmpp_connect::{AddressFamily, Connection, Destination, ErrorKind, Target, public_only};
 
@@ -203,5 +204,33 @@ fn a_repeat_opens_another_tunnel() {
         let connection = builder.build().unwrap().connect_to(DOMAIN, target).unwrap();
         assert_eq!(connection.report().attempts()[0].repeats.len(), 1);
         assert_eq!(proxy.destinations(), vec![format!("host.example.org:{}", server.port()); 2]);
+    }
+}
+
+/// The SRV records of a domain, without DNS.
+#[derive(Debug)]
+struct Fixed(u16);
+
+impl Resolver for Fixed {
+    fn ask(&self, questions: &[Question], answers: &Answers) {
+        for question in questions {
+            assert_eq!(question.kind(), RecordKind::Srv);
+            let target = "host.example.org".to_owned();
+            let record = SrvRecord { priority: 0, weight: 0, port: self.0, target };
+            let records = if question.name() == XMPPS { vec![Record::Srv(record)] } else { Vec::new() };
+            answers.send(question.clone(), Ok(Answer::new(records)));
+        }
+    }
+}
+
+// rule B13, H5
+#[test]
+fn a_resolver_of_the_caller_is_asked_for_the_servers_and_the_proxy_for_their_names() {
+    for script in scripts() {
+        let bed = Bed::new(TlsMode::Direct, script);
+        let builder = Connector::builder().only_roots([bed.authority.root_der()]);
+        let builder = builder.resolver(Fixed(bed.server.port())).proxy(bed.proxy.url().parse().unwrap());
+        builder.build().unwrap().connect(DOMAIN).unwrap();
+        assert_eq!(bed.proxy.destinations(), [bed.server_by_name()]);
     }
 }

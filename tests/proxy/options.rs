@@ -29,6 +29,9 @@ fn options_that_contradict_each_other_are_refused() {
     assert!(message(dial(plain().filter(public_only))).contains("filter"));
     let unreachable = message(with_proxy().source_address("::1".parse().unwrap()));
     assert_eq!(unreachable, "the proxy socks5://127.0.0.1:1080 cannot be reached from ::1");
+    let secret = proxy().credentials("user", "s3cret").unwrap();
+    let connector = plain().proxy(secret.clone()).build().unwrap();
+    assert!(!format!("{connector:?}{secret:?}{secret}").contains("s3cret"));
     with_proxy().filter(public_only).dns_use(DnsUse::All).build().unwrap();
     plain().dns_use(DnsUse::All).build().unwrap();
 }

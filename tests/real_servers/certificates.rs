@@ -6,11 +6,11 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use xmpp_connect::rustls::pki_types::CertificateDer;
 use xmpp_connect::rustls::pki_types::pem::PemObject;
-use xmpp_connect::{Connector, ErrorKind, Target, TlsMode};
+use xmpp_connect::rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
+use xmpp_connect::{Connector, ConnectorBuilder, ErrorKind, RevocationLists, Target, TlsMode};
 
-use crate::TestResult;
+use crate::{TestResult, negotiator};
 
 pub(super) const P_256: &[&str] = &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
 const P_521: &[&str] = &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-521"];
@@ -59,6 +59,10 @@ pub(super) struct Case {
     pub(super) serve: &'static [&'static str],
     /// Of `openssl s_server`.
     pub(super) environment: &'static [(&'static str, &'static str)],
+    /// Of the connector.
+    pub(super) options: fn(ConnectorBuilder) -> ConnectorBuilder,
+    pub(super) modes: &'static [TlsMode],
+    /// `None`: the connect succeeds.
     pub(super) kind: Option<ErrorKind>,
     pub(super) words: &'static [&'static str],
 }
@@ -72,6 +76,8 @@ impl Case {
             sign: &[],
             serve: &[],
             environment: &[],
+            options: |builder| builder,
+            modes: &[TlsMode::Direct, TlsMode::StartTls],
             kind: Some(kind),
             words,
         }
@@ -121,9 +127,20 @@ fn assert_case(name: &str, case: &Case) -> TestResult {
     let folder = Folder::new(name)?;
     make(&folder.0, case)?;
     let (_server, port) = serve(&folder.0, case)?;
-    let root = CertificateDer::from_pem_file(folder.0.join("root.pem"))?;
-    let connector = Connector::builder().only_roots([root]).build()?;
-    let connected = connector.connect_to("example.org", Target::new("127.0.0.1", port, TlsMode::Direct)?);
+    for tls in case.modes {
+        let port = match tls {
+            TlsMode::Direct => port,
+            TlsMode::StartTls => negotiator::before(port)?,
+        };
+        connect(name, case, &folder.0, Target::new("127.0.0.1", port, *tls)?)?;
+    }
+    Ok(())
+}
+
+fn connect(name: &str, case: &Case, folder: &Path, target: Target) -> TestResult {
+    let root = CertificateDer::from_pem_file(folder.join("root.pem"))?;
+    let connector = (case.options)(Connector::builder().only_roots([root])).build()?;
+    let connected = connector.connect_to("example.org", target);
     let Err(error) = connected else {
         assert!(case.kind.is_none(), "{name}: it must not connect");
         return Ok(());
@@ -218,5 +235,106 @@ fn a_certificate_of_2600_names_is_too_large_and_speaks_tls() -> TestResult {
         case.extensions = case.extensions.replace("example.org", &format!("example.org{names}"));
         assert_case(name, &case)?;
     }
+    Ok(())
+}
+
+// rule E1, E4, E8b: what rustls' own servers can play as well, by another hand.
+#[test]
+#[ignore = "needs openssl"]
+fn certificates_of_openssl_that_prove_nothing_are_refused() -> TestResult {
+    let case = |extensions: &str, words| Case {
+        extensions: extensions.to_owned(),
+        ..Case::refused(ErrorKind::Untrusted, words)
+    };
+    let other =
+        case("subjectAltName=DNS:other.example", &["is not for example.org; it is for other.example"]);
+    assert_case("other", &other)?;
+    let none = case("basicConstraints=CA:FALSE", &["no alternative names, and its common name is not used"]);
+    assert_case("common-name", &none)?;
+    let purpose = "subjectAltName=DNS:example.org\nextendedKeyUsage=clientAuth";
+    assert_case("purpose", &case(purpose, &["not for server authentication but for client authentication"]))?;
+    let usage = "subjectAltName=DNS:example.org\nkeyUsage=keyEncipherment";
+    assert_case("usage", &case(usage, &["does not include digital signature"]))?;
+    let words = &["is never valid: it ends on 20", ", before it begins on 20"];
+    assert_case("never", &Case { sign: &["-days", "-1"], ..Case::refused(ErrorKind::Untrusted, words) })
+}
+
+// rule E4
+#[test]
+#[ignore = "needs openssl"]
+fn names_for_xmpp_alone_are_accepted_as_openssl_encodes_them() -> TestResult {
+    let case = |name: &str, words: &'static [&'static str]| Case {
+        extensions: format!("subjectAltName={name}"),
+        kind: (!words.is_empty()).then_some(ErrorKind::Untrusted),
+        options: |builder| builder.srv_ids(true).xmpp_addrs(true),
+        ..Case::refused(ErrorKind::Untrusted, words)
+    };
+    let srv_id = |string: &str, name: &str| format!("otherName:1.3.6.1.5.5.7.8.7;{string}:{name}");
+    let xmpp_addr = |string: &str| format!("otherName:1.3.6.1.5.5.7.8.5;{string}:example.org");
+    let good = srv_id("IA5STRING", "_xmpp-client.example.org");
+    assert_case("srv-id", &case(&good, &[]))?;
+    assert_case("xmpp-addr", &case(&xmpp_addr("UTF8"), &[]))?;
+    let off = &["SRV-ID _xmpp-client.example.org; SRV-IDs and XmppAddrs are not accepted here"];
+    assert_case("srv-id-off", &Case { options: |builder| builder, ..case(&good, off) })?;
+    let other = srv_id("IA5STRING", "_xmpp-server.example.org");
+    assert_case("srv-id-other", &case(&other, &["it is for SRV-ID _xmpp-server.example.org"]))?;
+    let wrong = &["its names are all of a kind that is not used"];
+    assert_case("srv-id-utf8", &case(&srv_id("UTF8", "_xmpp-client.example.org"), wrong))?;
+    assert_case("xmpp-addr-ia5", &case(&xmpp_addr("IA5STRING"), wrong))
+}
+
+// rule E3, E8b
+#[test]
+#[ignore = "needs openssl"]
+fn alpn_and_the_wrong_port_are_told() -> TestResult {
+    let words = &["no_application_protocol (120)", "it refused the ALPN name"];
+    let direct: &[TlsMode] = &[TlsMode::Direct];
+    let alpn = Case { serve: &["-alpn", "h2"], modes: direct, ..Case::refused(ErrorKind::Attempts, words) };
+    assert_case("alpn", &alpn)?;
+    // STARTTLS with a server that expects TLS at once.
+    let folder = Folder::new("port")?;
+    let case =
+        Case::refused(ErrorKind::Attempts, &["the port may be for another service, or for direct TLS"]);
+    make(&folder.0, &case)?;
+    let (_server, port) = serve(&folder.0, &case)?;
+    connect("port", &case, &folder.0, Target::new("127.0.0.1", port, TlsMode::StartTls)?)
+}
+
+/// Makes the list of what is revoked, `list.pem`.
+fn make_list(folder: &Path) -> TestResult {
+    let config = "[ca]\ndefault_ca = own\n[own]\ndatabase = index\ncrlnumber = number\ndefault_md = sha256\n\
+                  default_crl_days = 30\n";
+    fs::write(folder.join("config"), config)?;
+    let by = ["-config", "config", "-keyfile", "root.key", "-cert", "root.pem"];
+    openssl(folder, &[&["ca", "-gencrl", "-out", "list.pem"][..], &by].concat())
+}
+
+// rule E8a, E8b
+#[test]
+#[ignore = "needs openssl"]
+fn lists_of_openssl_are_used() -> TestResult {
+    let folder = Folder::new("revoked")?;
+    let case = Case::refused(ErrorKind::Untrusted, &[]);
+    make(&folder.0, &case)?;
+    fs::write(folder.0.join("index"), "")?;
+    fs::write(folder.0.join("number"), "01\n")?;
+    let (_server, port) = serve(&folder.0, &case)?;
+    let connect = || {
+        let root = CertificateDer::from_pem_file(folder.0.join("root.pem"))?;
+        let lists = CertificateRevocationListDer::pem_file_iter(folder.0.join("list.pem"))?;
+        let lists = RevocationLists::new(lists.collect::<Result<Vec<_>, _>>()?);
+        let connector = Connector::builder().only_roots([root]).revocation_lists(lists).build()?;
+        let target = Target::new("127.0.0.1", port, TlsMode::Direct)?;
+        Ok::<_, Box<dyn std::error::Error>>(connector.connect_to("example.org", target).map(drop))
+    };
+    make_list(&folder.0)?;
+    connect()??;
+    let by = ["-config", "config", "-keyfile", "root.key", "-cert", "root.pem"];
+    openssl(&folder.0, &[&["ca", "-revoke", "pem", "-crl_reason", "superseded"][..], &by].concat())?;
+    make_list(&folder.0)?;
+    let Err(error) = connect()? else { return Err("it is accepted".into()) };
+    let text = error.source().ok_or("there is no cause")?.to_string();
+    assert!(text.starts_with("the certificate was revoked on 20"), "{text}");
+    assert!(text.contains(" by \"Our Root\" (reason: superseded); the server needs a new one"), "{text}");
     Ok(())
 }

@@ -75,6 +75,7 @@ fn what_is_accepted_without_an_offer_is_secured_and_the_report_says_so() {
         let [note] = report.notes() else { panic!("{report}") };
         assert!(note.starts_with(&server.addr().to_string()), "{note}");
         assert!(note.contains("accepted STARTTLS without offering it"), "{note}");
+        assert!(report.attempts()[0].is_unoffered);
         given::talk(&mut connection);
     }
 }
@@ -193,6 +194,7 @@ fn injected_bytes_are_an_error_of_their_own_kind() {
     let injected = [Step::AwaitStartTls, Step::send(format!("{PROCEED}<iq/>"))];
     let (connection, _) = past(&authority, healthy(&authority).instead(Stage::Proceed, &injected), false);
     let attempt = &connection.report().attempts()[0];
+    assert!(!attempt.is_unoffered);
     let kind = attempt.error().map(AttemptError::kind);
     assert!(matches!(kind, Some(AttemptErrorKind::InjectedBytes)), "{}", connection.report());
 }

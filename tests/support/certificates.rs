@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, CustomExtension, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, CustomExtension,
+    DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    PKCS_ED25519, RevocationReason, RevokedCertParams, SerialNumber, date_time_ymd,
 };
 use rustls::ServerConfig;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use super::server_tls::ServerTls;
 
@@ -59,7 +60,7 @@ impl Authority {
         let key = new_key();
         let mut parameters = CertificateParams::default();
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         // Issuers are found by name, so the name is this root's own: a stranger is an unknown issuer, not a bad signature.
         let number = ROOTS.fetch_add(1, Ordering::Relaxed);
         parameters.distinguished_name = common_name(&format!("Root {number} of a test"));
@@ -134,6 +135,63 @@ impl Authority {
     /// A certificate whose only names are `XmppAddr`s, such as `example.org` (RFC 6120 section 13.7.1.4).
     pub(crate) fn issue_xmpp_addresses(&self, names: &[&str]) -> Identity {
         self.issue_other_names(names, ID_ON_XMPP_ADDR, UTF8_STRING)
+    }
+
+    /// A certificate whose only name is like an SRV-ID, in a string of the wrong type.
+    pub(crate) fn issue_srv_id_as_utf8(&self, name: &str) -> Identity {
+        self.issue_other_names(&[name], ID_ON_DNS_SRV, UTF8_STRING)
+    }
+
+    /// A certificate whose only name is like an `XmppAddr`, in a string of the wrong type.
+    pub(crate) fn issue_xmpp_address_as_ia5(&self, name: &str) -> Identity {
+        self.issue_other_names(&[name], ID_ON_XMPP_ADDR, IA5_STRING)
+    }
+
+    /// A certificate below `count` authorities, all of which are in the chain. Their keys are Ed25519, so that it is short.
+    pub(crate) fn issue_below(&self, count: usize, names: &[&str]) -> Identity {
+        let mut chain = Vec::new();
+        let mut below: Option<CertifiedIssuer<'static, KeyPair>> = None;
+        for number in 0..count {
+            let mut parameters = CertificateParams::default();
+            parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            parameters.distinguished_name = common_name(&number.to_string());
+            let key = KeyPair::generate_for(&PKCS_ED25519).expect("ring makes keys");
+            let issuer = match &below {
+                Some(above) => CertifiedIssuer::signed_by(parameters, key, above),
+                None => CertifiedIssuer::signed_by(parameters, key, &self.issuer),
+            };
+            let issuer = issuer.expect("rcgen signs");
+            chain.insert(0, issuer.der().clone());
+            below = Some(issuer);
+        }
+        let key = new_key();
+        let issuer = below.as_ref().unwrap_or(&self.issuer);
+        let certificate = parameters(names).signed_by(&key, issuer).expect("rcgen signs");
+        chain.insert(0, certificate.der().clone());
+        Identity { chain, key: private(&key) }
+    }
+
+    /// A revocation list from 2020 to the start of the year `until`, with these serial numbers.
+    pub(crate) fn revocation_list(
+        &self,
+        until: i32,
+        revoked: &[u64],
+    ) -> CertificateRevocationListDer<'static> {
+        let revoked_certs = revoked.iter().map(|serial| RevokedCertParams {
+            serial_number: SerialNumber::from(*serial),
+            revocation_time: date_time_ymd(2020, 3, 1),
+            reason_code: Some(RevocationReason::KeyCompromise),
+            invalidity_date: None,
+        });
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2020, 4, 1),
+            next_update: date_time_ymd(until, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: revoked_certs.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.issuer).expect("rcgen signs").der().clone()
     }
 
     fn issue_other_names(&self, names: &[&str], identifier: &[u8], string: u8) -> Identity {

@@ -24,6 +24,7 @@
 //! | `addresses.rs` | addresses where nobody answers: [`BlackHole`], [`Refused`] |
 //! | `proxy.rs` | [`ProxyServer`], SOCKS5 or HTTP, with its [`ProxyScript`] |
 //! | `relay/`, `delay.rs` | [`Relay`] counts round trips without a clock; [`DelayProxy`] makes a path long |
+//! | `namespaces.rs` | two network namespaces, with servers in the other one (Linux) |
 //! | `process.rs` | sockets and threads of this process (Linux) |
 //! | `threads.rs`, `wire.rs` | what the others are built from: [`Latch`], [`Workers`], [`Watched`], [`Wire`] |
 //!
@@ -41,6 +42,8 @@ pub(crate) mod addresses;
 pub(crate) mod certificates;
 pub(crate) mod delay;
 pub(crate) mod dns;
+#[cfg(target_os = "linux")]
+pub(crate) mod namespaces;
 #[cfg(target_os = "linux")]
 pub(crate) mod process;
 pub(crate) mod proxy;

@@ -9,6 +9,8 @@ mod support;
 
 mod facts;
 mod pins;
+mod provider;
+mod roots;
 mod watch;
 
 use std::sync::Arc;

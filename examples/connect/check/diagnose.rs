@@ -241,6 +241,11 @@ fn failed(failure: &Failure) -> Finding {
             "alpn-refused",
             "let the server accept the ALPN protocol of this service (xmpp-client or xmpp-server, XEP-0368)",
         ),
+        Cause::ClientCertificateRequired => (
+            "client-certificate-required",
+            "if that is meant to be so, give one (here: --client-cert and --client-key); otherwise let the server accept \
+             connections without",
+        ),
         Cause::Tls => (
             "tls-fails",
             "check the TLS settings of the server: it needs TLS 1.2 or 1.3, and a certificate and key that belong together",

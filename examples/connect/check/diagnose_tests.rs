@@ -72,6 +72,7 @@ fn every_cause_has_a_finding_with_advice() {
         Cause::NotXmpp,
         Cause::InjectedBytes,
         Cause::AlpnRefused,
+        Cause::ClientCertificateRequired,
         Cause::Tls,
         Cause::Other,
     ] {

@@ -9,6 +9,8 @@ use super::Diagnosis;
 use super::certificate::Certificate;
 use super::features::Features;
 use super::findings::{Finding, plain};
+use super::lint::{HostRecords, Published, SrvSet};
+use super::message::Srv;
 use super::name_servers::{Edns, ServerView, Tcp};
 use super::outcome::{Check, Ended, Facts, PlaceResult, Resumption};
 use super::plan::Place;
@@ -22,6 +24,7 @@ pub(crate) fn object(diagnosis: &Diagnosis) -> Value {
         "complete": !diagnosis.is_cut,
         "ms": milliseconds(diagnosis.elapsed),
         "findings": diagnosis.findings.iter().map(finding).collect::<Vec<_>>(),
+        "records": diagnosis.published.as_ref().map(records),
         "candidates": diagnosis.candidates.iter().map(candidate).collect::<Vec<_>>(),
         "checks": diagnosis.checked.iter().map(|checked| place(checked, diagnosis.now)).collect::<Vec<_>>(),
         "name_servers": diagnosis.name_servers.iter().map(name_server).collect::<Vec<_>>(),
@@ -32,6 +35,23 @@ pub(crate) fn object(diagnosis: &Diagnosis) -> Value {
 fn finding(finding: &Finding) -> Value {
     let Finding { id, weight, about, what, advice } = finding;
     json!({ "id": id, "weight": weight.name(), "about": about, "what": what, "advice": advice })
+}
+
+fn records(published: &Published) -> Value {
+    let srv = |Srv { priority, weight, port, target }: &Srv| json!({ "priority": priority, "weight": weight, "port": port, "target": target });
+    let set = |set: &SrvSet| {
+        let records = set.records.as_ref().map(|records| records.iter().map(srv).collect::<Vec<_>>());
+        json!({ "name": set.owner, "ttl": set.ttl.seconds, "records": records })
+    };
+    let host = |host: &HostRecords| {
+        let HostRecords { name, addresses, alias, .. } = host;
+        json!({ "name": name, "ttl": host.ttl.seconds, "addresses": addresses, "alias": alias })
+    };
+    json!({
+        "direct": set(&published.direct),
+        "starttls": set(&published.starttls),
+        "hosts": published.hosts.iter().map(host).collect::<Vec<_>>(),
+    })
 }
 
 fn candidate(candidate: &Candidate) -> Value {

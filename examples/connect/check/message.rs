@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use domain::base::iana::{Class, Rtype};
+use domain::base::iana::{Class, OptRcode, Rtype};
 use domain::base::message_builder::PushError;
 use domain::base::wire::ParseError;
 use domain::base::{Message, MessageBuilder, Name};
@@ -66,6 +66,11 @@ impl Reply {
         matches!(&*self.code, "NOERROR" | "NXDOMAIN")
     }
 
+    /// Whether it says which records there are, if any.
+    pub(crate) fn is_usable(&self) -> bool {
+        self.is_answer() && !self.is_lame() && !self.has_loop && !self.is_truncated
+    }
+
     /// Whether the server does not know the name and does not ask others: it answers, and says nothing.
     pub(crate) fn is_lame(&self) -> bool {
         let is_empty =
@@ -109,7 +114,8 @@ pub(crate) fn reply(octets: &[u8], query: &[u8]) -> Option<Result<Reply, ParseEr
         return None;
     }
     // A server that could not read the query does not repeat its question.
-    let is_blank = message.header_counts().qdcount() == 0;
+    let is_error = !matches!(message.opt_rcode(), OptRcode::NOERROR | OptRcode::NXDOMAIN);
+    let is_blank = message.header_counts().qdcount() == 0 && is_error;
     let is_same = message.sole_question().is_ok_and(|question| {
         question.qname() == asked.qname()
             && question.qtype() == asked.qtype()

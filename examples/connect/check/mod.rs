@@ -72,6 +72,8 @@ pub(crate) struct Diagnosis {
     /// When it ended.
     now: SystemTime,
     candidates: Vec<Candidate>,
+    /// `None` if no name server knows.
+    published: Option<Published>,
     name_servers: Vec<ServerView>,
     checked: Vec<(Place, PlaceResult)>,
     notes: Vec<String>,
@@ -202,7 +204,7 @@ fn name_servers(settings: &Settings) -> Result<Vec<SocketAddr>, Error> {
 fn conclude(
     settings: &Settings,
     found: Found,
-    published: Option<Published>,
+    mut published: Option<Published>,
     evidence: Evidence,
     mut findings: Vec<Finding>,
     stop: &Stop,
@@ -211,9 +213,9 @@ fn conclude(
     let works = checked.iter().any(|(_, result)| result.works());
     findings.extend(published::failure(found.error.as_ref()));
     let exists = found.error.as_ref().is_none_or(|error| error.kind() != ErrorKind::NoSuchDomain);
-    if let Some(mut published) = published.filter(|_| exists) {
-        published::note_shared_ports(&mut published, &found.candidates, &checked);
-        findings.extend(lint::lint(&published));
+    if let Some(published) = published.as_mut().filter(|_| exists) {
+        published::note_shared_ports(published, &found.candidates, &checked);
+        findings.extend(lint::lint(published));
     }
     findings.extend(diagnose::unreachable_from_here(works, &checked));
     let now = SystemTime::now();
@@ -236,6 +238,7 @@ fn conclude(
         elapsed: stop.elapsed(),
         now,
         candidates: found.candidates,
+        published,
         name_servers,
         checked,
         notes,

@@ -55,7 +55,7 @@ impl ServerView {
     pub(crate) fn reply(&self, name: &str, kind: Kind) -> Option<&Reply> {
         let found = self.answers.iter().find(|(other, of, _)| (other.as_str(), *of) == (name, kind));
         let (_, _, reply) = found?;
-        reply.as_ref().ok().filter(|reply| reply.is_answer() && !reply.is_lame() && !reply.has_loop)
+        reply.as_ref().ok().filter(|reply| reply.is_usable())
     }
 
     /// Why it is of no use at all, if so.

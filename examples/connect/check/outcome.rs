@@ -150,6 +150,8 @@ pub(crate) enum Cause {
     NotXmpp,
     InjectedBytes,
     Untrusted(UntrustedReason),
+    /// The server wants a certificate of this side.
+    ClientCertificateRequired,
     /// The server knows none of the ALPN protocols.
     AlpnRefused,
     Tls,
@@ -187,6 +189,9 @@ fn cause(error: &AttemptError) -> Cause {
         AttemptErrorKind::Untrusted(reason) => Cause::Untrusted(reason),
         AttemptErrorKind::Tls(rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => {
             Cause::AlpnRefused
+        }
+        AttemptErrorKind::Tls(rustls::Error::AlertReceived(AlertDescription::CertificateRequired)) => {
+            Cause::ClientCertificateRequired
         }
         AttemptErrorKind::Tls(_) => Cause::Tls,
         _ => Cause::Other,

@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use xmpp_connect::report::{RepeatForm, Report, Stage};
+use xmpp_connect::report::{RepeatForm, Stage};
 use xmpp_connect::{
     ChannelBinding, Connection, Connector, ConnectorBuilder, Error, ErrorKind, OpenStream, Target, TlsMode,
 };
@@ -19,8 +19,6 @@ use super::{Settings, Stop};
 
 /// The number of TLS 1.3 (RFC 8446 section 4.2.1).
 const TLS13: u16 = 0x0304;
-/// The note of the library on a server whose offer was missing.
-const NOT_OFFERED: &str = "accepted STARTTLS without offering it";
 
 /// Returns the options that all connectors of a check have.
 pub(crate) fn builder(settings: &Settings, stop: &Stop) -> ConnectorBuilder {
@@ -185,16 +183,12 @@ fn facts_of(mut connection: Connection, stop: &Stop) -> Facts {
             .attempts()
             .iter()
             .any(|attempt| has_repeat(&attempt.repeats, RepeatForm::StepByStep)),
-        is_offer_missing: has_note(report, NOT_OFFERED),
+        is_offer_missing: report.attempts().iter().any(|attempt| attempt.is_unoffered),
     };
     stop.cancels(connection.canceller());
     let features = read_features(&mut connection);
     leave(connection);
     Facts { features, ..facts }
-}
-
-fn has_note(report: &Report, words: &str) -> bool {
-    report.notes().iter().any(|note| note.contains(words))
 }
 
 /// The connect has waited for the features, so they are there.

@@ -6,6 +6,7 @@ use super::Diagnosis;
 use super::diagnose::first_facts;
 use super::features::Features;
 use super::findings::{Finding, Verdict, Weight, counted, plain};
+use super::lint::{Published, Ttl};
 use super::name_servers::{Edns, ServerView, Tcp};
 use super::outcome::{Ended, PlaceResult, Resumption};
 use super::plan::Place;
@@ -79,6 +80,7 @@ pub(crate) fn text(diagnosis: &Diagnosis, style: Style) -> String {
         text += "\n";
         text += &shown(finding, style);
     }
+    text += &diagnosis.published.as_ref().map(|published| records(published, style)).unwrap_or_default();
     text += &servers(diagnosis, style);
     text += &name_servers(&diagnosis.name_servers, style);
     if !diagnosis.notes.is_empty() {
@@ -133,6 +135,28 @@ fn capital(sentence: &str) -> String {
     let mut characters = sentence.chars();
     let first = characters.next().map(|first| first.to_uppercase().to_string());
     first.unwrap_or_default() + characters.as_str()
+}
+
+fn records(published: &Published, style: Style) -> String {
+    let with_ttl = |ttl: Ttl| ttl.seconds.map(|seconds| format!(", TTL {seconds} s")).unwrap_or_default();
+    let mut text = format!("\n{}\n", style.paint(Tone::Bold, "Records"));
+    for set in [&published.direct, &published.starttls] {
+        let state = match set.records.as_deref() {
+            None => "not known".to_owned(),
+            Some([]) => "none".to_owned(),
+            Some(_) if set.is_not_offered() => format!("not offered{}", with_ttl(set.ttl)),
+            Some(records) => counted(records.len(), "record", "records") + &with_ttl(set.ttl),
+        };
+        text += &style.paragraph("  ", 4, &format!("{} SRV: {state}", set.owner));
+    }
+    for host in &published.hosts {
+        let addresses: Vec<_> = host.addresses.iter().map(ToString::to_string).collect();
+        let addresses = if addresses.is_empty() { "no addresses".to_owned() } else { addresses.join(" ") };
+        let alias = host.alias.as_ref().map(|alias| format!(", alias of {alias}")).unwrap_or_default();
+        text +=
+            &style.paragraph("  ", 4, &format!("{}: {addresses}{}{alias}", host.name, with_ttl(host.ttl)));
+    }
+    text
 }
 
 fn servers(diagnosis: &Diagnosis, style: Style) -> String {

@@ -37,6 +37,7 @@ impl Runner {
                 completed: Vec::new(),
                 repeats: Vec::new(),
                 certificate: None,
+                is_unoffered: false,
                 stage: Stage::Tcp,
                 outcome: AttemptOutcome::InFlight,
             },

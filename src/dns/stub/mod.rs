@@ -86,12 +86,13 @@ impl Stub {
             Some(_) => self.state.system.through_proxy(settings),
             None => (settings, None),
         };
+        let asked = gateway.as_ref().map(|gateway| format!("asked through the proxy {}", gateway.proxy()));
         let network = Network::new(settings.config, Arc::clone(&self.state), random, gateway);
         let usual = || network.longest_lookup().map_or(LOOKUP_LIMIT, |longest| longest.max(LOOKUP_LIMIT));
         StubLookups {
             limit: limit.unwrap_or_else(usual),
             network,
-            problem: settings.problem,
+            problem: settings.problem.or(asked),
             exhaustion,
             unusable,
             hosts: HostsFile::new(self.state.system.hosts().map(Path::to_owned)),
@@ -129,7 +130,7 @@ pub(crate) struct StubLookups {
     state: Arc<ResolverState>,
     network: Network,
     limit: Duration,
-    /// Why the settings are not those of the system.
+    /// Why the settings are not those of the system, or what all questions go through, for the error of a lookup.
     problem: Option<String>,
     exhaustion: Option<io::Error>,
     /// Why nobody can be asked through the proxy.

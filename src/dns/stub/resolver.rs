@@ -88,7 +88,7 @@ impl StubResolver {
     }
 
     fn with(system: SystemConfig) -> Result<Self, ConfigurationError> {
-        let provider = tls::provider().ok_or_else(|| {
+        let provider = tls::choose_provider(None).ok_or_else(|| {
             ConfigurationError::new("no source of random numbers: enable feature `ring` or `aws-lc-rs`")
         })?;
         let stub = Stub::new(system, Caching::On, SocketOptions::default());

@@ -326,6 +326,40 @@ mod tests {
         assert_eq!(servers(), ["127.0.0.1:53"]);
     }
 
+    // rule B13
+    #[test]
+    fn through_a_proxy_name_servers_are_asked_over_tcp_and_those_of_this_machine_not_at_all() {
+        let directory = TemporaryDirectory::new();
+        let path = directory.path("resolv.conf");
+        let config = SystemConfig::at(&path, &directory.path("hosts"));
+        let through_proxy = || config.through_proxy(config.current().unwrap().0);
+        for (text, expected) in [
+            (
+                "nameserver 192.0.2.1\nnameserver 127.0.0.53\nnameserver 2001:db8::1",
+                "192.0.2.1:53 [2001:db8::1]:53",
+            ),
+            ("nameserver 127.0.0.1\nnameserver ::1\nnameserver ::ffff:127.0.0.1", ""),
+            ("nameserver fe80::1\nnameserver 169.254.1.1\nnameserver 0.0.0.0", ""),
+            ("options use-vc", ""),
+        ] {
+            fs::write(&path, text).unwrap();
+            let (settings, unusable) = through_proxy();
+            assert_eq!(servers(&settings).join(" "), expected);
+            assert_eq!(settings.config.transport, Transport::Tcp);
+            let message = unusable.map(|error| error.to_string());
+            assert_eq!(message.is_some_and(|message| message.contains(".nameservers(")), expected.is_empty());
+        }
+        fs::remove_file(&path).unwrap();
+        assert!(through_proxy().1.unwrap().to_string().contains("cannot read "));
+
+        // Those that the caller gives are meant.
+        let given = ResolverConfig::new(vec!["127.0.0.1:53".parse().unwrap()]);
+        let config = SystemConfig::given(given);
+        let (settings, unusable) = config.through_proxy(config.current().unwrap().0);
+        assert_eq!((servers(&settings).join(" ").as_str(), unusable), ("127.0.0.1:53", None));
+        assert_eq!(settings.config.transport, Transport::Tcp);
+    }
+
     // rule H3b
     #[test]
     fn the_hosts_file_of_windows_is_in_its_system_folder_or_nowhere() {

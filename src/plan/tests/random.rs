@@ -17,7 +17,7 @@ use crate::report::{AttemptOutcome, AttemptReport, EventKind, Report};
 use crate::service::TlsMode;
 use crate::wait;
 
-const WORLDS: u64 = 2_000;
+pub(super) const WORLDS: u64 = 2_000;
 
 /// Round numbers, so that many events coincide, and those around the limits.
 const TIMES: [u64; 16] = [0, 0, 1, 10, 10, 40, 50, 60, 200, 250, 1000, 1490, 1500, 2500, 4999, 5001];
@@ -325,7 +325,7 @@ fn orders(played: &Played) -> Vec<String> {
 }
 
 /// Asserts that a connect that was not cut short has tried every address of every candidate that DNS has returned.
-fn check_completeness(seed: u64, played: &Played, kind: ErrorKind) {
+pub(super) fn check_completeness(seed: u64, played: &Played, kind: ErrorKind) {
     let is_complete = matches!(kind, ErrorKind::Attempts | ErrorKind::Lookup | ErrorKind::Untrusted);
     let report = played.report();
     if !is_complete || report.attempts.len() >= MAX_ATTEMPTS {

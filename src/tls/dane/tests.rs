@@ -16,7 +16,7 @@ use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{ServerName, UnixTime};
 
-use super::verifier::DaneVerifier;
+use super::verifier::{Basis, DaneVerifier};
 use super::*;
 use crate::domain::Host;
 use crate::service::{Service, TlsMode};
@@ -112,11 +112,12 @@ fn verify(
 ) -> Result<(), Error> {
     let records = usable(records);
     assert!(!records.is_empty(), "without usable records there is no such verifier");
-    let trust = Trust { only_given: true, given: vec![trusted.certificate.clone()] };
+    let trust = Trust { only_given: true, given: vec![trusted.certificate.clone()], ..Trust::default() };
     let options = TlsOptions { trust, ..TlsOptions::default() };
     let usual = pins::usual(&options, &Service::Client, &Arc::new(default_provider())).unwrap();
+    let roots = Arc::new(crate::tls::roots::roots(&options.trust).unwrap());
     let endpoint = Endpoint { host: Host::Name(TARGET.to_owned()), port: 5223, tls: TlsMode::Direct };
-    let verifier = DaneVerifier::new(usual, &endpoint, records);
+    let verifier = DaneVerifier::new(Basis { usual, roots, service: Service::Client }, &endpoint, records);
     let now = UnixTime::since_unix_epoch(Duration::from_secs(1_790_000_000));
     let name = ServerName::try_from(DOMAIN).unwrap();
     verifier.verify_server_cert(leaf, sent, &name, &[], now).map(|_| ())

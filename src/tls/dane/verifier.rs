@@ -8,11 +8,13 @@ use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_na
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme};
 
 use super::{DANE_EE, DANE_TA, PKIX_EE, PKIX_TA, TlsaRecord, anchors, of_key, own};
 use crate::domain::Host;
 use crate::limits::MAX_SESSION_SERVERS;
+use crate::service::Service;
+use crate::tls::TlsSetupError;
 use crate::tls::extensions::{KeyUsage, allows};
 use crate::tls::identity::Wanted;
 use crate::tls::other_names::Accepted;
@@ -25,8 +27,17 @@ use crate::tls::verifier::{MayNotSign, Part, chain, keep, useful};
 /// than it had at first: a session never crosses a change of the records.
 #[derive(Debug)]
 pub(in crate::tls) struct Daned {
-    usual: Usual,
+    basis: Basis,
     kept: Mutex<Vec<Kept>>,
+}
+
+/// What all of these verifiers have in common.
+#[derive(Clone, Debug)]
+pub(super) struct Basis {
+    pub(super) usual: Usual,
+    /// The trusted roots.
+    pub(super) roots: Arc<RootCertStore>,
+    pub(super) service: Service,
 }
 
 #[derive(Debug)]
@@ -37,8 +48,14 @@ struct Kept {
 }
 
 impl Daned {
-    pub(in crate::tls) fn new(usual: Usual) -> Self {
-        Self { usual, kept: Mutex::default() }
+    pub(in crate::tls) fn new(
+        usual: Usual,
+        roots: Result<RootCertStore, TlsSetupError>,
+        service: &Service,
+    ) -> Self {
+        // Without roots, only pins are trusted otherwise.
+        let roots = Arc::new(roots.unwrap_or_else(|_| RootCertStore::empty()));
+        Self { basis: Basis { usual, roots, service: service.clone() }, kept: Mutex::default() }
     }
 
     /// The verifier for this server with these records, which becomes the most recently used.
@@ -53,8 +70,8 @@ impl Daned {
         let known = list.iter().position(is_same).map(|index| list.remove(index));
         let kept = known.unwrap_or_else(|| {
             let (endpoint, records) = (endpoint.clone(), records.to_vec());
-            let verifier = DaneVerifier::new(self.usual.clone(), &endpoint, records.clone());
-            Kept { endpoint, records, verifier: self.usual.with_pins(Some(Arc::new(verifier))) }
+            let verifier = DaneVerifier::new(self.basis.clone(), &endpoint, records.clone());
+            Kept { endpoint, records, verifier: self.basis.usual.with_pins(Some(Arc::new(verifier))) }
         });
         let verifier = Arc::clone(&kept.verifier);
         if list.len() >= MAX_SESSION_SERVERS {
@@ -68,7 +85,7 @@ impl Daned {
 /// Verifies the certificates of one server by its TLSA records, all of which are usable.
 #[derive(Debug)]
 pub(super) struct DaneVerifier {
-    usual: Usual,
+    basis: Basis,
     records: Vec<TlsaRecord>,
     /// The owner name of the records.
     owner: String,
@@ -94,16 +111,16 @@ struct Sent<'a, 'b> {
 }
 
 impl DaneVerifier {
-    pub(super) fn new(usual: Usual, endpoint: &Endpoint, records: Vec<TlsaRecord>) -> Self {
+    pub(super) fn new(basis: Basis, endpoint: &Endpoint, records: Vec<TlsaRecord>) -> Self {
         let target = match &endpoint.host {
             Host::Name(name) => ServerName::try_from(name.clone()).ok(),
             Host::Address(_) => None,
         };
-        Self { usual, records, owner: owner(&endpoint.host, endpoint.port), target }
+        Self { basis, records, owner: owner(&endpoint.host, endpoint.port), target }
     }
 
     fn provider(&self) -> &Arc<CryptoProvider> {
-        self.usual.provider()
+        self.basis.usual.provider()
     }
 
     /// `usual` verifies as without records.
@@ -148,7 +165,7 @@ impl DaneVerifier {
         }
         let others: Vec<_> = useful(sent.others).into_iter().map(|other| other.certificate).collect();
         let chain: Vec<&CertificateDer<'_>> = std::iter::once(sent.end_entity).chain(&others).collect();
-        let anchors = anchors(&self.records, usage, &chain, &self.usual.roots, self.provider());
+        let anchors = anchors(&self.records, usage, &chain, &self.basis.roots, self.provider());
         if anchors.is_empty() {
             return None;
         }
@@ -199,7 +216,7 @@ impl DaneVerifier {
         let chain = chain(end_entity, others).map(|certificate| certificate.clone().into_owned()).collect();
         let wanted = name.map(|name| Wanted {
             name: name.to_owned(),
-            service: self.usual.service().clone(),
+            service: self.basis.service.clone(),
             accepted: Accepted::default(),
         });
         keep(ServerCertificate::new(chain, wanted, Arc::clone(self.provider())), part, None);
@@ -215,7 +232,7 @@ impl ServerCertVerifier for DaneVerifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let usual = || match &self.usual.authorities {
+        let usual = || match &self.basis.usual.authorities {
             Some(verifier) => verifier
                 .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
                 .map(|_| ()),

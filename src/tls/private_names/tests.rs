@@ -50,7 +50,7 @@ fn server(issuer: &Issuer, edit: impl FnOnce(&mut CertificateParams)) -> Certifi
 
 fn options(root: &Issuer) -> TlsOptions {
     TlsOptions {
-        trust: Trust { only_given: true, given: vec![root.der().clone()] },
+        trust: Trust { only_given: true, given: vec![root.der().clone()], ..Trust::default() },
         other_names: Accepted { srv_ids: true, xmpp_addrs: false },
         ..TlsOptions::default()
     }
@@ -63,8 +63,7 @@ fn verify(
     name: &str,
 ) -> Result<(), UntrustedReason> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let roots = Arc::new(crate::tls::roots(&options.trust).unwrap());
-    let verifier = verifier(options, &Service::Client, roots, &provider).unwrap();
+    let verifier = verifier(options, &Service::Client, &provider).unwrap();
     let now = UnixTime::since_unix_epoch(Duration::from_secs(NOW));
     let name = ServerName::try_from(name).unwrap();
     let (server, others) = chain.split_first().unwrap();
@@ -208,11 +207,11 @@ fn below_a_public_authority_no_such_name_counts() {
     // What compiled-in roots would be, beside a given one.
     let webpki = |roots: &[&Issuer]| {
         let given = roots.iter().map(|root| root.der().clone()).collect();
-        let roots = crate::tls::roots(&Trust { only_given: true, given }).unwrap();
-        (roots.roots.clone(), crate::tls::verifier::webpki(roots.into(), None, &provider).unwrap())
+        let roots = crate::tls::roots::roots(&Trust { only_given: true, given, ..Trust::default() }).unwrap();
+        (roots.roots.clone(), crate::tls::verifier::webpki(roots, None, &provider).unwrap())
     };
     let (anchors, only_private) = webpki(&[&private]);
-    let names = PrivateNames::new(only_private, anchors, options.other_names, Service::Client);
+    let names = PrivateNames::new(Some(only_private), anchors, options.other_names, Service::Client);
     let now = UnixTime::since_unix_epoch(Duration::from_secs(NOW));
     let name = ServerName::try_from("example.org").unwrap();
     assert_eq!(names.verify(&server(&private, |_| {}), &[], &name, now), Ok(()));

@@ -75,13 +75,12 @@ fn list(
 impl Pki {
     fn verifier(&self, lists: RevocationLists) -> Result<Arc<dyn ServerCertVerifier>, TlsSetupError> {
         let options = TlsOptions {
-            trust: Trust { only_given: true, given: vec![self.root.der().clone()] },
+            trust: Trust { only_given: true, given: vec![self.root.der().clone()], ..Trust::default() },
             revocation: Some(lists),
             ..TlsOptions::default()
         };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let roots = Arc::new(crate::tls::roots(&options.trust)?);
-        Ok(verifier(&options, &Service::Client, roots, &provider)?)
+        Ok(verifier(&options, &Service::Client, &provider)?)
     }
 
     /// Verifies the server's certificate; the text of the lists about it.
