@@ -29,6 +29,7 @@
 //! - [`Error::kind`] says what can be done about a failed connect.
 //! - Module [`report`] describes what happened in a connect, whether it succeeded or not.
 //! - Module [`dns`] has the resolvers, and the trait for your own.
+//! - Module [`guide`] leads through the examples, from the first connect to a program that stays connected.
 //!
 //! # Architecture
 //!
@@ -108,6 +109,9 @@ pub use tls::{
     CertificateChange, CertificateRecord, ChannelBinding, CipherSuite, Fingerprint, InvalidFingerprint,
     InvalidRecord, MatchedName, ProtocolVersion, RevocationLists, ServerCertificate,
 };
+
+#[doc = include_str!("../docs/guide.md")]
+pub mod guide {}
 
 /// Makes the example of the README a test.
 #[cfg(doctest)]

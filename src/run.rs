@@ -46,6 +46,9 @@ impl Run<'_> {
         let mut attempts = AttemptSet::new(dialer, given);
         loop {
             self.check_cancelled();
+            // Before the plan goes on: if the observer panics here, a connection that is ready is not taken for one that the
+            // caller has had.
+            self.show_events();
             let mut now = wait::now();
             while let Some(order) = self.plan.poll(now) {
                 self.show_events();

@@ -79,8 +79,7 @@ pub(crate) struct Options {
     pub(crate) roots: Vec<CertificateDer<'static>>,
     /// The server's keys or certificates, instead of authorities.
     pub(crate) pins: Vec<Fingerprint>,
-    /// The client's certificates, and the key of the first.
-    pub(crate) client: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+    pub(crate) client: Option<Client>,
     pub(crate) dane: bool,
     pub(crate) alpn: bool,
     pub(crate) open_stream: bool,
@@ -246,16 +245,12 @@ fn check_doctor(given: &Given) -> Result<(), String> {
     }
     let is_chosen = given.policy.is_some() || given.no_alpn || given.open_stream || given.strict;
     let is_placed = given.to.is_some() || given.prefer.is_some() || given.tls.is_some() || given.plan;
-    if given.dane {
-        return Err("--check does not look at TLSA records; leave --dane out".to_owned());
-    }
-    if given.proxy.is_some() {
-        return Err("--check looks at servers and name servers directly, and not through --proxy".to_owned());
-    }
-    if is_chosen || is_placed {
+    // It asks and connects directly, and trusts what a client trusts.
+    let is_special = given.proxy.is_some() || given.dane || !given.pins.is_empty();
+    if is_chosen || is_placed || is_special {
         return Err(
             "--check tries all servers in all ways; it goes with --service, --from, --nameserver, --ca, \
-                    --client-cert, --client-key, --timeout, --json and --prometheus"
+                    --client-cert, --client-key, --timeout, --json and --prometheus only"
                 .to_owned(),
         );
     }
@@ -303,12 +298,7 @@ fn check(given: Given) -> Result<Options, String> {
     if let Some(domain) = &given.domain {
         check_domain(domain)?;
     }
-    let client = match (given.client_chain, given.client_key) {
-        (Some(chain), Some(key)) => Some((chain, key)),
-        (None, None) => None,
-        (Some(_), None) => return Err("--client-cert needs --client-key, the private key".to_owned()),
-        (None, Some(_)) => return Err("--client-key needs --client-cert, the certificate".to_owned()),
-    };
+    let client = client(given.client_chain, given.client_key)?;
     Ok(Options {
         domain: given.domain,
         service,
@@ -327,6 +317,21 @@ fn check(given: Given) -> Result<Options, String> {
         way,
         output: output(given.json, given.prometheus),
     })
+}
+
+/// The client's certificates, and the key of the first.
+pub(crate) type Client = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn client(
+    chain: Option<Vec<CertificateDer<'static>>>,
+    key: Option<PrivateKeyDer<'static>>,
+) -> Result<Option<Client>, String> {
+    match (chain, key) {
+        (Some(chain), Some(key)) => Ok(Some((chain, key))),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err("--client-cert needs --client-key, the private key".to_owned()),
+        (None, Some(_)) => Err("--client-key needs --client-cert, the certificate".to_owned()),
+    }
 }
 
 fn output(json: bool, prometheus: bool) -> Output {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use rustls::ClientConnection;
 
-use super::exchange::{OpeningStream, certificate, handshake, negotiate};
+use super::exchange::{OpeningStream, checked, handshake, negotiate};
 use super::way::{self, Opened, Way};
 use super::{AttemptError, AttemptEvent, AttemptId, Destination, Note, RepeatForm, Stage};
 use crate::deadline::Deadline;
@@ -422,7 +422,7 @@ impl Attempt {
                 if !handshake(&self.tcp, &mut pending.client)? {
                     return Ok(Advance::Waits);
                 }
-                self.certificate = certificate(&pending.client, dialer, &self.candidate)?;
+                self.certificate = checked(&pending.client, &self.candidate, dialer)?;
                 let Some(open_stream) = dialer.open_stream else { return Ok(Advance::Verified) };
                 if let AttemptState::Handshaking(handshake) =
                     std::mem::replace(&mut self.state, AttemptState::Connecting)

@@ -85,20 +85,6 @@ fn nothing_behind_proceed(
     }
 }
 
-/// Returns the certificate of a complete handshake, once the caller's check has accepted it.
-pub(super) fn certificate(
-    client: &ClientConnection,
-    dialer: &Dialer<'_>,
-    candidate: &Candidate,
-) -> Result<Option<ServerCertificate>, AttemptError> {
-    Agreed::of(client).map_err(|error| AttemptError::tls(error, &Evidence::NONE))?;
-    let certificate = dialer.tls.certificate(client, dialer.domain, candidate.tlsa());
-    match dialer.tls.check(dialer.domain, certificate.as_ref()) {
-        Ok(()) => Ok(certificate),
-        Err(reason) => Err(AttemptError::certificate_rejected(reason, certificate)),
-    }
-}
-
 /// Advances the handshake as far as possible without waiting. Returns whether it is complete, including our last
 /// flight.
 pub(super) fn handshake(tcp: &TcpStream, tls: &mut ClientConnection) -> Result<bool, AttemptError> {
@@ -136,6 +122,20 @@ pub(super) fn handshake(tcp: &TcpStream, tls: &mut ClientConnection) -> Result<b
         }
     }
     Ok(false)
+}
+
+/// The certificate of a complete handshake, if the caller's check does not refuse it.
+pub(super) fn checked(
+    client: &ClientConnection,
+    candidate: &Candidate,
+    dialer: &Dialer<'_>,
+) -> Result<Option<ServerCertificate>, AttemptError> {
+    Agreed::of(client).map_err(|error| AttemptError::tls(error, &Evidence::NONE))?;
+    let certificate = dialer.tls.certificate(client, dialer.domain, candidate.tlsa());
+    match dialer.tls.check(dialer.domain, certificate.as_ref()) {
+        Ok(()) => Ok(certificate),
+        Err(reason) => Err(AttemptError::certificate_rejected(reason, certificate)),
+    }
 }
 
 /// rustls' own limit on data that is not sent yet.

@@ -25,8 +25,8 @@ const SHOWN_REASON: usize = 200;
 pub(super) fn no_dns(host: &Host) -> String {
     match host.special_use() {
         SpecialUse::Onion => format!(
-            "{host} is a Tor address and has no DNS records; connect through Tor (ConnectorBuilder::proxy), and leave names to \
-             it (DnsUse::Srv)"
+            "{host} is a Tor address and has no DNS records; set Tor as ConnectorBuilder::proxy and leave names to it \
+             (DnsUse::Srv), or pass a stream of your own to Connector::secure"
         ),
         SpecialUse::Invalid | SpecialUse::None | SpecialUse::Loopback | SpecialUse::MulticastDns => {
             format!("{host} cannot have DNS records")

@@ -128,6 +128,7 @@ fn a_name_server_with_another_certificate_is_asked_nothing() {
 
 #[cfg(feature = "hickory-https")]
 mod https {
+    use super::super::support::ServerTls;
     use super::*;
 
     const DATA: u8 = 0;
