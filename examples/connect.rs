@@ -3,18 +3,21 @@
 //! ```text
 //! cargo run --example connect                       to a server that it starts on loopback; works offline
 //! cargo run --example connect -- example.org        to the real server of a domain
+//! cargo run --example connect -- --check example.org        looks for faults
 //! cargo run --example connect -- --help
 //! ```
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use xmpp_connect::{
-    Canceller, Connection, Connector, Discovery, Domain, Error, ErrorKind, OpenStream, Target,
-};
+use xmpp_connect::{Connection, Connector, Discovery, Domain, Error, ErrorKind, OpenStream, Target};
 
+#[path = "connect/check/mod.rs"]
+mod check;
 #[path = "connect/demo.rs"]
 mod demo;
+#[path = "connect/doctor.rs"]
+mod doctor;
 #[path = "connect/json.rs"]
 mod json;
 #[path = "connect/options.rs"]
@@ -71,6 +74,9 @@ fn complain(message: &str) {
 }
 
 fn run(mut options: Options) -> io::Result<u8> {
+    if matches!(options.way, Way::Check) {
+        return doctor::run(options);
+    }
     // The servers of the demonstration run as long as this variable lives.
     let demo = options.domain.is_none().then(|| demo::Demo::start(&options.service));
     if let Some(demo) = &demo {
@@ -83,7 +89,10 @@ fn run(mut options: Options) -> io::Result<u8> {
     let outcome = attempt(&options, &domain).unwrap_or_else(Outcome::Failed);
     write(&match options.output {
         Output::Person => person::text(&domain, &outcome),
-        Output::Json => format!("{}\n", json::object(&domain, &options.service, &outcome)),
+        // Prometheus goes with --check only.
+        Output::Json | Output::Prometheus => {
+            format!("{}\n", json::object(&domain, &options.service, &outcome))
+        }
     })?;
     Ok(match outcome {
         Outcome::Connected(connection) => {
@@ -104,10 +113,17 @@ fn attempt(options: &Options, domain: &str) -> Result<Outcome, Error> {
     let mut builder = Connector::builder()
         .service(options.service.clone())
         .policy(options.policy)
+        .dane(options.dane)
         .alpn(options.alpn)
         .starttls_pipelining(options.pipelining);
     if !options.nameservers.is_empty() {
-        builder = builder.nameservers(options.nameservers.iter().copied());
+        builder = builder.nameservers(options.nameservers.iter().copied()).trust_ad(options.dane);
+    }
+    if let Some(proxy) = &options.proxy {
+        builder = builder.proxy(proxy.clone());
+    }
+    if let Some(dns_use) = options.dns_use {
+        builder = builder.dns_use(dns_use);
     }
     if !options.roots.is_empty() {
         builder = builder.only_roots(options.roots.iter().cloned());
@@ -127,10 +143,11 @@ fn attempt(options: &Options, domain: &str) -> Result<Outcome, Error> {
     let connector = builder.build()?;
     let mut attempts = match &options.way {
         Way::Plan => {
-            cancel_on_interrupt(connector.canceller());
+            let canceller = connector.canceller();
+            on_interrupt(move || canceller.cancel());
             return connector.discover(domain).map(Outcome::Planned);
         }
-        Way::Connect => connector.attempts(domain)?,
+        Way::Connect | Way::Check => connector.attempts(domain)?,
         Way::To(Place { host, port, tls }) => {
             connector.attempts_to(domain, Target::new(host, *port, *tls)?)?
         }
@@ -138,14 +155,15 @@ fn attempt(options: &Options, domain: &str) -> Result<Outcome, Error> {
             connector.attempts_preferring(domain, Target::new(host, *port, *tls)?)?
         }
     };
-    cancel_on_interrupt(attempts.canceller());
+    let canceller = attempts.canceller();
+    on_interrupt(move || canceller.cancel());
     attempts.connect_next().map(|connection| Outcome::Connected(Box::new(connection)))
 }
 
-/// The first Ctrl-C cancels, so that the report shows how far the connect has got. The second one ends the program.
+/// The first Ctrl-C calls `cancel`, so that the report shows how far the connect has got. The second one ends the program.
 #[cfg(unix)]
 #[expect(clippy::disallowed_methods, reason = "the library starts no thread, but a program may")]
-fn cancel_on_interrupt(canceller: Canceller) {
+fn on_interrupt(cancel: impl Fn() + Send + 'static) {
     use signal_hook::consts::{SIGINT, SIGTERM};
 
     let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]) else { return };
@@ -154,10 +172,10 @@ fn cancel_on_interrupt(canceller: Canceller) {
             if index > 0 {
                 std::process::exit(128 + signal);
             }
-            canceller.cancel();
+            cancel();
         }
     });
 }
 
 #[cfg(not(unix))]
-fn cancel_on_interrupt(_: Canceller) {}
+fn on_interrupt(_: impl Fn() + Send + 'static) {}

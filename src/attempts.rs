@@ -8,16 +8,19 @@ use crate::canceller::{Cancel, CancelGroup, Canceller};
 use crate::connection::Connection;
 use crate::dial::AttemptId;
 use crate::dial::attempt::Dialer;
+use crate::dial::way::Way;
+use crate::dns::RandomBits;
 use crate::dns::lookups::Lookups;
 use crate::dns::resolver::ResolverLookups;
 use crate::domain::Domain;
 use crate::error::{Error, ErrorKind};
 use crate::limits::{LOOKUP_LIMIT, MAX_REDIRECTS};
 use crate::open_stream::OpenStream;
-use crate::plan::{Plan, Route};
+use crate::plan::{Plan, Route, Routes};
+use crate::proxy::Gateway;
 use crate::random::Random;
 use crate::report::{Event, Report};
-use crate::run::{Observer, Run, no_random_numbers, show_events};
+use crate::run::{Observer, Run, Search, no_random_numbers, show_events};
 use crate::shared::{Names, Shared};
 use crate::socket;
 use crate::target::Target;
@@ -112,10 +115,17 @@ impl Attempts {
         }
         self.redirects = if self.redirects.1 { (self.redirects.0, false) } else { (0, false) };
         let (shared, domain) = (Arc::clone(&self.shared), self.domain.clone());
-        let Shared { settings, tls, strict, .. } = &*shared;
+        let Shared { settings, tls, strict, hook, .. } = &*shared;
         let open_stream = self.open_stream.clone().or_else(|| settings.open_stream.clone());
-        let dialer = Dialer { domain: &domain, settings, tls, strict, open_stream: open_stream.as_ref() };
-        let result = self.run(|run| run.connect(dialer, given));
+        let result = self.run(|run, gateway| {
+            let way = match (gateway, hook) {
+                (Some(gateway), _) => Way::Proxy(gateway),
+                (None, Some(hook)) => Way::Hook(hook, run.plan.total()),
+                (None, None) => Way::Direct,
+            };
+            let open_stream = open_stream.as_ref();
+            run.connect(Dialer { domain: &domain, settings, tls, strict, open_stream, way }, given)
+        });
         self.learn(match &result {
             Ok((_, _, report)) => Some(report),
             Err(error) => error.report(),
@@ -151,7 +161,7 @@ impl Attempts {
 
     /// Finds the servers without connecting.
     pub(crate) fn discover(&mut self) -> Result<Box<Report>, Error> {
-        self.run(|run| run.discover())
+        self.run(|run, _| run.discover())
     }
 
     /// Records in the report why the latest connection is of no use. For 10 minutes, later connects of the same
@@ -162,8 +172,8 @@ impl Attempts {
     pub fn reject(&mut self, why: impl fmt::Display) {
         if let (Some(id), Some(begun)) = (self.latest.take(), &mut self.begun) {
             let now = wait::now();
-            if let Some(address) = begun.plan.handle_rejection(id, &why.to_string(), now) {
-                self.shared.history().reject(address, now);
+            if let Some(destination) = begun.plan.handle_rejection(id, &why.to_string(), now) {
+                self.shared.history().reject(&destination, now);
             }
             show_events(&mut begun.plan, observer(&mut self.observer));
         }
@@ -214,8 +224,8 @@ impl Attempts {
         Canceller::of_group(self.together.get_or_insert_with(|| Arc::new(CancelGroup::new(true))))
     }
 
-    /// Begins or resumes the plan, and calls `go` with it.
-    fn run<R>(&mut self, go: impl FnOnce(Run<'_>) -> Result<R, Error>) -> Result<R, Error> {
+    /// Begins or resumes the plan, finds the proxy if there is one, and calls `go` with both.
+    fn run<R>(&mut self, go: impl FnOnce(Run<'_>, Option<Gateway>) -> Result<R, Error>) -> Result<R, Error> {
         let now = wait::now();
         let Shared { settings, names, in_progress, .. } = &*self.shared;
         let begun = match self.begun.take() {
@@ -243,11 +253,27 @@ impl Attempts {
             in_progress.add(&flag);
             self.together.iter().for_each(|together| together.add(&flag));
         }
+        let (bits, limit) = (random.clone(), settings.limits.lookup);
+        let bits: RandomBits = Arc::new(move || bits.bits());
+        let gateway = match (&self.route, &settings.proxy) {
+            (Route::Connected { .. }, _) | (_, None) => None,
+            (_, Some(proxy)) => {
+                let search = Search {
+                    proxy,
+                    stub: &self.shared.proxy_names,
+                    random: RandomBits::clone(&bits),
+                    socket: &settings.socket,
+                    limit,
+                    total: (plan.total(), settings.limits.total),
+                    cancelled: cancelled.as_deref(),
+                };
+                Some(search.run().map_err(|error| plan.fail(error, wait::now()))?)
+            }
+        };
         let (lookups, wakeups) = match names {
             Names::Stub(stub) => {
-                let (random, limit) = (random.clone(), settings.limits.lookup);
-                let random = Arc::new(move || random.bits());
-                (Lookups::Stub { stub, random, limit, lookups: None }, None)
+                let gateway = gateway.clone();
+                (Lookups::Stub { stub, random: bits, limit, gateway, lookups: None }, None)
             }
             Names::Resolver(resolver) => {
                 let (waker, wakeups) =
@@ -258,18 +284,12 @@ impl Attempts {
             }
         };
         let observer = observer(&mut self.observer);
-        go(Run {
-            plan,
-            lookups,
-            random: random.clone(),
-            wakeups: wakeups.as_ref(),
-            cancelled: cancelled.as_deref(),
-            observer,
-        })
+        let (random, wakeups, cancelled) = (random.clone(), wakeups.as_ref(), cancelled.as_deref());
+        go(Run { plan, lookups, random, wakeups, cancelled, observer }, gateway)
     }
 
     fn begin(&self) -> Result<Begun, Error> {
-        let Shared { settings, tls, filter, .. } = &*self.shared;
+        let Shared { settings, tls, filter, hook, .. } = &*self.shared;
         let random = Random::new(tls.provider());
         // Checked before anything is sent: no question with a predictable id may be sent.
         random.bits();
@@ -277,9 +297,19 @@ impl Attempts {
             return Err(no_random_numbers());
         }
         let (chance, options) = (random.clone(), settings.socket.clone());
-        let routes = Box::new(move |destination| socket::source_of(destination, &options));
+        let goes_elsewhere = settings.proxy.is_some() || hook.is_some();
+        let settings = match &self.route {
+            Route::Connected { .. } => Arc::new(settings.without_proxy()),
+            _ => Arc::clone(settings),
+        };
+        let routes: Routes = if goes_elsewhere {
+            // This machine's routes do not matter, and no socket towards a server is opened.
+            Box::new(Some)
+        } else {
+            Box::new(move |destination| socket::source_of(destination, &options))
+        };
         let chance = Box::new(move |bound| chance.below(bound));
-        let (domain, route, settings) = (self.domain.clone(), self.route.clone(), Arc::clone(settings));
+        let (domain, route) = (self.domain.clone(), self.route.clone());
         let mut plan = Plan::new(domain, route, settings, chance, routes, wait::now());
         if let Some(filter) = filter {
             plan.set_filter(filter.clone());

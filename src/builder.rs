@@ -5,11 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ClientConfig;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-
 use crate::connection::Connection;
 use crate::connector::Connector;
+use crate::dial::hook::DialHook;
 use crate::discovery::Candidate;
 use crate::dns::cache::Caching;
 use crate::dns::message::Validation;
@@ -20,13 +18,12 @@ use crate::error::Error;
 use crate::filter::Filter;
 use crate::open_stream::OpenStream;
 use crate::service::Service;
-use crate::settings::AddressFamily;
-use crate::settings::Policy;
-use crate::settings::Settings;
-use crate::tls::{ClientCertificate, RevocationLists, TlsOptions};
+use crate::settings::{AddressFamily, DnsUse, Policy, Settings};
+use crate::tls::TlsOptions;
 
 mod build;
-mod trust;
+mod tls;
+mod way;
 
 /// Builds a [`Connector`]. Created by [`Connector::builder`].
 ///
@@ -43,6 +40,8 @@ pub struct ConnectorBuilder {
     resolver: Option<Arc<dyn Resolver>>,
     caching: Caching,
     filter: Option<Filter>,
+    hook: Option<DialHook>,
+    dns_use: Option<DnsUse>,
 }
 
 impl Default for ConnectorBuilder {
@@ -56,6 +55,8 @@ impl Default for ConnectorBuilder {
             resolver: None,
             caching: Caching::On,
             filter: None,
+            hook: None,
+            dns_use: None,
         }
     }
 }
@@ -109,14 +110,14 @@ impl ConnectorBuilder {
         self
     }
 
-    /// Sets the time limit of the TCP handshake of each attempt. The default is 10 s.
+    /// Sets the time limit of the TCP handshake of each attempt, with the proxy if there is one. The default is 10 s.
     pub fn tcp_timeout(mut self, limit: Duration) -> Self {
         self.settings.limits.tcp = limit;
         self
     }
 
-    /// Sets the time limit of the STARTTLS negotiation, and separately of the TLS handshake, of each attempt. The
-    /// default is 10 s.
+    /// Sets the time limit of the request to a proxy, separately of the STARTTLS negotiation, and separately of the TLS
+    /// handshake, of each attempt. The default is 10 s.
     pub fn handshake_timeout(mut self, limit: Duration) -> Self {
         self.settings.limits.handshake = limit;
         self
@@ -156,8 +157,9 @@ impl ConnectorBuilder {
     /// time. The filter is called once for each address of a candidate, when the turn of its priority comes, wherever
     /// the address comes from: DNS, the hosts file, a [`Target`](crate::Target), or the domain itself. The connection
     /// goes to the address that the filter has seen. It is called in the thread of the connect and should return at
-    /// once; a panic in it reaches the caller of the connect. It applies neither to name servers nor to
-    /// [`Connector::secure`].
+    /// once; a panic in it reaches the caller of the connect. It applies neither to name servers, nor to the address of a
+    /// [`proxy`](Self::proxy), nor to [`Connector::secure`]. It cannot judge names that are left to a proxy or a dial
+    /// function: see [`dns_use`](Self::dns_use).
     pub fn filter(mut self, filter: impl Fn(&Candidate, SocketAddr) -> bool + Send + Sync + 'static) -> Self {
         self.filter = Some(Filter::new(filter));
         self
@@ -248,122 +250,9 @@ impl ConnectorBuilder {
         self
     }
 
-    /// Sets whether direct TLS offers the ALPN protocol `xmpp-client` or `xmpp-server` (XEP-0368 section 2, rules 7 to
-    /// 9). STARTTLS never does. The default is true.
-    pub fn alpn(mut self, alpn: bool) -> Self {
-        self.tls.alpn = alpn;
-        self
-    }
-
-    /// Sets whether TLS sessions are resumed, which saves computation and, with TLS 1.2, a round trip (RFC 8446 section
-    /// 2.2). The default is true.
-    ///
-    /// The server, and with TLS 1.2 any observer, can link connections that resume the same session (RFC 8446 section
-    /// C.4): set it to false if that must not happen. Sessions are kept in the connector only, separately for each
-    /// domain, server, port and [`TlsMode`](crate::TlsMode). Early data (0-RTT) is never sent.
-    pub fn resumption(mut self, resumption: bool) -> Self {
-        self.tls.resumption = resumption;
-        self
-    }
-
-    /// Adds root certificates (DER) to those that are trusted: those that are compiled in, and those of earlier calls.
-    pub fn add_roots(mut self, roots: impl IntoIterator<Item = CertificateDer<'static>>) -> Self {
-        self.tls.trust.given.extend(roots);
-        self
-    }
-
-    /// Trusts these root certificates (DER) and those of [`add_roots`](Self::add_roots), but not those that are
-    /// compiled in. Certificates of several calls add up, in any order. By default, the roots of feature `webpki-roots`
-    /// are trusted.
-    pub fn only_roots(mut self, roots: impl IntoIterator<Item = CertificateDer<'static>>) -> Self {
-        self.tls.trust.only_given = true;
-        self.add_roots(roots)
-    }
-
-    /// Sets whether SRV-IDs in certificates are accepted (RFC 4985): `_xmpp-client.example.org` or, for service
-    /// [`Server`](Service::Server), `_xmpp-server.example.org`, with direct TLS as with STARTTLS (RFC 6120 section
-    /// 13.7.1.2.1). There are no wildcards in them. The default is false: the domain must be among the DNS names of the
-    /// certificate.
-    ///
-    /// They are for private authorities, which issue certificates that are of use for XMPP alone: they count only if the
-    /// chain leads to a root that was given with [`add_roots`](Self::add_roots) or [`only_roots`](Self::only_roots). They
-    /// do not count if an authority in the chain has name constraints, since those on DNS names do not apply to them.
-    pub fn srv_ids(mut self, accept: bool) -> Self {
-        self.tls.other_names.srv_ids = accept;
-        self
-    }
-
-    /// Sets whether an XmppAddr in a certificate is accepted (RFC 6120 section 13.7.1.4): the domain as in a JID, with
-    /// U-labels, which requires feature `idna`, or A-labels. It identifies a server for every service; prefer
-    /// [`srv_ids`](Self::srv_ids), to which all else there applies as well. The default is false.
-    pub fn xmpp_addrs(mut self, accept: bool) -> Self {
-        self.tls.other_names.xmpp_addrs = accept;
-        self
-    }
-
-    /// Sets certificate revocation lists, which are then required: see [`RevocationLists`]. By default, revocation is
-    /// not checked. Lists that cannot be used are an error of [`build`](Self::build).
-    ///
-    /// They are for private authorities, and for programs that fetch the lists of public ones. Connections without them
-    /// are as most programs other than browsers make them: browsers get condensed lists from their vendors (CRLite,
-    /// CRLSets), and OCSP is going away (Let's Encrypt ended it in August 2025), which is why stapled responses are not
-    /// used here. What then bounds the harm of a stolen key is the life of a certificate. Public authorities issue them
-    /// for 200 days at most since March 2026, and for 47 days from March 2029; those of Let's Encrypt's profile
-    /// `shortlived` are valid for six days.
-    pub fn revocation_lists(mut self, lists: RevocationLists) -> Self {
-        self.tls.revocation = Some(lists);
-        self
-    }
-
-    /// Sets the client certificate, which is sent to servers that ask for one, for SASL EXTERNAL (XEP-0178) and for
-    /// server-to-server. `chain` is the client's own certificate and then its intermediate authorities (DER); `key` is
-    /// the private key of the first. By default, there is none. One that cannot be used is an error of
-    /// [`build`](Self::build).
-    ///
-    /// Connected does not mean that the server accepts the certificate: under TLS 1.3, the handshake ends on this side
-    /// before the server has checked it. If the server refuses it, the first read fails with the server's alert; with
-    /// [`open_stream`](Self::open_stream), the connect does. The server's stream features say whether it offers
-    /// EXTERNAL.
-    ///
-    /// With TLS 1.2, the certificate is sent unencrypted, as that version of TLS has it. A resumed session has the
-    /// certificate of its first handshake; no other connector resumes it.
-    ///
-    /// ```no_run
-    /// use xmpp_connect::Connector;
-    /// use xmpp_connect::rustls::pki_types::pem::PemObject;
-    /// use xmpp_connect::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-    ///
-    /// let chain = CertificateDer::pem_file_iter("client.crt")?.collect::<Result<Vec<_>, _>>()?;
-    /// let key = PrivateKeyDer::from_pem_file("client.key")?;
-    /// let connector = Connector::builder().client_certificate(chain, key).build()?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn client_certificate(
-        mut self,
-        chain: impl IntoIterator<Item = CertificateDer<'static>>,
-        key: PrivateKeyDer<'static>,
-    ) -> Self {
-        let chain = chain.into_iter().collect();
-        self.tls.client_certificate = Some(Arc::new(ClientCertificate { chain, key }));
-        self
-    }
-
-    /// Sets the TLS configuration, for example to use another verifier. Its ALPN protocols and session store are
-    /// replaced, SNI is turned on, and early data is turned off. The compiled-in root certificates are not added to
-    /// it. By default, the connector creates one.
-    ///
-    /// You are then responsible for verification: anything that this configuration does not check is not checked.
-    ///
-    /// The connector keeps the TLS sessions in a store of its own, separately for each server. To turn them off, use
-    /// `Resumption::disabled()` in the configuration, or [`resumption`](Self::resumption). The `Tls12Resumption` of the
-    /// configuration applies.
-    pub fn tls_config(mut self, config: ClientConfig) -> Self {
-        self.tls.config = Some(config);
-        self
-    }
-
     /// Sets the name servers, which are asked in this order. The hosts file still takes precedence for addresses. By
-    /// default, the name servers of resolv.conf are asked (on Windows, those of the network adapters).
+    /// default, the name servers of resolv.conf are asked (on Windows, those of the network adapters). With a
+    /// [`proxy`](Self::proxy), they are asked through it, over TCP.
     pub fn nameservers(mut self, servers: impl IntoIterator<Item = SocketAddr>) -> Self {
         self.servers = Some(servers.into_iter().collect());
         self

@@ -126,7 +126,7 @@ impl Connection {
         &self.facts().candidate
     }
 
-    /// Returns the server's address.
+    /// Returns the server's address, or that of the proxy if the connection goes through one.
     #[must_use]
     pub fn peer_addr(&self) -> SocketAddr {
         self.facts().peer

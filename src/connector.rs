@@ -158,8 +158,10 @@ impl Connector {
     /// start with this call. No DNS query is sent, and neither the [`Policy`](crate::Policy) nor the
     /// [`filter`](crate::ConnectorBuilder::filter) applies. The socket is made non-blocking, and TCP_NODELAY is set.
     ///
-    /// [`discover`](Self::discover) finds the hosts and ports to ask a proxy for; its DNS queries do not go through the
-    /// proxy. The report and [`Connection::peer_addr`] show the other end of `tcp`, which is then the proxy.
+    /// It does not use the proxy of this connector. For proxies that the crate supports, and for connections that you open
+    /// yourself, [`ConnectorBuilder::proxy`](crate::ConnectorBuilder::proxy) and
+    /// [`dial`](crate::ConnectorBuilder::dial) also find the servers and race them. The report and
+    /// [`Connection::peer_addr`] show the other end of `tcp`, which may be a proxy.
     ///
     /// Nothing is repeated, since there is no second stream. If the server fails to resume a TLS session, the session
     /// is forgotten, so that the next call makes a full handshake. If it fails when `<starttls/>` is sent together with

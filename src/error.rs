@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::dial::{AttemptError, AttemptErrorKind};
 use crate::dns::ConfigurationError;
 use crate::domain::InvalidDomain;
+use crate::proxy::InvalidProxy;
 use crate::report::Report;
 
 /// Why a connect failed.
@@ -65,7 +66,8 @@ pub enum ErrorKind {
     TimedOut,
     /// The connect was cancelled, with a [`Canceller`](crate::Canceller).
     Cancelled,
-    /// Options contradict each other, or something that they require is missing. Correct the program.
+    /// Options contradict each other, something that they require is missing, or a proxy refuses the credentials. Correct
+    /// the program or its configuration.
     Configuration,
     /// This machine has run out of sockets or memory, or cannot provide random numbers. Free resources, and try again.
     System,
@@ -178,6 +180,12 @@ impl error::Error for Error {
 impl From<InvalidDomain> for Error {
     fn from(error: InvalidDomain) -> Self {
         Self::new(ErrorKind::InvalidDomain, error.to_string())
+    }
+}
+
+impl From<InvalidProxy> for Error {
+    fn from(error: InvalidProxy) -> Self {
+        Self::new(ErrorKind::Configuration, error.to_string())
     }
 }
 

@@ -44,6 +44,8 @@ impl fmt::Debug for Filter {
 /// Teredo, IPv4-compatible, and NAT64 with the prefix `64:ff9b:1::/48`), and so are all IPv6 addresses outside of
 /// `2000::/3`.
 ///
+/// It judges addresses only: through a proxy, set [`DnsUse::All`](crate::DnsUse::All), so that there are some.
+///
 /// It cannot recognise public addresses of your own network, such as that of a router, or a NAT64 prefix of your
 /// provider. Ports are not restricted either: a domain can point to port 25 of a mail server of someone else. To
 /// restrict them, use a filter of your own that calls this one:

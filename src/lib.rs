@@ -25,9 +25,11 @@
 //!   a server that does not answer as XMPP is then passed over, and a log-in can begin in the same write.
 //! - [`Connection::channel_bindings`] and [`ConnectorBuilder::client_certificate`] serve SASL.
 //! - [`Attempts`] are for programs that may need the next server, show progress, or can be cancelled ([`Canceller`]).
+//! - [`ConnectorBuilder::proxy`] connects through SOCKS5 or HTTP; [`ConnectorBuilder::dial`] leaves it to you.
 //! - [`Error::kind`] says what can be done about a failed connect.
 //! - Module [`report`] describes what happened in a connect, whether it succeeded or not.
 //! - Module [`dns`] has the resolvers, and the trait for your own.
+//! - Module [`guide`] leads through the examples, from the first connect to a program that stays connected.
 //!
 //! # Architecture
 //!
@@ -41,7 +43,7 @@
 //!      |   race: what starts when  | <--------------------------- |  run: the one loop      |
 //!      +---------------------------+  facts: answers, stages,     |   waits in one place    |
 //!                                     failures, and the time      +-------------------------+
-//!      lookups: stub resolver or the caller's           attempts: TCP -> STARTTLS -> TLS -> stream
+//!      lookups: stub resolver or the caller's           attempts: TCP -> proxy -> STARTTLS -> TLS -> stream
 //!                    |
 //!                    v
 //!               Connection: Read + Write, facts, report, split
@@ -56,6 +58,7 @@
 mod attempts;
 mod builder;
 mod canceller;
+mod certificates;
 mod clocks;
 mod connection;
 mod connector;
@@ -70,6 +73,7 @@ mod limits;
 mod logging;
 mod open_stream;
 mod plan;
+mod proxy;
 mod quoted;
 mod random;
 pub mod report;
@@ -88,20 +92,26 @@ pub use rustls;
 pub use attempts::Attempts;
 pub use builder::{ConnectorBuilder, connect};
 pub use canceller::Canceller;
+pub use certificates::{parse_certificates, read_certificates};
 pub use connection::{Connection, Doubt, Liveness, Parts, ReadHalf, ReuniteError, WriteHalf};
 pub use connector::{Connector, Discovery};
+pub use dial::Destination;
 pub use discovery::{Candidate, Origin};
 pub use domain::{Domain, Host, InvalidDomain};
 pub use error::{Error, ErrorKind};
 pub use filter::public_only;
 pub use open_stream::OpenStream;
+pub use proxy::{InvalidProxy, Proxy};
 pub use service::{Service, TlsMode};
-pub use settings::{AddressFamily, Policy};
+pub use settings::{AddressFamily, DnsUse, Policy};
 pub use target::Target;
 pub use tls::{
     CertificateChange, CertificateRecord, ChannelBinding, CipherSuite, Fingerprint, InvalidFingerprint,
     InvalidRecord, MatchedName, ProtocolVersion, RevocationLists, ServerCertificate,
 };
+
+#[doc = include_str!("../docs/guide.md")]
+pub mod guide {}
 
 /// Makes the example of the README a test.
 #[cfg(doctest)]

@@ -184,10 +184,18 @@ pub(crate) const STARTTLS_ANSWER_LIMIT: Duration = Duration::from_secs(3);
 /// dropped.
 pub(crate) const MAX_STRICT_DOMAINS: usize = 64;
 
+// A proxy
+
+/// How long the head of an HTTP proxy's answer may be, interim answers included. Real ones have a few hundred bytes.
+pub(crate) const MAX_PROXY_HEAD: usize = 16 * 1024;
+
 // TLS
 
 /// For how many servers a connector keeps sessions. The least recently used one is dropped.
 pub(crate) const MAX_SESSION_SERVERS: usize = 64;
+
+/// How many TLSA records of one server are used. It needs one for each certificate, and one more for the next one.
+pub(crate) const MAX_TLSA_RECORDS: usize = 32;
 
 /// After how many failures in a row with a session a server is offered none any more; otherwise every second connect
 /// would need a repeat.
@@ -233,7 +241,7 @@ pub(crate) struct Limits {
     pub(crate) lookup: Option<Duration>,
     /// Of the TCP stage.
     pub(crate) tcp: Duration,
-    /// Of the STARTTLS stage and of the TLS stage, each.
+    /// Of each stage after TCP.
     pub(crate) handshake: Duration,
     pub(crate) attempt_delay: Duration,
     pub(crate) group_delay: Duration,

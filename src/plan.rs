@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorKind};
 use crate::filter::Filter;
 use crate::report::{AttemptOutcome, EventKind};
 use crate::service::TlsMode;
-use crate::settings::{Family, Policy, Settings};
+use crate::settings::{DnsUse, Family, Policy, Settings};
 use crate::target::Server;
 
 pub(crate) use self::orders::{DiscoveryOrder, Order, Route};
@@ -26,6 +26,7 @@ use self::questions::Questions;
 use self::timeline::Timeline;
 
 mod addresses;
+mod dane;
 mod facts;
 mod orders;
 mod outcome;
@@ -173,9 +174,14 @@ impl Plan {
         }
     }
 
-    /// Why the host cannot be used: it can never be resolved by DNS, or is an address of an excluded family.
+    /// Why the host cannot be used: nobody can look up its name, or it is an address of an excluded family.
     fn why_unusable(&self, host: &Host) -> Option<Error> {
-        if matches!(host.special_use(), SpecialUse::Onion | SpecialUse::Invalid) {
+        let is_nameless = match host.special_use() {
+            SpecialUse::Invalid => true,
+            SpecialUse::Onion => !self.settings.dns_use.leaves_names(),
+            SpecialUse::None | SpecialUse::Loopback | SpecialUse::MulticastDns => false,
+        };
+        if is_nameless {
             return Some(Error::new(ErrorKind::InvalidDomain, outcome::no_dns(host)));
         }
         let Host::Address(address) = host else { return None };
@@ -202,7 +208,8 @@ impl Plan {
         if let Host::Address(_) = host {
             return self.use_default_port(host, Origin::Address, now);
         }
-        if host.special_use() == SpecialUse::Loopback {
+        let is_in_dns = !matches!(host.special_use(), SpecialUse::Loopback | SpecialUse::Onion);
+        if !is_in_dns || self.settings.dns_use == DnsUse::Nothing {
             return self.use_default_port(host, Origin::Fallback, now);
         }
         for tls in [TlsMode::Direct, TlsMode::StartTls] {
@@ -260,13 +267,16 @@ impl Plan {
         if let Some(error) = self.poll_verdict(has_enough, now) {
             return Some(Order::Failed(error));
         }
-        if matches!(self.phase, Phase::Discovering) {
+        if matches!(self.phase, Phase::Discovering) && !self.settings.dns_use.leaves_names() {
             // For the fallback, and for a target equal to the domain.
             self.want_addresses(&self.discovered_host().clone());
         }
+        self.update_tlsa(now);
         if let Some(order) = self.race_order(now) {
             return Some(order);
         }
+        // The questions that belong to those of the race.
+        self.update_tlsa(now);
         // The attempts in flight may still succeed, and need no more sockets.
         if !self.race.is_in_flight()
             && let Some(error) = self.exhaustion.take()
@@ -362,8 +372,11 @@ impl Plan {
     /// Passes these candidates, and the preferred one, to the race.
     fn set_candidates(&mut self, mut candidates: Vec<Candidate>, now: Instant) {
         if let Some(preferred) = &self.preferred {
-            candidates.retain(|candidate| !candidate.is_same_server(preferred));
-            candidates.push(preferred.clone());
+            let is_it = |candidate: &Candidate| candidate.is_same_server(preferred);
+            let is_proved =
+                candidates.iter().any(|candidate| is_it(candidate) && candidate.is_authenticated());
+            candidates.retain(|candidate| !is_it(candidate));
+            candidates.push(preferred.clone().authenticated(is_proved));
         }
         self.race.set_candidates(candidates, &mut self.chance, now);
         self.record_candidates(now);
@@ -382,10 +395,11 @@ impl Plan {
                     self.look_up(&host, now);
                     continue;
                 }
-                RaceOrder::Start { id, candidate, address } => {
-                    let started = EventKind::Started { attempt: id.0, candidate: candidate.clone(), address };
+                RaceOrder::Start { id, candidate, destination } => {
+                    let (attempt, of, to) = (id.0, candidate.clone().with_tlsa(None), destination.clone());
+                    let started = EventKind::Started { attempt, candidate: of, destination: to };
                     self.timeline.record(now, started);
-                    Some(Order::Start { id, candidate, address })
+                    Some(Order::Start { id, candidate, destination })
                 }
                 RaceOrder::Close(id) => Some(Order::Close(id)),
                 RaceOrder::Won(id) => {
@@ -405,7 +419,8 @@ impl Plan {
         }
     }
 
-    fn fail(&mut self, error: Error, now: Instant) -> Error {
+    /// Ends the connect with this error, which gets the report.
+    pub(crate) fn fail(&mut self, error: Error, now: Instant) -> Error {
         self.race.abandon(now);
         self.record_ends(now);
         self.is_over = true;

@@ -4,9 +4,9 @@
 //! ([`Error::report`](crate::Error::report)).
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::dial::Destination;
 use crate::discovery::Candidate;
 use crate::dns::{AnswerSource, LookupFacts, Question};
 use crate::domain::Domain;
@@ -18,6 +18,7 @@ mod events;
 
 pub use self::events::{Event, EventKind};
 pub use crate::dial::{AttemptError, AttemptErrorKind, RepeatForm, Stage};
+pub use crate::proxy::ProxyFailure;
 pub use crate::tls::UntrustedReason;
 
 /// What happened in one connect. All times are measured from its start.
@@ -199,14 +200,14 @@ impl fmt::Display for LookupResult {
     }
 }
 
-/// One attempt to connect to one address.
+/// One attempt to connect to one address, or to a name that a proxy or the caller's dial function looks up.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct AttemptReport {
     /// The candidate: an index into [`Report::candidates`].
     pub candidate: usize,
-    /// The address.
-    pub address: SocketAddr,
+    /// Where it went. Through a proxy, the socket is connected to the proxy instead.
+    pub destination: Destination,
     /// When it started.
     pub started: Duration,
     /// When it ended: with the connect, at the latest.
@@ -216,6 +217,9 @@ pub struct AttemptReport {
     /// The repeats on a new socket, in order, at most one of each form. A repeat, including its TCP handshake, is part
     /// of the stage that had failed, and does not extend its limit.
     pub repeats: Vec<Repeat>,
+    /// Whether the server has accepted STARTTLS without having offered it: an attacker may have removed the offer (RFC
+    /// 7590 section 3.1).
+    pub is_unoffered: bool,
     /// The certificate that the server has shown: the one that was verified, or the one that was refused.
     pub certificate: Option<ServerCertificate>,
     /// The stage in which it ended.
@@ -237,6 +241,13 @@ impl AttemptReport {
         }
     }
 
+    /// Whether something was sent to the address.
+    pub(crate) fn was_connected_to(&self) -> bool {
+        !self.error().is_some_and(|error| {
+            matches!(error.kind(), AttemptErrorKind::RefusedByFilter | AttemptErrorKind::TlsaLookup)
+        })
+    }
+
     /// Whether the caller's filter has refused the address.
     pub(crate) fn is_refused(&self) -> bool {
         self.error().is_some_and(|error| matches!(error.kind(), AttemptErrorKind::RefusedByFilter))
@@ -245,8 +256,8 @@ impl AttemptReport {
 
 impl fmt::Display for AttemptReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { candidate, address, started, ended, completed, repeats, stage, outcome, .. } = self;
-        write!(formatter, "{} {address}  {}", candidate + 1, Milliseconds(*started))?;
+        let Self { candidate, destination, started, ended, completed, repeats, stage, outcome, .. } = self;
+        write!(formatter, "{} {destination}  {}", candidate + 1, Milliseconds(*started))?;
         let mut repeats = repeats.iter().peekable();
         for (stage, at) in completed {
             while let Some(repeat) = repeats.next_if(|repeat| repeat.at < *at) {

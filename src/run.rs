@@ -14,6 +14,10 @@ use crate::random::Random;
 use crate::report::{Event, Report};
 use crate::wait::{self, Flag, Ready, Wait, Wakeups};
 
+pub(crate) use self::gateway::Search;
+
+mod gateway;
+
 /// A function of the caller that is shown every event.
 pub(crate) type Observer = dyn FnMut(&Event) + Send;
 
@@ -42,13 +46,19 @@ impl Run<'_> {
         let mut attempts = AttemptSet::new(dialer, given);
         loop {
             self.check_cancelled();
-            let now = wait::now();
+            // Before the plan goes on: if the observer panics here, a connection that is ready is not taken for one that the
+            // caller has had.
+            self.show_events();
+            let mut now = wait::now();
             while let Some(order) = self.plan.poll(now) {
                 self.show_events();
                 match order {
                     Order::Ask(questions) => self.lookups.ask(&questions, now),
-                    Order::Start { id, candidate, address } => {
-                        if let Some(event) = attempts.start(id, candidate, address) {
+                    Order::Start { id, candidate, destination } => {
+                        let failed = attempts.start(id, candidate, destination, now);
+                        // The caller's dial function may have taken long.
+                        now = wait::now();
+                        if let Some(event) = failed {
                             self.plan.handle_attempt(id, event, now);
                         }
                     }
@@ -112,10 +122,14 @@ impl Run<'_> {
         }
     }
 
-    /// Whether this machine lacks sockets or random numbers; if so, informs the plan.
+    /// Whether this machine lacks sockets, name servers or random numbers; if so, informs the plan.
     fn lacks_something(&mut self) -> bool {
         if let Some(error) = self.lookups.take_exhaustion() {
             self.plan.handle_exhaustion(Error::system("this machine has run out of sockets", error));
+            return true;
+        }
+        if let Some(error) = self.lookups.take_unusable() {
+            self.plan.handle_system_failure(error.into());
             return true;
         }
         if self.random.has_failed() {

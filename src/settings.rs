@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::limits::Limits;
 use crate::open_stream::OpenStream;
+use crate::proxy::Proxy;
 use crate::service::{Service, TlsMode};
 
 /// The options of a connector, except for those of TLS and DNS.
@@ -18,9 +19,14 @@ pub(crate) struct Settings {
     pub(crate) pipelining: bool,
     /// Whether what arrives is acknowledged without delay at first (rule G3).
     pub(crate) quick_ack: bool,
+    /// Whether TLSA records decide which certificates are accepted.
+    pub(crate) dane: bool,
     /// How the stream is opened over TLS; `None` leaves that to the caller.
     pub(crate) open_stream: Option<OpenStream>,
     pub(crate) socket: SocketOptions,
+    /// What all connections go through.
+    pub(crate) proxy: Option<Proxy>,
+    pub(crate) dns_use: DnsUse,
 }
 
 impl Default for Settings {
@@ -32,9 +38,19 @@ impl Default for Settings {
             limits: Limits::default(),
             pipelining: true,
             quick_ack: true,
+            dane: false,
             open_stream: None,
             socket: SocketOptions::default(),
+            proxy: None,
+            dns_use: DnsUse::All,
         }
+    }
+}
+
+impl Settings {
+    /// The settings for a stream that the caller has connected, which goes through no proxy of ours.
+    pub(crate) fn without_proxy(&self) -> Self {
+        Self { proxy: None, dns_use: DnsUse::All, ..self.clone() }
     }
 }
 
@@ -101,6 +117,31 @@ impl Policy {
             Self::PreferDirect => Some(TlsMode::Direct),
             Self::PreferStartTls => Some(TlsMode::StartTls),
             Self::AsPublished | Self::DirectOnly | Self::StartTlsOnly => None,
+        }
+    }
+}
+
+/// What is looked up in DNS before a connection through a proxy or a dial function
+/// ([`ConnectorBuilder::dns_use`](crate::ConnectorBuilder::dns_use)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DnsUse {
+    /// The SRV records, and the addresses of their targets. There is one attempt for each address.
+    All,
+    /// Only the SRV records: the names of the servers are left to the proxy or to the dial function. There is one attempt
+    /// for each server.
+    Srv,
+    /// Nothing: the name of the domain itself is left to the proxy or to the dial function, with the default port and
+    /// STARTTLS, as if there were no SRV records.
+    Nothing,
+}
+
+impl DnsUse {
+    /// Whether names are left to the proxy or to the dial function.
+    pub(crate) fn leaves_names(self) -> bool {
+        match self {
+            Self::All => false,
+            Self::Srv | Self::Nothing => true,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::canceller::CancelGroup;
 use crate::dial::history::History;
+use crate::dial::hook::DialHook;
 use crate::dns::resolver::Resolver;
 use crate::dns::stub::Stub;
 use crate::filter::Filter;
@@ -19,6 +20,10 @@ pub(crate) struct Shared {
     pub(crate) names: Names,
     /// Which addresses the caller allows; all if `None`.
     pub(crate) filter: Option<Filter>,
+    /// The caller's function that opens connections.
+    pub(crate) hook: Option<DialHook>,
+    /// Looks up the name of the proxy, and nothing else.
+    pub(crate) proxy_names: Stub,
     history: Mutex<History>,
     /// The domains that negotiate STARTTLS step by step.
     pub(crate) strict: StrictDomains,
@@ -34,12 +39,21 @@ pub(crate) enum Names {
 }
 
 impl Shared {
-    pub(crate) fn new(settings: Settings, tls: Tls, names: Names, filter: Option<Filter>) -> Self {
+    pub(crate) fn new(
+        settings: Settings,
+        tls: Tls,
+        names: Names,
+        proxy_names: Stub,
+        filter: Option<Filter>,
+        hook: Option<DialHook>,
+    ) -> Self {
         Self {
             settings: Arc::new(settings),
             tls,
             names,
             filter,
+            hook,
+            proxy_names,
             history: Mutex::default(),
             strict: StrictDomains::default(),
             in_progress: Arc::new(CancelGroup::new(false)),
@@ -54,6 +68,7 @@ impl Shared {
     pub(crate) fn clear_cache(&self) {
         self.history().clear();
         self.names.clear_cache();
+        self.proxy_names.clear_cache();
     }
 }
 

@@ -186,12 +186,9 @@ impl Negotiation {
         self.is_pipelined() && self.step == Step::Answer && is_offered
     }
 
-    /// A note for the report about a negotiation that has succeeded.
-    pub(crate) fn note(&self) -> Option<&'static str> {
-        matches!(self.pending, Some((Fault::NotOffered(_), _))).then_some(
-            "the server accepted STARTTLS without offering it in its features; an attacker may have removed the \
-             offer",
-        )
+    /// Whether the features have not offered STARTTLS.
+    pub(crate) fn is_unoffered(&self) -> bool {
+        matches!(self.pending, Some((Fault::NotOffered(_), _)))
     }
 
     /// Handles bytes read from the peer, however TCP has cut them. After [`Progress::Complete`] it handles what else was

@@ -7,8 +7,8 @@ use std::io;
 use xmpp_connect::dns::{Answers, LookupError, Resolver};
 use xmpp_connect::report::Report;
 use xmpp_connect::{
-    Connection, Connector, ConnectorBuilder, Discovery, Domain, Doubt, Error, ErrorKind, InvalidDomain,
-    Liveness, Parts, Policy, RevocationLists, Service, TlsMode,
+    Connection, Connector, ConnectorBuilder, Destination, Discovery, Domain, Doubt, Error, ErrorKind,
+    InvalidDomain, InvalidProxy, Liveness, Parts, Policy, Proxy, RevocationLists, Service, TlsMode,
 };
 
 const fn crosses_threads<T: Send + Sync + 'static>() {}
@@ -20,6 +20,7 @@ const _: () = {
     crosses_threads::<Connection>();
     crosses_threads::<Connector>();
     crosses_threads::<ConnectorBuilder>();
+    crosses_threads::<Destination>();
     crosses_threads::<Discovery>();
     crosses_threads::<Domain>();
     crosses_threads::<Doubt>();
@@ -27,6 +28,7 @@ const _: () = {
     crosses_threads::<Liveness>();
     crosses_threads::<Parts>();
     crosses_threads::<Policy>();
+    crosses_threads::<Proxy>();
     crosses_threads::<Report>();
     crosses_threads::<RevocationLists>();
     crosses_threads::<Service>();
@@ -34,6 +36,7 @@ const _: () = {
     crosses_threads::<Box<dyn Resolver>>();
     is_an_error::<Error>();
     is_an_error::<InvalidDomain>();
+    is_an_error::<InvalidProxy>();
     is_an_error::<LookupError>();
     assert!(size_of::<Error>() == size_of::<usize>(), "an error is as small as a pointer");
     assert!(size_of::<Option<Error>>() == size_of::<usize>(), "and so is none");

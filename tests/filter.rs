@@ -227,7 +227,7 @@ fn neither_a_given_stream_nor_a_name_server_is_subject_to_the_filter() {
     let connector = builder(&authority, &dns).filter(public_only).build().unwrap();
     let error = connector.connect(DOMAIN).unwrap_err();
     assert_eq!(assert_all_refused(&error), 1);
-    let refused = error.report().unwrap().attempts()[0].address;
+    let refused = error.report().unwrap().attempts()[0].destination.address().unwrap();
     assert_eq!((refused.ip(), refused), (IpAddr::from([127, 0, 0, 1]), server.addr()));
     #[expect(clippy::disallowed_methods, reason = "a caller opens the stream in its own way")]
     let tcp = TcpStream::connect(server.addr()).unwrap();

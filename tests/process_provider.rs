@@ -1,7 +1,5 @@
 //! Test of the process default of rustls, which is used if the program has installed one. It has a process of its own.
 
-#![expect(clippy::unwrap_used, reason = "test code: what cannot be set up fails its test")]
-
 #[path = "given/mod.rs"]
 mod given;
 #[path = "support/mod.rs"]

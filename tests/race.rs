@@ -74,7 +74,7 @@ mod black_holes {
             let connection = connect_with_first(&connector, hole.addr().port());
             let (first, second) = two(connection.report());
             assert_apart(first.started, second.started, ATTEMPT_DELAY);
-            assert_eq!((first.stage, second.address), (Stage::Tcp, server.addr()));
+            assert_eq!((first.stage, second.destination.address()), (Stage::Tcp, Some(server.addr())));
             assert_eq!(first.outcome.to_string(), "abandoned");
             assert_eq!(hole.connecting(), 0);
         }
@@ -91,7 +91,7 @@ mod black_holes {
         let connection = connector.connect(DOMAIN).unwrap();
         let (first, second) = two(connection.report());
         assert_apart(first.started, second.started, Duration::from_secs(1));
-        assert_eq!((first.stage, second.address), (Stage::Tcp, server.addr()));
+        assert_eq!((first.stage, second.destination.address()), (Stage::Tcp, Some(server.addr())));
         assert_eq!(hole.connecting(), 0);
     }
 
@@ -114,7 +114,8 @@ mod black_holes {
         let connection = connector.connect(DOMAIN).unwrap();
         let (first, second) = two(connection.report());
         assert_apart(first.started, second.started, ATTEMPT_DELAY);
-        assert_eq!((first.address, second.address), (hole.addr(), server.addr()));
+        assert_eq!(&first.destination, &hole.addr());
+        assert_eq!(&second.destination, &server.addr());
         assert_eq!(hole.connecting(), 0);
     }
 }
@@ -130,7 +131,7 @@ fn a_refusal_starts_the_next_at_once_in_this_priority_and_the_next() {
         let connector = one_by_one(builder(&authority, &dns)).build().unwrap();
         let connection = connect_with_first(&connector, refused.addr().port());
         let (first, second) = two(connection.report());
-        assert_eq!((first.stage, second.address), (Stage::Tcp, server.addr()));
+        assert_eq!((first.stage, second.destination.address()), (Stage::Tcp, Some(server.addr())));
         assert!(
             matches!(first.error().unwrap().kind(), AttemptErrorKind::Io(_)) && second.started >= first.ended
         );

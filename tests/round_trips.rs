@@ -10,7 +10,10 @@ use std::io::Read;
 use xmpp_connect::{Connection, Connector, ConnectorBuilder, OpenStream, TlsMode};
 
 use given::{DOMAIN, XMPP, XMPPS, owner, talk};
-use support::{Authority, Crossing, DnsServer, Relay, Rtype, Script, ServerTls, Turn, XmppServer, Zone};
+use support::{
+    Authority, Crossing, DnsServer, ProxyScript, ProxyServer, Relay, Rtype, Script, ServerTls, Turn,
+    XmppServer, Zone,
+};
 
 /// A domain with one server, both behind a relay.
 struct Path {
@@ -282,5 +285,30 @@ fn a_policy_of_one_kind_never_asks_for_the_other() {
         let asked = path.dns.queries();
         assert!(asked.iter().all(|query| query.name != other), "{asked:#?}");
         assert!(asked.iter().any(|query| query.kind == Rtype::SRV), "{asked:#?}");
+    }
+}
+
+// rule B13
+#[test]
+fn a_proxy_costs_one_round_trip_for_http_and_two_or_three_for_socks5() {
+    let _alone = given::alone();
+    for (script, credentials, of_proxy) in [
+        (ProxyScript::http(), "", 1),
+        (ProxyScript::http().credentials("user", "password"), "user:password@", 1),
+        (ProxyScript::socks5(), "", 2),
+        // The proxy does not ask for them.
+        (ProxyScript::socks5(), "user:password@", 2),
+        (ProxyScript::socks5().credentials("user", "password"), "user:password@", 3),
+    ] {
+        let authority = Authority::new();
+        let server = XmppServer::start(Script::direct(authority.server(&[DOMAIN])));
+        let dns = DnsServer::start(Zone::new().srv(XMPPS, 0, 5, server.port(), "xmpp.example.org"));
+        let proxy = ProxyServer::start(script);
+        let relay = Relay::new();
+        let url = proxy.url_at(relay.tcp(proxy.addr())).replace("://", &format!("://{credentials}"));
+        let builder = given::builder(&authority, &dns).proxy(url.parse().unwrap());
+        builder.build().unwrap().connect(DOMAIN).unwrap();
+        // To the name server: TCP, the proxy, both questions. To the server: TCP, the proxy, TLS 1.3.
+        assert_eq!(relay.round_trips(), 2 * (1 + of_proxy + 1), "{url}: {:#?}", relay.log());
     }
 }

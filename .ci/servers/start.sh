@@ -8,7 +8,7 @@ servers=()
 readonly fallback_address="127.52.$((RANDOM % 256)).$((RANDOM % 254 + 1))"
 readonly port_names=(
     AUTHORITATIVE UNBOUND DNSMASQ PROSODY_DIRECT PROSODY_STARTTLS PROSODY_S2S PROSODY_S2S_DIRECT PROSODY_ALPN
-    EJABBERD_DIRECT EJABBERD_STARTTLS EJABBERD_S2S EJABBERD_S2S_DIRECT MULTIPLEXER WEB
+    EJABBERD_DIRECT EJABBERD_STARTTLS EJABBERD_S2S EJABBERD_S2S_DIRECT MULTIPLEXER WEB SOCKS HTTP_PROXY
 )
 # The placeholders of the templates, as arguments of sed.
 substitutions=()
@@ -48,6 +48,15 @@ pid_of() {
     done
 }
 
+# The hashes in TLSA records: of the key that all certificates have, and of the certificate of their authority.
+hash_certificates() {
+    local sha256='{ print $1 }'
+    substitute KEY_HASH "$(openssl x509 -in "$directory/certificates/signed.test.crt" -noout -pubkey |
+        openssl pkey -pubin -outform DER | sha256sum | awk "$sha256")"
+    substitute CA_HASH "$(openssl x509 -in "$directory/certificates/CA.pem" -outform DER | sha256sum | awk "$sha256")"
+    substitute NO_HASH "$(printf '%064d' 0)"
+}
+
 # A zone file each, and 70 SRV records on top: about 3 kB, the limit for UDP is 1232 octets.
 write_zones() {
     local number
@@ -66,6 +75,8 @@ make_zone_keys() {
     for zone in signed.test bogus.test; do
         "${keymgr[@]}" "$zone" generate algorithm=ECDSAP256SHA256 ksk=yes zsk=yes >/dev/null
     done
+    # For resolvers that validate by themselves.
+    "${keymgr[@]}" signed.test dnskey | sed 's/ DNSKEY / IN DNSKEY /' >"$directory/anchors"
     # Digest type 2 is SHA-256 (RFC 4509).
     substitute SIGNED_DS "$("${keymgr[@]}" signed.test ds | awk '$5 == 2')"
     substitute BOGUS_DS "$("${keymgr[@]}" bogus.test ds | awk '$5 == 2 { $6 = sprintf("%064d", 1); print }')"
@@ -105,6 +116,8 @@ wait_for_answers() {
     for port in "$EJABBERD_DIRECT" "$EJABBERD_S2S" "$EJABBERD_S2S_DIRECT"; do
         waits+=("$ejabberd:ejabberd:tcp:127.0.0.1:$port")
     done
+    waits+=("$(pid_of microsocks):microsocks:tcp:127.0.0.1:$SOCKS")
+    waits+=("$(pid_of tinyproxy):tinyproxy:tcp:127.0.0.1:$HTTP_PROXY")
     for port in "$MULTIPLEXER" "$WEB"; do
         waits+=("$haproxy:haproxy:tcp:127.0.0.1:$port")
     done
@@ -113,7 +126,7 @@ wait_for_answers() {
 
 start_servers() {
     local name ports
-    mkdir "$directory"/{certificates,log,plugins,zones,prosody,ejabberd,haproxy,knot,unbound,dnsmasq}
+    mkdir "$directory"/{certificates,log,plugins,zones,prosody,ejabberd,haproxy,knot,unbound,dnsmasq,microsocks,tinyproxy}
     cp "$here"/mod_*.lua "$directory/plugins"
     make_account
     if ((EUID == 0)); then
@@ -128,10 +141,11 @@ start_servers() {
     substitute FALLBACK_ADDRESS "$fallback_address"
 
     bash "$here/certificates" "$directory/certificates"
+    hash_certificates
     write_zones
     render knot.conf knot.conf
     make_zone_keys
-    for name in prosody.cfg.lua ejabberd.yml haproxy.cfg unbound.conf dnsmasq.conf; do
+    for name in prosody.cfg.lua ejabberd.yml haproxy.cfg unbound.conf dnsmasq.conf tinyproxy.conf; do
         render "$name" "$name"
     done
 
@@ -139,6 +153,8 @@ start_servers() {
     launch unbound unbound -c "$directory/unbound.conf"
     launch dnsmasq dnsmasq --conf-file="$directory/dnsmasq.conf"
     launch haproxy haproxy -db -f "$directory/haproxy.cfg"
+    launch microsocks microsocks -i 127.0.0.1 -p "$SOCKS" -u user -P secret
+    launch tinyproxy tinyproxy -d -c "$directory/tinyproxy.conf"
     launch prosody prosody --config "$directory/prosody.cfg.lua" -F
     launch_ejabberd
     wait_for_answers

@@ -65,13 +65,14 @@ fn candidate(candidate: &Candidate) -> Value {
         "priority": candidate.priority(),
         "weight": candidate.weight(),
         "origin": candidate.origin().to_string(),
+        "authenticated": candidate.is_authenticated(),
     })
 }
 
 fn attempt(attempt: &AttemptReport) -> Value {
     json!({
         "candidate": attempt.candidate,
-        "address": attempt.address.to_string(),
+        "address": attempt.destination.to_string(),
         "started_ms": milliseconds(attempt.started),
         "ended_ms": milliseconds(attempt.ended),
         "stage": stage(attempt.stage),
@@ -126,6 +127,7 @@ fn certificate(certificate: &ServerCertificate) -> Value {
         "issuer": certificate.issuer(),
         "names": certificate.names(),
         "matched": matched,
+        "tlsa": certificate.matched_tlsa().map(ToString::to_string),
         "not_before": certificate.not_before().and_then(unix_time),
         "not_after": certificate.not_after().and_then(unix_time),
         "days_left": certificate.not_after().map(days_left),
@@ -185,6 +187,7 @@ fn tls(tls: TlsMode) -> &'static str {
 fn stage(stage: Stage) -> &'static str {
     match stage {
         Stage::Tcp => "tcp",
+        Stage::Proxy => "proxy",
         Stage::StartTls => "starttls",
         Stage::Stream => "stream",
         _ => "tls",

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::env;
 use std::fs::File;
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
@@ -9,7 +10,12 @@ use std::time::Duration;
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 use xmpp_connect::rustls::pki_types::pem::{self, PemObject};
 use xmpp_connect::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use xmpp_connect::{Domain, Fingerprint, Policy, Service, TlsMode};
+use xmpp_connect::{DnsUse, Domain, Fingerprint, Policy, Proxy, Service, TlsMode, read_certificates};
+
+use crate::json::message;
+
+/// In the environment: the password for the proxy. In the arguments, every user of the machine could read it.
+const PROXY_PASSWORD: &str = "XMPP_CONNECT_PROXY_PASSWORD";
 
 pub(crate) const HELP: &str = "\
 Connects to the XMPP server of a domain and shows what happened.
@@ -23,12 +29,19 @@ Without DOMAIN, it connects to a small server that it starts on loopback.
   --policy POLICY           as-published (default), prefer-direct, direct-only,
                             prefer-starttls or starttls-only
   --nameserver ADDR[:PORT]  ask this name server; may be repeated
-  --ca FILE                 trust only the root certificates of this PEM file; may be repeated
+  --proxy URL               connect through this proxy: socks5://[USER:PASSWORD@]HOST:PORT or http://…;
+                            the password can be in the environment: XMPP_CONNECT_PROXY_PASSWORD
+  --dns-use USE             with --proxy: what is looked up, through the proxy: srv (default; names are
+                            left to the proxy), all (addresses too) or nothing
+  --ca FILE                 trust only the root certificates of this file (PEM or DER); may be repeated
   --pin HASH                trust the server with this key or certificate (sha256:...), and no other one, whatever
                             else its certificate says; may be repeated
   --client-cert FILE        show the certificates of this PEM file, the own one first, to a server
                             that asks for one (with --client-key)
   --client-key FILE         the private key of the own certificate: a PEM file, not encrypted
+  --dane                    let TLSA records that DNSSEC proves decide which certificates are accepted;
+                            trusts the name servers of --nameserver to validate, or those of
+                            resolv.conf if it has the option trust-ad
   --no-alpn                 do not offer ALPN with direct TLS
   --open-stream             also open the XMPP stream over TLS, and pass over what does not answer as XMPP
   --strict-starttls         negotiate STARTTLS step by step, which takes one more round trip
@@ -37,12 +50,16 @@ Without DOMAIN, it connects to a small server that it starts on loopback.
   --tls direct|starttls     how TLS starts there (with --to and --prefer)
   --timeout SECONDS         time limit of the whole connect (default: 30)
   --plan                    find the servers and their order without connecting
+  --check                   look for faults: in the records, the name servers, and each server, which is
+                            tried at each address and in each way (within --timeout, default: 60)
   --json                    print one JSON object, and nothing else
+  --prometheus              with --check: print metrics for Prometheus, and nothing else
   --help, --version         print this help; print the version
 
 Ctrl-C cancels the connect; a second one ends the program immediately.
 
 Exit status: 0 connected or planned, 1 failed or cancelled, 2 wrong usage or invalid domain.
+With --check: 0 all is well, 1 it works, with findings, 2 wrong usage or invalid domain, 3 it does not work.
 ";
 
 /// What to do.
@@ -57,11 +74,13 @@ pub(crate) struct Options {
     pub(crate) service: Service,
     pub(crate) policy: Policy,
     pub(crate) nameservers: Vec<SocketAddr>,
+    pub(crate) proxy: Option<Proxy>,
+    pub(crate) dns_use: Option<DnsUse>,
     pub(crate) roots: Vec<CertificateDer<'static>>,
     /// The server's keys or certificates, instead of authorities.
     pub(crate) pins: Vec<Fingerprint>,
-    /// The client's certificates, and the key of the first.
-    pub(crate) client: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+    pub(crate) client: Option<Client>,
+    pub(crate) dane: bool,
     pub(crate) alpn: bool,
     pub(crate) open_stream: bool,
     pub(crate) pipelining: bool,
@@ -73,6 +92,8 @@ pub(crate) struct Options {
 pub(crate) enum Way {
     Connect,
     Plan,
+    /// Look for faults.
+    Check,
     To(Place),
     Prefer(Place),
 }
@@ -88,6 +109,7 @@ pub(crate) struct Place {
 pub(crate) enum Output {
     Person,
     Json,
+    Prometheus,
 }
 
 /// The options as given on the command line, before they are checked against each other.
@@ -98,10 +120,13 @@ struct Given {
     from: Option<String>,
     policy: Option<Policy>,
     nameservers: Vec<SocketAddr>,
+    proxy: Option<Proxy>,
+    dns_use: Option<DnsUse>,
     roots: Vec<CertificateDer<'static>>,
     pins: Vec<Fingerprint>,
     client_chain: Option<Vec<CertificateDer<'static>>>,
     client_key: Option<PrivateKeyDer<'static>>,
+    dane: bool,
     no_alpn: bool,
     open_stream: bool,
     strict: bool,
@@ -110,7 +135,9 @@ struct Given {
     prefer: Option<(String, u16)>,
     tls: Option<TlsMode>,
     plan: bool,
+    check: bool,
     json: bool,
+    prometheus: bool,
 }
 
 /// Reads the command line of this process.
@@ -127,6 +154,10 @@ pub(crate) fn parse() -> Result<Command, String> {
                 once(&mut given.policy, "--policy", policy(&value(&mut parser, "--policy")?)?)?;
             }
             Long("nameserver") => given.nameservers.push(nameserver(&value(&mut parser, "--nameserver")?)?),
+            Long("proxy") => once(&mut given.proxy, "--proxy", proxy(&value(&mut parser, "--proxy")?)?)?,
+            Long("dns-use") => {
+                once(&mut given.dns_use, "--dns-use", dns_use(&value(&mut parser, "--dns-use")?)?)?;
+            }
             Long("ca") => given.roots.extend(certificates("--ca", &value(&mut parser, "--ca")?)?),
             Long("pin") => {
                 let pin = value(&mut parser, "--pin")?.parse();
@@ -140,6 +171,7 @@ pub(crate) fn parse() -> Result<Command, String> {
                 let key = private_key("--client-key", &value(&mut parser, "--client-key")?)?;
                 once(&mut given.client_key, "--client-key", key)?;
             }
+            Long("dane") => given.dane = true,
             Long("no-alpn") => given.no_alpn = true,
             Long("open-stream") => given.open_stream = true,
             Long("strict-starttls") => given.strict = true,
@@ -153,7 +185,9 @@ pub(crate) fn parse() -> Result<Command, String> {
             }
             Long("tls") => once(&mut given.tls, "--tls", tls(&value(&mut parser, "--tls")?)?)?,
             Long("plan") => given.plan = true,
+            Long("check") => given.check = true,
             Long("json") => given.json = true,
+            Long("prometheus") => given.prometheus = true,
             Value(domain) => {
                 let domain = domain.string().map_err(|error| format!("DOMAIN: {error}"))?;
                 once(&mut given.domain, "DOMAIN", domain)?;
@@ -201,7 +235,33 @@ fn check_domain(text: &str) -> Result<(), String> {
     }
 }
 
+/// Refuses what does not go with `--check`, which tries everything, and what goes with nothing else.
+fn check_doctor(given: &Given) -> Result<(), String> {
+    if given.json && given.prometheus {
+        return Err("--json and --prometheus exclude each other".to_owned());
+    }
+    if !given.check {
+        return if given.prometheus { Err("--prometheus goes with --check".to_owned()) } else { Ok(()) };
+    }
+    let is_chosen = given.policy.is_some() || given.no_alpn || given.open_stream || given.strict;
+    let is_placed = given.to.is_some() || given.prefer.is_some() || given.tls.is_some() || given.plan;
+    // It asks and connects directly, and trusts what a client trusts.
+    let is_special = given.proxy.is_some() || given.dane || !given.pins.is_empty();
+    if is_chosen || is_placed || is_special {
+        return Err(
+            "--check tries all servers in all ways; it goes with --service, --from, --nameserver, --ca, \
+                    --client-cert, --client-key, --timeout, --json and --prometheus only"
+                .to_owned(),
+        );
+    }
+    if given.domain.is_none() {
+        return Err("--check needs a DOMAIN".to_owned());
+    }
+    Ok(())
+}
+
 fn check(given: Given) -> Result<Options, String> {
+    check_doctor(&given)?;
     let service = match (given.service.as_deref().unwrap_or("client"), given.from) {
         ("client", None) => Service::Client,
         ("client", Some(_)) => return Err("--from goes with --service server".to_owned()),
@@ -213,6 +273,7 @@ fn check(given: Given) -> Result<Options, String> {
         (other, _) => return Err(format!("--service is client or server, not {other:?}")),
     };
     let way = match (given.to, given.prefer, given.tls, given.plan) {
+        (None, None, None, false) if given.check => Way::Check,
         (Some((host, port)), None, Some(tls), false) => Way::To(Place { host, port, tls }),
         (None, Some((host, port)), Some(tls), false) => Way::Prefer(Place { host, port, tls }),
         (None, None, None, true) => Way::Plan,
@@ -231,30 +292,54 @@ fn check(given: Given) -> Result<Options, String> {
     if given.domain.is_none() && (needs_domain || !given.nameservers.is_empty() || has_trust) {
         return Err("--to, --prefer, --nameserver, --ca and --pin need a DOMAIN".to_owned());
     }
+    if given.dns_use.is_some() && given.proxy.is_none() {
+        return Err("--dns-use goes with --proxy".to_owned());
+    }
     if let Some(domain) = &given.domain {
         check_domain(domain)?;
     }
-    let client = match (given.client_chain, given.client_key) {
-        (Some(chain), Some(key)) => Some((chain, key)),
-        (None, None) => None,
-        (Some(_), None) => return Err("--client-cert needs --client-key, the private key".to_owned()),
-        (None, Some(_)) => return Err("--client-key needs --client-cert, the certificate".to_owned()),
-    };
+    let client = client(given.client_chain, given.client_key)?;
     Ok(Options {
         domain: given.domain,
         service,
         policy: given.policy.unwrap_or_default(),
         nameservers: given.nameservers,
+        proxy: given.proxy,
+        dns_use: given.dns_use,
         roots: given.roots,
         pins: given.pins,
         client,
+        dane: given.dane,
         alpn: !given.no_alpn,
         open_stream: given.open_stream,
         pipelining: !given.strict,
         timeout: given.timeout,
         way,
-        output: if given.json { Output::Json } else { Output::Person },
+        output: output(given.json, given.prometheus),
     })
+}
+
+/// The client's certificates, and the key of the first.
+pub(crate) type Client = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn client(
+    chain: Option<Vec<CertificateDer<'static>>>,
+    key: Option<PrivateKeyDer<'static>>,
+) -> Result<Option<Client>, String> {
+    match (chain, key) {
+        (Some(chain), Some(key)) => Ok(Some((chain, key))),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err("--client-cert needs --client-key, the private key".to_owned()),
+        (None, Some(_)) => Err("--client-key needs --client-cert, the certificate".to_owned()),
+    }
+}
+
+fn output(json: bool, prometheus: bool) -> Output {
+    match (json, prometheus) {
+        (false, false) => Output::Person,
+        (true, _) => Output::Json,
+        (false, true) => Output::Prometheus,
+    }
 }
 
 fn policy(value: &str) -> Result<Policy, String> {
@@ -270,6 +355,27 @@ fn policy(value: &str) -> Result<Policy, String> {
             ));
         }
     })
+}
+
+/// A proxy. Its password is taken from the environment if the URL has a user but no password.
+fn proxy(url: &str) -> Result<Proxy, String> {
+    let proxy = match (url.rsplit_once('@'), env::var(PROXY_PASSWORD)) {
+        (Some((user, place)), Ok(password)) if user.matches(':').count() == 1 => {
+            let octets = password.bytes().map(|octet| format!("%{octet:02x}"));
+            format!("{user}:{}@{place}", octets.collect::<String>()).parse()
+        }
+        _ => url.parse::<Proxy>(),
+    };
+    proxy.map_err(|error| format!("--proxy: {error}"))
+}
+
+fn dns_use(value: &str) -> Result<DnsUse, String> {
+    match value {
+        "all" => Ok(DnsUse::All),
+        "srv" => Ok(DnsUse::Srv),
+        "nothing" => Ok(DnsUse::Nothing),
+        other => Err(format!("--dns-use is all, srv or nothing, not {other:?}")),
+    }
 }
 
 fn tls(value: &str) -> Result<TlsMode, String> {
@@ -317,12 +423,7 @@ fn read(option: &str, file: &str) -> Result<Vec<u8>, String> {
 }
 
 fn certificates(option: &str, file: &str) -> Result<Vec<CertificateDer<'static>>, String> {
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(option, file)?).collect();
-    match certificates {
-        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        Ok(_) => Err(format!("{option} takes a PEM file with certificates, and {file:?} holds none")),
-        Err(_) => Err(format!("{option} takes a PEM file with certificates, and {file:?} is a damaged one")),
-    }
+    read_certificates(file).map_err(|error| format!("{option}: {}", message(&error)))
 }
 
 fn private_key(option: &str, file: &str) -> Result<PrivateKeyDer<'static>, String> {

@@ -57,6 +57,9 @@ fn certificate_text(certificate: &ServerCertificate) -> String {
     if let Some(matched) = certificate.matched_name() {
         text += &format!(", matched by {matched}");
     }
+    if let Some(record) = certificate.matched_tlsa() {
+        text += &format!(", verified by the TLSA record {record}");
+    }
     text += "\n";
     if let Some(key) = certificate.key_fingerprint() {
         text += &format!("  public key {key}\n");
@@ -70,7 +73,9 @@ fn pin_to_use(report: &Report) -> Option<String> {
         let error = attempt.error()?;
         let certificate = error.certificate()?;
         let is_not_pinned = matches!(error.kind(), AttemptErrorKind::Untrusted(UntrustedReason::NotPinned));
-        (is_not_pinned || certificate.is_self_issued()).then_some(certificate)
+        // A pin would set aside what the domain says about its servers.
+        let is_by_tlsa = matches!(error.kind(), AttemptErrorKind::Untrusted(UntrustedReason::NoTlsaMatch));
+        (is_not_pinned || certificate.is_self_issued() && !is_by_tlsa).then_some(certificate)
     })?;
     let key = refused.key_fingerprint()?;
     Some(format!(
@@ -103,7 +108,11 @@ fn report_text(report: &Report) -> String {
 /// One line for each question and each attempt, all on one axis.
 fn time_line(report: &Report) -> String {
     let scale = Scale(report.elapsed().max(Duration::from_micros(1)));
-    let mut text = "Time line   . DNS   - TCP   ~ STARTTLS   = TLS   + stream\n".to_owned();
+    let has_proxy = report.attempts().iter().any(|attempt| {
+        attempt.stage == Stage::Proxy || attempt.completed.iter().any(|(stage, _)| *stage == Stage::Proxy)
+    });
+    let proxy = if has_proxy { "   o proxy" } else { "" };
+    let mut text = format!("Time line   . DNS   - TCP{proxy}   ~ STARTTLS   = TLS   + stream\n");
     for lookup in report.lookups() {
         text += &format!("  |{}|  {}\n", scale.lookup(lookup), lookup.question);
     }
@@ -119,7 +128,7 @@ fn time_line(report: &Report) -> String {
             .map(|repeat| format!("repeated {}, since {}; ", repeat.form, repeat.error))
             .collect();
         let (line, number) = (scale.attempt(attempt), attempt.candidate + 1);
-        text += &format!("  |{line}|  {number} {}: {repeats}{end}\n", attempt.address);
+        text += &format!("  |{line}|  {number} {}: {repeats}{end}\n", attempt.destination);
     }
     let end = milliseconds(report.elapsed());
     text + &format!("   0{end:>width$}\n\n", width = WIDTH - 1)
@@ -176,6 +185,7 @@ impl Scale {
 fn mark(stage: Stage) -> char {
     match stage {
         Stage::Tcp => '-',
+        Stage::Proxy => 'o',
         Stage::StartTls => '~',
         Stage::Stream => '+',
         _ => '=',

@@ -10,15 +10,17 @@ use crate::dns::message::Validation;
 use crate::dns::stub::Stub;
 use crate::dns::stub::resolv_conf::{ResolverConfig, Transport};
 use crate::dns::stub::system::SystemConfig;
+use crate::domain::Host;
 use crate::error::{Error, ErrorKind};
 use crate::quoted::Quoted;
-use crate::settings::{AddressFamily, SocketOptions};
+use crate::settings::{AddressFamily, DnsUse, SocketOptions};
 use crate::shared::{Names, Shared};
 use crate::socket::{CAN_BIND_TO_INTERFACE, CAN_SET_PROBES, HAS_USER_TIMEOUT, MAX_INTERFACE_NAME};
-use crate::tls::{Tls, TlsOptions};
+use crate::tls::{SystemTrust, Tls, TlsOptions};
 
 impl ConnectorBuilder {
-    /// Builds the connector. It reads no file and sends nothing.
+    /// Builds the connector. It sends nothing, and reads no file but the root certificates of the system, if they are
+    /// to be used.
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`] for:
@@ -27,10 +29,13 @@ impl ConnectorBuilder {
     ///   two without `keep_alive`;
     /// - an empty list of name servers, or one at port 0; both name servers and a resolver; `trust_ad` or
     ///   `dns_over_tcp` without name servers;
+    /// - both a proxy and a dial function; a proxy at an address of another family than the source address; `dns_use` that
+    ///   leaves names to nobody, or whose names a filter cannot judge;
     /// - an interface on a system that does not support it, or with a name that no interface can have; a source address
     ///   of a family that is excluded;
-    /// - a crypto provider, pins, root certificates, `srv_ids`, `xmpp_addrs`, revocation lists or a client certificate beside a
-    ///   `ClientConfig`; `srv_ids` or `xmpp_addrs` without given roots; no root certificates; one that cannot be read; no
+    /// - a crypto provider, pins, root certificates, `srv_ids`, `xmpp_addrs`, revocation lists, `dane` or a client
+    ///   certificate beside a `ClientConfig`; `srv_ids` or `xmpp_addrs` without given roots; no root certificates; one that
+    ///   cannot be read; no
     ///   revocation list, or one that cannot be used; a client certificate that cannot be read, or whose key does not
     ///   belong to it or is not supported; no crypto provider;
     /// - an empty list of pins, or both `require_pins` and `trust_pins_alone` for one domain.
@@ -39,22 +44,35 @@ impl ConnectorBuilder {
         self.check_tls()?;
         let mut settings = self.settings.clone();
         settings.family = self.family_for_source()?;
+        settings.dns_use = self.dns_use_of_way()?;
         let names = self.names()?;
+        let proxy_names = Stub::new(SystemConfig::new(), self.caching, self.settings.socket.clone());
         check_socket(&self.settings.socket)?;
         let tls = Tls::new(&self.tls, &settings.service).map_err(|error| configuration(error.to_string()))?;
-        Ok(Connector::new(Shared::new(settings, tls, names, self.filter)))
+        Ok(Connector::new(Shared::new(settings, tls, names, proxy_names, self.filter, self.hook)))
     }
 
     /// A `ClientConfig` says alone what is trusted and shown.
     fn check_tls(&self) -> Result<(), Error> {
-        let TlsOptions { provider, trust, pins, revocation, other_names, client_certificate, config, .. } =
-            &self.tls;
+        let TlsOptions {
+            provider,
+            trust,
+            pins,
+            revocation,
+            other_names,
+            dane,
+            client_certificate,
+            config,
+            ..
+        } = &self.tls;
         let given = [
             ("a crypto provider", provider.is_some()),
             ("root certificates", trust.only_given || !trust.given.is_empty()),
+            ("those of the system", trust.system != SystemTrust::Nothing),
             ("pins", !pins.is_empty()),
             ("names to accept", other_names.is_any()),
             ("revocation lists", revocation.is_some()),
+            ("TLSA records (dane)", *dane),
             ("a client certificate", client_certificate.is_some()),
         ];
         match given.iter().find(|(_, is_given)| *is_given && config.is_some()) {
@@ -63,6 +81,12 @@ impl ConnectorBuilder {
             ))),
             None if other_names.is_any() && trust.given.is_empty() => Err(configuration(
                 "srv_ids and xmpp_addrs apply to given roots, and there are none; give them with add_roots or only_roots",
+            )),
+            None if trust.system.is_verifier() && trust.only_given => Err(configuration(
+                "both only_roots and platform_verifier are given; the system always uses its own root certificates",
+            )),
+            None if trust.system.is_verifier() && revocation.is_some() => Err(configuration(
+                "both revocation lists and platform_verifier are given; the system has its own way to check revocation",
             )),
             None => Ok(()),
         }
@@ -86,8 +110,47 @@ impl ConnectorBuilder {
         }
     }
 
-    /// A socket that is bound to an address of one family cannot connect to the other.
+    /// What is looked up, given who opens connections.
+    fn dns_use_of_way(&self) -> Result<DnsUse, Error> {
+        let dns_use = match (&self.settings.proxy, &self.hook, self.dns_use) {
+            (Some(_), Some(_), _) => {
+                return Err(configuration("both a proxy and a dial function are given; choose one"));
+            }
+            (None, None, Some(DnsUse::Srv | DnsUse::Nothing)) => {
+                return Err(configuration(
+                    "dns_use leaves names to a proxy or a dial function, and there is none",
+                ));
+            }
+            (None, None, Some(DnsUse::All) | None) => DnsUse::All,
+            (_, _, Some(dns_use)) => dns_use,
+            (_, _, None) => DnsUse::Srv,
+        };
+        if dns_use == DnsUse::Nothing && self.settings.dane {
+            return Err(configuration("DANE needs TLSA records, and dns_use(DnsUse::Nothing) looks up none"));
+        }
+        if dns_use.leaves_names() && self.filter.is_some() {
+            return Err(configuration(
+                "the filter judges addresses, and names are left to the proxy or the dial function; set \
+                 dns_use(DnsUse::All), or leave out the filter",
+            ));
+        }
+        Ok(dns_use)
+    }
+
+    /// A socket that is bound to an address of one family cannot connect to the other. Through a proxy, it does not
+    /// connect to the server.
     fn family_for_source(&self) -> Result<AddressFamily, Error> {
+        if let Some(proxy) = &self.settings.proxy {
+            return match (self.settings.socket.source, proxy.host()) {
+                (Some(source), Host::Address(address)) if source.is_ipv4() != address.is_ipv4() => {
+                    Err(configuration(format!("the proxy {proxy} cannot be reached from {source}")))
+                }
+                (Some(_) | None, _) => Ok(self.settings.family),
+            };
+        }
+        if self.hook.is_some() {
+            return Ok(self.settings.family);
+        }
         Ok(match (self.settings.socket.source, self.settings.family) {
             (None, family) => family,
             (

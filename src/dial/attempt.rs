@@ -1,28 +1,27 @@
-//! One attempt: drives a socket through TCP, STARTTLS and TLS. Decides nothing.
+//! One attempt: drives a socket through TCP, a proxy, STARTTLS and TLS. Decides nothing.
 
-use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Instant;
 
 use rustls::ClientConnection;
 
-use super::exchange::{OpeningStream, handshake, negotiate};
-use super::{AttemptError, AttemptEvent, AttemptId, RepeatForm, Stage};
+use super::exchange::{OpeningStream, checked, handshake, negotiate};
+use super::way::{self, Opened, Way};
+use super::{AttemptError, AttemptEvent, AttemptId, Destination, Note, RepeatForm, Stage};
 use crate::deadline::Deadline;
 use crate::discovery::Candidate;
-use crate::domain::Domain;
+use crate::domain::{Domain, Host};
 use crate::open_stream::OpenStream;
+use crate::proxy::{self, Tunnel};
 use crate::service::TlsMode;
-use crate::settings::{Settings, SocketOptions};
+use crate::settings::Settings;
 use crate::socket;
 use crate::starttls::{Form, Negotiation, Opening, Progress, Step, StrictDomains};
-use crate::tls::{Agreed, Binder, Endpoint, Evidence, Handshake, Resume, ServerCertificate, Session, Tls};
+use crate::tls::{
+    self, Agreed, Binder, Endpoint, Evidence, Handshake, Resume, ServerCertificate, Session, Tls,
+};
 use crate::wait::Interest;
-
-/// A note for the report.
-const REMEMBERED: &str = "STARTTLS was negotiated step by step, since an earlier negotiation for this domain failed when \
-                          <starttls/> was sent together with the stream header";
 
 /// What all attempts of one connect have in common.
 #[derive(Debug)]
@@ -33,6 +32,7 @@ pub(crate) struct Dialer<'a> {
     pub(crate) strict: &'a StrictDomains,
     /// How the stream is opened over TLS; `None` leaves that to the caller.
     pub(crate) open_stream: Option<&'a OpenStream>,
+    pub(crate) way: Way<'a>,
 }
 
 /// An established connection with a verified certificate. Its socket is non-blocking.
@@ -54,13 +54,24 @@ pub(crate) struct Verified {
     pub(crate) opened: Option<Vec<u8>>,
 }
 
+impl Verified {
+    /// A note for the report: which TLSA record the certificate matches, if they count.
+    pub(super) fn tlsa_note(&self) -> Option<String> {
+        let matched = self.certificate.as_ref()?.matched_tlsa()?;
+        let owner = tls::owner(self.candidate.host(), self.candidate.port());
+        Some(format!("the certificate matches the TLSA record {matched} of {owner}"))
+    }
+}
+
 /// One attempt: its socket, and where it stands.
 #[derive(Debug)]
 pub(super) struct Attempt {
     pub(super) id: AttemptId,
     candidate: Candidate,
-    address: SocketAddr,
+    destination: Destination,
     pub(super) tcp: TcpStream,
+    /// If the socket goes to a proxy: at which address, and the how many-th one that is.
+    proxy: Option<(SocketAddr, usize)>,
     state: AttemptState,
     /// The step of the negotiation that was last reported to the plan.
     step: Option<Step>,
@@ -75,6 +86,7 @@ pub(super) struct Attempt {
 #[derive(Debug)]
 enum AttemptState {
     Connecting,
+    Tunnelling(Box<Tunnel>),
     Negotiating { negotiation: Box<Negotiation>, unsent: Vec<u8> },
     Handshaking(Box<Handshake>),
     Opening(Box<OpeningStream>),
@@ -104,7 +116,7 @@ pub(super) enum Advance {
     /// It waits for its socket.
     Waits,
     /// A stage is complete, and the next one has started. With a note for the report.
-    Completed(Stage, Option<&'static str>),
+    Completed(Stage, Option<Note>),
     /// The last stage is complete.
     Verified,
 }
@@ -117,11 +129,12 @@ impl Attempt {
     pub(super) fn connect(
         id: AttemptId,
         candidate: Candidate,
-        address: SocketAddr,
+        destination: Destination,
         dialer: &Dialer<'_>,
+        now: Instant,
     ) -> Result<Self, AttemptError> {
-        let tcp = socket::connect(address, &dialer.settings.socket).map_err(AttemptError::io)?;
-        Ok(Self::new(id, candidate, address, tcp, Repeats::Made(Vec::new())))
+        let opened = dialer.way.open(&candidate, &destination, dialer.settings, now)?;
+        Ok(Self::new(id, candidate, destination, opened, Repeats::Made(Vec::new())))
     }
 
     /// Takes over a stream that the caller has connected.
@@ -131,25 +144,24 @@ impl Attempt {
     pub(super) fn adopt(
         id: AttemptId,
         candidate: Candidate,
-        address: SocketAddr,
+        destination: Destination,
         tcp: TcpStream,
         dialer: &Dialer<'_>,
     ) -> Result<Self, AttemptError> {
-        // With the scope of a link-local address, which a candidate does not have.
-        let address = tcp.peer_addr().unwrap_or(address);
-        let tcp = adopt(tcp, &dialer.settings.socket).map_err(AttemptError::io)?;
-        Ok(Self::new(id, candidate, address, tcp, Repeats::Impossible))
+        let tcp = way::adopt(tcp, &dialer.settings.socket).map_err(AttemptError::io)?;
+        Ok(Self::new(id, candidate, destination, Opened { tcp, proxy: None }, Repeats::Impossible))
     }
 
     fn new(
         id: AttemptId,
         candidate: Candidate,
-        address: SocketAddr,
-        tcp: TcpStream,
+        destination: Destination,
+        Opened { tcp, proxy }: Opened,
         repeats: Repeats,
     ) -> Self {
         let state = AttemptState::Connecting;
-        Self { id, candidate, address, tcp, state, step: None, certificate: None, completed: None, repeats }
+        let (step, certificate, completed) = (None, None, None);
+        Self { id, candidate, destination, tcp, proxy, state, step, certificate, completed, repeats }
     }
 
     pub(super) fn is_connecting(&self) -> bool {
@@ -166,9 +178,13 @@ impl Attempt {
 
     /// The connection, where the last stage is complete.
     pub(super) fn into_verified(self, dialer: &Dialer<'_>) -> Option<Verified> {
-        let Self { candidate, address: peer, tcp, state, certificate, .. } = self;
+        let Self { candidate, destination, tcp, state, certificate, .. } = self;
+        // Through a proxy, it is that of the proxy. It has the scope of a link-local address.
+        let peer = tcp.peer_addr().ok().or_else(|| destination.address())?;
         let (handshake, opened) = match state {
-            AttemptState::Connecting | AttemptState::Negotiating { .. } => return None,
+            AttemptState::Connecting | AttemptState::Tunnelling(_) | AttemptState::Negotiating { .. } => {
+                return None;
+            }
             AttemptState::Handshaking(handshake) => (*handshake, None),
             AttemptState::Opening(opening) => {
                 let (handshake, read_ahead) = opening.into_parts();
@@ -184,6 +200,8 @@ impl Attempt {
     pub(super) fn interest(&self) -> Interest {
         match &self.state {
             AttemptState::Connecting => Interest::Write,
+            AttemptState::Tunnelling(tunnel) if tunnel.wants_write() => Interest::Both,
+            AttemptState::Tunnelling(_) => Interest::Read,
             AttemptState::Negotiating { unsent, .. } if unsent.is_empty() => Interest::Read,
             AttemptState::Negotiating { .. } => Interest::Both,
             // Only our last flight is left, and nothing is read before it is sent.
@@ -206,7 +224,9 @@ impl Attempt {
         let step = match &self.state {
             AttemptState::Negotiating { negotiation, .. } => Some(negotiation.step()),
             AttemptState::Opening(opening) => Some(opening.negotiation.step()),
-            AttemptState::Connecting | AttemptState::Handshaking(_) => return None,
+            AttemptState::Connecting | AttemptState::Tunnelling(_) | AttemptState::Handshaking(_) => {
+                return None;
+            }
         };
         if self.step == step {
             return None;
@@ -224,7 +244,9 @@ impl Attempt {
         match &self.state {
             AttemptState::Negotiating { negotiation, .. } => negotiation.wake_at(),
             AttemptState::Opening(opening) => opening.wake_at(),
-            AttemptState::Connecting | AttemptState::Handshaking(_) => Deadline::NEVER,
+            AttemptState::Connecting | AttemptState::Tunnelling(_) | AttemptState::Handshaking(_) => {
+                Deadline::NEVER
+            }
         }
     }
 
@@ -233,7 +255,7 @@ impl Attempt {
         let session = match &self.state {
             AttemptState::Handshaking(handshake) => handshake.session.as_deref(),
             AttemptState::Opening(opening) => opening.unproved(),
-            AttemptState::Connecting | AttemptState::Negotiating { .. } => None,
+            AttemptState::Connecting | AttemptState::Tunnelling(_) | AttemptState::Negotiating { .. } => None,
         };
         session.filter(|session| session.is_offered())
     }
@@ -248,7 +270,7 @@ impl Attempt {
     /// may be the cause, and is left out.
     pub(super) fn repeat_after(&self, error: &AttemptError) -> Option<RepeatForm> {
         let (form, may_be_cause) = match &self.state {
-            AttemptState::Connecting => return None,
+            AttemptState::Connecting | AttemptState::Tunnelling(_) => return None,
             AttemptState::Negotiating { negotiation, .. } => {
                 let may_be_cause = negotiation.is_pipelined() && error.may_be_due_to_pipelining();
                 (RepeatForm::StepByStep, may_be_cause)
@@ -262,9 +284,15 @@ impl Attempt {
     }
 
     /// Starts again on a new socket.
-    pub(super) fn again(mut self, form: RepeatForm, dialer: &Dialer<'_>) -> Result<Self, AttemptError> {
+    pub(super) fn again(
+        mut self,
+        form: RepeatForm,
+        dialer: &Dialer<'_>,
+        now: Instant,
+    ) -> Result<Self, AttemptError> {
         self.forget_session();
-        self.tcp = socket::connect(self.address, &dialer.settings.socket).map_err(AttemptError::io)?;
+        let opened = dialer.way.open(&self.candidate, &self.destination, dialer.settings, now)?;
+        Opened { tcp: self.tcp, proxy: self.proxy } = opened;
         self.state = AttemptState::Connecting;
         if let Repeats::Made(made) = &mut self.repeats {
             made.push(form);
@@ -272,10 +300,15 @@ impl Attempt {
         Ok(self)
     }
 
-    /// Takes note, for later connects, of what may be the cause of the end of this attempt: it has failed with `error`, or
+    /// Takes note, for later attempts and connects, of what may be the cause of the end of this attempt: it has failed with `error`, or
     /// was closed in the middle.
     pub(super) fn give_up(&self, error: Option<&AttemptError>, dialer: &Dialer<'_>) {
         self.forget_session();
+        if let (AttemptState::Connecting, Some((address, _)), Way::Proxy(gateway)) =
+            (&self.state, self.proxy, &dialer.way)
+        {
+            gateway.give_up(address);
+        }
         if let AttemptState::Negotiating { negotiation, .. } = &self.state {
             let may_be_cause =
                 error.map_or_else(|| negotiation.is_unanswered(), AttemptError::may_be_due_to_pipelining);
@@ -285,7 +318,7 @@ impl Attempt {
         }
     }
 
-    fn begin_negotiation(&self, dialer: &Dialer<'_>) -> (AttemptState, Option<&'static str>) {
+    fn begin_negotiation(&self, dialer: &Dialer<'_>) -> (AttemptState, Option<Note>) {
         let opening = Opening {
             to: dialer.domain.as_unicode(),
             from: dialer.settings.service.own_domain().map(Domain::as_unicode),
@@ -302,7 +335,7 @@ impl Attempt {
         };
         let mut negotiation = Box::new(Negotiation::new(&opening, form));
         let unsent = negotiation.output().unwrap_or_default();
-        (AttemptState::Negotiating { negotiation, unsent }, is_remembered.then_some(REMEMBERED))
+        (AttemptState::Negotiating { negotiation, unsent }, is_remembered.then_some(Note::Remembered))
     }
 
     fn begin_handshake(&self, dialer: &Dialer<'_>) -> Result<AttemptState, AttemptError> {
@@ -311,30 +344,72 @@ impl Attempt {
         let candidate = &self.candidate;
         let endpoint =
             Endpoint { host: candidate.host().clone(), port: candidate.port(), tls: candidate.tls() };
-        let handshake = dialer.tls.client(dialer.domain, endpoint, resume);
+        let handshake = dialer.tls.client(dialer.domain, endpoint, candidate.tlsa(), resume);
         Ok(AttemptState::Handshaking(Box::new(
             handshake.map_err(|error| AttemptError::tls(error, &Evidence::NONE))?,
         )))
     }
 
+    /// Begins what comes when there is a connection to the server.
+    fn begin_security(&mut self, dialer: &Dialer<'_>) -> Result<Option<Note>, AttemptError> {
+        let (state, note) = match self.candidate.tls() {
+            TlsMode::Direct => (self.begin_handshake(dialer)?, None),
+            TlsMode::StartTls => self.begin_negotiation(dialer),
+        };
+        self.state = state;
+        Ok(note)
+    }
+
+    /// What comes when there is a connection: to the proxy, if there is one.
+    fn connected(&mut self, dialer: &Dialer<'_>) -> Result<Advance, AttemptError> {
+        let (Way::Proxy(gateway), Some(_)) = (&dialer.way, self.proxy) else {
+            return Ok(Advance::Completed(Stage::Tcp, self.begin_security(dialer)?));
+        };
+        let host = match &self.destination {
+            Destination::Address(address) => Host::Address(address.ip()),
+            Destination::Name(name, _) => Host::Name(name.clone()),
+        };
+        let tunnel = Tunnel::new(gateway.proxy(), &host, self.destination.port());
+        self.state = AttemptState::Tunnelling(Box::new(tunnel));
+        Ok(Advance::Completed(Stage::Tcp, None))
+    }
+
     pub(super) fn turn(&mut self, dialer: &Dialer<'_>, now: Instant) -> Result<Advance, AttemptError> {
+        let is_in_tunnel = self.proxy.is_some()
+            && !matches!(self.state, AttemptState::Connecting | AttemptState::Tunnelling(_));
+        let result = self.advance(dialer, now);
+        if is_in_tunnel { result.map_err(AttemptError::through_proxy) } else { result }
+    }
+
+    fn advance(&mut self, dialer: &Dialer<'_>, now: Instant) -> Result<Advance, AttemptError> {
         match &mut self.state {
-            AttemptState::Connecting => {
-                if !socket::connected(&self.tcp).map_err(AttemptError::io)? {
-                    return Ok(Advance::Waits);
+            AttemptState::Connecting => match (socket::connected(&self.tcp), self.proxy) {
+                (Ok(true), _) => self.connected(dialer),
+                (Ok(false), _) => Ok(Advance::Waits),
+                (Err(error), None) => Err(AttemptError::io(error)),
+                (Err(error), Some(proxy)) => {
+                    let opened = dialer.way.open_after(error, proxy, &dialer.settings.socket)?;
+                    Opened { tcp: self.tcp, proxy: self.proxy } = opened;
+                    Ok(Advance::Waits)
                 }
-                let (state, note) = match self.candidate.tls() {
-                    TlsMode::Direct => (self.begin_handshake(dialer)?, None),
-                    TlsMode::StartTls => self.begin_negotiation(dialer),
-                };
-                self.state = state;
-                Ok(Advance::Completed(Stage::Tcp, note))
+            },
+            AttemptState::Tunnelling(tunnel) => {
+                let progress = tunnel.turn(&self.tcp).map_err(|error| match &dialer.way {
+                    Way::Proxy(gateway) => AttemptError::tunnel(gateway.proxy(), error),
+                    Way::Direct | Way::Hook(..) => AttemptError::io(std::io::ErrorKind::Unsupported.into()),
+                })?;
+                match progress {
+                    proxy::Progress::More => Ok(Advance::Waits),
+                    proxy::Progress::Complete => {
+                        Ok(Advance::Completed(Stage::Proxy, self.begin_security(dialer)?))
+                    }
+                }
             }
             AttemptState::Negotiating { negotiation, unsent } => {
                 match negotiate(&self.tcp, negotiation, unsent, now)? {
                     Progress::More => Ok(Advance::Waits),
                     Progress::Complete => {
-                        let note = negotiation.note();
+                        let note = negotiation.is_unoffered().then_some(Note::NotOffered);
                         if self.repeats.has(RepeatForm::StepByStep) {
                             dialer.strict.remember(dialer.domain);
                         }
@@ -347,12 +422,7 @@ impl Attempt {
                 if !handshake(&self.tcp, &mut pending.client)? {
                     return Ok(Advance::Waits);
                 }
-                Agreed::of(&pending.client).map_err(|error| AttemptError::tls(error, &Evidence::NONE))?;
-                let certificate = dialer.tls.certificate(&pending.client, dialer.domain);
-                if let Err(reason) = dialer.tls.check(dialer.domain, certificate.as_ref()) {
-                    return Err(AttemptError::certificate_rejected(reason, certificate));
-                }
-                self.certificate = certificate;
+                self.certificate = checked(&pending.client, &self.candidate, dialer)?;
                 let Some(open_stream) = dialer.open_stream else { return Ok(Advance::Verified) };
                 if let AttemptState::Handshaking(handshake) =
                     std::mem::replace(&mut self.state, AttemptState::Connecting)
@@ -372,12 +442,4 @@ impl Attempt {
             }
         }
     }
-}
-
-/// Takes over a stream that the caller has connected.
-fn adopt(tcp: TcpStream, options: &SocketOptions) -> io::Result<TcpStream> {
-    let socket = socket2::Socket::from(tcp);
-    socket.set_nonblocking(true)?;
-    socket::prepare(&socket, options)?;
-    Ok(socket.into())
 }

@@ -1,10 +1,10 @@
 //! The attempts in flight of one connect, all in one thread. Decides nothing.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::time::Instant;
 
 use super::attempt::{Advance, Attempt, Dialer, Verified};
-use super::{AttemptEvent, AttemptId};
+use super::{AttemptEvent, AttemptId, Destination, Note};
 use crate::deadline::Deadline;
 use crate::discovery::Candidate;
 use crate::limits::TURN_LIMIT;
@@ -31,11 +31,12 @@ impl<'a> AttemptSet<'a> {
         &mut self,
         id: AttemptId,
         candidate: Candidate,
-        address: SocketAddr,
+        destination: Destination,
+        now: Instant,
     ) -> Option<AttemptEvent> {
         let started = match self.given.take() {
-            Some(tcp) => Attempt::adopt(id, candidate, address, tcp, &self.dialer),
-            None => Attempt::connect(id, candidate, address, &self.dialer),
+            Some(tcp) => Attempt::adopt(id, candidate, destination, tcp, &self.dialer),
+            None => Attempt::connect(id, candidate, destination, &self.dialer, now),
         };
         match started {
             Ok(attempt) => {
@@ -108,6 +109,8 @@ impl<'a> AttemptSet<'a> {
                         let id = attempt.id;
                         events.extend(attempt.shown());
                         if let Some(verified) = attempt.into_verified(&self.dialer) {
+                            let note = verified.tlsa_note().map(|note| AttemptEvent::Noted(Note::Tlsa(note)));
+                            events.extend(note.map(|note| (id, note)));
                             events.push((id, AttemptEvent::Verified));
                             self.verified.push((id, verified));
                         }
@@ -116,7 +119,7 @@ impl<'a> AttemptSet<'a> {
                         let id = attempt.id;
                         if let Some(form) = attempt.repeat_after(&error) {
                             events.push((id, AttemptEvent::Repeated(form, error)));
-                            match attempt.again(form, &self.dialer) {
+                            match attempt.again(form, &self.dialer, now) {
                                 Ok(attempt) => self.list.push(attempt),
                                 Err(error) => events.push((id, AttemptEvent::Failed(error))),
                             }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::address_order::Rank;
 use super::targets::{Next, Targets};
+use super::{Destination, Reach};
 use crate::discovery::order::{Below, Group, Round, order};
 use crate::discovery::{Candidate, Origin};
 use crate::domain::Host;
@@ -15,21 +16,27 @@ use crate::limits::{MAX_ADDRESSES, MAX_CANDIDATES, RESOLUTION_DELAY};
 use crate::logging;
 use crate::settings::{Family, Policy, Settings};
 
+pub(crate) use self::tlsa::Tlsa;
+
+mod tlsa;
+
 /// One candidate in the race.
 #[derive(Debug)]
 struct Contender {
     candidate: Candidate,
     /// The number of its host.
     target: usize,
-    /// The addresses that were started, in order.
-    started: Vec<IpAddr>,
+    /// Those that were started, in order.
+    started: Vec<Reach>,
     /// Whether an attempt refers to it, if only one that the caller's filter has refused, so that its place must stay.
     is_tried: bool,
     /// Whether the caller was given a connection to it, and goes on.
     is_finished: bool,
     /// Those of them that were displaced. They are started once more after everything else has been tried, so that the
     /// bound on attempts in flight costs time and never the connect.
-    displaced: Vec<IpAddr>,
+    displaced: Vec<Reach>,
+    /// What is known of its TLSA records.
+    tlsa: Tlsa,
     /// What the caller's filter has said of each of the addresses.
     verdicts: HashMap<IpAddr, Verdict>,
 }
@@ -60,12 +67,13 @@ impl Contender {
             is_tried: false,
             is_finished: false,
             displaced: Vec::new(),
+            tlsa: Tlsa::Unused,
             verdicts: HashMap::new(),
         }
     }
 
-    fn is_refused(&self, address: &IpAddr) -> bool {
-        self.verdicts.get(address) == Some(&Verdict::Refused)
+    fn is_refused(&self, reach: Reach) -> bool {
+        reach.address().is_some_and(|address| self.verdicts.get(&address) == Some(&Verdict::Refused))
     }
 }
 
@@ -77,8 +85,8 @@ pub(crate) struct Contenders {
     list: Vec<Contender>,
     /// How many candidates are not tried, since they come after the last one that is.
     left_out: usize,
-    /// The addresses that go last, because the caller has rejected them.
-    rejected: HashSet<SocketAddr>,
+    /// The destinations that go last, because the caller has rejected them.
+    rejected: HashSet<Destination>,
     /// The group whose addresses have been judged by the filter, unless more have become known since.
     judged: Option<Group>,
 }
@@ -92,8 +100,8 @@ pub(super) enum Room {
 
 /// What can be started in a group.
 pub(super) enum Startable {
-    /// This address of the contender at this place.
-    Now(usize, IpAddr),
+    /// The contender at this place, there.
+    Now(usize, Reach),
     /// Something, from this time on.
     At(Instant),
     /// All known addresses have started. `awaited`: lookups of the group are outstanding.
@@ -109,7 +117,7 @@ pub(super) struct Starting {
 
 impl Contenders {
     pub(super) fn new(settings: &Settings) -> Self {
-        let targets = Targets::new(settings.family);
+        let targets = Targets::new(settings.family, settings.dns_use.leaves_names());
         Self {
             policy: settings.policy,
             targets,
@@ -131,6 +139,12 @@ impl Contenders {
         let known = std::mem::take(&mut self.list).into_iter().enumerate();
         let (places, tried) = known.filter(|(_, contender)| contender.is_tried).unzip();
         self.list = tried;
+        for contender in &mut self.list {
+            let is_it = |candidate: &&Candidate| candidate.is_same_record(&contender.candidate);
+            if let Some(candidate) = candidates.iter().find(is_it) {
+                contender.candidate = candidate.clone();
+            }
+        }
         let is_tried = |candidate: &Candidate| self.candidates().any(|tried| tried == candidate);
         let waiting: Vec<Candidate> =
             candidates.into_iter().filter(|candidate| !is_tried(candidate)).collect();
@@ -161,11 +175,11 @@ impl Contenders {
         }
     }
 
-    /// Makes an address that was started one that has not been.
-    pub(super) fn put_back(&mut self, place: usize, address: IpAddr) {
+    /// Makes what was started something that has not been.
+    pub(super) fn put_back(&mut self, place: usize, reach: Reach) {
         let Some(contender) = self.list.get_mut(place) else { return };
         // Twice, if it was displaced and started again.
-        contender.started.retain(|started| *started != address);
+        contender.started.retain(|started| *started != reach);
     }
 
     /// Keeps more addresses, since the caller's filter may refuse most of them.
@@ -173,8 +187,8 @@ impl Contenders {
         self.targets.expect_refusals();
     }
 
-    /// Makes these addresses go last.
-    pub(super) fn put_last(&mut self, rejected: impl Iterator<Item = SocketAddr>) {
+    /// Makes these destinations go last.
+    pub(super) fn put_last(&mut self, rejected: impl Iterator<Item = Destination>) {
         self.rejected = rejected.collect();
     }
 
@@ -245,10 +259,10 @@ impl Contenders {
                 continue;
             }
             match self.next(contender) {
-                Next::Address(address, from) => {
+                Next::Start(reach, from) => {
                     let from = if held_back == Some(group) { from + RESOLUTION_DELAY } else { from };
                     if from <= now {
-                        return Startable::Now(place, address);
+                        return Startable::Now(place, reach);
                     }
                     earliest = Some(earliest.map_or(from, |earliest| earliest.min(from)));
                     held_back = Some(group);
@@ -274,20 +288,21 @@ impl Contenders {
             return None;
         }
         self.list.iter().enumerate().find_map(|(place, contender)| {
-            let address = contender.displaced.first()?;
+            let reach = contender.displaced.first()?;
             let is_due = self.is_again(contender) && self.group_of(contender) <= present;
-            is_due.then_some(Startable::Now(place, *address))
+            is_due.then_some(Startable::Now(place, *reach))
         })
     }
 
-    /// Starts an address of the contender at `place`.
-    pub(super) fn start(&mut self, place: usize, address: IpAddr) -> Option<Starting> {
+    /// Starts the contender at `place`.
+    pub(super) fn start(&mut self, place: usize, reach: Reach) -> Option<Starting> {
         let group = self.group_of(self.list.get(place)?);
         let contender = self.list.get_mut(place)?;
-        contender.displaced.retain(|displaced| *displaced != address);
-        contender.started.push(address);
+        contender.displaced.retain(|displaced| *displaced != reach);
+        contender.started.push(reach);
         contender.is_tried = true;
-        Some(Starting { candidate: contender.candidate.clone(), group, target: contender.target })
+        let candidate = contender.candidate.clone().with_tlsa(contender.tlsa.records());
+        Some(Starting { candidate, group, target: contender.target })
     }
 
     /// Applies the filter to the known addresses of group `present` and those before it, to each once, until `most` are
@@ -317,11 +332,11 @@ impl Contenders {
         refused
     }
 
-    /// Notes that the attempt on that address was abandoned to start another. It is started once more at most.
-    pub(super) fn displace(&mut self, place: usize, address: IpAddr) {
+    /// Notes that the attempt there was abandoned to start another. It is started once more at most.
+    pub(super) fn displace(&mut self, place: usize, reach: Reach) {
         let Some(contender) = self.list.get_mut(place) else { return };
-        if contender.started.iter().filter(|started| **started == address).count() == 1 {
-            contender.displaced.push(address);
+        if contender.started.iter().filter(|started| **started == reach).count() == 1 {
+            contender.displaced.push(reach);
         }
     }
 
@@ -378,8 +393,7 @@ impl Contenders {
     fn next(&self, contender: &Contender) -> Next {
         match self.next_but_rejected(contender) {
             Next::Nothing if !contender.is_finished && !self.rejected.is_empty() => {
-                self.targets
-                    .next(contender.target, &contender.started, &|address| contender.is_refused(address))
+                self.targets.next(contender.target, &contender.started, &|reach| contender.is_refused(reach))
             }
             next => next,
         }
@@ -389,16 +403,17 @@ impl Contenders {
         if contender.is_finished {
             return Next::Nothing;
         }
-        let is_skipped =
-            |address: &IpAddr| contender.is_refused(address) || self.is_rejected(contender, address);
+        if contender.tlsa == Tlsa::Awaited {
+            return if contender.started.is_empty() { Next::Unknown } else { Next::MoreToCome };
+        }
+        let is_skipped = |reach| contender.is_refused(reach) || self.is_rejected(contender, reach);
         self.targets.next(contender.target, &contender.started, &is_skipped)
     }
 
-    /// Whether the address goes last. A server that the caller wants to be tried first is tried first all the same.
-    fn is_rejected(&self, contender: &Contender, address: &IpAddr) -> bool {
+    /// Whether it goes last. A server that the caller wants to be tried first is tried first all the same.
+    fn is_rejected(&self, contender: &Contender, reach: Reach) -> bool {
         let candidate = &contender.candidate;
-        candidate.origin() != Origin::Preferred
-            && self.rejected.contains(&SocketAddr::new(*address, candidate.port()))
+        candidate.origin() != Origin::Preferred && self.rejected.contains(&Destination::new(reach, candidate))
     }
 
     /// Whether the candidate has, or may get, an address to start.

@@ -10,28 +10,50 @@ use rustls::AlertDescription;
 
 use super::Stage;
 use crate::deadline::Seconds;
+use crate::proxy::{Proxy, ProxyError, ProxyFailure, TunnelError};
 use crate::quoted::Quoted;
 use crate::socket;
 use crate::starttls::{Fault, NegotiationError, Step, StreamError};
 use crate::tls::{self, Evidence, ServerCertificate, UntrustedReason};
 
+/// What is added to an error that a proxy may have caused.
+const OR_THE_PROXY: &str = "; the proxy may have sent this, instead of opening a tunnel";
+
 /// Why an attempt failed.
 ///
 /// `Display` explains it to people, in one line; [`kind`](Self::kind) is for programs.
 #[derive(Clone, Debug)]
-pub struct AttemptError(Cause);
+pub struct AttemptError {
+    cause: Cause,
+    path: Path,
+}
 
 #[derive(Clone, Debug)]
 enum Cause {
     Io(Arc<io::Error>),
+    /// The connection to that proxy has failed.
+    ProxyIo(String, Arc<io::Error>),
+    /// The TCP handshake with that proxy took longer than its limit.
+    ProxySilent(String, Duration),
+    Proxy(ProxyError),
     TimedOut(Stage, Duration, Option<Step>),
     Negotiation(NegotiationError),
     EndInTls,
     /// The error, its explanation, and the certificate if that was refused.
     Tls(rustls::Error, String, Option<ServerCertificate>),
     RefusedByFilter,
+    /// With the reason.
+    Tlsa(String),
     /// The caller's check has refused the certificate, for this reason.
     CertificateRejected(String, Option<ServerCertificate>),
+}
+
+/// Which way the connection went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Path {
+    Direct,
+    /// Through a proxy, which may be what has sent something unexpected.
+    Proxy,
 }
 
 /// The kinds of [`AttemptError`], with data that programs can act on.
@@ -44,6 +66,8 @@ pub enum AttemptErrorKind<'a> {
     Io(&'a io::Error),
     /// This stage took longer than its time limit.
     TimedOut(Stage),
+    /// The proxy has failed. Nothing was sent to the server.
+    Proxy(ProxyFailure),
     /// The server closed the connection or ended the stream.
     Closed,
     /// The server did not offer STARTTLS, or refused it (`<failure/>`, RFC 6120 section 5.4.2.2).
@@ -60,6 +84,9 @@ pub enum AttemptErrorKind<'a> {
     },
     /// What the server sent is not XMPP, or violates its rules.
     NotXmpp,
+    /// Unencrypted bytes followed `<proceed/>`, where TLS has to begin: the server is faulty, or an attacker has injected
+    /// them. Nothing of them was used.
+    InjectedBytes,
     /// The server's certificate was refused.
     Untrusted(UntrustedReason),
     /// The TLS handshake failed for another reason.
@@ -67,50 +94,93 @@ pub enum AttemptErrorKind<'a> {
     /// [`ConnectorBuilder::filter`](crate::ConnectorBuilder::filter) does not allow the address. Nothing was sent to
     /// it.
     RefusedByFilter,
+    /// The TLSA records of the server, or what proves that they count, could not be looked up
+    /// ([`ConnectorBuilder::dane`](crate::ConnectorBuilder::dane)). Nothing was sent to it.
+    TlsaLookup,
 }
 
 impl AttemptError {
+    fn of(cause: Cause) -> Self {
+        Self { cause, path: Path::Direct }
+    }
+
     pub(crate) fn io(error: io::Error) -> Self {
-        Self(Cause::Io(Arc::new(error)))
+        Self::of(Cause::Io(Arc::new(error)))
     }
 
     /// The stage took longer than its limit. `step` is the step that a STARTTLS negotiation had reached.
     pub(crate) fn timed_out(stage: Stage, limit: Duration, step: Option<Step>) -> Self {
-        Self(Cause::TimedOut(stage, limit, step.filter(|_| matches!(stage, Stage::StartTls | Stage::Stream))))
+        Self::of(Cause::TimedOut(
+            stage,
+            limit,
+            step.filter(|_| matches!(stage, Stage::StartTls | Stage::Stream)),
+        ))
     }
 
     pub(crate) fn negotiation(error: NegotiationError) -> Self {
-        Self(Cause::Negotiation(error))
+        Self::of(Cause::Negotiation(error))
     }
 
     /// The server closed the connection during the TLS handshake.
     pub(crate) fn end_in_tls() -> Self {
-        Self(Cause::EndInTls)
+        Self::of(Cause::EndInTls)
     }
 
     pub(crate) fn tls(error: rustls::Error, evidence: &Evidence) -> Self {
         let text = tls::explain(&error, evidence);
-        Self(Cause::Tls(error, text, evidence.certificate.clone()))
+        Self::of(Cause::Tls(error, text, evidence.certificate.clone()))
     }
 
     /// The caller's filter does not allow the address.
     pub(crate) fn refused_by_filter() -> Self {
-        Self(Cause::RefusedByFilter)
+        Self::of(Cause::RefusedByFilter)
+    }
+
+    /// The connection to the proxy has failed.
+    pub(crate) fn proxy_io(proxy: &Proxy, error: io::Error) -> Self {
+        Self::of(Cause::ProxyIo(proxy.to_string(), Arc::new(error)))
+    }
+
+    /// The TCP handshake with the proxy took longer than its limit.
+    pub(crate) fn proxy_silent(proxy: &Proxy, limit: Duration) -> Self {
+        Self::of(Cause::ProxySilent(proxy.to_string(), limit))
+    }
+
+    /// The tunnel through the proxy could not be opened.
+    pub(crate) fn tunnel(proxy: &Proxy, error: TunnelError) -> Self {
+        match error {
+            TunnelError::Io(error) => Self::proxy_io(proxy, error),
+            TunnelError::Proxy(error) => Self::of(Cause::Proxy(error)),
+        }
+    }
+
+    /// The same error of a connection through a proxy.
+    pub(crate) fn through_proxy(self) -> Self {
+        Self { path: Path::Proxy, ..self }
+    }
+
+    /// The TLSA records of the server are not known, for this reason.
+    pub(crate) fn refused_by_tlsa(why: String) -> Self {
+        Self::of(Cause::Tlsa(why))
     }
 
     /// The caller's check has refused the certificate.
     pub(crate) fn certificate_rejected(reason: String, certificate: Option<ServerCertificate>) -> Self {
-        Self(Cause::CertificateRejected(reason, certificate))
+        Self::of(Cause::CertificateRejected(reason, certificate))
     }
 
     /// Returns the kind of error, with its data.
     #[must_use]
     pub fn kind(&self) -> AttemptErrorKind<'_> {
-        match &self.0 {
+        match &self.cause {
             Cause::Io(error) => AttemptErrorKind::Io(error),
+            Cause::ProxyIo(..) => AttemptErrorKind::Proxy(ProxyFailure::Unreachable),
+            Cause::Proxy(error) => AttemptErrorKind::Proxy(error.failure()),
+            Cause::ProxySilent(..) => AttemptErrorKind::TimedOut(Stage::Tcp),
             Cause::TimedOut(stage, ..) => AttemptErrorKind::TimedOut(*stage),
             Cause::EndInTls => AttemptErrorKind::Closed,
             Cause::RefusedByFilter => AttemptErrorKind::RefusedByFilter,
+            Cause::Tlsa(_) => AttemptErrorKind::TlsaLookup,
             Cause::CertificateRejected(..) => AttemptErrorKind::Untrusted(UntrustedReason::Rejected),
             Cause::Tls(error, ..) => match UntrustedReason::of(error) {
                 Some(reason) => AttemptErrorKind::Untrusted(reason),
@@ -133,8 +203,8 @@ impl AttemptError {
                 | Fault::Xml(_)
                 | Fault::Unexpected(_)
                 | Fault::TooLong
-                | Fault::TooDeep
-                | Fault::TrailingBytes => AttemptErrorKind::NotXmpp,
+                | Fault::TooDeep => AttemptErrorKind::NotXmpp,
+                Fault::TrailingBytes => AttemptErrorKind::InjectedBytes,
             },
         }
     }
@@ -143,15 +213,19 @@ impl AttemptError {
     /// caller's.
     #[must_use]
     pub fn certificate(&self) -> Option<&ServerCertificate> {
-        match &self.0 {
+        match &self.cause {
             Cause::Tls(_, _, certificate) | Cause::CertificateRejected(_, certificate) => {
                 certificate.as_ref()
             }
             Cause::Io(_)
+            | Cause::ProxyIo(..)
+            | Cause::ProxySilent(..)
+            | Cause::Proxy(_)
             | Cause::TimedOut(..)
             | Cause::Negotiation(_)
             | Cause::EndInTls
-            | Cause::RefusedByFilter => None,
+            | Cause::RefusedByFilter
+            | Cause::Tlsa(_) => None,
         }
     }
 
@@ -180,7 +254,7 @@ impl AttemptError {
     /// Whether it ended a STARTTLS negotiation in a way that may be due to sending `<starttls/>` together with the
     /// stream header.
     pub(crate) fn may_be_due_to_pipelining(&self) -> bool {
-        match &self.0 {
+        match &self.cause {
             Cause::Negotiation(error) => error.may_be_due_to_pipelining(),
             // The peer has reset the connection. Other errors are of this machine or of the network; a broken pipe means that
             // the connection was closed before anything was sent.
@@ -188,6 +262,10 @@ impl AttemptError {
                 matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted)
             }
             Cause::RefusedByFilter
+            | Cause::ProxyIo(..)
+            | Cause::ProxySilent(..)
+            | Cause::Proxy(_)
+            | Cause::Tlsa(_)
             | Cause::TimedOut(..)
             | Cause::EndInTls
             | Cause::Tls(..)
@@ -195,9 +273,9 @@ impl AttemptError {
         }
     }
 
-    /// Whether the cause is on this machine, so that it says nothing about the server or the path to it.
-    pub(crate) fn is_of_this_machine(&self) -> bool {
-        match &self.0 {
+    /// Whether the cause is on this machine or the proxy, or in DNS, so that it says nothing about the server.
+    pub(crate) fn is_on_this_side(&self) -> bool {
+        match &self.cause {
             Cause::Io(error) => {
                 self.is_exhaustion()
                     || matches!(
@@ -208,7 +286,8 @@ impl AttemptError {
                             | io::ErrorKind::PermissionDenied
                     )
             }
-            Cause::RefusedByFilter => true,
+            Cause::Proxy(error) => error.failure() != ProxyFailure::Refused,
+            Cause::RefusedByFilter | Cause::Tlsa(_) | Cause::ProxyIo(..) | Cause::ProxySilent(..) => true,
             Cause::TimedOut(..)
             | Cause::Negotiation(_)
             | Cause::EndInTls
@@ -217,19 +296,42 @@ impl AttemptError {
         }
     }
 
+    /// Whether the proxy refuses to work for us, so that trying another server is no use, and may lock the account.
+    pub(crate) fn is_refusal_of_credentials(&self) -> bool {
+        matches!(&self.cause, Cause::Proxy(error) if error.is_refusal_of_credentials())
+    }
+
+    /// Whether a proxy may have sent what the server should have sent, such as a page about an error.
+    fn may_be_of_the_proxy(&self) -> bool {
+        let is_unexpected = match self.kind() {
+            AttemptErrorKind::NotXmpp => true,
+            AttemptErrorKind::Tls(error) => !matches!(error, rustls::Error::AlertReceived(_)),
+            _ => false,
+        };
+        self.path == Path::Proxy && is_unexpected
+    }
+
     /// Whether this machine has run out of sockets or memory for them, so that trying another server is no use.
     pub(crate) fn is_exhaustion(&self) -> bool {
-        matches!(&self.0, Cause::Io(error) if socket::is_exhaustion(error))
+        matches!(&self.cause, Cause::Io(error) | Cause::ProxyIo(_, error) if socket::is_exhaustion(error))
     }
 }
 
 impl fmt::Display for AttemptError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Cause::Io(error) => match io_words(error.kind()) {
-                Some(words) => formatter.write_str(words),
-                None => write!(formatter, "{error}"),
-            },
+        match &self.cause {
+            Cause::Io(error) => write_io(formatter, error),
+            Cause::ProxyIo(proxy, error) => {
+                write!(formatter, "the connection to the proxy {proxy} failed: ")?;
+                write_io(formatter, error)
+            }
+            Cause::ProxySilent(proxy, limit) => {
+                write!(formatter, "the proxy {proxy} did not respond within {}", Seconds(*limit))
+            }
+            Cause::Proxy(error) => write!(formatter, "{error}"),
+            Cause::TimedOut(Stage::Proxy, limit, _) => {
+                write!(formatter, "the proxy did not connect to the server within {}", Seconds(*limit))
+            }
             Cause::TimedOut(stage, limit, step) => {
                 write!(formatter, "{stage} did not finish within {}", Seconds(*limit))?;
                 step.map_or(Ok(()), |step| write!(formatter, ": {}", missing(step)))
@@ -240,6 +342,7 @@ impl fmt::Display for AttemptError {
             }
             Cause::Tls(_, text, _) => formatter.write_str(text),
             Cause::RefusedByFilter => formatter.write_str("refused by the filter"),
+            Cause::Tlsa(why) => write!(formatter, "not connected to, since {why}"),
             Cause::CertificateRejected(reason, certificate) => {
                 write!(
                     formatter,
@@ -250,7 +353,15 @@ impl fmt::Display for AttemptError {
                 certificate
                     .map_or(Ok(()), |certificate| write!(formatter, " (the certificate is {certificate})"))
             }
-        }
+        }?;
+        if self.may_be_of_the_proxy() { formatter.write_str(OR_THE_PROXY) } else { Ok(()) }
+    }
+}
+
+fn write_io(formatter: &mut fmt::Formatter<'_>, error: &io::Error) -> fmt::Result {
+    match io_words(error.kind()) {
+        Some(words) => formatter.write_str(words),
+        None => write!(formatter, "{error}"),
     }
 }
 
@@ -292,59 +403,22 @@ fn io_words(kind: io::ErrorKind) -> Option<&'static str> {
 /// only in [`kind`](AttemptError::kind), since its text repeats that of `Display`, often as debug text.
 impl Error for AttemptError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match &self.0 {
-            Cause::Io(error) if io_words(error.kind()).is_some() => Some(&**error),
+        match &self.cause {
+            Cause::Io(error) | Cause::ProxyIo(_, error) if io_words(error.kind()).is_some() => Some(&**error),
             Cause::Io(_)
+            | Cause::ProxyIo(..)
+            | Cause::ProxySilent(..)
+            | Cause::Proxy(_)
             | Cause::Tls(..)
             | Cause::Negotiation(_)
             | Cause::TimedOut(..)
             | Cause::EndInTls
             | Cause::RefusedByFilter
+            | Cause::Tlsa(_)
             | Cause::CertificateRejected(..) => None,
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use rustix::io::Errno;
-
-    use super::*;
-
-    // rule D7
-    #[test]
-    fn the_text_of_the_operating_system_is_said_once() {
-        for errno in [Errno::CONNREFUSED, Errno::INVAL, Errno::TIMEDOUT, Errno::ADDRNOTAVAIL] {
-            let system = io::Error::from(errno).to_string();
-            let error = AttemptError::io(errno.into());
-            let source = error.source().map(ToString::to_string).unwrap_or_default();
-            assert_eq!(format!("{error}: {source}").matches(&system).count(), 1, "{error}: {source}");
-        }
-    }
-
-    // rule F1
-    #[test]
-    fn only_a_reset_may_be_the_answer_to_pipelining() {
-        for (errno, expected) in [
-            (Errno::CONNRESET, true),
-            (Errno::CONNABORTED, true),
-            (Errno::PIPE, false),
-            (Errno::TIMEDOUT, false),
-            (Errno::HOSTUNREACH, false),
-            (Errno::NETDOWN, false),
-            (Errno::MFILE, false),
-        ] {
-            assert_eq!(AttemptError::io(errno.into()).may_be_due_to_pipelining(), expected, "{errno}");
-        }
-        let limit = Duration::from_secs(1);
-        let late = AttemptError::timed_out(Stage::StartTls, limit, Some(Step::Answer));
-        assert!(!late.may_be_due_to_pipelining());
-    }
-
-    // rule D7: a machine without IPv6 says the same as one that has no such source address.
-    #[test]
-    fn no_source_address_is_blamed_that_was_not_set() {
-        let error = AttemptError::io(Errno::ADDRNOTAVAIL.into()).to_string();
-        assert!(error.contains("IPv6 is off"), "{error}");
-    }
-}
+mod tests;

@@ -7,14 +7,16 @@ use std::time::Instant;
 use rustls::{ClientConnection, HandshakeKind};
 
 use super::AttemptError;
+use super::attempt::Dialer;
 use crate::deadline::Deadline;
+use crate::discovery::Candidate;
 use crate::domain::Domain;
 use crate::limits::{MAX_NEGOTIATED_A_TURN, MAX_TLS_READS_A_TURN};
 use crate::open_stream::OpenStream;
 use crate::service::Service;
 use crate::socket::NoSignal;
 use crate::starttls::{Negotiation, Progress};
-use crate::tls::{Evidence, Handshake, Session};
+use crate::tls::{Agreed, Evidence, Handshake, ServerCertificate, Session};
 use crate::wait::{self, Interest};
 
 /// Sends what the negotiation wants to send, and reads once.
@@ -120,6 +122,20 @@ pub(super) fn handshake(tcp: &TcpStream, tls: &mut ClientConnection) -> Result<b
         }
     }
     Ok(false)
+}
+
+/// The certificate of a complete handshake, if the caller's check does not refuse it.
+pub(super) fn checked(
+    client: &ClientConnection,
+    candidate: &Candidate,
+    dialer: &Dialer<'_>,
+) -> Result<Option<ServerCertificate>, AttemptError> {
+    Agreed::of(client).map_err(|error| AttemptError::tls(error, &Evidence::NONE))?;
+    let certificate = dialer.tls.certificate(client, dialer.domain, candidate.tlsa());
+    match dialer.tls.check(dialer.domain, certificate.as_ref()) {
+        Ok(()) => Ok(certificate),
+        Err(reason) => Err(AttemptError::certificate_rejected(reason, certificate)),
+    }
 }
 
 /// rustls' own limit on data that is not sent yet.

@@ -1,10 +1,9 @@
 //! History: what the earlier connects of a connector have shown about addresses (rule D15). No IO.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::Stage;
+use super::{Destination, Stage};
 use crate::clocks::Clocks;
 use crate::limits::{HISTORY_TIME, Limits, MAX_HISTORY};
 use crate::report::{AttemptOutcome, AttemptReport};
@@ -13,14 +12,14 @@ use crate::report::{AttemptOutcome, AttemptReport};
 /// that is drawn.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct History {
-    pasts: HashMap<SocketAddr, Past>,
+    pasts: HashMap<Destination, Past>,
     clocks: Clocks,
 }
 
 /// What is known of one address, and since when.
 #[derive(Clone, Copy, Debug, Default)]
 struct Past {
-    /// How long its TCP handshake took.
+    /// How long its TCP handshake took; through a proxy, the stage of the proxy included.
     round_trip: Option<(Duration, Instant)>,
     health: Option<(AddressHealth, Instant)>,
     /// When the caller rejected its connection.
@@ -68,39 +67,43 @@ impl History {
         for attempt in attempts {
             let at =
                 |since_begin: Duration| now.checked_sub(elapsed.saturating_sub(since_begin)).unwrap_or(now);
-            if let Some((Stage::Tcp, completed)) = attempt.completed.first() {
+            if let Some(completed) = reached(attempt) {
                 let took = completed.saturating_sub(attempt.started);
-                self.past(attempt.address).see_round_trip(took, at(*completed));
+                self.past(&attempt.destination).see_round_trip(took, at(completed));
             }
             if let Some(health) = self.health_after(attempt, is_won, limits) {
-                self.past(attempt.address).see_health(health, at(attempt.ended));
+                self.past(&attempt.destination).see_health(health, at(attempt.ended));
             }
         }
         self.shrink();
     }
 
     /// Notes that the caller has rejected a connection to this address.
-    pub(crate) fn reject(&mut self, address: SocketAddr, now: Instant) {
-        self.past(address).rejected = Some(now);
+    pub(crate) fn reject(&mut self, destination: &Destination, now: Instant) {
+        self.past(destination).rejected = Some(now);
         self.shrink();
     }
 
     /// The attempt delay of an address from its start: longer if its TCP handshake was slow, but not if it is dead.
-    pub(super) fn attempt_delay(&self, address: SocketAddr, limits: &Limits) -> Duration {
-        let round_trip =
-            self.pasts.get(&address).filter(|_| !self.is_dead(address)).and_then(|past| past.round_trip);
+    pub(super) fn attempt_delay(&self, destination: &Destination, limits: &Limits) -> Duration {
+        let round_trip = self
+            .pasts
+            .get(destination)
+            .filter(|_| !self.is_dead(destination))
+            .and_then(|past| past.round_trip);
         round_trip.map_or(limits.attempt_delay, |(took, _)| limits.delay_after(took))
     }
 
     /// Whether the latest attempt on this address has failed.
-    pub(super) fn is_dead(&self, address: SocketAddr) -> bool {
-        let health = self.pasts.get(&address).and_then(|past| past.health);
+    pub(super) fn is_dead(&self, destination: &Destination) -> bool {
+        let health = self.pasts.get(destination).and_then(|past| past.health);
         health.is_some_and(|(health, _)| health == AddressHealth::Dead)
     }
 
     /// The addresses whose connections the caller has rejected.
-    pub(super) fn rejected(&self) -> impl Iterator<Item = SocketAddr> {
-        self.pasts.iter().filter(|(_, past)| past.rejected.is_some()).map(|(address, _)| *address)
+    pub(super) fn rejected(&self) -> impl Iterator<Item = Destination> {
+        let rejected = self.pasts.iter().filter(|(_, past)| past.rejected.is_some());
+        rejected.map(|(destination, _)| destination.clone())
     }
 
     /// What the attempt says about its address; `None` if nothing. A failure of this machine says nothing, nor does an
@@ -108,7 +111,7 @@ impl History {
     fn health_after(&self, attempt: &AttemptReport, is_won: bool, limits: &Limits) -> Option<AddressHealth> {
         match &attempt.outcome {
             AttemptOutcome::Connected | AttemptOutcome::Rejected(_) => Some(AddressHealth::Alive),
-            AttemptOutcome::Failed(error) => (!error.is_of_this_machine()).then_some(AddressHealth::Dead),
+            AttemptOutcome::Failed(error) => (!error.is_on_this_side()).then_some(AddressHealth::Dead),
             AttemptOutcome::Abandoned => {
                 (is_won && self.was_silent(attempt, limits)).then_some(AddressHealth::Dead)
             }
@@ -121,24 +124,32 @@ impl History {
         let mut times = attempt.completed.iter().rev().map(|(_, at)| *at).chain([attempt.started]);
         let progress = times.next().unwrap_or_default();
         let delay = match times.next() {
-            Some(before) => limits.delay_after(progress.saturating_sub(before)),
-            None => self.attempt_delay(attempt.address, limits),
+            Some(before) if attempt.stage != Stage::Proxy => {
+                limits.delay_after(progress.saturating_sub(before))
+            }
+            Some(_) | None => self.attempt_delay(&attempt.destination, limits),
         };
         attempt.ended.saturating_sub(progress) >= delay
     }
 
-    fn past(&mut self, address: SocketAddr) -> &mut Past {
-        self.pasts.entry(address).or_default()
+    fn past(&mut self, destination: &Destination) -> &mut Past {
+        self.pasts.entry(destination.clone()).or_default()
     }
 
     /// Drops the oldest entries beyond [`MAX_HISTORY`].
     fn shrink(&mut self) {
         while self.pasts.len() > MAX_HISTORY {
             let oldest = self.pasts.iter().min_by_key(|(_, past)| past.latest());
-            let Some(address) = oldest.map(|(address, _)| *address) else { return };
-            self.pasts.remove(&address);
+            let Some(destination) = oldest.map(|(destination, _)| destination.clone()) else { return };
+            self.pasts.remove(&destination);
         }
     }
+}
+
+/// When the attempt had reached the server. A TCP handshake with a proxy that has not opened a tunnel says nothing.
+fn reached(attempt: &AttemptReport) -> Option<Duration> {
+    let stages = attempt.completed.iter().take_while(|(stage, _)| *stage <= Stage::Proxy);
+    stages.last().filter(|_| attempt.stage != Stage::Proxy).map(|(_, at)| *at)
 }
 
 impl Past {
@@ -166,6 +177,7 @@ impl Past {
 #[cfg(test)]
 mod tests {
     use std::io;
+    use std::net::SocketAddr;
 
     use super::*;
     use crate::dial::AttemptError;
@@ -173,8 +185,8 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn address(number: u16) -> SocketAddr {
-        SocketAddr::new([192, 0, 2, 1].into(), number)
+    fn address(number: u16) -> Destination {
+        SocketAddr::new([192, 0, 2, 1].into(), number).into()
     }
 
     fn milliseconds(number: u64) -> Duration {
@@ -190,12 +202,13 @@ mod tests {
     ) -> AttemptReport {
         AttemptReport {
             candidate: 0,
-            address: address(number),
+            destination: address(number),
             started: SECOND,
             ended: milliseconds(ended),
             completed: completed.iter().map(|(stage, at)| (*stage, milliseconds(*at))).collect(),
             repeats: Vec::new(),
             certificate: None,
+            is_unoffered: false,
             stage: Stage::Tcp,
             outcome,
         }
@@ -228,7 +241,7 @@ mod tests {
     }
 
     fn delay(history: &History, number: u16) -> u64 {
-        history.attempt_delay(address(number), &Limits::default()).as_millis().try_into().unwrap()
+        history.attempt_delay(&address(number), &Limits::default()).as_millis().try_into().unwrap()
     }
 
     // rule D15
@@ -247,13 +260,13 @@ mod tests {
             (ErrorKind::OutOfMemory, false),
         ] {
             let history = learned(&[(wait::now(), &[failed(1, kind)])]);
-            assert_eq!(history.is_dead(address(1)), is_dead, "{kind:?}");
+            assert_eq!(history.is_dead(&address(1)), is_dead, "{kind:?}");
         }
         let by_filter = AttemptOutcome::Failed(AttemptError::refused_by_filter());
         assert!(learned(&[(wait::now(), &[attempt(1, &[], by_filter, 1000)])]).pasts.is_empty());
         let late = AttemptError::timed_out(Stage::Tls, SECOND, None);
         let late = attempt(1, &[(Stage::Tcp, 1100)], AttemptOutcome::Failed(late), 2100);
-        assert!(learned(&[(wait::now(), &[late])]).is_dead(address(1)));
+        assert!(learned(&[(wait::now(), &[late])]).is_dead(&address(1)));
     }
 
     // rule D15
@@ -274,10 +287,10 @@ mod tests {
             (abandoned(1, &[(Stage::Tcp, 1100), (Stage::Tls, 3000)], 3000), false),
         ] {
             let won = learned(&[(wait::now(), &[attempt.clone(), connected(2, 10)])]);
-            assert_eq!(won.is_dead(address(1)), is_dead, "{attempt}");
+            assert_eq!(won.is_dead(&address(1)), is_dead, "{attempt}");
             // Cancelled, timed out, or all others have failed.
             let lost = learned(&[(wait::now(), &[attempt, refused(2)])]);
-            assert!(!lost.is_dead(address(1)));
+            assert!(!lost.is_dead(&address(1)));
         }
         // An address that is known to be slow is given more time.
         let now = wait::now();
@@ -285,7 +298,7 @@ mod tests {
         for (ended, is_dead) in [(1799, false), (1800, true)] {
             let later: &[_] = &[abandoned(1, &[], ended), connected(2, 10)];
             let history = learned(&[(now, std::slice::from_ref(&slow)), (now + 4 * SECOND, later)]);
-            assert_eq!(history.is_dead(address(1)), is_dead, "{ended}");
+            assert_eq!(history.is_dead(&address(1)), is_dead, "{ended}");
         }
     }
 
@@ -303,14 +316,14 @@ mod tests {
             // To learn the same again changes nothing.
             ([(now, bad), (now, bad)], true),
         ] {
-            assert_eq!(learned(&connects).is_dead(address(1)), is_dead);
+            assert_eq!(learned(&connects).is_dead(&address(1)), is_dead);
         }
         // Direct TLS at a port that also takes STARTTLS: one attempt has failed, the other is the connection.
-        assert!(!learned(&[(now, &[connected(1, 10), refused(1)])]).is_dead(address(1)));
+        assert!(!learned(&[(now, &[connected(1, 10), refused(1)])]).is_dead(&address(1)));
         let mut refused = refused(1);
         refused.ended = 3 * SECOND;
         for attempts in [[connected(1, 10), refused.clone()], [refused, connected(1, 10)]] {
-            assert!(!learned(&[(now, &attempts)]).is_dead(address(1)), "at the same time");
+            assert!(!learned(&[(now, &attempts)]).is_dead(&address(1)), "at the same time");
         }
     }
 
@@ -331,9 +344,9 @@ mod tests {
         assert_eq!(delay(&learned(dead), 1), 250);
         let mut limits = Limits { attempt_delay: Duration::MAX, ..Limits::default() };
         let history = learned(&[(now, &[connected(1, 400)])]);
-        assert_eq!(history.attempt_delay(address(1), &limits), Duration::MAX);
+        assert_eq!(history.attempt_delay(&address(1), &limits), Duration::MAX);
         limits.attempt_delay = milliseconds(900);
-        assert_eq!(history.attempt_delay(address(1), &limits), milliseconds(900));
+        assert_eq!(history.attempt_delay(&address(1), &limits), milliseconds(900));
     }
 
     /// Some time later, without sleep.
@@ -349,7 +362,7 @@ mod tests {
         let mut history = learned(&[(now, &[connected(1, 400), refused(2)])]);
         history.refresh((now, night));
         history.refresh((now + SECOND, night + SECOND));
-        assert!(history.is_dead(address(2)));
+        assert!(history.is_dead(&address(2)));
         history.refresh((now + 2 * SECOND, 2 * night));
         assert!(history.pasts.is_empty());
     }
@@ -360,8 +373,8 @@ mod tests {
         let now = wait::now() + 10 * SECOND;
         let minutes = |count: u32| now + count * 60 * SECOND;
         let mut history = learned(&[(now, &[connected(1, 400), refused(2)])]);
-        history.reject(address(1), minutes(3));
-        history.reject(address(3), now);
+        history.reject(&address(1), minutes(3));
+        history.reject(&address(3), now);
         let rejected = |history: &History| {
             let mut rejected: Vec<_> = history.rejected().map(|address| address.port()).collect();
             rejected.sort_unstable();
@@ -369,10 +382,10 @@ mod tests {
         };
         // The attempts ended some time before the report was made.
         refresh(&mut history, minutes(10) - 3 * SECOND);
-        assert_eq!((delay(&history, 1), history.is_dead(address(2))), (800, true));
+        assert_eq!((delay(&history, 1), history.is_dead(&address(2))), (800, true));
         assert_eq!(rejected(&history), [1, 3]);
         refresh(&mut history, minutes(10));
-        assert_eq!((delay(&history, 1), history.is_dead(address(2))), (250, false));
+        assert_eq!((delay(&history, 1), history.is_dead(&address(2))), (250, false));
         assert_eq!(rejected(&history), [1]);
         refresh(&mut history, minutes(13) - milliseconds(1));
         assert_eq!(rejected(&history), [1]);
@@ -386,8 +399,8 @@ mod tests {
         let now = wait::now() + 10 * SECOND;
         let mut history = History::default();
         for number in 0..300 {
-            history.reject(address(number), now + milliseconds(u64::from(number)));
-            history.reject(address(0), now + milliseconds(u64::from(number)));
+            history.reject(&address(number), now + milliseconds(u64::from(number)));
+            history.reject(&address(0), now + milliseconds(u64::from(number)));
         }
         assert_eq!(history.pasts.len(), 256);
         for number in 0..300 {
@@ -409,6 +422,6 @@ mod tests {
         for elapsed in [Duration::MAX, Duration::ZERO] {
             history.learn(std::slice::from_ref(&attempt), elapsed, &Limits::default(), wait::now());
         }
-        assert!(history.is_dead(address(1)));
+        assert!(history.is_dead(&address(1)));
     }
 }

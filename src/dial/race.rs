@@ -1,12 +1,11 @@
 //! The race: which attempt starts when, and when it is won or lost (RFC 8305, XEP-0495). No IO.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::contenders::{Contenders, Room, Startable, Starting};
 use super::history::History;
-use super::{AttemptError, AttemptEvent, AttemptId, Stage};
+use super::{AttemptError, AttemptEvent, AttemptId, Destination, Note, Reach, Stage};
 use crate::deadline::Deadline;
 use crate::discovery::Candidate;
 use crate::discovery::order::{Below, Group};
@@ -28,7 +27,7 @@ pub(crate) enum RaceOrder {
     /// Find the addresses of a host.
     LookUp(Host),
     /// Start an attempt.
-    Start { id: AttemptId, candidate: Candidate, address: SocketAddr },
+    Start { id: AttemptId, candidate: Candidate, destination: Destination },
     /// Close an attempt that has reached its limit, or is displaced by another.
     Close(AttemptId),
     /// This attempt has won. The others in flight are abandoned.
@@ -144,7 +143,7 @@ impl Race {
                     self.contenders.finish(attempt.report.candidate);
                 }
                 AttemptOutcome::Abandoned if !attempt.is_displaced => {
-                    self.contenders.put_back(attempt.report.candidate, attempt.report.address.ip());
+                    self.contenders.put_back(attempt.report.candidate, attempt.report.destination.reach());
                 }
                 AttemptOutcome::InFlight | AttemptOutcome::Failed(_) | AttemptOutcome::Abandoned => {}
             }
@@ -171,13 +170,19 @@ impl Race {
         };
         match event {
             AttemptEvent::Completed(stage) => {
-                attempt.delay = self.settings.limits.delay_after(at.saturating_sub(attempt.progress()));
+                let has_proxy = self.settings.proxy.is_some();
+                // The proxy may be near and the server far: what is known of the way to the server still holds.
+                if !(has_proxy && stage == Stage::Tcp) {
+                    attempt.delay = self.settings.limits.delay_after(at.saturating_sub(attempt.progress()));
+                }
                 attempt.report.completed.push((stage, at));
                 let candidate = self.contenders.candidate(attempt.report.candidate);
-                attempt.report.stage = candidate.map_or(stage, |candidate| stage.next(candidate.tls()));
+                let next = |candidate: &Candidate| stage.next(candidate.tls(), has_proxy);
+                attempt.report.stage = candidate.map_or(stage, next);
             }
             AttemptEvent::Reached(step) => attempt.step = Some(step),
-            AttemptEvent::Noted(_) => {}
+            AttemptEvent::Noted(Note::NotOffered) => attempt.report.is_unoffered = true,
+            AttemptEvent::Noted(Note::Remembered | Note::Tlsa(_)) => {}
             AttemptEvent::Shown(certificate) => attempt.report.certificate = Some(certificate),
             AttemptEvent::Verified => {
                 attempt.report.completed.push((attempt.report.stage, at));
@@ -209,18 +214,19 @@ impl Race {
                 return Some(RaceOrder::LookUp(host));
             }
             self.apply_filter(now);
+            self.apply_tlsa(now);
             if !self.has_attempts_left() {
                 break;
             }
             match self.contenders.startable(self.group, self.room(), now) {
-                Startable::Now(place, address) => {
+                Startable::Now(place, reach) => {
                     if !self.next_start_from().is_over(now) {
                         break;
                     }
                     if self.is_full() {
                         return self.displace(now).map(RaceOrder::Close);
                     }
-                    return self.start(place, address, now);
+                    return self.start(place, reach, now);
                 }
                 Startable::At(_) => {
                     self.keep_one_free_start();
@@ -275,7 +281,7 @@ impl Race {
         let (index, attempt) = in_flight.min_by_key(|(_, attempt)| attempt.progress())?;
         attempt.end(AttemptOutcome::Abandoned, at);
         attempt.is_displaced = true;
-        self.contenders.displace(attempt.report.candidate, attempt.report.address.ip());
+        self.contenders.displace(attempt.report.candidate, attempt.report.destination.reach());
         Some(AttemptId(index))
     }
 
@@ -330,7 +336,11 @@ impl Race {
         let id = AttemptId(self.attempts.iter().position(expired)?);
         let attempt = self.attempts.get(id.0)?;
         let stage = attempt.report.stage;
-        let error = AttemptError::timed_out(stage, self.stage_limit(stage), attempt.step);
+        let limit = self.stage_limit(stage);
+        let error = match &self.settings.proxy {
+            Some(proxy) if stage == Stage::Tcp => AttemptError::proxy_silent(proxy, limit),
+            Some(_) | None => AttemptError::timed_out(stage, limit, attempt.step),
+        };
         self.handle_attempt(id, AttemptEvent::Failed(error), now);
         Some(id)
     }
@@ -342,7 +352,7 @@ impl Race {
     fn stage_limit(&self, stage: Stage) -> Duration {
         match stage {
             Stage::Tcp => self.settings.limits.tcp,
-            Stage::StartTls | Stage::Tls | Stage::Stream => self.settings.limits.handshake,
+            Stage::Proxy | Stage::StartTls | Stage::Tls | Stage::Stream => self.settings.limits.handshake,
         }
     }
 
@@ -354,28 +364,28 @@ impl Race {
         at.saturating_duration_since(self.began)
     }
 
-    fn start(&mut self, place: usize, address: IpAddr, now: Instant) -> Option<RaceOrder> {
-        let Starting { candidate, group, target } = self.contenders.start(place, address)?;
+    fn start(&mut self, place: usize, reach: Reach, now: Instant) -> Option<RaceOrder> {
+        let Starting { candidate, group, target } = self.contenders.start(place, reach)?;
         let started = self.since_begin(now);
         self.free_starts = self.free_starts.saturating_sub(1);
         let id = AttemptId(self.attempts.len());
-        let address = SocketAddr::new(address, candidate.port());
-        let mut attempt = Runner::new(place, address, started);
+        let destination = Destination::new(reach, &candidate);
+        let mut attempt = Runner::new(place, destination.clone(), started);
         (attempt.group, attempt.target) = (group, target);
-        attempt.delay = self.history.attempt_delay(address, &self.settings.limits);
-        attempt.is_known_dead = self.history.is_dead(address);
+        attempt.delay = self.history.attempt_delay(&destination, &self.settings.limits);
+        attempt.is_known_dead = self.history.is_dead(&destination);
         if attempt.is_known_dead {
-            logging::debug(format_args!("{address} has failed or not responded in an earlier connect"));
+            logging::debug(format_args!("{destination} has failed or not responded in an earlier connect"));
         }
         self.attempts.push(attempt);
-        Some(RaceOrder::Start { id, candidate, address })
+        Some(RaceOrder::Start { id, candidate, destination })
     }
 
     /// From when on the next attempt may start: once none in flight has completed a stage for its attempt delay, or
     /// immediately after a failure, but never sooner after the previous start than the minimum.
     fn next_start_from(&self) -> Deadline {
         let quiet = if self.free_starts > 0 { Deadline::from(self.group_opened) } else { self.quiet_from() };
-        let started = |attempt: &&Runner| !attempt.report.is_refused();
+        let started = |attempt: &&Runner| attempt.report.was_connected_to();
         let latest = self.attempts.iter().rev().find(started).map(|attempt| attempt.report.started);
         let apart = latest.map(|at| Deadline::after(self.began, at + MINIMUM_CONNECTION_ATTEMPT_DELAY));
         apart.map_or(quiet, |apart| apart.max(quiet))

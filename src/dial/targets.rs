@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
+use super::Reach;
 use super::address_order::Rank;
 use crate::deadline::Deadline;
-use crate::domain::Host;
+use crate::domain::{Host, SpecialUse};
 use crate::limits::{MAX_ATTEMPTS, MAX_REFUSED, RESOLUTION_DELAY};
 use crate::settings::{AddressFamily, Family};
 
@@ -13,6 +14,8 @@ use crate::settings::{AddressFamily, Family};
 #[derive(Debug)]
 pub(super) struct Targets {
     preference: AddressFamily,
+    /// Whether hosts are reached by their names, which are not looked up.
+    leaves_names: bool,
     list: Vec<HostAddresses>,
     /// How many addresses of each family are kept for a host.
     most: usize,
@@ -24,6 +27,8 @@ struct HostAddresses {
     host: Host,
     /// Whether its addresses have been asked for.
     is_asked: bool,
+    /// If it is reached by its name: since when it is known.
+    by_name: Option<Instant>,
     ipv6: Known,
     ipv4: Known,
     /// How many addresses were left out.
@@ -45,8 +50,8 @@ enum Known {
 /// What a candidate can start next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// This address, from this time on.
-    Address(IpAddr, Instant),
+    /// This way to the host, from this time on.
+    Start(Reach, Instant),
     /// No address is known yet; lookups are outstanding.
     Unknown,
     /// Nothing at the moment: all known addresses have started, and one family is still outstanding.
@@ -56,8 +61,8 @@ pub(super) enum Next {
 }
 
 impl Targets {
-    pub(super) fn new(preference: AddressFamily) -> Self {
-        Self { preference, list: Vec::new(), most: MAX_ATTEMPTS }
+    pub(super) fn new(preference: AddressFamily, leaves_names: bool) -> Self {
+        Self { preference, leaves_names, list: Vec::new(), most: MAX_ATTEMPTS }
     }
 
     /// Keeps as many addresses as one connect can refuse and try.
@@ -66,21 +71,24 @@ impl Targets {
     }
 
     /// Returns the number of a host, which is added if it is new. An address literal is its own address; an excluded
-    /// family counts as answered.
+    /// family counts as answered, as do both for a host that is reached by its name.
     pub(super) fn number(&mut self, host: &Host, now: Instant) -> usize {
         if let Some(number) = self.list.iter().position(|target| target.host == *host) {
             return number;
         }
+        let is_by_name =
+            self.leaves_names && matches!(host, Host::Name(_)) && host.special_use() != SpecialUse::Invalid;
         let known = |family| match host {
             Host::Address(address) if Family::of(*address) == family => {
                 Known::Answered(vec![(Rank::new(*address, Some(*address)), *address)], now)
             }
-            Host::Name(_) if self.preference.uses(family) => Known::Pending,
+            Host::Name(_) if self.preference.uses(family) && !is_by_name => Known::Pending,
             Host::Address(_) | Host::Name(_) => Known::Answered(Vec::new(), now),
         };
         self.list.push(HostAddresses {
             host: host.clone(),
-            is_asked: matches!(host, Host::Address(_)),
+            is_asked: matches!(host, Host::Address(_)) || is_by_name,
+            by_name: is_by_name.then_some(now),
             ipv6: known(Family::Ipv6),
             ipv4: known(Family::Ipv4),
             left_out: 0,
@@ -122,14 +130,21 @@ impl Targets {
         *target.known_mut(family) = answered;
     }
 
-    /// The next address for a candidate with this host that has started these addresses and skips others.
-    pub(super) fn next(&self, number: usize, started: &[IpAddr], skips: &dyn Fn(&IpAddr) -> bool) -> Next {
+    /// What is next for a candidate with this host that has started these, and skips others.
+    pub(super) fn next(&self, number: usize, started: &[Reach], skips: &dyn Fn(Reach) -> bool) -> Next {
         self.list.get(number).map_or(Next::Nothing, |target| target.next(self.preference, started, skips))
     }
 
     /// The known addresses of this host.
     pub(super) fn known(&self, number: usize) -> impl Iterator<Item = IpAddr> {
         self.list.get(number).into_iter().flat_map(HostAddresses::addresses)
+    }
+
+    /// How this host is reached first, as far as that is known.
+    pub(super) fn first_reach(&self, number: usize) -> Option<Reach> {
+        let target = self.list.get(number)?;
+        let by_name = target.by_name.map(|_| Reach::ByName);
+        by_name.or_else(|| target.addresses().next().map(Reach::At))
     }
 
     /// When the latest answer for this host came.
@@ -169,19 +184,26 @@ impl Known {
 impl HostAddresses {
     /// Families alternate, the preferred one first (RFC 8305 section 4); addresses without a route come after all
     /// others.
-    fn next(&self, preference: AddressFamily, started: &[IpAddr], skips: &dyn Fn(&IpAddr) -> bool) -> Next {
+    fn next(&self, preference: AddressFamily, started: &[Reach], skips: &dyn Fn(Reach) -> bool) -> Next {
+        let is_left = |reach| !started.contains(&reach) && !skips(reach);
+        if let Some(since) = self.by_name {
+            return if is_left(Reach::ByName) { Next::Start(Reach::ByName, since) } else { Next::Nothing };
+        }
         let first = self.first(preference);
-        let turn = started.last().map_or(first, |last| Family::of(*last).other());
-        let is_left = |address| !started.contains(address) && !skips(address);
-        let left =
-            |family: Family| self.known(family).list().iter().find(|(_, address)| is_left(address)).copied();
+        let last = started.last().and_then(|last| last.address());
+        let turn = last.map_or(first, |last| Family::of(last).other());
+        let left = |family: Family| {
+            self.known(family).list().iter().find(|(_, address)| is_left(Reach::At(*address))).copied()
+        };
         let usable = |family| left(family).filter(|(rank, _)| !rank.is_unusable);
         let next = usable(turn)
             .or_else(|| usable(turn.other()))
             .or_else(|| left(turn))
             .or_else(|| left(turn.other()));
         match next {
-            Some((_, address)) => self.ready_at(first).map_or(Next::Unknown, |at| Next::Address(address, at)),
+            Some((_, address)) => {
+                self.ready_at(first).map_or(Next::Unknown, |at| Next::Start(Reach::At(address), at))
+            }
             None if self.is_complete() => Next::Nothing,
             None if started.is_empty() => Next::Unknown,
             None => Next::MoreToCome,

@@ -1,9 +1,11 @@
 //! A candidate: one server to try, and where it comes from. No IO.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::domain::Host;
 use crate::service::TlsMode;
+use crate::tls::TlsaRecord;
 
 /// One server to try: from an SRV record, the fallback, or a target that the caller gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +16,8 @@ pub struct Candidate {
     priority: u16,
     weight: u16,
     origin: Origin,
+    is_authenticated: bool,
+    tlsa: Option<Arc<[TlsaRecord]>>,
 }
 
 impl Candidate {
@@ -25,7 +29,7 @@ impl Candidate {
         weight: u16,
         origin: Origin,
     ) -> Self {
-        Self { tls, host, port, priority, weight, origin }
+        Self { tls, host, port, priority, weight, origin, is_authenticated: false, tlsa: None }
     }
 
     /// A candidate that is not from an SRV record: priority and weight are 0.
@@ -63,9 +67,38 @@ impl Candidate {
         self.weight
     }
 
+    /// Sets whether DNSSEC proves that it is a server of the domain.
+    pub(crate) fn authenticated(self, is_authenticated: bool) -> Self {
+        Self { is_authenticated, ..self }
+    }
+
+    /// Sets the TLSA records that decide which certificates it may present.
+    pub(crate) fn with_tlsa(self, tlsa: Option<Arc<[TlsaRecord]>>) -> Self {
+        Self { tlsa, ..self }
+    }
+
+    /// Returns whether its SRV record was validated by DNSSEC.
+    #[must_use]
+    pub fn is_authenticated(&self) -> bool {
+        self.is_authenticated
+    }
+
+    /// Returns the TLSA records that its certificate was verified by, for the candidate of a
+    /// [`Connection`](crate::Connection::candidate). Without [`dane`](crate::ConnectorBuilder::dane), and for a server
+    /// without usable TLSA records that DNSSEC has validated, there are none.
+    #[must_use]
+    pub fn tlsa(&self) -> &[TlsaRecord] {
+        self.tlsa.as_deref().unwrap_or_default()
+    }
+
     /// Whether both are the same server, regardless of priority, weight and origin.
     pub(crate) fn is_same_server(&self, other: &Self) -> bool {
         (&self.host, self.port, self.tls) == (&other.host, other.port, other.tls)
+    }
+
+    /// Whether both are the same, except that DNSSEC may have proved only one of them.
+    pub(crate) fn is_same_record(&self, other: &Self) -> bool {
+        self.clone().authenticated(other.is_authenticated) == *other
     }
 
     /// Returns where the candidate comes from.

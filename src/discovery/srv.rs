@@ -35,7 +35,7 @@ impl SrvAnswer {
         let (mut candidates, mut unusable) = (Vec::new(), Vec::new());
         for record in distinct(answer) {
             match candidate(&record, tls) {
-                Ok(candidate) => candidates.push(candidate),
+                Ok(candidate) => candidates.push(candidate.authenticated(answer.is_authenticated())),
                 Err(why) => unusable.push((record, why)),
             }
         }
@@ -82,7 +82,7 @@ fn distinct(answer: &Answer) -> Vec<SrvRecord> {
     let mut seen = HashSet::new();
     let records = answer.records().iter().filter_map(|record| match record {
         Record::Srv(record) => Some(record),
-        Record::Address(_) => None,
+        Record::Address(_) | Record::Tlsa(_) => None,
     });
     let canonical = records.map(|record| SrvRecord {
         target: record.target.strip_suffix('.').unwrap_or(&record.target).to_ascii_lowercase(),

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::dns::question::canonical;
+use crate::tls::TlsaRecord;
 
 /// One record of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub enum Record {
     Srv(SrvRecord),
     /// An address, of an AAAA or A record.
     Address(IpAddr),
+    /// A TLSA record (RFC 6698).
+    Tlsa(TlsaRecord),
 }
 
 /// The data of an SRV record (RFC 2782).
@@ -67,6 +70,14 @@ impl Answer {
     pub fn with_authenticated(mut self, authenticated: bool) -> Self {
         self.authenticated = authenticated;
         self
+    }
+
+    /// The addresses in its records, of both families.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.records.iter().filter_map(|record| match record {
+            Record::Address(address) => Some(*address),
+            Record::Srv(_) | Record::Tlsa(_) => None,
+        })
     }
 
     /// Sets the addresses of SRV targets from the additional section, as hints. The names are absolute, in A-labels, in any

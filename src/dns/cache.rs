@@ -116,6 +116,7 @@ impl Cache {
 fn octets(question: &Question, answer: &Answer) -> usize {
     let targets = answer.records().iter().map(|record| match record {
         Record::Srv(record) => allocated(record.target.len()),
+        Record::Tlsa(record) => allocated(record.data.len()),
         Record::Address(_) => 0,
     });
     let records = allocated(size_of_val(answer.records()));
@@ -133,7 +134,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::dns::{RecordKind, SrvRecord};
+    use crate::dns::{RecordKind, SrvRecord, TlsaRecord};
     use crate::wait;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -287,12 +288,20 @@ mod tests {
             .iter()
             .map(|record| match record {
                 Record::Srv(record) => record.target.capacity(),
-                Record::Address(_) => 0,
+                Record::Address(_) | Record::Tlsa(_) => 0,
             })
             .sum();
         let least = size_of::<(Question, Entry)>() + size_of_val(records) + strings;
         let counted = octets(&owner(1), &answer);
         assert!(counted > least && counted < 3 * least, "{counted} {least}");
+    }
+
+    // rule H4, E10
+    #[test]
+    fn the_data_of_tlsa_records_counts() {
+        let record = |length| TlsaRecord { usage: 3, selector: 0, matching: 0, data: vec![0; length] };
+        let counted = |length| octets(&owner(1), &Answer::new(vec![Record::Tlsa(record(length))]));
+        assert!((990..1100).contains(&(counted(1001) - counted(1))));
     }
 
     // rule H4

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::resolver;
 use super::stub::{self, Stub};
-use super::{Finished, Question, RandomBits};
+use super::{ConfigurationError, Finished, Question, RandomBits};
 use crate::deadline::Deadline;
+use crate::proxy::Gateway;
 use crate::wait::{Ready, Wait};
 
 /// Who answers the questions of one connect.
@@ -17,6 +18,8 @@ pub(crate) enum Lookups<'a> {
         random: RandomBits,
         /// The limit of one lookup, where the caller has set it.
         limit: Option<Duration>,
+        /// What all questions go through.
+        gateway: Option<Gateway>,
         lookups: Option<Box<stub::StubLookups>>,
     },
     /// The caller's. It is not behind the trait that the stub could implement too: the stub shares the connect's one wait.
@@ -27,8 +30,11 @@ impl Lookups<'_> {
     /// Asks; what does not depend on each other at once.
     pub(crate) fn ask(&mut self, questions: &[Question], now: Instant) {
         match self {
-            Self::Stub { stub, random, limit, lookups } => {
-                let start = || Box::new(stub.lookups(RandomBits::clone(random), *limit));
+            Self::Stub { stub, random, limit, gateway, lookups } => {
+                let start = || {
+                    let (gateway, random) = (gateway.clone(), RandomBits::clone(random));
+                    Box::new(stub.lookups_through(gateway, random, *limit))
+                };
                 lookups.get_or_insert_with(start).ask(questions, now);
             }
             Self::Resolver(lookups) => lookups.ask(questions, now),
@@ -66,6 +72,14 @@ impl Lookups<'_> {
     pub(crate) fn take_exhaustion(&mut self) -> Option<io::Error> {
         match self {
             Self::Stub { lookups, .. } => lookups.as_mut()?.take_exhaustion(),
+            Self::Resolver(_) => None,
+        }
+    }
+
+    /// Returns once that no name server can be asked through the proxy.
+    pub(crate) fn take_unusable(&mut self) -> Option<ConfigurationError> {
+        match self {
+            Self::Stub { lookups, .. } => lookups.as_mut()?.take_unusable(),
             Self::Resolver(_) => None,
         }
     }

@@ -26,6 +26,7 @@ pub use self::hickory::HickoryResolver;
 pub use self::question::{Question, RecordKind};
 pub use self::resolver::{Answers, Resolver};
 pub use self::stub::StubResolver;
+pub use crate::tls::TlsaRecord;
 
 /// The result of one lookup.
 pub(crate) type Finished = (Question, Result<Answer, LookupError>, LookupFacts);

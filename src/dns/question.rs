@@ -47,15 +47,18 @@ pub enum RecordKind {
     Ipv6,
     /// A (RFC 1035): IPv4 addresses.
     Ipv4,
+    /// TLSA (RFC 6698): which certificates a server may present. The name is `_PORT._tcp.HOST`.
+    Tlsa,
 }
 
-/// `SRV`, `AAAA` or `A`.
+/// `SRV`, `AAAA`, `A` or `TLSA`.
 impl fmt::Display for RecordKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Srv => "SRV",
             Self::Ipv6 => "AAAA",
             Self::Ipv4 => "A",
+            Self::Tlsa => "TLSA",
         })
     }
 }

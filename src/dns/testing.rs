@@ -12,6 +12,7 @@ pub(crate) const SOA: u16 = 6;
 pub(crate) const AAAA: u16 = 28;
 pub(crate) const SRV: u16 = 33;
 pub(crate) const OPT: u16 = 41;
+pub(crate) const TLSA: u16 = 52;
 
 /// QR, RD and RA.
 pub(crate) const RESPONSE: u16 = 0x8180;

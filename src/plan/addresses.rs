@@ -83,22 +83,10 @@ impl Plan {
 pub(super) fn hints_of(answer: &Answer) -> Vec<(Host, IpAddr)> {
     let target = |record: &Record| match record {
         Record::Srv(record) => Host::of_srv_target(&record.target).ok(),
-        Record::Address(_) => None,
+        Record::Address(_) | Record::Tlsa(_) => None,
     };
     let targets: HashSet<Host> = answer.records().iter().filter_map(target).collect();
     let hints = answer.additional().iter();
     let hints = hints.filter_map(|(name, address)| Some((Host::of_srv_target(name).ok()?, *address)));
     hints.filter(|(host, _)| targets.contains(host)).collect()
-}
-
-/// The addresses of an answer, of both families.
-pub(super) fn addresses_of(answer: &Answer) -> Vec<IpAddr> {
-    answer
-        .records()
-        .iter()
-        .filter_map(|record| match record {
-            Record::Address(address) => Some(*address),
-            Record::Srv(_) => None,
-        })
-        .collect()
 }

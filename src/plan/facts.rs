@@ -1,11 +1,10 @@
 //! The events of a plan: answers, events of attempts, failures of this machine, and cancellation. No IO.
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::addresses::{addresses_of, hints_of};
+use super::addresses::hints_of;
 use super::{Plan, Route};
-use crate::dial::{AttemptEvent, AttemptId};
+use crate::dial::{AttemptEvent, AttemptId, Destination};
 use crate::dns::{Answer, LookupError, LookupFacts, Question, RecordKind};
 use crate::domain::Host;
 use crate::error::{Error, ErrorKind};
@@ -46,10 +45,13 @@ impl Plan {
             }
             RecordKind::Ipv6 | RecordKind::Ipv4 => {
                 let family = if question.kind() == RecordKind::Ipv6 { Family::Ipv6 } else { Family::Ipv4 };
-                let addresses = result.as_ref().ok().map(|answer| self.ranked(&addresses_of(answer), family));
+                let addresses = result.as_ref().ok().map(|answer| answer.addresses().collect::<Vec<_>>());
+                let addresses = addresses.map(|addresses| self.ranked(&addresses, family));
                 let host = Host::Name(question.name().to_owned());
                 self.race.contenders.handle_addresses(&host, family, addresses, now);
             }
+            // It is read when it is needed.
+            RecordKind::Tlsa => {}
         }
     }
 
@@ -61,13 +63,20 @@ impl Plan {
             let message = format!("cannot connect to {}: this machine has run out of sockets", self.domain);
             self.handle_exhaustion(Error::new(ErrorKind::System, message).with_cause(Some(error.clone())));
         }
+        if let AttemptEvent::Failed(error) = &event
+            && error.is_refusal_of_credentials()
+        {
+            let message = format!("cannot connect to {} through the proxy", self.domain);
+            let error = Error::new(ErrorKind::Configuration, message).with_cause(Some(error.clone()));
+            self.handle_exhaustion(error);
+        }
         let Some(attempt) = self.race.attempts().nth(id.0) else { return };
         if !matches!(attempt.outcome, AttemptOutcome::InFlight) {
             return;
         }
         let attempt_index = id.0;
         match &event {
-            AttemptEvent::Noted(note) => self.note(format!("{}: {note}", attempt.address), now),
+            AttemptEvent::Noted(note) => self.note(format!("{}: {note}", attempt.destination), now),
             AttemptEvent::Completed(stage) => {
                 let stage = *stage;
                 self.timeline.record(now, EventKind::Completed { attempt: attempt_index, stage });
@@ -86,17 +95,20 @@ impl Plan {
         self.record_ends(now);
     }
 
-    /// Handles that the caller goes on, since the connection of attempt `id` is of no use. Returns the address, unless the
+    /// Handles that the caller goes on, since the connection of attempt `id` is of no use. Returns where it went, unless the
     /// caller has connected the stream.
-    pub(crate) fn handle_rejection(&mut self, id: AttemptId, why: &str, now: Instant) -> Option<SocketAddr> {
+    pub(crate) fn handle_rejection(&mut self, id: AttemptId, why: &str, now: Instant) -> Option<Destination> {
         let outcome = AttemptOutcome::Rejected(why.to_owned());
         self.race.reject(id, outcome.clone());
         self.timeline.record(now, EventKind::Ended { attempt: id.0, outcome });
         let attempt = self.race.attempts().nth(id.0);
-        attempt.filter(|_| !matches!(self.route, Route::Connected { .. })).map(|attempt| attempt.address)
+        attempt
+            .filter(|_| !matches!(self.route, Route::Connected { .. }))
+            .map(|attempt| attempt.destination.clone())
     }
 
-    /// Handles that this machine has run out of sockets: nothing more is started, and the attempts in flight decide.
+    /// Handles that nothing more can be started, since this machine has run out of sockets, or the proxy refuses the
+    /// credentials: the attempts in flight decide.
     pub(crate) fn handle_exhaustion(&mut self, error: Error) {
         self.race.stop();
         self.exhaustion.get_or_insert(error);

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::dial::AttemptId;
+use crate::dial::{AttemptId, Destination};
 use crate::discovery::Candidate;
 use crate::dns::Question;
 use crate::domain::Host;
@@ -43,7 +43,7 @@ pub(crate) enum Order {
     /// Send these questions, all at once.
     Ask(Vec<Question>),
     /// Start an attempt.
-    Start { id: AttemptId, candidate: Candidate, address: SocketAddr },
+    Start { id: AttemptId, candidate: Candidate, destination: Destination },
     /// Close an attempt.
     Close(AttemptId),
     /// The connect has ended: this attempt is the connection.

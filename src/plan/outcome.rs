@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{Plan, Route};
 use crate::deadline::Seconds;
-use crate::dial::{AttemptError, Stage};
+use crate::dial::{AttemptError, Destination, Stage};
 use crate::discovery::{Candidate, Origin, is_not_offered};
 use crate::dns::{Answer, LookupError, Question, RecordKind};
 use crate::domain::{Host, SpecialUse};
@@ -25,7 +25,8 @@ const SHOWN_REASON: usize = 200;
 pub(super) fn no_dns(host: &Host) -> String {
     match host.special_use() {
         SpecialUse::Onion => format!(
-            "{host} is a Tor address and has no DNS records; connect through Tor and pass the stream to Connector::secure"
+            "{host} is a Tor address and has no DNS records; set Tor as ConnectorBuilder::proxy and leave names to it \
+             (DnsUse::Srv), or pass a stream of your own to Connector::secure"
         ),
         SpecialUse::Invalid | SpecialUse::None | SpecialUse::Loopback | SpecialUse::MulticastDns => {
             format!("{host} cannot have DNS records")
@@ -68,13 +69,13 @@ impl Plan {
     /// For a stream that the caller has connected, replaces the address by that of its peer, which may have the scope
     /// id of a link-local address; a candidate has none.
     fn with_scope(&self, attempt: &AttemptReport) -> AttemptReport {
-        let address = match self.route {
-            Route::Connected { peer, .. } => peer,
+        let destination = match self.route {
+            Route::Connected { peer, .. } => peer.into(),
             Route::Domain | Route::OtherHost(_) | Route::Given(_) | Route::Explicit(_) | Route::Prefer(_) => {
-                attempt.address
+                attempt.destination.clone()
             }
         };
-        AttemptReport { address, ..attempt.clone() }
+        AttemptReport { destination, ..attempt.clone() }
     }
 
     /// Notes about what was not tried because of the bounds on work.
@@ -126,8 +127,10 @@ impl Plan {
         };
         let (kind, what) = match furthest.error() {
             Some(error) if error.is_untrusted() => (ErrorKind::Untrusted, "trusted"),
-            Some(_) | None if furthest.stage == Stage::Tcp => (ErrorKind::Attempts, "reached"),
-            // It accepted the TCP connection.
+            Some(_) | None if furthest.stage <= Stage::Proxy && furthest.was_connected_to() => {
+                (ErrorKind::Attempts, "reached")
+            }
+            // It accepted the TCP connection, or its TLSA records are missing.
             Some(_) | None => (ErrorKind::Attempts, "used"),
         };
         let message = format!("no server of {domain} could be {what}: {}", self.tally());
@@ -298,10 +301,14 @@ impl Plan {
         let place = match &self.route {
             Route::Connected { .. } => "on the given stream".to_owned(),
             Route::Domain | Route::OtherHost(_) | Route::Given(_) | Route::Explicit(_) | Route::Prefer(_) => {
-                format!("to {candidate} ({})", furthest.address)
+                match &furthest.destination {
+                    Destination::Address(address) => format!("to {candidate} ({address})"),
+                    Destination::Name(..) => format!("to {candidate}"),
+                }
             }
         };
         let end = match &furthest.outcome {
+            AttemptOutcome::Failed(_) if !furthest.was_connected_to() => "was not started".to_owned(),
             AttemptOutcome::Failed(_) => format!("failed during {}", furthest.stage),
             AttemptOutcome::Rejected(why) => format!("was rejected: {}", Quoted(why, SHOWN_REASON)),
             AttemptOutcome::Connected => "connected, and the caller went on".to_owned(),

@@ -1,14 +1,14 @@
 //! A simulated world in which whole plans run: DNS, peers, and a clock that needs no waiting. No IO.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Chance, Plan, Route};
 use crate::deadline::{Deadline, Seconds};
 use crate::dial::history::History;
-use crate::dial::{AttemptEvent, AttemptId, Stage};
+use crate::dial::{AttemptEvent, AttemptId, Destination, Reach, Stage};
 use crate::discovery::Candidate;
 use crate::dns::{Answer, AnswerSource, LookupError, LookupFacts, Question, RecordKind};
 use crate::domain::{Domain, Host, SpecialUse};
@@ -37,7 +37,8 @@ pub(super) struct World {
     sources: Vec<IpAddr>,
     /// The answer to each question, and its delay.
     answers: HashMap<String, (Duration, ScriptedAnswer)>,
-    peers: HashMap<SocketAddr, Vec<ScriptedStep>>,
+    /// By where the attempt goes: `address:port` or `name:port`.
+    peers: HashMap<String, Vec<ScriptedStep>>,
     cancelled: Option<Duration>,
     pub(super) filter: Option<Filter>,
     pub(super) history: History,
@@ -91,6 +92,7 @@ impl World {
     pub(super) fn play(self) -> Played {
         let start = wait::now();
         let settings = Arc::new(self.settings);
+        let leaves_names = settings.dns_use.leaves_names();
         let sources = self.sources;
         let routes = Box::new(move |destination: IpAddr| {
             let is_usable = |source: &&IpAddr| source.is_ipv4() == destination.is_ipv4();
@@ -108,6 +110,7 @@ impl World {
         let mut play = Play {
             plan,
             is_discovery: self.is_discovery,
+            leaves_names,
             start,
             now: start,
             lookup_limit: self.lookup_limit,
@@ -146,17 +149,18 @@ enum WorldEvent {
 struct Play {
     plan: Plan,
     is_discovery: bool,
+    leaves_names: bool,
     start: Instant,
     now: Instant,
     lookup_limit: Duration,
     answers: HashMap<String, (Duration, ScriptedAnswer)>,
-    peers: HashMap<SocketAddr, Vec<ScriptedStep>>,
+    peers: HashMap<String, Vec<ScriptedStep>>,
     events: Vec<(Instant, WorldEvent)>,
     log: Vec<String>,
     asked: Vec<Question>,
     outstanding: Vec<Question>,
     given: Vec<(Host, Option<RecordKind>, IpAddr)>,
-    started: Vec<(AttemptId, Candidate, SocketAddr)>,
+    started: Vec<(AttemptId, Candidate, Destination)>,
     in_flight: Vec<AttemptId>,
     /// The attempts that were in flight when a connection was returned.
     dropped: Vec<usize>,
@@ -254,8 +258,8 @@ impl Play {
         };
         if let Ok(answer) = &result {
             let host = Host::Name(question.name().to_owned());
-            let addresses = super::addresses::addresses_of(answer).into_iter();
-            self.given.extend(addresses.map(|address| (host.clone(), Some(question.kind()), address)));
+            self.given
+                .extend(answer.addresses().map(|address| (host.clone(), Some(question.kind()), address)));
             let hints = answer.additional().iter();
             self.given
                 .extend(hints.map(|(name, address)| (Host::of_srv_target(name).unwrap(), None, *address)));
@@ -271,7 +275,11 @@ impl Play {
                 let questions: Vec<String> = questions.iter().map(ToString::to_string).collect();
                 format!("ask {}", questions.join(", "))
             }
-            Ordered::Start { id, address, .. } => format!("start {} {address}", id.0),
+            Ordered::Start { id, destination, candidate } => {
+                let tlsa: Vec<String> =
+                    candidate.tlsa().iter().map(|record| format!(" TLSA {}", record.data[0])).collect();
+                format!("start {} {destination}{}", id.0, tlsa.concat())
+            }
             Ordered::Close(id) => format!("close {}", id.0),
             Ordered::Finished(Outcome::Connected(id, _)) => format!("connected {}", id.0),
             Ordered::Finished(Outcome::Discovered(_)) => "discovered".to_owned(),
@@ -280,7 +288,7 @@ impl Play {
         self.log.push(format!("{} {line}", self.time()));
         match order {
             Ordered::Ask(questions) => self.ask(questions),
-            Ordered::Start { id, candidate, address } => self.start(id, candidate, address),
+            Ordered::Start { id, candidate, destination } => self.start(id, candidate, destination),
             Ordered::Close(id) => {
                 assert!(self.in_flight.contains(&id), "{id:?} was not in flight");
                 self.forget(id);
@@ -321,19 +329,23 @@ impl Play {
         );
     }
 
-    fn start(&mut self, id: AttemptId, candidate: Candidate, address: SocketAddr) {
+    fn start(&mut self, id: AttemptId, candidate: Candidate, destination: Destination) {
         // Those that the filter refuses have numbers too.
         let latest = self.started.last().map(|(id, ..)| *id);
         assert!(Some(id) > latest, "attempts are numbered in the order of their starts");
-        assert_eq!(candidate.port(), address.port());
-        let is_known = match candidate.host() {
-            Host::Address(given) => *given == address.ip(),
-            host if host.special_use() == SpecialUse::Loopback => address.ip().is_loopback(),
-            host => self.given.iter().any(|(known, _, given)| known == host && *given == address.ip()),
+        assert_eq!(candidate.port(), destination.port());
+        let is_known = match (candidate.host(), destination.reach()) {
+            (Host::Address(given), Reach::At(address)) => *given == address,
+            (host, Reach::At(address)) if host.special_use() == SpecialUse::Loopback => address.is_loopback(),
+            (host, Reach::At(address)) => {
+                self.given.iter().any(|(known, _, given)| known == host && *given == address)
+            }
+            (host, Reach::ByName) => self.leaves_names && matches!(host, Host::Name(_)),
         };
-        assert!(is_known, "{candidate} has no address {address}");
-        let is_this =
-            |started: &&(AttemptId, Candidate, SocketAddr)| (&started.1, started.2) == (&candidate, address);
+        assert!(is_known, "{candidate} is not at {destination}");
+        let is_this = |started: &&(AttemptId, Candidate, Destination)| {
+            (&started.1, &started.2) == (&candidate, &destination)
+        };
         let before: Vec<usize> = self.started.iter().filter(is_this).map(|(id, ..)| id.0).collect();
         let is_closed = |id: &usize| {
             self.dropped.contains(id) || self.log.iter().any(|line| line.ends_with(&format!(" close {id}")))
@@ -341,11 +353,11 @@ impl Play {
         assert!(
             before.iter().all(is_closed)
                 && (before.len() < 2 || before.iter().any(|id| self.dropped.contains(id))),
-            "{address} of {candidate} was started again\n{}",
+            "{destination} of {candidate} was started again\n{}",
             self.log.join("\n")
         );
-        let scripted = self.peers.get(&address).cloned();
-        self.started.push((id, candidate.clone(), address));
+        let scripted = self.peers.get(&destination.to_string()).cloned();
+        self.started.push((id, candidate.clone(), destination));
         self.in_flight.push(id);
         let is_since_last = |started: &&(AttemptId, _, _)| Some(&started.0.0) > self.dropped.iter().max();
         let since_last = self.started.iter().filter(is_since_last).count();

@@ -5,9 +5,11 @@
 use super::simulation::World;
 
 mod bounds;
+mod dane;
 mod endings;
 mod names;
 mod plays;
+mod proxied;
 mod random;
 
 /// A world with one candidate that has this many IPv4 addresses, from 192.0.2.1 on, known after 10 ms; and with these

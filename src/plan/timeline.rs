@@ -64,8 +64,8 @@ impl Plan {
         self.timeline.record(now, EventKind::Ordered(candidates));
     }
 
-    /// Records the ends of attempts that have failed or were abandoned; and the beginning of those that the filter has
-    /// refused, which the race does not order to start.
+    /// Records the ends of attempts that have failed or were abandoned; and the beginning of those that are refused,
+    /// which the race does not order to start.
     pub(super) fn record_ends(&mut self, now: Instant) {
         self.timeline.ended.resize(self.race.attempts().len(), false);
         let mut ended = Vec::new();
@@ -74,8 +74,9 @@ impl Plan {
             let Some(recorded) = self.timeline.ended.get_mut(index) else { continue };
             if is_over && !std::mem::replace(recorded, is_over) {
                 let candidate = self.race.contenders.candidate(attempt.candidate);
-                if let Some(candidate) = candidate.filter(|_| attempt.is_refused()).cloned() {
-                    ended.push(EventKind::Started { attempt: index, candidate, address: attempt.address });
+                if let Some(candidate) = candidate.filter(|_| !attempt.was_connected_to()).cloned() {
+                    let destination = attempt.destination.clone();
+                    ended.push(EventKind::Started { attempt: index, candidate, destination });
                 }
                 ended.push(EventKind::Ended { attempt: index, outcome: attempt.outcome.clone() });
             }

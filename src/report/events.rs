@@ -1,10 +1,10 @@
 //! The events of a connect. No IO.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{AttemptError, AttemptOutcome, LookupResult, RepeatForm, Stage};
+use crate::dial::Destination;
 use crate::discovery::Candidate;
 use crate::dns::Question;
 use crate::quoted::Quoted;
@@ -45,8 +45,8 @@ pub enum EventKind {
         attempt: usize,
         /// Its candidate.
         candidate: Candidate,
-        /// Its address.
-        address: SocketAddr,
+        /// Where it goes.
+        destination: Destination,
     },
     /// An attempt has completed a stage.
     #[non_exhaustive]
@@ -94,8 +94,11 @@ impl fmt::Display for Event {
                 }
                 Ok(())
             }
-            EventKind::Started { attempt, candidate, address } => {
+            EventKind::Started { attempt, candidate, destination: Destination::Address(address) } => {
                 write!(formatter, "attempt {}: {candidate} at {address}", number(attempt))
+            }
+            EventKind::Started { attempt, candidate, destination: Destination::Name(..) } => {
+                write!(formatter, "attempt {}: {candidate} by name", number(attempt))
             }
             EventKind::Completed { attempt, stage } => {
                 write!(formatter, "attempt {}: {stage} is complete", number(attempt))
@@ -131,7 +134,8 @@ mod tests {
     fn every_event_has_words() {
         let candidate =
             Candidate::single(TlsMode::Direct, Host::Name("a.test".into()), 5223, Origin::Explicit);
-        let address = "192.0.2.1:5223".parse().unwrap();
+        let address = Destination::Address("192.0.2.1:5223".parse().unwrap());
+        let name = Destination::Name("a.test".into(), 5223);
         let question = Question::new("a.test", RecordKind::Ipv4);
         let refused = AttemptError::io(std::io::ErrorKind::ConnectionRefused.into());
         let ended = |outcome| EventKind::Ended { attempt: 1, outcome };
@@ -143,8 +147,12 @@ mod tests {
                 "candidates: a.test:5223 direct TLS, a.test:5223 direct TLS",
             ),
             (
-                EventKind::Started { attempt: 0, candidate, address },
+                EventKind::Started { attempt: 0, candidate: candidate.clone(), destination: address },
                 "attempt 1: a.test:5223 direct TLS at 192.0.2.1:5223",
+            ),
+            (
+                EventKind::Started { attempt: 0, candidate, destination: name },
+                "attempt 1: a.test:5223 direct TLS by name",
             ),
             (EventKind::Completed { attempt: 0, stage: Stage::Tcp }, "attempt 1: TCP is complete"),
             (

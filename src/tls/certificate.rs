@@ -16,6 +16,7 @@ pub(super) struct Fields<'a> {
     /// 1 to 3.
     version: u8,
     pub(super) serial_number: &'a [u8],
+    /// The content of the sequence.
     pub(super) issuer: &'a [u8],
     validity: &'a [u8],
     subject: &'a [u8],

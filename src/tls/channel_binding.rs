@@ -151,6 +151,9 @@ pub(super) fn hash(algorithm: HashAlgorithm, octets: &[u8], provider: &CryptoPro
     }
 }
 
+/// Whether [`hash`] computes SHA-512.
+pub(super) const KNOWS_SHA_512: bool = cfg!(any(feature = "ring", feature = "aws-lc-rs"));
+
 #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
 fn compiled_in(algorithm: HashAlgorithm, octets: &[u8]) -> Option<Vec<u8>> {
     #[cfg(all(feature = "aws-lc-rs", not(feature = "ring")))]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustls::client::{Resumption, Tls12Resumption};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, Error, InconsistentKeys, RootCertStore};
+use rustls::{ClientConfig, ClientConnection, Error, InconsistentKeys};
 
 use crate::domain::{Domain, Host};
 use crate::service::{Service, TlsMode};
@@ -15,6 +15,7 @@ mod alert;
 mod algorithm;
 mod certificate;
 mod channel_binding;
+mod dane;
 mod date;
 mod der;
 mod explain;
@@ -23,11 +24,13 @@ mod facts;
 mod fingerprint;
 mod identity;
 mod other_names;
+mod pem;
 mod pins;
 mod private_names;
 mod provider;
 mod refusal;
 mod revocation;
+mod roots;
 mod server_certificate;
 mod sessions;
 mod verifier;
@@ -35,6 +38,8 @@ mod watch;
 
 pub(crate) use channel_binding::Binder;
 pub use channel_binding::ChannelBinding;
+pub use dane::TlsaRecord;
+pub(crate) use dane::{owner, usable};
 pub(crate) use facts::Agreed;
 pub use facts::{CipherSuite, ProtocolVersion};
 pub use fingerprint::{Fingerprint, InvalidFingerprint};
@@ -46,23 +51,19 @@ pub use watch::{CertificateChange, CertificateRecord, InvalidRecord};
 
 pub(crate) use explain::{Explained, explain};
 pub(crate) use other_names::Accepted;
+pub(crate) use pem::certificates;
 pub(crate) use pins::{PinRole, Pins, add as add_pins};
 pub(crate) use provider::choose as choose_provider;
+pub(crate) use roots::{SystemTrust, Trust};
 pub(crate) use sessions::{Endpoint, Session};
 pub(crate) use verifier::Evidence;
 pub(crate) use watch::CertificateCheck;
 
 use channel_binding::Ems;
+use dane::Daned;
 use identity::Wanted;
+use pins::Usual;
 use sessions::Sessions;
-
-/// Which certificates are trusted as roots.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Trust {
-    /// Leaves out the roots that are compiled in.
-    pub(crate) only_given: bool,
-    pub(crate) given: Vec<CertificateDer<'static>>,
-}
 
 /// What a client shows to a server that asks for a certificate. `Debug` does not show the key.
 #[derive(Debug)]
@@ -86,6 +87,8 @@ pub(crate) struct TlsOptions {
     pub(crate) other_names: Accepted,
     /// Shared, since keys cannot be cloned.
     pub(crate) client_certificate: Option<Arc<ClientCertificate>>,
+    /// Whether TLSA records decide.
+    pub(crate) dane: bool,
     pub(crate) alpn: bool,
     pub(crate) resumption: bool,
     /// The caller's own configuration, which replaces trust, client certificate, provider and versions.
@@ -102,6 +105,7 @@ impl Default for TlsOptions {
             revocation: None,
             other_names: Accepted::default(),
             client_certificate: None,
+            dane: false,
             alpn: true,
             resumption: true,
             config: None,
@@ -115,6 +119,8 @@ pub(crate) enum TlsSetupError {
     NoProvider,
     NoRoots,
     BadRoot(String),
+    #[cfg(any(feature = "native-certs", feature = "platform-verifier"))]
+    System(String),
     BadPins(String),
     BadRevocationList(String),
     BadClientCertificate(String),
@@ -128,9 +134,13 @@ impl fmt::Display for TlsSetupError {
                 "no crypto provider: enable feature `ring` or `aws-lc-rs`, or give one with crypto_provider",
             ),
             Self::NoRoots => formatter.write_str(
-                "no root certificates: enable feature `webpki-roots`, or give roots with add_roots or only_roots",
+                "no root certificates: enable feature `webpki-roots`, or give some with add_roots or only_roots",
             ),
             Self::BadRoot(why) => write!(formatter, "a root certificate cannot be used: {why}"),
+            #[cfg(any(feature = "native-certs", feature = "platform-verifier"))]
+            Self::System(why) => {
+                write!(formatter, "the root certificates of this system cannot be used: {why}")
+            }
             Self::BadPins(why) => formatter.write_str(why),
             Self::BadRevocationList(why) => write!(formatter, "the revocation lists cannot be used: {why}"),
             Self::BadClientCertificate(why) => write!(formatter, "the client certificate cannot be used: {why}"),
@@ -147,6 +157,8 @@ pub(crate) struct Tls {
     /// `None`: sessions are not resumed.
     sessions: Option<Arc<Sessions>>,
     tls12: Tls12Resumption,
+    /// `None`: TLSA records do not count.
+    daned: Option<Arc<Daned>>,
     check: Option<CertificateCheck>,
     /// What a certificate may name beside the domain.
     other_names: Accepted,
@@ -174,10 +186,15 @@ impl Tls {
     /// # Errors
     /// If there is no provider or no root certificate, or if a certificate or key cannot be used.
     pub(crate) fn new(options: &TlsOptions, service: &Service) -> Result<Self, TlsSetupError> {
-        let mut starttls = match &options.config {
-            Some(config) => config.clone(),
-            None => verifying_config(options, service)?,
+        let (mut starttls, usual) = match &options.config {
+            Some(config) => (config.clone(), None),
+            None => {
+                let (config, usual) = verifying_config(options, service)?;
+                (config, Some(usual))
+            }
         };
+        let daned = usual.filter(|_| options.dane);
+        let daned = daned.map(|usual| Arc::new(Daned::new(usual, roots::roots(&options.trust), service)));
         let sessions = (options.resumption && !is_disabled(&starttls.resumption)).then(Arc::default);
         let tls12 = tls12_resumption(&starttls.resumption);
         // Each handshake gets the store of its server. The store of a caller's configuration is not used.
@@ -197,6 +214,7 @@ impl Tls {
             starttls: Arc::new(starttls),
             sessions,
             tls12,
+            daned,
             check: options.check.clone(),
             other_names: options.other_names,
             service: service.clone(),
@@ -204,7 +222,7 @@ impl Tls {
     }
 
     /// Creates a TLS client that uses `domain` for SNI and the certificate check, never the host of `endpoint`, which
-    /// only selects the sessions that can be resumed.
+    /// only selects the sessions that can be resumed. With TLSA records, they say which certificates it accepts.
     ///
     /// # Errors
     /// Errors of rustls about its configuration.
@@ -212,12 +230,14 @@ impl Tls {
         &self,
         domain: &Domain,
         endpoint: Endpoint,
+        tlsa: &[TlsaRecord],
         resume: Resume,
     ) -> Result<Handshake, Error> {
         let config = match endpoint.tls {
             TlsMode::Direct => &self.direct,
             TlsMode::StartTls => &self.starttls,
         };
+        let config = &self.with_tlsa(config, &endpoint, tlsa);
         let Some(sessions) = &self.sessions else {
             let client = ClientConnection::new(Arc::clone(config), server_name(domain)?)?;
             return Ok(Handshake { client, session: None });
@@ -229,20 +249,37 @@ impl Tls {
         Ok(Handshake { client, session: Some(session) })
     }
 
+    /// The configuration that accepts the certificates that `tlsa` names, if there are any such records.
+    fn with_tlsa(
+        &self,
+        config: &Arc<ClientConfig>,
+        endpoint: &Endpoint,
+        tlsa: &[TlsaRecord],
+    ) -> Arc<ClientConfig> {
+        let Some(daned) = self.daned.as_ref().filter(|_| !tlsa.is_empty()) else {
+            return Arc::clone(config);
+        };
+        let mut config = ClientConfig::clone(config);
+        // "Dangerous" because a verifier could accept anything; this one accepts what the records name.
+        config.dangerous().set_certificate_verifier(daned.verifier(endpoint, tlsa));
+        Arc::new(config)
+    }
+
     /// Returns what computes the channel bindings of its connections.
     pub(crate) fn binder(&self) -> Binder {
         Binder { provider: Arc::clone(self.provider()), ems: ems(&self.direct) }
     }
 
-    /// The certificate of a complete handshake with a server of `domain`.
+    /// The certificate of a complete handshake with a server of `domain` that has these TLSA records.
     pub(crate) fn certificate(
         &self,
         client: &ClientConnection,
         domain: &Domain,
+        tlsa: &[TlsaRecord],
     ) -> Option<ServerCertificate> {
         let name = server_name(domain).ok()?;
         let wanted = Wanted { name, service: self.service.clone(), accepted: self.other_names };
-        ServerCertificate::of(client, wanted, self.provider())
+        ServerCertificate::of(client, wanted, tlsa, self.provider())
     }
 
     /// Calls the caller's check with the certificate of a complete handshake.
@@ -309,22 +346,24 @@ fn server_name(domain: &Domain) -> Result<ServerName<'static>, Error> {
 pub(crate) fn verifying_config(
     options: &TlsOptions,
     service: &Service,
-) -> Result<ClientConfig, TlsSetupError> {
+) -> Result<(ClientConfig, Usual), TlsSetupError> {
     let provider = choose_provider(options.provider.as_ref()).ok_or(TlsSetupError::NoProvider)?;
-    let verifier = pins::verifier(options, service, &provider)?;
+    let usual = pins::usual(options, service, &provider)?;
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| TlsSetupError::Rustls(error.to_string()))?;
     // "Dangerous" because a verifier could accept anything; this one accepts nothing that webpki's refuses.
+    let verifier = usual.verifier();
     let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
     let Some(ClientCertificate { chain, key }) = options.client_certificate.as_deref() else {
-        return Ok(builder.with_no_client_auth());
+        return Ok((builder.with_no_client_auth(), usual));
     };
     if chain.is_empty() {
         return Err(TlsSetupError::BadClientCertificate("there is only a key".to_owned()));
     }
     builder
         .with_client_auth_cert(chain.clone(), key.clone_key())
+        .map(|config| (config, usual))
         .map_err(|error| TlsSetupError::BadClientCertificate(no_client_certificate(&error)))
 }
 
@@ -344,20 +383,5 @@ fn no_client_certificate(error: &Error) -> String {
     }
 }
 
-fn roots(trust: &Trust) -> Result<RootCertStore, TlsSetupError> {
-    let mut roots = RootCertStore::empty();
-    #[cfg(feature = "webpki-roots")]
-    if !trust.only_given {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    }
-    for certificate in &trust.given {
-        roots
-            .add(certificate.clone())
-            .map_err(|error| TlsSetupError::BadRoot(explain(&error, &Evidence::NONE)))?;
-    }
-    if roots.is_empty() { Err(TlsSetupError::NoRoots) } else { Ok(roots) }
-}
-
-#[cfg(test)]
 #[cfg(test)]
 mod tests;

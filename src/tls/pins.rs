@@ -20,9 +20,10 @@ use super::der::{SEQUENCE, encode};
 use super::fingerprint::Fingerprint;
 use super::identity::Wanted;
 use super::other_names::Accepted;
+use super::roots::roots;
 use super::server_certificate::ServerCertificate;
 use super::verifier::{self, Part, chain, keep, useful};
-use super::{TlsOptions, TlsSetupError, roots, server_name};
+use super::{TlsOptions, TlsSetupError, server_name};
 use crate::domain::Domain;
 use crate::service::Service;
 
@@ -88,7 +89,7 @@ pub(super) fn fault(all: &[Pins], provider: &CryptoProvider) -> Option<String> {
 }
 
 /// Verifies with another verifier, and checks pins.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct PinVerifier {
     /// `None`: no authority is trusted.
     inner: Option<Arc<dyn ServerCertVerifier>>,
@@ -101,38 +102,73 @@ pub(super) struct PinVerifier {
     accepted: Accepted,
 }
 
-/// Creates the verifier for these options.
-pub(super) fn verifier(
+/// How certificates are verified without TLSA records.
+#[derive(Clone, Debug)]
+pub(crate) struct Usual {
+    /// By trusted authorities; `None`: no authority is trusted.
+    pub(super) authorities: Option<Arc<dyn ServerCertVerifier>>,
+    pins: PinVerifier,
+}
+
+impl Usual {
+    /// The verifier.
+    pub(super) fn verifier(&self) -> Arc<dyn ServerCertVerifier> {
+        self.with_pins(self.authorities.clone())
+    }
+
+    /// Adds the pins to a verifier, in place of the authorities.
+    pub(super) fn with_pins(
+        &self,
+        inner: Option<Arc<dyn ServerCertVerifier>>,
+    ) -> Arc<dyn ServerCertVerifier> {
+        match inner {
+            Some(inner) if self.pins.pins.is_empty() => inner,
+            inner => Arc::new(PinVerifier { inner, ..self.pins.clone() }),
+        }
+    }
+
+    pub(super) fn provider(&self) -> &Arc<CryptoProvider> {
+        &self.pins.provider
+    }
+}
+
+/// How certificates are verified with these options.
+pub(super) fn usual(
     options: &TlsOptions,
     service: &Service,
     provider: &Arc<CryptoProvider>,
-) -> Result<Arc<dyn ServerCertVerifier>, TlsSetupError> {
+) -> Result<Usual, TlsSetupError> {
     let TlsOptions { trust, pins, other_names, .. } = options;
     fault(pins, provider).map_or(Ok(()), |why| Err(TlsSetupError::BadPins(why)))?;
-    let inner: Option<Arc<dyn ServerCertVerifier>> = match verifier::verifier(options, service, provider) {
-        Ok(inner) if pins.is_empty() => return Ok(inner),
-        Ok(inner) => Some(inner),
-        // Then only pinned servers are trusted.
-        Err(TlsSetupError::NoRoots) if pins.iter().any(|pins| pins.role == PinRole::InsteadOfAuthorities) => {
-            None
-        }
-        Err(error) => return Err(error),
-    };
+    let authorities: Option<Arc<dyn ServerCertVerifier>> =
+        match verifier::verifier(options, service, provider) {
+            Ok(verifier) => Some(verifier),
+            // Then only pinned servers are trusted.
+            Err(TlsSetupError::NoRoots)
+                if pins.iter().any(|pins| pins.role == PinRole::InsteadOfAuthorities) =>
+            {
+                None
+            }
+            Err(error) => return Err(error),
+        };
     let beside = || pins.iter().filter(|pins| pins.role == PinRole::BesideAuthorities);
     let is_pinned = |root: &TrustAnchor<'_>| beside().any(|pins| pins.has_anchor(root, provider));
-    let mut roots = if beside().next().is_some() { roots(trust)?.roots } else { Vec::new() };
+    // Those of a system that verifies by itself are not known.
+    let roots = beside().next().and_then(|_| roots(trust).ok());
+    let mut roots = roots.map(|store| store.roots).unwrap_or_default();
     roots.retain(is_pinned);
     let named = pins.iter().map(|pins| Ok((server_name(&pins.domain)?, pins.clone())));
     let named =
         named.collect::<Result<_, Error>>().map_err(|error| TlsSetupError::Rustls(error.to_string()))?;
-    Ok(Arc::new(PinVerifier {
-        inner,
+    let pins = PinVerifier {
+        inner: None,
         pins: named,
         roots,
         provider: Arc::clone(provider),
         service: service.clone(),
         accepted: *other_names,
-    }))
+    };
+    Ok(Usual { authorities, pins })
 }
 
 impl PinVerifier {

@@ -7,7 +7,7 @@ use rustls::crypto::CryptoProvider;
 /// The given one, else the process default, else ring, else aws-lc-rs. None is ever installed as the process default,
 /// which is for the program to choose.
 pub(crate) fn choose(given: Option<&Arc<CryptoProvider>>) -> Option<Arc<CryptoProvider>> {
-    given.or_else(|| CryptoProvider::get_default()).map(Arc::clone).or_else(compiled_in)
+    given.cloned().or_else(|| CryptoProvider::get_default().cloned()).or_else(compiled_in)
 }
 
 #[cfg_attr(

@@ -4,6 +4,7 @@ use rustls::{CertificateError, ExtendedKeyPurpose, OtherError};
 
 use super::algorithm;
 use super::certificate::{Certificate, MAX_NAMES, shown};
+use super::dane::NoMatch;
 use super::date::{Date, days};
 use super::explain::{identifier, other, words};
 use super::pins::NotPinned;
@@ -28,6 +29,9 @@ pub enum UntrustedReason {
     UnknownIssuer,
     /// The certificate has been revoked, or its revocation status is unknown.
     Revoked,
+    /// The certificate matches none of the server's TLSA records
+    /// ([`ConnectorBuilder::dane`](crate::ConnectorBuilder::dane)).
+    NoTlsaMatch,
     /// The server does not have a key or certificate that is pinned for the domain.
     NotPinned,
     /// [`ConnectorBuilder::check_certificate`](crate::ConnectorBuilder::check_certificate) has refused the certificate.
@@ -56,6 +60,7 @@ impl UntrustedReason {
             | CertificateError::UnknownRevocationStatus
             | CertificateError::ExpiredRevocationList
             | CertificateError::ExpiredRevocationListContext { .. } => Self::Revoked,
+            CertificateError::Other(OtherError(error)) if error.is::<NoMatch>() => Self::NoTlsaMatch,
             CertificateError::Other(OtherError(error)) if error.is::<NotPinned>() => Self::NotPinned,
             _ => Self::Unacceptable,
         })
@@ -122,6 +127,7 @@ fn reason(error: &CertificateError, evidence: &Evidence) -> String {
         CertificateError::ApplicationVerificationFailure => {
             "the certificate was refused by this program's own verifier".to_owned()
         }
+        CertificateError::Other(OtherError(error)) if error.is::<NoMatch>() => error.to_string(),
         CertificateError::Other(OtherError(error)) if error.is::<NotPinned>() => error.to_string(),
         CertificateError::Other(error) => by_name(identifier(&error.to_string()), evidence)
             .unwrap_or_else(|| format!("the certificate cannot be trusted: {}", other(error))),

@@ -9,6 +9,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 
 use super::certificate::{Certificate, Fields};
+use super::dane::{self, TlsaRecord};
 use super::date::Date;
 use super::fingerprint::Fingerprint;
 use super::identity::{self, MatchedName, Wanted};
@@ -26,6 +27,8 @@ struct Shown {
     chain: Vec<CertificateDer<'static>>,
     /// The domain; `None` if it is not known.
     wanted: Option<Wanted>,
+    /// The record by which it was verified.
+    tlsa: Option<TlsaRecord>,
     provider: Arc<CryptoProvider>,
     /// Read when something of it is asked for.
     read: OnceLock<Option<Certificate>>,
@@ -38,7 +41,7 @@ impl ServerCertificate {
         wanted: Option<Wanted>,
         provider: Arc<CryptoProvider>,
     ) -> Self {
-        Self(Arc::new(Shown { chain, wanted, provider, read: OnceLock::new() }))
+        Self(Arc::new(Shown { chain, wanted, tlsa: None, provider, read: OnceLock::new() }))
     }
 
     /// The certificate of a complete handshake, or of the one that it resumes; `None` if the server has shown none,
@@ -46,10 +49,13 @@ impl ServerCertificate {
     pub(super) fn of(
         client: &ClientConnection,
         wanted: Wanted,
+        tlsa: &[TlsaRecord],
         provider: &Arc<CryptoProvider>,
     ) -> Option<Self> {
-        let chain = client.peer_certificates().filter(|chain| !chain.is_empty())?;
-        Some(Self::new(chain.to_vec(), Some(wanted), Arc::clone(provider)))
+        let chain = client.peer_certificates().filter(|chain| !chain.is_empty())?.to_vec();
+        let tlsa = dane::matched(tlsa, &chain, provider).cloned();
+        let (wanted, provider) = (Some(wanted), Arc::clone(provider));
+        Some(Self(Arc::new(Shown { chain, wanted, tlsa, provider, read: OnceLock::new() })))
     }
 
     fn read(&self) -> Option<&Certificate> {
@@ -99,10 +105,17 @@ impl ServerCertificate {
     }
 
     /// Returns the name that is the domain's, and by which rule it is; `None` if there is none, which only a verifier
-    /// of the caller accepts.
+    /// of the caller, a pin or a TLSA record accepts.
     #[must_use]
     pub fn matched_name(&self) -> Option<MatchedName> {
         identity::matched(self.0.wanted.as_ref()?, self.0.chain.first()?)
+    }
+
+    /// Returns the TLSA record that names it or its authority; `None` if it was verified without TLSA records
+    /// ([`ConnectorBuilder::dane`](crate::ConnectorBuilder::dane)).
+    #[must_use]
+    pub fn matched_tlsa(&self) -> Option<&TlsaRecord> {
+        self.0.tlsa.as_ref()
     }
 
     /// Returns from when on it is valid.

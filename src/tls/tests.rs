@@ -30,7 +30,7 @@ fn no_early_data_is_sent_and_sessions_can_be_switched_off_in_both_ways() {
     assert!(with.sessions.is_some());
     let without = tls(TlsOptions { resumption: false, ..TlsOptions::default() }).unwrap();
     assert!(without.sessions.is_none());
-    let mut config = verifying_config(&TlsOptions::default(), &Service::Client).unwrap();
+    let (mut config, _) = verifying_config(&TlsOptions::default(), &Service::Client).unwrap();
     let own = TlsOptions { config: Some(config.clone()), ..TlsOptions::default() };
     assert!(tls(own).unwrap().sessions.is_some());
     for disabled in
@@ -47,7 +47,7 @@ fn no_early_data_is_sent_and_sessions_can_be_switched_off_in_both_ways() {
 #[cfg(all(feature = "ring", feature = "webpki-roots"))]
 fn the_callers_choice_for_tls_1_2_is_kept() {
     assert_eq!(tls(TlsOptions::default()).unwrap().tls12, Tls12Resumption::SessionIdOrTickets);
-    let mut config = verifying_config(&TlsOptions::default(), &Service::Client).unwrap();
+    let (mut config, _) = verifying_config(&TlsOptions::default(), &Service::Client).unwrap();
     for tls12 in
         [Tls12Resumption::Disabled, Tls12Resumption::SessionIdOnly, Tls12Resumption::SessionIdOrTickets]
     {
@@ -71,9 +71,13 @@ fn the_name_for_tls_is_the_domain_or_its_address() {
 #[test]
 #[cfg(feature = "ring")]
 fn no_roots_and_bad_roots_are_errors_when_building() {
-    let none = TlsOptions { trust: Trust { only_given: true, given: Vec::new() }, ..TlsOptions::default() };
+    let none = TlsOptions {
+        trust: Trust { only_given: true, given: Vec::new(), ..Trust::default() },
+        ..TlsOptions::default()
+    };
     assert_eq!(tls(none).unwrap_err(), TlsSetupError::NoRoots);
     let given = vec![CertificateDer::from(b"not a certificate".to_vec())];
-    let bad = TlsOptions { trust: Trust { only_given: true, given }, ..TlsOptions::default() };
+    let bad =
+        TlsOptions { trust: Trust { only_given: true, given, ..Trust::default() }, ..TlsOptions::default() };
     assert!(matches!(tls(bad).unwrap_err(), TlsSetupError::BadRoot(_)));
 }

@@ -20,8 +20,9 @@ use super::identity::Wanted;
 use super::other_names::Accepted;
 use super::private_names::{self, Intermediate, PrivateNames, Uncounted, is_wrong_name};
 use super::revocation::RevocationLists;
+use super::roots::{Trust, authorities, roots};
 use super::server_certificate::ServerCertificate;
-use super::{TlsOptions, TlsSetupError, Trust, roots};
+use super::{TlsOptions, TlsSetupError};
 use crate::limits::{MAX_CERTIFICATES, MAX_OF_A_SUBJECT};
 use crate::service::Service;
 
@@ -93,7 +94,7 @@ pub(super) fn verifier(
 ) -> Result<Arc<Verifier>, TlsSetupError> {
     let TlsOptions { trust, revocation, other_names, .. } = options;
     let private_names = if other_names.is_any() {
-        let given = roots(&Trust { only_given: true, given: trust.given.clone() })?;
+        let given = roots(&Trust { only_given: true, given: trust.given.clone(), ..Trust::default() })?;
         let anchors = given.roots.clone();
         let webpki = match trust.only_given {
             true => None,
@@ -103,8 +104,8 @@ pub(super) fn verifier(
     } else {
         None
     };
-    let webpki = webpki(roots(trust)?, revocation.as_ref(), provider)?;
-    Ok(Arc::new(Verifier::new(webpki, Arc::clone(provider), revocation.clone(), private_names)))
+    let authorities = authorities(trust, revocation.as_ref(), provider)?;
+    Ok(Arc::new(Verifier::new(authorities, Arc::clone(provider), revocation.clone(), private_names)))
 }
 
 /// The verifier of rustls.
@@ -238,7 +239,7 @@ pub(super) fn chain<'a, 'b>(
 
 /// The server's key may not sign.
 #[derive(Debug)]
-struct MayNotSign;
+pub(super) struct MayNotSign;
 
 impl fmt::Display for MayNotSign {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

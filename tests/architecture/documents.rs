@@ -5,7 +5,7 @@ use std::fs;
 use super::{Source, behind, files, hold, read, root, tree, words};
 
 /// The rules of docs/rules.md that are not built yet, so that no test cites them.
-const NOT_BUILT: &str = "B13";
+const NOT_BUILT: &str = "";
 
 /// The rules that a line cites: `rule D1`, `rule B3, B5`.
 fn cited(line: &str) -> impl Iterator<Item = &str> {

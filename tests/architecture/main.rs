@@ -15,7 +15,7 @@ use std::path::Path;
 const LAYERS: &[&[&str]] = &[
     &["quoted"],
     &["deadline", "domain", "limits", "logging", "random"],
-    &["clocks", "service", "starttls"],
+    &["clocks", "proxy", "service", "starttls"],
     &["open_stream"],
     &["settings"],
     &["socket", "wait"],
@@ -26,7 +26,7 @@ const LAYERS: &[&[&str]] = &[
     &["dial"],
     &["report"],
     &["error"],
-    &["canceller", "target"],
+    &["canceller", "certificates", "target"],
     &["plan", "shared"],
     &["run"],
     &["connection"],
@@ -38,8 +38,8 @@ const LAYERS: &[&[&str]] = &[
 const TOGETHER: [[&str; 2]; 2] = [["builder", "connector"], ["dial", "report"]];
 
 /// The modules that must be cores, in addition to the files that say that they are.
-const CORES: &str =
-    "dial/race discovery dns/cache dns/message dns/stub/edns dns/stub/schedule domain plan starttls";
+const CORES: &str = "dial/race discovery dns/cache dns/message dns/stub/edns dns/stub/schedule domain plan proxy/error proxy/http \
+     proxy/negotiation proxy/socks5 proxy/url starttls";
 /// The end of the first line of a core.
 const MARK: &str = "No IO.";
 /// What a core must not use: it gets time, bytes and random numbers as arguments.

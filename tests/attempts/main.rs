@@ -205,10 +205,10 @@ fn the_events_are_seen_while_they_happen_and_are_those_of_the_report() {
     let mut attempts = builder(&authority, &dns).build().unwrap().attempts(DOMAIN).unwrap();
     let (sink, probe) = (Arc::clone(&seen), server.addr());
     attempts.observe(move |event| {
-        if let EventKind::Started { address, .. } = &event.kind {
+        if let EventKind::Started { destination, .. } = &event.kind {
             // The handshake with this server is still to come.
             let is_early = !sink.lock().unwrap().iter().any(|event| event.to_string().ends_with("connected"));
-            assert!(*address != probe || is_early);
+            assert!(*destination != probe || is_early);
         }
         sink.lock().unwrap().push(event.clone());
     });

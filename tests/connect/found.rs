@@ -131,7 +131,7 @@ fn the_fallback_has_all_addresses_of_the_domain_ipv6_first() {
     let connector = one_by_one(builder(&authority, &dns)).build().unwrap();
     let connection = connector.connect(DOMAIN).unwrap();
     let addresses: Vec<_> =
-        connection.report().attempts().iter().map(|attempt| attempt.address.to_string()).collect();
+        connection.report().attempts().iter().map(|attempt| attempt.destination.to_string()).collect();
     assert_eq!(addresses, ["[::1]:5222".to_owned(), format!("{address}:5222")]);
 }
 
@@ -195,7 +195,8 @@ fn localhost_is_this_machine_without_any_question() {
         // If there is a server at port 5222 here, its certificate is not from our authority.
         let error = connector.connect(name).unwrap_err();
         let report = error.report().unwrap();
-        let attempts: Vec<_> = report.attempts().iter().map(|attempt| attempt.address.to_string()).collect();
+        let attempts: Vec<_> =
+            report.attempts().iter().map(|attempt| attempt.destination.to_string()).collect();
         assert_eq!(attempts, ["[::1]:5222", "127.0.0.1:5222"], "{error}");
         assert_eq!(report.candidates()[0].tls(), TlsMode::StartTls);
     }

@@ -123,7 +123,10 @@ fn silence_and_dripping_at_any_stage_end_at_the_limit_of_the_stage_and_the_next_
                     first.ended >= began + limit && first.ended < began + limit + ROOM,
                     "{case}: {report}"
                 );
-                assert!(second.started >= first.ended && second.address == good.addr(), "{case}: {report}");
+                assert!(
+                    second.started >= first.ended && second.destination == good.addr(),
+                    "{case}: {report}"
+                );
                 assert!(bad.wait_end(0).end.unwrap().by_client(), "{case}");
             });
         }

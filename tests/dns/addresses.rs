@@ -72,7 +72,7 @@ fn aaaa_that_comes_when_a_is_dialled_joins_the_race() {
     });
     assert_eq!(connection.peer_addr(), service.server.addr());
     let addresses: Vec<SocketAddr> =
-        connection.report().attempts().iter().map(|attempt| attempt.address).collect();
+        connection.report().attempts().iter().map(|attempt| attempt.destination.address().unwrap()).collect();
     assert_eq!(addresses, [silent.addr(), service.server.addr()]);
 }
 

@@ -104,8 +104,11 @@ fn all_addresses_of_all_candidates_are_tried_and_told() {
     let error = connector(&authority, &dns).connect(DOMAIN).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Attempts);
     let report = error.report().unwrap();
-    let tried: Vec<_> =
-        report.attempts().iter().map(|attempt| (attempt.candidate, attempt.address)).collect();
+    let tried: Vec<_> = report
+        .attempts()
+        .iter()
+        .map(|attempt| (attempt.candidate, attempt.destination.address().unwrap()))
+        .collect();
     let other: SocketAddr = ([127, 0, 0, 9], one.addr().port()).into();
     assert_eq!(tried, [(0, one.addr()), (0, other), (1, two.addr())]);
     assert_eq!(failures(report).len(), 3);

@@ -82,6 +82,7 @@ fn onion_and_invalid_never_reach_the_dns() {
     let dns = DnsServer::start(Zone::new());
     let connector = connector(&authority, &dns);
     for (domain, words) in [
+        ("abcdef.onion", "ConnectorBuilder::proxy"),
         ("abcdef.onion", "Connector::secure"),
         ("x.ABCDEF.Onion.", "Tor"),
         ("onion", "Tor"),

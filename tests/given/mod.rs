@@ -8,7 +8,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -94,15 +94,15 @@ pub(crate) fn failures(report: &Report) -> Vec<(Stage, String)> {
 /// The ports of the attempts, in the order of their starts, with what became of each.
 pub(crate) fn outcomes(report: &Report) -> Vec<(u16, String)> {
     let outcome = |outcome: &AttemptOutcome| outcome.to_string();
-    report.attempts().iter().map(|attempt| (attempt.address.port(), outcome(&attempt.outcome))).collect()
+    report.attempts().iter().map(|attempt| (attempt.destination.port(), outcome(&attempt.outcome))).collect()
 }
 
 /// A loopback address of this process alone, for servers at a port that an RFC fixes. Linux only: elsewhere only 127.0.0.1
 /// is there without being set up.
 #[cfg(target_os = "linux")]
-pub(crate) fn own_loopback(last: u8) -> Ipv4Addr {
+pub(crate) fn own_loopback(last: u8) -> std::net::Ipv4Addr {
     let [_, _, high, low] = std::process::id().to_be_bytes();
-    Ipv4Addr::new(127, high | 0x80, low, last)
+    std::net::Ipv4Addr::new(127, high | 0x80, low, last)
 }
 
 /// Whether this machine has IPv6 on loopback, which some containers have not. What needs it is left out there.

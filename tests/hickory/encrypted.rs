@@ -9,7 +9,7 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection, Stream
 use xmpp_connect::ErrorKind;
 use xmpp_connect::dns::HickoryResolver;
 
-use super::support::{Authority, DnsServer, Latch, ServerTls, Wire, Workers, Zone, server_tls};
+use super::support::{Authority, DnsServer, Latch, Wire, Workers, Zone, server_tls};
 use super::{DIRECT, SOON, candidates, lookups, patient, timed};
 
 type Stream = StreamOwned<ServerConnection, Wire>;
@@ -128,6 +128,7 @@ fn a_name_server_with_another_certificate_is_asked_nothing() {
 
 #[cfg(feature = "hickory-https")]
 mod https {
+    use super::super::support::ServerTls;
     use super::*;
 
     const DATA: u8 = 0;

@@ -3,6 +3,9 @@
 //! `.ci/servers/bench cargo test --test real_servers -- --ignored` starts them; the first lines of that script say what
 //! the environment variables mean, and `.ci/servers/test.zone.in` what each domain publishes.
 
+#![cfg(unix)]
+#![expect(clippy::duplicate_mod, reason = "each program brings what it shares with the others")]
+
 use std::error::Error;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -14,13 +17,30 @@ use xmpp_connect::{Connection, Connector, ConnectorBuilder, Domain, ErrorKind, P
 
 mod bindings;
 mod certificates;
+#[path = "../programs/child.rs"]
+#[expect(dead_code, reason = "it is shared")]
+mod child;
+mod dane;
 mod delayed;
+#[path = "../../examples/echo_bot.rs"]
+#[expect(dead_code, reason = "its `main` is not called")]
+mod echo_bot;
 mod identities;
 mod names;
 mod negotiator;
+mod own_server;
+mod programs;
 mod sasl;
+#[path = "../../examples/send_message.rs"]
+#[expect(dead_code, reason = "its `main` is not called")]
+mod send_message;
+#[path = "../../examples/server_to_server.rs"]
+#[expect(dead_code, reason = "its `main` is not called")]
+mod server_to_server;
 mod services;
 mod sessions;
+#[path = "../support/mod.rs"]
+mod support;
 
 type TestResult = Result<(), Box<dyn Error>>;
 
@@ -28,6 +48,20 @@ type TestResult = Result<(), Box<dyn Error>>;
 const KNOT: &str = "XMPP_CONNECT_AUTHORITATIVE";
 const UNBOUND: &str = "XMPP_CONNECT_UNBOUND";
 const DNSMASQ: &str = "XMPP_CONNECT_DNSMASQ";
+
+/// Not a test: the program that a test has started.
+#[test]
+fn program() {
+    if let Some((name, arguments)) = child::asked_for() {
+        let status = match &*name {
+            "echo_bot" => echo_bot::run(arguments),
+            "send_message" => send_message::run(arguments),
+            "server_to_server" => server_to_server::run(arguments),
+            _ => 255,
+        };
+        std::process::exit(status.into());
+    }
+}
 
 /// An error rather than a skipped test: without the bench, nothing would be proved.
 fn variable(name: &str) -> Result<String, String> {

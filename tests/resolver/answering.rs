@@ -169,5 +169,8 @@ fn records_of_another_kind_than_was_asked_for_are_no_records() {
     }));
     let connection = connector.connect("example.org").unwrap();
     let report = connection.report();
-    assert!(report.attempts().iter().all(|attempt| attempt.address.ip().is_loopback()), "{report}");
+    assert!(
+        report.attempts().iter().all(|attempt| attempt.destination.address().unwrap().ip().is_loopback()),
+        "{report}"
+    );
 }

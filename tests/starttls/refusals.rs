@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use xmpp_connect::ErrorKind;
-use xmpp_connect::report::Stage as Reached;
+use xmpp_connect::report::{AttemptError, AttemptErrorKind, Stage as Reached};
 
 use crate::given::{self, DOMAIN, XMPP, builder, failures, zone};
 use crate::support::xmpp::{
@@ -75,6 +75,7 @@ fn what_is_accepted_without_an_offer_is_secured_and_the_report_says_so() {
         let [note] = report.notes() else { panic!("{report}") };
         assert!(note.starts_with(&server.addr().to_string()), "{note}");
         assert!(note.contains("accepted STARTTLS without offering it"), "{note}");
+        assert!(report.attempts()[0].is_unoffered);
         given::talk(&mut connection);
     }
 }
@@ -184,4 +185,16 @@ fn a_reset_behind_features_without_an_offer_says_that_nothing_was_offered() {
     let (connection, _) = past(&authority, script, false);
     let [(_, text)] = &*failures(connection.report()) else { panic!("{}", connection.report()) };
     assert!(text.contains("did not offer STARTTLS"), "{text}");
+}
+
+// rule F3
+#[test]
+fn injected_bytes_are_an_error_of_their_own_kind() {
+    let authority = Authority::new();
+    let injected = [Step::AwaitStartTls, Step::send(format!("{PROCEED}<iq/>"))];
+    let (connection, _) = past(&authority, healthy(&authority).instead(Stage::Proceed, &injected), false);
+    let attempt = &connection.report().attempts()[0];
+    assert!(!attempt.is_unoffered);
+    let kind = attempt.error().map(AttemptError::kind);
+    assert!(matches!(kind, Some(AttemptErrorKind::InjectedBytes)), "{}", connection.report());
 }

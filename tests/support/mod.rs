@@ -22,7 +22,9 @@
 //! | `xmpp/` | [`XmppServer`], its [`Script`] of [`Step`]s, and the [`Record`] of each connection |
 //! | `certificates.rs`, `server_tls.rs` | [`Authority`], [`Identity`], [`ServerTls`] |
 //! | `addresses.rs` | addresses where nobody answers: [`BlackHole`], [`Refused`] |
+//! | `proxy.rs` | [`ProxyServer`], SOCKS5 or HTTP, with its [`ProxyScript`] |
 //! | `relay/`, `delay.rs` | [`Relay`] counts round trips without a clock; [`DelayProxy`] makes a path long |
+//! | `namespaces.rs` | two network namespaces, with servers in the other one (Linux) |
 //! | `process.rs` | sockets and threads of this process (Linux) |
 //! | `threads.rs`, `wire.rs` | what the others are built from: [`Latch`], [`Workers`], [`Watched`], [`Wire`] |
 //!
@@ -41,7 +43,10 @@ pub(crate) mod certificates;
 pub(crate) mod delay;
 pub(crate) mod dns;
 #[cfg(target_os = "linux")]
+pub(crate) mod namespaces;
+#[cfg(target_os = "linux")]
 pub(crate) mod process;
+pub(crate) mod proxy;
 pub(crate) mod relay;
 pub(crate) mod server_tls;
 pub(crate) mod threads;
@@ -54,6 +59,7 @@ pub(crate) use addresses::{Refused, closed_udp_port};
 pub(crate) use certificates::{Authority, Identity};
 pub(crate) use delay::DelayProxy;
 pub(crate) use dns::{Behaviour, DnsServer, Junk, OverTcp, Query, Rcode, Rtype, Transport, Zone};
+pub(crate) use proxy::{After, ProxyScript, ProxyServer};
 pub(crate) use relay::{Crossing, Relay, Turn};
 pub(crate) use server_tls::ServerTls;
 pub(crate) use threads::{Latch, PATIENCE, Stopped, Watched, Workers};

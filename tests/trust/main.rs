@@ -10,6 +10,7 @@ mod support;
 mod facts;
 mod pins;
 mod provider;
+mod roots;
 mod watch;
 
 use std::sync::Arc;

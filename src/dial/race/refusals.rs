@@ -1,4 +1,4 @@
-//! The addresses of a race that the caller's filter refuses. No IO.
+//! The addresses of a race that are not connected to: the caller's filter refuses them, or TLSA records are missing. No IO.
 
 use std::time::Instant;
 
@@ -27,8 +27,18 @@ impl Race {
         let most = MAX_REFUSED.saturating_sub(self.refused_since_first());
         let at = self.since_begin(now);
         for (place, address) in self.contenders.judge(self.group, filter, most) {
-            let mut attempt = Runner::new(place, address, at);
+            let mut attempt = Runner::new(place, address.into(), at);
             attempt.end(AttemptOutcome::Failed(AttemptError::refused_by_filter()), at);
+            self.attempts.push(attempt);
+        }
+    }
+
+    /// Takes the candidates out of the race whose TLSA records could not be looked up. They cost no time either.
+    pub(super) fn apply_tlsa(&mut self, now: Instant) {
+        let at = self.since_begin(now);
+        for (place, destination, why) in self.contenders.refuse_by_tlsa(self.group) {
+            let mut attempt = Runner::new(place, destination, at);
+            attempt.end(AttemptOutcome::Failed(AttemptError::refused_by_tlsa(why)), at);
             self.attempts.push(attempt);
         }
     }

@@ -1,9 +1,8 @@
 //! One attempt of a race. No IO.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::dial::Stage;
+use crate::dial::{Destination, Stage};
 use crate::discovery::order::Group;
 use crate::report::{AttemptOutcome, AttemptReport};
 use crate::starttls::Step;
@@ -28,16 +27,17 @@ pub(super) struct Runner {
 
 impl Runner {
     /// An attempt that starts.
-    pub(super) fn new(candidate: usize, address: SocketAddr, started: Duration) -> Self {
+    pub(super) fn new(candidate: usize, destination: Destination, started: Duration) -> Self {
         Self {
             report: AttemptReport {
                 candidate,
-                address,
+                destination,
                 started,
                 ended: started,
                 completed: Vec::new(),
                 repeats: Vec::new(),
                 certificate: None,
+                is_unoffered: false,
                 stage: Stage::Tcp,
                 outcome: AttemptOutcome::InFlight,
             },

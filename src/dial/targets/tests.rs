@@ -33,7 +33,7 @@ struct Bed {
 impl Bed {
     fn new(preference: AddressFamily) -> Self {
         let (start, host) = (wait::now(), Host::Name("a.test".into()));
-        let mut targets = Targets::new(preference);
+        let mut targets = Targets::new(preference, false);
         assert_eq!(targets.number(&host, start), 0);
         Self { targets, host, start }
     }
@@ -44,18 +44,19 @@ impl Bed {
     }
 
     fn next(&self, started: &[IpAddr]) -> Next {
-        self.targets.next(0, started, &|_| false)
+        let started: Vec<Reach> = started.iter().copied().map(Reach::At).collect();
+        self.targets.next(0, &started, &|_| false)
     }
 
     /// An address that may start so many milliseconds after the begin.
     fn address(&self, address: IpAddr, after: u64) -> Next {
-        Next::Address(address, self.start + Duration::from_millis(after))
+        Next::Start(Reach::At(address), self.start + Duration::from_millis(after))
     }
 
     /// All that is there, in order.
     fn all(&self) -> Vec<IpAddr> {
         let mut started = Vec::new();
-        while let Next::Address(address, _) = self.next(&started) {
+        while let Next::Start(Reach::At(address), _) = self.next(&started) {
             started.push(address);
         }
         started

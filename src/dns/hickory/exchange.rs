@@ -14,7 +14,7 @@ use super::connections::denial;
 use super::servers::NameServer;
 use crate::dns::message::QueryOutcome;
 use crate::dns::message::aliases::{AnswerSection, Chain};
-use crate::dns::{Record, RecordKind, SrvRecord};
+use crate::dns::{Record, RecordKind, SrvRecord, TlsaRecord};
 
 /// Asks `server` for records at the end of `chain`.
 pub(super) async fn ask(server: &NameServer, chain: Chain, kind: RecordKind) -> QueryOutcome {
@@ -84,6 +84,12 @@ fn read_records(
                 let record = SrvRecord { priority, weight, port, target: text(&srv.target) };
                 answers.add(owner, Some(Record::Srv(record)), time_to_live);
             }
+            RData::TLSA(tlsa) => {
+                let (usage, selector) = (tlsa.cert_usage.into(), tlsa.selector.into());
+                let (matching, data) = (tlsa.matching.into(), tlsa.cert_data.clone());
+                let record = TlsaRecord { usage, selector, matching, data };
+                answers.add(owner, Some(Record::Tlsa(record)), time_to_live);
+            }
             data => answers.add(owner, address(data).map(Record::Address), time_to_live),
         }
     }
@@ -108,6 +114,7 @@ fn record_type(kind: RecordKind) -> RecordType {
         RecordKind::Srv => RecordType::SRV,
         RecordKind::Ipv6 => RecordType::AAAA,
         RecordKind::Ipv4 => RecordType::A,
+        RecordKind::Tlsa => RecordType::TLSA,
     }
 }
 

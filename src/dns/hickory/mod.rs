@@ -192,7 +192,8 @@ impl HickoryResolver {
 
 #[cfg(feature = "hickory-tls")]
 fn verifying(config: Option<ClientConfig>) -> Result<Box<ClientConfig>, ConfigurationError> {
-    let config = config.map_or_else(|| verifying_config(&TlsOptions::default(), &Service::Client), Ok);
+    let verifying = || verifying_config(&TlsOptions::default(), &Service::Client).map(|(config, _)| config);
+    let config = config.map_or_else(verifying, Ok);
     config.map(Box::new).map_err(|error| ConfigurationError::new(error.to_string()))
 }
 

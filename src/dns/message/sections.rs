@@ -4,16 +4,16 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use domain::base::ParsedName;
 use domain::base::iana::{Class, Rtype};
 use domain::base::message::RecordSection;
 use domain::base::record::{ParsedRecord, Ttl};
 use domain::base::wire::ParseError;
+use domain::base::{ParsedName, UnknownRecordData};
 use domain::rdata::{A, Aaaa, Cname, Soa, Srv};
 
 use crate::dns::message::QueryOutcome;
 use crate::dns::message::aliases::AnswerSection;
-use crate::dns::{Record, RecordKind, SrvRecord};
+use crate::dns::{Record, RecordKind, SrvRecord, TlsaRecord};
 use crate::limits::MAX_LABELS;
 
 /// The number of the type of record.
@@ -22,6 +22,7 @@ pub(super) fn record_type(kind: RecordKind) -> Rtype {
         RecordKind::Srv => Rtype::SRV,
         RecordKind::Ipv6 => Rtype::AAAA,
         RecordKind::Ipv4 => Rtype::A,
+        RecordKind::Tlsa => Rtype::TLSA,
     }
 }
 
@@ -78,6 +79,14 @@ fn record_data(
         RecordKind::Ipv4 => {
             let record = record.into_record::<A>().map_err(malformed)?;
             record.map(|record| Record::Address(record.data().addr().into()))
+        }
+        RecordKind::Tlsa => {
+            let record = record.into_record::<UnknownRecordData<_>>().map_err(malformed)?;
+            let tlsa = record.and_then(|record| {
+                let (&[usage, selector, matching], data) = record.data().data().split_first_chunk::<3>()?;
+                Some(TlsaRecord { usage, selector, matching, data: data.to_vec() })
+            });
+            Some(Record::Tlsa(tlsa.ok_or(QueryOutcome::Malformed("malformed answer"))?))
         }
     })
 }
@@ -136,7 +145,7 @@ pub(super) fn addresses_of_targets(
         .iter()
         .filter_map(|record| match record {
             Record::Srv(service) => Some(service.target.as_str()),
-            Record::Address(_) => None,
+            Record::Address(_) | Record::Tlsa(_) => None,
         })
         .collect();
     if targets.is_empty() {

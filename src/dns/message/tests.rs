@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::*;
 use crate::dns::testing::{
-    A, AAAA, AUTHENTICATED, FORMERR, NS, NXDOMAIN, OPT, REFUSED, RawResponse, SERVFAIL, TRUNCATED, address,
-    alias, asked, name, record, soa, srv,
+    A, AAAA, AUTHENTICATED, FORMERR, NS, NXDOMAIN, OPT, REFUSED, RawResponse, SERVFAIL, TLSA, TRUNCATED,
+    address, alias, asked, name, record, soa, srv,
 };
-use crate::dns::{Record, SrvRecord};
+use crate::dns::{Record, SrvRecord, TlsaRecord};
 
 const ID: u16 = 0x1234;
 
@@ -367,4 +367,21 @@ fn additional_addresses_of_targets_are_collected_and_what_is_wrong_there_is_igno
     let found = answer(&query, &response);
     assert_eq!(found.records().len(), 1);
     assert_eq!(found.additional(), [host("192.0.2.1"), host("2001:db8::1")]);
+}
+
+// rule E10, H6
+#[test]
+fn a_tlsa_record_has_three_numbers_and_the_rest_is_its_data() {
+    let owner = "_5223._tcp.a.example";
+    let query = query(owner, RecordKind::Tlsa);
+    assert_eq!(asked(query.octets()), (owner.to_owned(), TLSA));
+    let response = |data: &[u8]| RawResponse::to(query.octets()).answer(record(owner, TLSA, 60, data));
+    for data in [&[][..], &[7; 32], &[0; 60_000]] {
+        let response = response(&[&[3, 1, 255], data].concat());
+        let expected = TlsaRecord { usage: 3, selector: 1, matching: 255, data: data.to_vec() };
+        assert_eq!(answer(&query, &response).records(), [Record::Tlsa(expected)]);
+    }
+    for short in [&[][..], &[3], &[3, 1]] {
+        assert_eq!(decode(&query, &response(short)), QueryOutcome::Malformed("malformed answer"));
+    }
 }

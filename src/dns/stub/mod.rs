@@ -21,6 +21,7 @@ pub use self::resolver::StubResolver;
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -36,9 +37,11 @@ use crate::dns::stub::schedule::Resolved;
 use crate::dns::stub::state::ResolverState;
 use crate::dns::stub::system::{Change, SystemConfig, SystemSettings};
 use crate::dns::{
-    Answer, AnswerSource, Finished, LookupError, LookupFacts, Question, RandomBits, RecordKind,
+    Answer, AnswerSource, ConfigurationError, Finished, LookupError, LookupFacts, Question, RandomBits,
+    RecordKind,
 };
 use crate::limits::LOOKUP_LIMIT;
+use crate::proxy::Gateway;
 use crate::settings::SocketOptions;
 use crate::wait::{self, Ready, Token, Wait};
 
@@ -57,6 +60,16 @@ impl Stub {
     /// The lookups of one connect. resolv.conf is read again here when it has changed. `limit` is that of one lookup, where
     /// the caller has set it.
     pub(crate) fn lookups(&self, random: RandomBits, limit: Option<Duration>) -> StubLookups {
+        self.lookups_through(None, random, limit)
+    }
+
+    /// The same; with a `gateway`, everything goes through that proxy.
+    pub(crate) fn lookups_through(
+        &self,
+        gateway: Option<Gateway>,
+        random: RandomBits,
+        limit: Option<Duration>,
+    ) -> StubLookups {
         self.state.notice_sleep(wait::clocks());
         let (settings, exhaustion) = match self.state.system.current() {
             Ok((settings, Change::Unchanged)) => (settings, None),
@@ -69,13 +82,19 @@ impl Stub {
                 (SystemSettings::without_servers(problem), Some(error))
             }
         };
-        let network = Network::new(settings.config, Arc::clone(&self.state), random);
+        let (settings, unusable) = match &gateway {
+            Some(_) => self.state.system.through_proxy(settings),
+            None => (settings, None),
+        };
+        let asked = gateway.as_ref().map(|gateway| format!("asked through the proxy {}", gateway.proxy()));
+        let network = Network::new(settings.config, Arc::clone(&self.state), random, gateway);
         let usual = || network.longest_lookup().map_or(LOOKUP_LIMIT, |longest| longest.max(LOOKUP_LIMIT));
         StubLookups {
             limit: limit.unwrap_or_else(usual),
             network,
-            problem: settings.problem,
+            problem: settings.problem.or(asked),
             exhaustion,
+            unusable,
             hosts: HostsFile::new(self.state.system.hosts().map(Path::to_owned)),
             held: Vec::new(),
             generation: self.state.with_cache(|cache| cache.generation()),
@@ -84,6 +103,19 @@ impl Stub {
             done: VecDeque::new(),
             used: HashSet::new(),
             now: None,
+        }
+    }
+
+    /// The name servers, in order.
+    pub(crate) fn servers(&self) -> Vec<SocketAddr> {
+        match self.state.system.current() {
+            Ok((settings, change)) => {
+                if change == Change::Changed {
+                    self.state.clear();
+                }
+                settings.config.servers.clone()
+            }
+            Err(_) => Vec::new(),
         }
     }
 
@@ -98,9 +130,11 @@ pub(crate) struct StubLookups {
     state: Arc<ResolverState>,
     network: Network,
     limit: Duration,
-    /// Why the settings are not those of the system.
+    /// Why the settings are not those of the system, or what all questions go through, for the error of a lookup.
     problem: Option<String>,
     exhaustion: Option<io::Error>,
+    /// Why nobody can be asked through the proxy.
+    unusable: Option<ConfigurationError>,
     hosts: HostsFile,
     /// The questions that wait for what the hosts file says, each with the end of its limit.
     held: Vec<(Question, Deadline)>,
@@ -179,6 +213,11 @@ impl StubLookups {
     /// Returns once that this machine has run out of sockets to ask with.
     pub(crate) fn take_exhaustion(&mut self) -> Option<io::Error> {
         self.exhaustion.take().or_else(|| self.network.take_exhaustion())
+    }
+
+    /// Returns once that no name server can be asked through the proxy.
+    pub(crate) fn take_unusable(&mut self) -> Option<ConfigurationError> {
+        self.unusable.take()
     }
 
     /// The next result.
@@ -276,10 +315,15 @@ impl StubLookups {
     fn advance_connection(&mut self, token: usize, now: Instant) {
         let Some((connection, buffer)) = self.network.connection_and_buffer(token) else { return };
         let turn = connection.advance(buffer);
+        let refusal = connection.refusal.take();
         for message in turn.messages {
             self.handle_message(token, &message, now);
         }
         let Some(why) = turn.end else { return };
+        if let Some(refusal) = refusal {
+            let message = format!("no name server can be asked through the proxy: {refusal}");
+            self.unusable = Some(ConfigurationError::new(message));
+        }
         for pending in self.network.close(token) {
             let event = TryOutcome {
                 attempt: pending.attempt,

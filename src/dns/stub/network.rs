@@ -17,6 +17,7 @@ use crate::dns::stub::tcp::{DnsConnection, Pending};
 use crate::dns::stub::udp::UdpTry;
 use crate::dns::{LookupError, Question, RandomBits};
 use crate::limits::{MAX_DNS_MESSAGE, UNREACHABLE_SERVER_TIME};
+use crate::proxy::Gateway;
 use crate::socket;
 use crate::wait::Wait;
 
@@ -32,11 +33,18 @@ pub(crate) struct Network {
     last_number: usize,
     unreachable: HashMap<SocketAddr, (Instant, String)>,
     connections: Vec<DnsConnection>,
+    /// What all questions go through.
+    gateway: Option<Gateway>,
 }
 
 impl Network {
-    /// No connection yet.
-    pub(crate) fn new(config: Arc<ResolverConfig>, state: Arc<ResolverState>, random: RandomBits) -> Self {
+    /// No connection yet. With a proxy, the configuration asks over TCP only.
+    pub(crate) fn new(
+        config: Arc<ResolverConfig>,
+        state: Arc<ResolverState>,
+        random: RandomBits,
+        gateway: Option<Gateway>,
+    ) -> Self {
         Self {
             config,
             buffer: vec![0; MAX_DNS_MESSAGE],
@@ -46,6 +54,7 @@ impl Network {
             last_number: 0,
             unreachable: HashMap::new(),
             connections: Vec::new(),
+            gateway,
         }
     }
 
@@ -128,6 +137,10 @@ impl Network {
     ) -> Result<UdpTry, LookupError> {
         if let Some(why) = self.unreachable(server, now) {
             return Err(LookupError::new(why));
+        }
+        // Never past the proxy, whatever the configuration says.
+        if self.gateway.is_some() {
+            return Err(LookupError::new("UDP does not go through the proxy"));
         }
         let query = Query::new(question, self.random_id(), edns, self.config.validation)?;
         let token = self.fresh_number();
@@ -225,7 +238,7 @@ impl Network {
 
     fn open(&mut self, server: SocketAddr) -> Result<usize, LookupError> {
         let token = self.fresh_number();
-        let connection = DnsConnection::open(token, server, &self.state.socket);
+        let connection = DnsConnection::open(token, server, &self.state.socket, self.gateway.as_ref());
         let connection = connection.map_err(|error| self.note_failure(error))?;
         self.connections.push(connection);
         Ok(self.connections.len() - 1)

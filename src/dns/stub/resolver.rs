@@ -80,6 +80,13 @@ impl StubResolver {
         Self::with(SystemConfig::given(ResolverConfig::given(servers)?))
     }
 
+    /// Returns the name servers that are asked, in order. Those of the system are read again when they have changed; if they
+    /// cannot be read, the list is empty.
+    #[must_use]
+    pub fn servers(&self) -> Vec<SocketAddr> {
+        self.stub.servers()
+    }
+
     fn with(system: SystemConfig) -> Result<Self, ConfigurationError> {
         let provider = tls::choose_provider(None).ok_or_else(|| {
             ConfigurationError::new("no source of random numbers: enable feature `ring` or `aws-lc-rs`")

@@ -1,11 +1,13 @@
 //! The settings of the system's resolver: from resolv.conf, read again when it has changed; where the hosts file is.
 
 use std::io::{self, Read};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::dns::ConfigurationError;
 use crate::dns::stub::files::{self, Stamp};
-use crate::dns::stub::resolv_conf::ResolverConfig;
+use crate::dns::stub::resolv_conf::{ResolverConfig, Transport};
 use crate::limits::MAX_RESOLV_CONF;
 use crate::socket;
 
@@ -115,6 +117,26 @@ impl SystemConfig {
         Ok((settings, if is_same { Change::Unchanged } else { Change::Changed }))
     }
 
+    /// The settings for questions that go through a proxy: over TCP, and not to the name servers that only this machine can
+    /// reach, unless the caller has given them. With an error if none is left.
+    pub(crate) fn through_proxy(
+        &self,
+        settings: SystemSettings,
+    ) -> (SystemSettings, Option<ConfigurationError>) {
+        let is_given = matches!(self.source, ConfigSource::Given(_));
+        let mut config = ResolverConfig::clone(&settings.config);
+        config.transport = Transport::Tcp;
+        config.servers.retain(|server| is_given || !is_local(server.ip()));
+        let unusable = config.servers.is_empty().then(|| {
+            let known = settings.problem.as_deref().unwrap_or("the system knows none but on this machine");
+            ConfigurationError::new(format!(
+                "there is no name server that can be asked through the proxy ({known}); `.nameservers(…)` gives some, and \
+                 `.dns_use(DnsUse::Nothing)` does without"
+            ))
+        });
+        (SystemSettings { config: Arc::new(config), problem: settings.problem }, unusable)
+    }
+
     /// What was read of the file, if it is the same still. What could not be read is tried again.
     fn known_version(&self, path: &Path) -> Option<SystemSettings> {
         let stamp = Some(Stamp::of(path)?);
@@ -179,6 +201,16 @@ fn read(path: &Path) -> io::Result<(Vec<u8>, Stamp)> {
         text.truncate(text.iter().rposition(|byte| *byte == b'\n').unwrap_or_default());
     }
     Ok((text, stamp))
+}
+
+/// Whether only this machine or its link can reach the address.
+fn is_local(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.is_loopback() || address.is_unspecified() || address.is_link_local(),
+        IpAddr::V6(address) => {
+            address.is_loopback() || address.is_unspecified() || address.is_unicast_link_local()
+        }
+    }
 }
 
 /// The number of the network interface `name`, on Linux.
@@ -249,6 +281,7 @@ mod tests {
     fn without_a_resolv_conf_this_machine_is_asked_and_the_error_says_why_and_a_later_file_is_found() {
         let directory = TemporaryDirectory::new();
         let nothing = directory.path("nothing");
+        #[cfg_attr(not(target_os = "linux"), expect(unused_mut, reason = "these are all"))]
         let mut paths = vec![nothing.clone(), directory.path("")];
         #[cfg(target_os = "linux")]
         {
@@ -291,6 +324,40 @@ mod tests {
         // Sparse: a gigabyte of NUL octets.
         fs::File::create(&path).unwrap().set_len(1 << 30).unwrap();
         assert_eq!(servers(), ["127.0.0.1:53"]);
+    }
+
+    // rule B13
+    #[test]
+    fn through_a_proxy_name_servers_are_asked_over_tcp_and_those_of_this_machine_not_at_all() {
+        let directory = TemporaryDirectory::new();
+        let path = directory.path("resolv.conf");
+        let config = SystemConfig::at(&path, &directory.path("hosts"));
+        let through_proxy = || config.through_proxy(config.current().unwrap().0);
+        for (text, expected) in [
+            (
+                "nameserver 192.0.2.1\nnameserver 127.0.0.53\nnameserver 2001:db8::1",
+                "192.0.2.1:53 [2001:db8::1]:53",
+            ),
+            ("nameserver 127.0.0.1\nnameserver ::1\nnameserver ::ffff:127.0.0.1", ""),
+            ("nameserver fe80::1\nnameserver 169.254.1.1\nnameserver 0.0.0.0", ""),
+            ("options use-vc", ""),
+        ] {
+            fs::write(&path, text).unwrap();
+            let (settings, unusable) = through_proxy();
+            assert_eq!(servers(&settings).join(" "), expected);
+            assert_eq!(settings.config.transport, Transport::Tcp);
+            let message = unusable.map(|error| error.to_string());
+            assert_eq!(message.is_some_and(|message| message.contains(".nameservers(")), expected.is_empty());
+        }
+        fs::remove_file(&path).unwrap();
+        assert!(through_proxy().1.unwrap().to_string().contains("cannot read "));
+
+        // Those that the caller gives are meant.
+        let given = ResolverConfig::new(vec!["127.0.0.1:53".parse().unwrap()]);
+        let config = SystemConfig::given(given);
+        let (settings, unusable) = config.through_proxy(config.current().unwrap().0);
+        assert_eq!((servers(&settings).join(" ").as_str(), unusable), ("127.0.0.1:53", None));
+        assert_eq!(settings.config.transport, Transport::Tcp);
     }
 
     // rule H3b

@@ -5,6 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 
 use crate::dns::message::Query;
 use crate::dns::stub::schedule::Try;
+use crate::domain::Host;
+use crate::proxy::{Gateway, Progress, ProxyError, Tunnel, TunnelError};
 use crate::settings::SocketOptions;
 use crate::socket;
 use crate::wait::{Interest, Token, Wait};
@@ -19,6 +21,10 @@ pub(crate) struct DnsConnection {
     /// The questions that wait for their answers, which come in any order.
     pub(crate) pending: Vec<Pending>,
     stream: TcpStream,
+    /// If it goes through a proxy: the address that it is connected to, and the tunnel.
+    proxy: Option<(Gateway, SocketAddr, Tunnel)>,
+    /// Why the proxy refuses to work for us, if it does.
+    pub(crate) refusal: Option<ProxyError>,
     state: ConnectionPhase,
     output: Vec<u8>,
     input: Vec<u8>,
@@ -39,6 +45,8 @@ pub(crate) struct Pending {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ConnectionPhase {
     Connecting,
+    /// The proxy is asked for a tunnel.
+    Tunnelling,
     Silent,
     /// An answer has come over it.
     Answered,
@@ -54,13 +62,30 @@ pub(crate) struct Turn {
 }
 
 impl DnsConnection {
-    /// Begins to connect to `server`.
-    pub(crate) fn open(token: usize, server: SocketAddr, options: &SocketOptions) -> io::Result<Self> {
+    /// Begins to connect to `server`, through the proxy if there is one.
+    pub(crate) fn open(
+        token: usize,
+        server: SocketAddr,
+        options: &SocketOptions,
+        gateway: Option<&Gateway>,
+    ) -> io::Result<Self> {
+        let address = gateway.map_or(server, Gateway::address);
+        let stream = socket::connect(address, &options.for_name_server(address));
+        let stream = stream.map_err(|error| match gateway {
+            Some(gateway) => lost(gateway, address, error),
+            None => error,
+        })?;
+        let proxy = gateway.map(|gateway| {
+            let tunnel = Tunnel::new(gateway.proxy(), &Host::Address(server.ip()), server.port());
+            (gateway.clone(), address, tunnel)
+        });
         Ok(Self {
             token,
             server,
             pending: Vec::new(),
-            stream: socket::connect(server, &options.for_name_server(server))?,
+            stream,
+            proxy,
+            refusal: None,
             state: ConnectionPhase::Connecting,
             output: Vec::new(),
             input: Vec::new(),
@@ -80,8 +105,16 @@ impl DnsConnection {
 
     /// Waits for what can be done next.
     pub(crate) fn register<'a>(&'a self, wait: &mut Wait<'a>) {
+        let wants_write = self.proxy.as_ref().is_some_and(|(_, _, tunnel)| tunnel.wants_write());
         let interest = match (self.state, self.output.is_empty()) {
             (ConnectionPhase::Connecting, _) => Interest::Write,
+            (ConnectionPhase::Tunnelling, _) => {
+                if wants_write {
+                    Interest::Both
+                } else {
+                    Interest::Read
+                }
+            }
             (ConnectionPhase::Silent | ConnectionPhase::Answered, true) => Interest::Read,
             (ConnectionPhase::Silent | ConnectionPhase::Answered, false) => Interest::Both,
         };
@@ -121,7 +154,16 @@ impl DnsConnection {
 
     fn exchange(&mut self, buffer: &mut [u8], messages: &mut Vec<Vec<u8>>) -> io::Result<()> {
         if self.state == ConnectionPhase::Connecting {
-            if !socket::connected(&self.stream)? {
+            if !self.connected()? {
+                return Ok(());
+            }
+            self.state = match self.proxy {
+                Some(_) => ConnectionPhase::Tunnelling,
+                None => ConnectionPhase::Silent,
+            };
+        }
+        if self.state == ConnectionPhase::Tunnelling {
+            if self.tunnel()? == Progress::More {
                 return Ok(());
             }
             self.state = ConnectionPhase::Silent;
@@ -132,6 +174,25 @@ impl DnsConnection {
             0 => write_result,
             _ => Ok(()),
         }
+    }
+
+    /// Whether the TCP handshake is complete.
+    fn connected(&self) -> io::Result<bool> {
+        socket::connected(&self.stream).map_err(|error| match &self.proxy {
+            Some((gateway, address, _)) => lost(gateway, *address, error),
+            None => error,
+        })
+    }
+
+    fn tunnel(&mut self) -> io::Result<Progress> {
+        let Some((gateway, address, tunnel)) = &mut self.proxy else { return Ok(Progress::Complete) };
+        tunnel.turn(&self.stream).map_err(|error| match error {
+            TunnelError::Io(error) => lost(gateway, *address, error),
+            TunnelError::Proxy(error) => {
+                self.refusal = Some(error.clone()).filter(ProxyError::is_refusal_of_credentials);
+                io::Error::other(error)
+            }
+        })
     }
 
     fn write(&mut self) -> io::Result<()> {
@@ -160,6 +221,15 @@ impl DnsConnection {
         take_messages(&mut self.input, messages, is_wanted);
         Ok(length)
     }
+}
+
+/// The connection to the proxy at `address` is lost. Returns the error, with what it is about.
+fn lost(gateway: &Gateway, address: SocketAddr, error: io::Error) -> io::Error {
+    gateway.give_up(address);
+    if socket::is_exhaustion(&error) {
+        return error;
+    }
+    io::Error::new(error.kind(), format!("the connection to the proxy {} failed: {error}", gateway.proxy()))
 }
 
 /// Moves the messages that are whole out of `input`, where less than one, 65,537 octets, stays behind. A message without
@@ -204,7 +274,7 @@ mod tests {
     fn a_turn_reads_as_much_as_one_buffer_takes_however_much_is_sent() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let server = listener.local_addr().unwrap();
-        let mut connection = DnsConnection::open(1, server, &SocketOptions::default()).unwrap();
+        let mut connection = DnsConnection::open(1, server, &SocketOptions::default(), None).unwrap();
         let mut stream = listener.accept().unwrap().0;
         stream.set_nonblocking(true).unwrap();
         // Empty messages, as many as go into the buffers between.

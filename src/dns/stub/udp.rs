@@ -97,7 +97,7 @@ mod tests {
         for full in [Errno::NOBUFS.into(), io::ErrorKind::WouldBlock.into()] {
             assert_eq!(Departure::of(Err(full)).unwrap(), Departure::Lost);
         }
-        for error in [Errno::MFILE, Errno::NETUNREACH, Errno::PERM, Errno::CONNREFUSED] {
+        for error in [Errno::MFILE, Errno::NETUNREACH, Errno::ACCESS, Errno::CONNREFUSED] {
             assert!(Departure::of(Err(error.into())).is_err(), "{error}");
         }
     }

@@ -1,8 +1,8 @@
 //! What a simulated plan did, and how it ended. No IO.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
-use crate::dial::AttemptId;
+use crate::dial::{AttemptId, Destination};
 use crate::discovery::Candidate;
 use crate::dns::{Question, RecordKind};
 use crate::domain::Host;
@@ -72,7 +72,7 @@ pub(in crate::plan) enum Outcome {
 #[derive(Debug)]
 pub(super) enum Ordered {
     Ask(Vec<Question>),
-    Start { id: AttemptId, candidate: Candidate, address: SocketAddr },
+    Start { id: AttemptId, candidate: Candidate, destination: Destination },
     Close(AttemptId),
     Finished(Outcome),
 }
@@ -81,7 +81,7 @@ impl From<Order> for Ordered {
     fn from(order: Order) -> Self {
         match order {
             Order::Ask(questions) => Self::Ask(questions),
-            Order::Start { id, candidate, address } => Self::Start { id, candidate, address },
+            Order::Start { id, candidate, destination } => Self::Start { id, candidate, destination },
             Order::Close(id) => Self::Close(id),
             Order::Connected(id, report) => Self::Finished(Outcome::Connected(id, report)),
             Order::Failed(error) => Self::Finished(Outcome::Failed(error)),

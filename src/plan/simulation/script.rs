@@ -5,13 +5,14 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::World;
-use crate::dial::{AttemptError, AttemptEvent, RepeatForm, Stage};
-use crate::dns::{Answer, Record, SrvRecord};
+use crate::dial::{AttemptError, AttemptEvent, Destination, RepeatForm, Stage};
+use crate::dns::{Answer, Record, SrvRecord, TlsaRecord};
 use crate::domain::{Domain, Host};
 use crate::filter::Filter;
 use crate::plan::Route;
+use crate::proxy::{Proxy, ProxyError, TunnelError};
 use crate::service::{Service, TlsMode};
-use crate::settings::{AddressFamily, Policy};
+use crate::settings::{AddressFamily, DnsUse, Policy};
 use crate::target::Server;
 use crate::tls::Evidence;
 use crate::wait;
@@ -52,7 +53,12 @@ impl World {
                 let (after, why) = rest.split_once(' ').unwrap_or((rest, ""));
                 self.going_on.push((milliseconds(after), why.to_owned()));
             }
+            "dane" => self.settings.dane = true,
             "policy" => self.settings.policy = policy(rest),
+            "proxy" => {
+                self.settings.proxy = Some(proxy());
+                self.settings.dns_use = dns_use(rest);
+            }
             "family" => self.settings.family = family(rest),
             "limit" => self.read_limit(rest),
             "source" => self.sources = rest.split(", ").map(|source| source.parse().unwrap()).collect(),
@@ -62,13 +68,13 @@ impl World {
                 self.chance = Box::new(move |_| numbers.pop().unwrap_or(0));
             }
             "dns" => self.read_answer(rest),
-            "rejected" => self.history.reject(rest.parse().unwrap(), wait::now()),
+            "rejected" => self.history.reject(&destination(rest), wait::now()),
             // For those who read and compare the log.
             "show" | "again" | "before" => {}
             "peer" => {
                 let (address, steps) = rest.split_once(' ').unwrap();
                 for address in expanded(address) {
-                    self.peers.insert(address.parse().unwrap(), ScriptedStep::read(steps.trim()));
+                    self.peers.insert(destination(&address).to_string(), ScriptedStep::read(steps.trim()));
                 }
             }
             _ => panic!("no world has: {line}"),
@@ -138,6 +144,28 @@ fn policy(text: &str) -> Policy {
     }
 }
 
+fn proxy() -> Proxy {
+    "socks5://192.0.2.80:1080".parse().unwrap()
+}
+
+fn dns_use(text: &str) -> DnsUse {
+    match text {
+        "all" => DnsUse::All,
+        "srv" => DnsUse::Srv,
+        "nothing" => DnsUse::Nothing,
+        _ => panic!("no use of DNS: {text}"),
+    }
+}
+
+/// `192.0.2.1:5223` or `a.test:5223`.
+fn destination(text: &str) -> Destination {
+    match (text.parse(), text.rsplit_once(':')) {
+        (Ok(address), _) => Destination::Address(address),
+        (Err(_), Some((name, port))) => Destination::Name(name.to_owned(), port.parse().unwrap()),
+        (Err(_), None) => panic!("neither an address nor a name with a port: {text}"),
+    }
+}
+
 fn family(text: &str) -> AddressFamily {
     match text {
         "any" => AddressFamily::Any,
@@ -177,6 +205,12 @@ impl ScriptedAnswer {
             "never" => return Self::Never,
             _ => {}
         }
+        if let Some(signed) = text.strip_prefix("signed ") {
+            return match Self::read(signed) {
+                Self::Answer(answer) => Self::Answer(answer.with_authenticated(true)),
+                other => other,
+            };
+        }
         let (records, additional) = text.split_once(" + ").unwrap_or((text, ""));
         let additional = additional.split(", ").filter_map(|hint| hint.split_once(' '));
         let additional = additional.map(|(name, address)| (name.to_owned(), address.parse().unwrap()));
@@ -192,13 +226,19 @@ impl ScriptedAnswer {
             return Self::Answer(answer);
         }
         let is_kept = |record: &&Record| matches!(record, Record::Address(address) if is_of_family(address));
-        Self::Answer(Answer::new(answer.records().iter().filter(is_kept).cloned().collect()))
+        let kept = Answer::new(answer.records().iter().filter(is_kept).cloned().collect());
+        Self::Answer(kept.with_authenticated(answer.is_authenticated()))
     }
 }
 
 fn record(text: &str) -> Record {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Record::Address(address);
+    }
+    if let Some(tlsa) = text.strip_prefix("TLSA ") {
+        let numbers: Vec<u8> = tlsa.split(' ').map(|number| number.parse().unwrap()).collect();
+        let [usage, selector, matching, octet] = *numbers.as_slice() else { panic!("no record: {text}") };
+        return Record::Tlsa(TlsaRecord { usage, selector, matching, data: vec![octet; 32] });
     }
     let fields: Vec<&str> = text.split(' ').collect();
     let [priority, weight, port, target] = *fields.as_slice() else { panic!("no record: {text}") };
@@ -224,6 +264,7 @@ impl ScriptedStep {
         let io = |error: io::Error| AttemptEvent::Failed(AttemptError::io(error));
         let event = match what {
             "tcp" => AttemptEvent::Completed(Stage::Tcp),
+            "proxy" => AttemptEvent::Completed(Stage::Proxy),
             "starttls" => AttemptEvent::Completed(Stage::StartTls),
             "tls" => AttemptEvent::Verified,
             "repeated" => {
@@ -232,6 +273,14 @@ impl ScriptedStep {
             }
             "refused" => io(io::ErrorKind::ConnectionRefused.into()),
             "reset" => io(io::ErrorKind::ConnectionReset.into()),
+            "denied" => {
+                let error = TunnelError::Proxy(ProxyError::WrongCredentials);
+                AttemptEvent::Failed(AttemptError::tunnel(&proxy(), error))
+            }
+            "down" => {
+                let error = io::ErrorKind::ConnectionRefused.into();
+                AttemptEvent::Failed(AttemptError::proxy_io(&proxy(), error))
+            }
             "emfile" => io(io::Error::from_raw_os_error(24)),
             "enobufs" => io(rustix::io::Errno::NOBUFS.into()),
             "untrusted" => {

@@ -76,7 +76,11 @@ fn of_many_addresses_16_are_tried_in_their_turn_and_the_rest_when_all_else_has_f
          peer 203.0.113.1:5223 refused now",
     )
     .play();
-    let order = played.report().attempts.iter().map(|attempt| attempt.address.ip().to_string());
+    let order = played
+        .report()
+        .attempts
+        .iter()
+        .map(|attempt| attempt.destination.address().unwrap().ip().to_string());
     let mut expected: Vec<String> = (1..=20).map(|last| format!("192.0.2.{last}")).collect();
     expected.insert(16, "203.0.113.1".to_owned());
     assert!(order.eq(expected), "{:?}", played.log);

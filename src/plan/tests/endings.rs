@@ -32,7 +32,7 @@ fn the_kind_follows_the_attempt_that_came_furthest() {
             "{message}"
         );
         let attempt = &played.report().attempts[furthest - 1];
-        assert!(message.contains(&attempt.address.to_string()), "{first} and {second}: {message}");
+        assert!(message.contains(&attempt.destination.to_string()), "{first} and {second}: {message}");
         assert_eq!(error.source().unwrap().to_string(), attempt.error().unwrap().to_string());
     }
 }

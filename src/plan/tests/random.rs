@@ -17,27 +17,27 @@ use crate::report::{AttemptOutcome, AttemptReport, EventKind, Report};
 use crate::service::TlsMode;
 use crate::wait;
 
-const WORLDS: u64 = 2_000;
+pub(super) const WORLDS: u64 = 2_000;
 
 /// Round numbers, so that many events coincide, and those around the limits.
 const TIMES: [u64; 16] = [0, 0, 1, 10, 10, 40, 50, 60, 200, 250, 1000, 1490, 1500, 2500, 4999, 5001];
 
 /// A small generator (xorshift64*).
-struct Chance(u64);
+pub(super) struct Chance(pub(super) u64);
 
 impl Chance {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11) % bound
     }
 
-    fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
+    pub(super) fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[usize::try_from(self.below(choices.len() as u64)).unwrap()]
     }
 
-    fn time(&mut self) -> u64 {
+    pub(super) fn time(&mut self) -> u64 {
         self.one_of(&TIMES)
     }
 
@@ -108,12 +108,12 @@ fn world(seed: u64) -> World {
     read(seed, &text(seed))
 }
 
-fn read(seed: u64, text: &str) -> World {
+pub(super) fn read(seed: u64, text: &str) -> World {
     let mut draws = Chance(seed | 1);
     World::read(text).random(move |bound| draws.below(bound))
 }
 
-fn text(seed: u64) -> String {
+pub(super) fn text(seed: u64) -> String {
     let mut chance = Chance(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     let chance = &mut chance;
     let mut world = settings(chance);
@@ -256,7 +256,7 @@ fn worlds_with_a_history_come_to_an_end_in_time_and_leave_nothing_untried_too() 
         let limits = second.settings.limits.clone();
         second.history.learn(&first.report().attempts, first.report().elapsed, &limits, wait::now());
         for attempt in first.report().attempts.iter().step_by(3) {
-            second.history.reject(attempt.address, wait::now());
+            second.history.reject(&attempt.destination, wait::now());
         }
         let played = second.play();
         assert!(played.report().elapsed <= limits.total, "world {seed}\n{}", played.log.join("\n"));
@@ -325,7 +325,7 @@ fn orders(played: &Played) -> Vec<String> {
 }
 
 /// Asserts that a connect that was not cut short has tried every address of every candidate that DNS has returned.
-fn check_completeness(seed: u64, played: &Played, kind: ErrorKind) {
+pub(super) fn check_completeness(seed: u64, played: &Played, kind: ErrorKind) {
     let is_complete = matches!(kind, ErrorKind::Attempts | ErrorKind::Lookup | ErrorKind::Untrusted);
     let report = played.report();
     if !is_complete || report.attempts.len() >= MAX_ATTEMPTS {
@@ -339,7 +339,8 @@ fn check_completeness(seed: u64, played: &Played, kind: ErrorKind) {
         };
         let (hints, answers) = (addresses(&hints), addresses(&answers));
         let of_candidate = report.attempts.iter().filter(|attempt| attempt.candidate == number);
-        let tried: HashSet<IpAddr> = of_candidate.map(|attempt| attempt.address.ip()).collect();
+        let tried: HashSet<IpAddr> =
+            of_candidate.map(|attempt| attempt.destination.address().unwrap().ip()).collect();
         let is_special = matches!(candidate.host().to_string().as_str(), "localhost" | "192.0.2.1");
         if !is_special {
             let log = played.log.join("\n");
@@ -350,14 +351,14 @@ fn check_completeness(seed: u64, played: &Played, kind: ErrorKind) {
 }
 
 /// Asserts that the attempts and lookups that the events tell of are those of the report, and that each attempt has ended.
-fn check_events(seed: u64, report: &Report) {
+pub(super) fn check_events(seed: u64, report: &Report) {
     let (mut attempts, mut asked, mut answered) = (Vec::new(), Vec::new(), Vec::new());
     for event in &report.events {
         let at = event.at;
         match &event.kind {
-            EventKind::Started { attempt, candidate, address } => {
+            EventKind::Started { attempt, candidate, destination } => {
                 assert_eq!(*attempt, attempts.len(), "world {seed}");
-                attempts.push((candidate, *address, at, Vec::new(), None));
+                attempts.push((candidate, destination.clone(), at, Vec::new(), None));
             }
             EventKind::Completed { attempt, stage } => attempts[*attempt].3.push((*stage, at)),
             EventKind::Ended { attempt, outcome } => {
@@ -372,7 +373,7 @@ fn check_events(seed: u64, report: &Report) {
     let of_report = report.attempts.iter().map(|attempt| {
         let end = Some((format!("{:?}", attempt.outcome), attempt.ended));
         let candidate = &report.candidates[attempt.candidate];
-        (candidate, attempt.address, attempt.started, attempt.completed.clone(), end)
+        (candidate, attempt.destination.clone(), attempt.started, attempt.completed.clone(), end)
     });
     assert_eq!(attempts, of_report.collect::<Vec<_>>(), "world {seed}");
     let questions: Vec<_> = report.lookups.iter().map(|lookup| &lookup.question).collect();
@@ -385,7 +386,7 @@ fn check_events(seed: u64, report: &Report) {
 
 /// Asserts that an attempt that starts in parallel to one that still makes progress follows a failure, or is the first
 /// of its group.
-fn check_pace(seed: u64, least: Duration, played: &Played) {
+pub(super) fn check_pace(seed: u64, least: Duration, played: &Played) {
     let report = played.report();
     let in_flight_at = |attempt: &AttemptReport, time| attempt.ended > time;
     let mut early = 0;

@@ -50,7 +50,7 @@ fn server(issuer: &Issuer, edit: impl FnOnce(&mut CertificateParams)) -> Certifi
 
 fn options(root: &Issuer) -> TlsOptions {
     TlsOptions {
-        trust: Trust { only_given: true, given: vec![root.der().clone()] },
+        trust: Trust { only_given: true, given: vec![root.der().clone()], ..Trust::default() },
         other_names: Accepted { srv_ids: true, xmpp_addrs: false },
         ..TlsOptions::default()
     }
@@ -207,7 +207,7 @@ fn below_a_public_authority_no_such_name_counts() {
     // What compiled-in roots would be, beside a given one.
     let webpki = |roots: &[&Issuer]| {
         let given = roots.iter().map(|root| root.der().clone()).collect();
-        let roots = crate::tls::roots(&Trust { only_given: true, given }).unwrap();
+        let roots = crate::tls::roots::roots(&Trust { only_given: true, given, ..Trust::default() }).unwrap();
         (roots.roots.clone(), crate::tls::verifier::webpki(roots, None, &provider).unwrap())
     };
     let (anchors, only_private) = webpki(&[&private]);

@@ -75,7 +75,7 @@ fn list(
 impl Pki {
     fn verifier(&self, lists: RevocationLists) -> Result<Arc<dyn ServerCertVerifier>, TlsSetupError> {
         let options = TlsOptions {
-            trust: Trust { only_given: true, given: vec![self.root.der().clone()] },
+            trust: Trust { only_given: true, given: vec![self.root.der().clone()], ..Trust::default() },
             revocation: Some(lists),
             ..TlsOptions::default()
         };

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use domain::base::iana::{Class, Rcode, Rtype};
 use domain::base::message_builder::StaticCompressor;
 use domain::base::name::Name;
+use domain::base::rdata::UnknownRecordData;
 use domain::base::{Message, MessageBuilder, Record, Serial, Ttl};
 use domain::rdata::{A, Aaaa, Cname, Soa, Srv, ZoneRecordData};
 
@@ -69,6 +70,13 @@ impl Zone {
         self.record(owner, data)
     }
 
+    /// A TLSA record: usage, selector, matching type, and data.
+    pub(crate) fn tlsa(self, owner: &str, numbers: [u8; 3], data: &[u8]) -> Self {
+        let octets = [&numbers[..], data].concat();
+        let data = UnknownRecordData::from_octets(Rtype::TLSA, octets).expect("a short record");
+        self.record(owner, ZoneRecordData::Unknown(data))
+    }
+
     /// A CNAME record. Answers follow it, as a resolver does.
     pub(crate) fn cname(self, owner: &str, target: &str) -> Self {
         self.record(owner, Cname::new(name(target)).into())
@@ -99,6 +107,12 @@ impl Zone {
     /// Answers say AD, authenticated data, as those of a validating resolver.
     pub(crate) fn authenticated(mut self) -> Self {
         self.authenticated = true;
+        self
+    }
+
+    /// Answers do not say AD.
+    pub(crate) fn unauthenticated(mut self) -> Self {
+        self.authenticated = false;
         self
     }
 

@@ -108,7 +108,7 @@ impl Scan {
 /// other family only has none of this one. `None` where the DNS is to be asked.
 pub(crate) fn answer(addresses: &[IpAddr], kind: RecordKind) -> Option<Answer> {
     let is_wanted = match kind {
-        RecordKind::Srv => return None,
+        RecordKind::Srv | RecordKind::Tlsa => return None,
         RecordKind::Ipv6 => IpAddr::is_ipv6,
         RecordKind::Ipv4 => IpAddr::is_ipv4,
     };

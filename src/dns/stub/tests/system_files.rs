@@ -34,6 +34,23 @@ fn the_hosts_file_goes_first_and_then_the_cache() {
 
 // rule H3, H4
 #[test]
+fn asking_for_the_servers_notices_a_changed_resolv_conf_too() {
+    let directory = TemporaryDirectory::new();
+    let resolv_conf = directory.path("resolv.conf");
+    fs::write(&resolv_conf, "nameserver 192.0.2.1\n").unwrap();
+    let stub = stub_at(SystemConfig::at(&resolv_conf, &directory.path("hosts")));
+    let address = |text: &str| text.parse::<SocketAddr>().unwrap();
+    assert_eq!(stub.servers(), [address("192.0.2.1:53")]);
+    let (now, generation) = (wait::now(), stub.lookups(numbers(), None).generation);
+    let answer = Answer::no_such_name().with_time_to_live(SECOND);
+    stub.state.with_cache(|cache| cache.store(generation, &question("example.org"), &answer, now));
+    fs::write(&resolv_conf, "nameserver 192.0.2.2\nnameserver ::1\n").unwrap();
+    assert_eq!(stub.servers(), [address("192.0.2.2:53"), address("[::1]:53")]);
+    assert_eq!(stub.state.with_cache(|cache| cache.answer(&question("example.org"), now)), None);
+}
+
+// rule H3, H4
+#[test]
 fn a_changed_resolv_conf_empties_the_cache_and_the_record_of_silence() {
     let directory = TemporaryDirectory::new();
     let resolv_conf = directory.path("resolv.conf");

@@ -1,0 +1,204 @@
+//! What the checks of one place came to, as plain data. No IO.
+
+use std::io;
+use std::time::Duration;
+
+use xmpp_connect::report::{AttemptError, AttemptErrorKind, RepeatForm, Stage, UntrustedReason};
+use xmpp_connect::rustls::{self, AlertDescription};
+
+use super::certificate::Certificate;
+use super::features::Features;
+
+/// How a connection is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Form {
+    /// Direct TLS with ALPN.
+    Alpn,
+    /// Direct TLS without.
+    NoAlpn,
+    /// STARTTLS, with `<starttls/>` in the same write as the stream header.
+    Pipelined,
+    /// STARTTLS, step by step.
+    Strict,
+}
+
+impl Form {
+    /// Returns the name for programs.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Alpn => "alpn",
+            Self::NoAlpn => "no-alpn",
+            Self::Pipelined => "pipelined",
+            Self::Strict => "strict",
+        }
+    }
+
+    /// Returns the words for people.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Alpn => "with ALPN",
+            Self::NoAlpn => "without ALPN",
+            Self::Pipelined => "pipelined",
+            Self::Strict => "step by step",
+        }
+    }
+}
+
+/// The checks of one place.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PlaceResult {
+    pub(crate) checks: Vec<Check>,
+    /// The second connect over the first form; `None` if there was none.
+    pub(crate) resumption: Option<Resumption>,
+    /// What the other kind of TLS came to, which is tried if this one cannot be spoken.
+    pub(crate) other_kind: Option<Ended>,
+}
+
+impl PlaceResult {
+    /// Whether it can be used, in any form.
+    pub(crate) fn works(&self) -> bool {
+        self.checks.iter().any(|check| check.ended.facts().is_some())
+    }
+}
+
+/// One connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Check {
+    pub(crate) form: Form,
+    pub(crate) took: Duration,
+    pub(crate) ended: Ended,
+}
+
+/// How a connect ended.
+#[derive(Clone, Debug)]
+pub(crate) enum Ended {
+    Connected(Box<Facts>),
+    Failed(Failure),
+    /// The check was stopped before.
+    Stopped,
+}
+
+impl Ended {
+    pub(crate) fn facts(&self) -> Option<&Facts> {
+        match self {
+            Self::Connected(facts) => Some(facts),
+            Self::Failed(_) | Self::Stopped => None,
+        }
+    }
+
+    pub(crate) fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Failed(failure) => Some(failure),
+            Self::Connected(_) | Self::Stopped => None,
+        }
+    }
+}
+
+/// Whether the second connect resumed the TLS session of the first one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Resumption {
+    Resumed,
+    /// A full handshake: the server gives no sessions, or does not take them back.
+    NotResumed,
+    /// The handshake failed with the session, and was repeated without.
+    Broken,
+    /// The second connect failed.
+    Failed,
+}
+
+/// What a connection shows.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Facts {
+    pub(crate) version: String,
+    pub(crate) is_tls13: bool,
+    pub(crate) suite: String,
+    pub(crate) alpn: Option<String>,
+    /// The channel bindings that can be used on this connection.
+    pub(crate) bindings: Vec<&'static str>,
+    pub(crate) features: Option<Features>,
+    pub(crate) certificate: Option<Certificate>,
+    /// Whether the pipelined negotiation failed and was repeated step by step.
+    pub(crate) was_repeated: bool,
+    /// Whether the server took `<starttls/>` without having offered it.
+    pub(crate) is_offer_missing: bool,
+}
+
+/// Why a connect failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) stage: Stage,
+    pub(crate) cause: Cause,
+    /// The reason in words.
+    pub(crate) text: String,
+    /// The certificate that was refused.
+    pub(crate) certificate: Option<Box<Certificate>>,
+}
+
+/// The kinds of reasons that make a difference here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    Refused,
+    Reset,
+    Unreachable,
+    /// It is this machine that cannot: no IPv6, no route, a firewall of its own.
+    ThisMachine,
+    TimedOut,
+    Closed,
+    StartTlsNotOffered,
+    /// With the defined condition.
+    StreamError(Option<String>),
+    NotXmpp,
+    InjectedBytes,
+    Untrusted(UntrustedReason),
+    /// The server wants a certificate of this side.
+    ClientCertificateRequired,
+    /// The server knows none of the ALPN protocols.
+    AlpnRefused,
+    Tls,
+    Other,
+}
+
+impl Failure {
+    pub(crate) fn of(stage: Stage, error: &AttemptError) -> Self {
+        let certificate = error.certificate().map(|certificate| Box::new(Certificate::of(certificate)));
+        Self { stage, cause: cause(error), text: error.to_string(), certificate }
+    }
+}
+
+fn cause(error: &AttemptError) -> Cause {
+    match error.kind() {
+        AttemptErrorKind::Io(error) => match error.kind() {
+            io::ErrorKind::ConnectionRefused => Cause::Refused,
+            io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe => {
+                Cause::Reset
+            }
+            io::ErrorKind::HostUnreachable => Cause::Unreachable,
+            io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::NetworkDown
+            | io::ErrorKind::AddrNotAvailable
+            | io::ErrorKind::PermissionDenied => Cause::ThisMachine,
+            io::ErrorKind::TimedOut => Cause::TimedOut,
+            _ => Cause::Other,
+        },
+        AttemptErrorKind::TimedOut(_) => Cause::TimedOut,
+        AttemptErrorKind::Closed => Cause::Closed,
+        AttemptErrorKind::StartTlsNotOffered => Cause::StartTlsNotOffered,
+        AttemptErrorKind::StreamError { condition, .. } => Cause::StreamError(condition.map(str::to_owned)),
+        AttemptErrorKind::NotXmpp => Cause::NotXmpp,
+        AttemptErrorKind::InjectedBytes => Cause::InjectedBytes,
+        AttemptErrorKind::Untrusted(reason) => Cause::Untrusted(reason),
+        AttemptErrorKind::Tls(rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => {
+            Cause::AlpnRefused
+        }
+        AttemptErrorKind::Tls(rustls::Error::AlertReceived(AlertDescription::CertificateRequired)) => {
+            Cause::ClientCertificateRequired
+        }
+        AttemptErrorKind::Tls(_) => Cause::Tls,
+        _ => Cause::Other,
+    }
+}
+
+/// Whether an attempt was repeated in this form.
+pub(crate) fn has_repeat(repeats: &[xmpp_connect::report::Repeat], form: RepeatForm) -> bool {
+    repeats.iter().any(|repeat| repeat.form == form)
+}

@@ -1,0 +1,212 @@
+//! Makes the connections of a check: one for each form, and one that resumes the session of the first.
+//!
+//! If one kind of TLS cannot be spoken, the other kind is tried too.
+
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use xmpp_connect::report::{RepeatForm, Stage};
+use xmpp_connect::{
+    ChannelBinding, Connection, Connector, ConnectorBuilder, Error, ErrorKind, OpenStream, Target, TlsMode,
+};
+
+use super::certificate::Certificate;
+use super::features::{Features, Reader};
+use super::outcome::{Cause, Check, Ended, Facts, Failure, Form, PlaceResult, Resumption, has_repeat};
+use super::plan::Place;
+use super::{Settings, Stop};
+
+/// The number of TLS 1.3 (RFC 8446 section 4.2.1).
+const TLS13: u16 = 0x0304;
+
+/// Returns the options that all connectors of a check have.
+pub(crate) fn builder(settings: &Settings, stop: &Stop) -> ConnectorBuilder {
+    // A silent server must not use up the time of the others.
+    let limit = (settings.limit / 6).max(Duration::from_millis(1));
+    let mut builder = Connector::builder()
+        .service(settings.service.clone())
+        .open_stream(OpenStream::new())
+        .timeout(limit.min(stop.remaining()).max(Duration::from_millis(1)))
+        .tcp_timeout(limit / 2)
+        .handshake_timeout(limit / 2);
+    if !settings.nameservers.is_empty() {
+        builder = builder.nameservers(settings.nameservers.iter().copied());
+    }
+    if !settings.roots.is_empty() {
+        builder = builder.only_roots(settings.roots.iter().cloned());
+    }
+    if let Some((chain, key)) = &settings.client {
+        builder = builder.client_certificate(chain.iter().cloned(), key.clone_key());
+    }
+    builder
+}
+
+/// Checks one place.
+pub(crate) fn probe(place: &Place, settings: &Settings, stop: &Stop) -> PlaceResult {
+    let mut result = PlaceResult::default();
+    let forms = match place.tls {
+        TlsMode::Direct => [Form::Alpn, Form::NoAlpn],
+        TlsMode::StartTls => [Form::Pipelined, Form::Strict],
+    };
+    for form in forms {
+        let started = Instant::now();
+        let (ended, connector) = connect(place.address, place.tls, form, settings, stop);
+        let took = started.elapsed();
+        let is_first = result.checks.is_empty();
+        let is_over = ended.failure().is_some_and(|failure| failure.stage == Stage::Tcp);
+        if is_first && let (Ended::Connected(_), Some(connector)) = (&ended, connector) {
+            result.resumption = resume(&connector, place, settings, stop);
+        }
+        result.checks.push(Check { form, took, ended });
+        // In another form, it would be the same.
+        if is_over || stop.is_set() {
+            break;
+        }
+    }
+    if result.checks.iter().all(|check| check.ended.failure().is_some_and(may_be_the_other_kind)) {
+        let (other, form) = match place.tls {
+            TlsMode::Direct => (TlsMode::StartTls, Form::Pipelined),
+            TlsMode::StartTls => (TlsMode::Direct, Form::Alpn),
+        };
+        result.other_kind = Some(connect(place.address, other, form, settings, stop).0);
+    }
+    result
+}
+
+/// Whether a port that speaks the other kind of TLS fails in this way.
+fn may_be_the_other_kind(failure: &Failure) -> bool {
+    let is_early = matches!(failure.stage, Stage::StartTls | Stage::Tls);
+    let is_possible = matches!(
+        failure.cause,
+        Cause::NotXmpp | Cause::Closed | Cause::Reset | Cause::TimedOut | Cause::Tls | Cause::StreamError(_)
+    );
+    is_early && is_possible
+}
+
+/// Returns whether something that speaks direct TLS and XMPP answers at a port that is not published.
+pub(crate) fn is_open_for_direct_tls(address: SocketAddr, settings: &Settings, stop: &Stop) -> bool {
+    connect(address, TlsMode::Direct, Form::Alpn, settings, stop).0.facts().is_some()
+}
+
+fn connect(
+    address: SocketAddr,
+    tls: TlsMode,
+    form: Form,
+    settings: &Settings,
+    stop: &Stop,
+) -> (Ended, Option<Connector>) {
+    let builder =
+        builder(settings, stop).alpn(form != Form::NoAlpn).starttls_pipelining(form != Form::Strict);
+    let connector = match builder.build() {
+        Ok(connector) => connector,
+        Err(error) => return (failed(&error, stop), None),
+    };
+    let ended = match connect_with(&connector, address, tls, settings, stop) {
+        Ok(connection) => Ended::Connected(Box::new(facts_of(connection, stop))),
+        Err(error) => failed(&error, stop),
+    };
+    (ended, Some(connector))
+}
+
+fn connect_with(
+    connector: &Connector,
+    address: SocketAddr,
+    tls: TlsMode,
+    settings: &Settings,
+    stop: &Stop,
+) -> Result<Connection, Error> {
+    let target = Target::new(&address.ip().to_string(), address.port(), tls)?;
+    let mut attempts = connector.attempts_to(settings.domain.clone(), target)?;
+    stop.cancels(attempts.canceller());
+    attempts.connect_next()
+}
+
+/// Connects once more with the same connector, which has the session.
+fn resume(connector: &Connector, place: &Place, settings: &Settings, stop: &Stop) -> Option<Resumption> {
+    if stop.is_set() {
+        return None;
+    }
+    Some(match connect_with(connector, place.address, place.tls, settings, stop) {
+        Ok(connection) => {
+            let report = connection.report();
+            let is_broken = report
+                .attempts()
+                .iter()
+                .any(|attempt| has_repeat(&attempt.repeats, RepeatForm::WithoutSession));
+            let resumption = match (is_broken, connection.is_resumed()) {
+                (true, _) => Resumption::Broken,
+                (false, true) => Resumption::Resumed,
+                (false, false) => Resumption::NotResumed,
+            };
+            leave(connection);
+            resumption
+        }
+        Err(_) if stop.is_set() => return None,
+        Err(_) => Resumption::Failed,
+    })
+}
+
+fn failed(error: &Error, stop: &Stop) -> Ended {
+    let attempt = error.report().and_then(|report| report.attempts().last());
+    match (error.kind(), attempt) {
+        (ErrorKind::Cancelled, _) => Ended::Stopped,
+        // Its own limit has not passed.
+        (ErrorKind::TimedOut, _) if stop.is_set() => Ended::Stopped,
+        (_, Some(attempt)) => Ended::Failed(match attempt.error() {
+            Some(error) => Failure::of(attempt.stage, error),
+            None => {
+                let text = format!("{} did not finish in time", attempt.stage);
+                Failure { stage: attempt.stage, cause: Cause::TimedOut, text, certificate: None }
+            }
+        }),
+        (_, None) => Ended::Failed(Failure {
+            stage: Stage::Tcp,
+            cause: Cause::Other,
+            text: error.to_string(),
+            certificate: None,
+        }),
+    }
+}
+
+fn facts_of(mut connection: Connection, stop: &Stop) -> Facts {
+    let report = connection.report();
+    let facts = Facts {
+        version: connection.protocol_version().to_string(),
+        is_tls13: connection.protocol_version().number() >= TLS13,
+        suite: connection.cipher_suite().to_string(),
+        alpn: connection.alpn().map(str::to_owned),
+        bindings: connection.channel_bindings().iter().map(ChannelBinding::name).collect(),
+        features: None,
+        certificate: connection.certificate().map(Certificate::of),
+        was_repeated: report
+            .attempts()
+            .iter()
+            .any(|attempt| has_repeat(&attempt.repeats, RepeatForm::StepByStep)),
+        is_offer_missing: report.attempts().iter().any(|attempt| attempt.is_unoffered),
+    };
+    stop.cancels(connection.canceller());
+    let features = read_features(&mut connection);
+    leave(connection);
+    Facts { features, ..facts }
+}
+
+/// The connect has waited for the features, so they are there.
+fn read_features(connection: &mut Connection) -> Option<Features> {
+    connection.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
+    let mut reader = Reader::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let length = connection.read(&mut buffer).ok().filter(|length| *length > 0)?;
+        if let Some(features) = reader.read(buffer.get(..length)?).ok()? {
+            return Some(features);
+        }
+    }
+}
+
+/// Ends the stream and the connection. That this may fail is of no interest here.
+fn leave(mut connection: Connection) {
+    let _ = connection.set_write_timeout(Some(Duration::from_secs(1)));
+    let _ = connection.write_all(b"</stream:stream>");
+    let _ = connection.close();
+}

@@ -1,0 +1,151 @@
+//! Asks one name server everything that a connect asks, and whether it knows EDNS and TCP.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::message::{Kind, Reply};
+use super::name_servers::{Edns, ServerView, Tcp};
+use super::query::{NoReply, Way, ask};
+use super::stop::Stop;
+
+/// How many hosts one name server is asked for.
+const MAX_HOSTS: usize = 10;
+
+/// Names that never reach a name server (RFC 6761, RFC 7686, RFC 6762).
+pub(crate) fn is_special(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or_default();
+    ["localhost", "invalid", "onion", "local"].contains(&last)
+}
+
+/// Asks `server`: for the SRV records at `owners`, and then for the addresses of their targets and of `hosts`.
+pub(crate) fn survey(server: SocketAddr, owners: &[String], hosts: &[String], stop: &Stop) -> ServerView {
+    let mut view = ServerView::new(server);
+    let Some(first) = owners.first() else { return view };
+    // Whoever does not answer one question is not asked others.
+    let Some(way) = find_way(first, &mut view, stop) else { return view };
+    for owner in owners.iter().skip(1) {
+        answer(owner, Kind::Srv, way, &mut view, stop);
+    }
+    let published = view.answers.iter().filter_map(|(_, _, reply)| reply.as_ref().ok());
+    let targets = published.flat_map(|reply| &reply.srv).map(|srv| srv.target.clone());
+    let targets = targets.filter(|target| target != ".");
+    let hosts = targets.chain(hosts.iter().cloned()).filter(|host| !is_special(host));
+    let hosts: BTreeSet<_> = hosts.collect();
+    for host in hosts.iter().take(MAX_HOSTS) {
+        for kind in [Kind::Ipv6, Kind::Ipv4] {
+            answer(host, kind, way, &mut view, stop);
+        }
+    }
+    view.tcp = over_tcp(&view, way, stop);
+    view.is_complete = !stop.is_set();
+    view
+}
+
+/// Asks over TCP what the server has answered over UDP.
+fn over_tcp(view: &ServerView, way: Way, stop: &Stop) -> Tcp {
+    let is_answered =
+        |(_, _, reply): &&(String, Kind, Result<Reply, String>)| reply.as_ref().is_ok_and(Reply::is_answer);
+    let Some((name, kind, _)) = view.answers.iter().find(is_answered) else { return Tcp::Unknown };
+    match ask(view.server, name, *kind, way.over_tcp(), stop) {
+        Ok((reply, _)) if reply.is_answer() => Tcp::Works,
+        Ok((reply, _)) => Tcp::Fails(format!("answered {}", reply.code)),
+        Err(NoReply::Stopped) => Tcp::Unknown,
+        Err(no_reply) => Tcp::Fails(words(&no_reply)),
+    }
+}
+
+/// Asks the first question: with EDNS, and without if that gives no answer. Returns how to ask the others; `None` if nobody
+/// is there.
+fn find_way(owner: &str, view: &mut ServerView, stop: &Stop) -> Option<Way> {
+    let with_edns = ask(view.server, owner, Kind::Srv, Way::Edns, stop);
+    if let Ok((reply, took)) = &with_edns
+        && reply.is_answer()
+    {
+        view.edns = Edns::Works;
+        note(owner, Kind::Srv, Way::Edns, Ok((reply.clone(), *took)), view, stop);
+        return Some(Way::Edns);
+    }
+    let without = ask(view.server, owner, Kind::Srv, Way::Plain, stop);
+    match without {
+        Ok((reply, took)) if reply.is_answer() => {
+            view.edns = Edns::Fails(match with_edns {
+                Ok((reply, _)) => format!("answered {}", reply.code),
+                Err(no_reply) => words(&no_reply),
+            });
+            note(owner, Kind::Srv, Way::Plain, Ok((reply, took)), view, stop);
+            Some(Way::Plain)
+        }
+        other => {
+            view.is_complete = !stop.is_set();
+            // An error may be about this name only.
+            let way = other.is_ok().then_some(Way::Plain);
+            note(owner, Kind::Srv, Way::Plain, other, view, stop);
+            way
+        }
+    }
+}
+
+fn answer(name: &str, kind: Kind, way: Way, view: &mut ServerView, stop: &Stop) {
+    let known = view.answers.iter().any(|(other, of, _)| (other.as_str(), *of) == (name, kind));
+    if !known && !stop.is_set() {
+        let result = ask(view.server, name, kind, way, stop);
+        note(name, kind, way, result, view, stop);
+    }
+}
+
+/// Notes a reply; one that was cut off is asked for again over TCP, and what an alias leads to is asked for too.
+fn note(
+    name: &str,
+    kind: Kind,
+    way: Way,
+    result: Result<(Reply, Duration), NoReply>,
+    view: &mut ServerView,
+    stop: &Stop,
+) {
+    let result = match result {
+        Ok((reply, took)) => {
+            view.quickest = Some(view.quickest.map_or(took, |other| other.min(took)));
+            Ok(whole(view.server, name, kind, way, reply, stop))
+        }
+        Err(no_reply) => Err(words(&no_reply)),
+    };
+    view.answers.push((name.to_owned(), kind, result));
+}
+
+/// How many aliases are followed from server to server.
+const MAX_ALIASES: usize = 8;
+
+fn whole(server: SocketAddr, name: &str, kind: Kind, way: Way, mut reply: Reply, stop: &Stop) -> Reply {
+    if reply.is_truncated
+        && let Ok((longer, _)) = ask(server, name, kind, way.over_tcp(), stop)
+    {
+        reply = longer;
+    }
+    let mut count = 0;
+    loop {
+        let is_empty = reply.srv.is_empty() && reply.addresses.is_empty() && !reply.has_loop;
+        let Some(next) = reply.aliases.last().filter(|_| is_empty && reply.code == "NOERROR") else { break };
+        let Ok((further, _)) = ask(server, next, kind, way, stop) else { break };
+        let leads_back = further.aliases.iter().any(|alias| alias == name || reply.aliases.contains(alias));
+        count += 1;
+        let is_end = further.aliases.is_empty();
+        reply.has_loop = leads_back || further.has_loop || count > MAX_ALIASES;
+        reply.aliases.extend(further.aliases);
+        reply.srv = further.srv;
+        reply.addresses = further.addresses;
+        reply.ttl = reply.ttl.min(further.ttl.or(reply.ttl));
+        if is_end {
+            break;
+        }
+    }
+    reply
+}
+
+fn words(no_reply: &NoReply) -> String {
+    match no_reply {
+        NoReply::Silent => "no answer".to_owned(),
+        NoReply::Stopped => "not waited for".to_owned(),
+        NoReply::Failed(why) => why.clone(),
+    }
+}

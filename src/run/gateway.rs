@@ -1,0 +1,213 @@
+//! Finding the proxy: its addresses, which are looked up before anything goes through it. Decides nothing.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use crate::deadline::{Deadline, Seconds};
+use crate::dial::address_order::Rank;
+use crate::dns::stub::{Stub, StubLookups};
+use crate::dns::{Question, RandomBits, RecordKind};
+use crate::domain::{Host, SpecialUse};
+use crate::error::{Error, ErrorKind};
+use crate::proxy::{Gateway, Proxy};
+use crate::settings::SocketOptions;
+use crate::socket;
+use crate::wait::{self, Flag, Wait};
+
+/// What finding the proxy takes.
+pub(crate) struct Search<'a> {
+    pub(crate) proxy: &'a Proxy,
+    /// Asks the name servers of the system, not through the proxy.
+    pub(crate) stub: &'a Stub,
+    pub(crate) random: RandomBits,
+    pub(crate) socket: &'a SocketOptions,
+    /// The limit of one lookup, where the caller has set it.
+    pub(crate) limit: Option<Duration>,
+    /// The limit of the connect, and how long it is.
+    pub(crate) total: (Deadline, Duration),
+    pub(crate) cancelled: Option<&'a Flag>,
+}
+
+impl Search<'_> {
+    /// Finds the addresses of the proxy, in the order of RFC 6724.
+    ///
+    /// # Errors
+    /// Why it has none that can be used.
+    pub(crate) fn run(&self) -> Result<Gateway, Error> {
+        let proxy = self.proxy;
+        let mut addresses = match proxy.host() {
+            Host::Address(address) => vec![*address],
+            host if host.special_use() == SpecialUse::Loopback => {
+                vec![Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()]
+            }
+            Host::Name(name) => self.look_up(name)?,
+        };
+        let is_usable =
+            |address: &IpAddr| self.socket.source.is_none_or(|source| source.is_ipv4() == address.is_ipv4());
+        addresses.retain(is_usable);
+        addresses.sort_by_cached_key(|address| Rank::new(*address, socket::source_of(*address, self.socket)));
+        let addresses: Vec<_> =
+            addresses.into_iter().map(|address| SocketAddr::new(address, proxy.port())).collect();
+        Gateway::new(proxy.clone(), &addresses).ok_or_else(|| {
+            let message = format!("the proxy {proxy} has no address that can be connected to");
+            Error::new(ErrorKind::Lookup, message)
+        })
+    }
+
+    fn look_up(&self, name: &str) -> Result<Vec<IpAddr>, Error> {
+        let questions = [RecordKind::Ipv6, RecordKind::Ipv4].map(|kind| Question::new(name, kind));
+        let mut lookups = self.stub.lookups(RandomBits::clone(&self.random), self.limit);
+        lookups.ask(&questions, wait::now());
+        let (mut addresses, mut failure) = (Vec::new(), None);
+        loop {
+            while let Some((_, result, _)) = lookups.take() {
+                match result {
+                    Ok(answer) => addresses.extend(answer.addresses()),
+                    Err(error) => failure = Some(error),
+                }
+            }
+            if lookups.is_idle() {
+                break;
+            }
+            self.wait(&mut lookups)?;
+        }
+        match failure {
+            Some(error) if addresses.is_empty() => {
+                let message = format!("the lookup of the proxy {} failed: {error}", self.proxy);
+                Err(Error::new(ErrorKind::Lookup, message))
+            }
+            Some(_) | None => Ok(addresses),
+        }
+    }
+
+    fn wait(&self, lookups: &mut StubLookups) -> Result<(), Error> {
+        if let Some(error) = lookups.take_exhaustion() {
+            return Err(Error::system("this machine has run out of sockets", error));
+        }
+        let (total, limit) = self.total;
+        let mut wait = Wait::until(total.min(lookups.wake_at()));
+        lookups.register(&mut wait);
+        if let Some(cancelled) = self.cancelled {
+            cancelled.register(&mut wait);
+        }
+        let ready = wait.wait().map_err(|error| Error::system("cannot wait for sockets", error))?;
+        if self.cancelled.is_some_and(Flag::is_raised) {
+            let message = format!("the lookup of the proxy {} was cancelled", self.proxy);
+            return Err(Error::new(ErrorKind::Cancelled, message));
+        }
+        let now = wait::now();
+        lookups.advance(&ready, now);
+        if total.is_over(now) {
+            let message =
+                format!("no connection within {}: no address of the proxy {}", Seconds(limit), self.proxy);
+            return Err(Error::new(ErrorKind::TimedOut, message));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::dns::cache::Caching;
+    use crate::dns::stub::resolv_conf::ResolverConfig;
+    use crate::dns::stub::system::SystemConfig;
+    use crate::dns::testing::{RawResponse, address, asked};
+
+    /// A name server on loopback.
+    fn server() -> (UdpSocket, Stub) {
+        let server = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).unwrap();
+        server.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+        let server = UdpSocket::from(server);
+        let config = ResolverConfig::new(vec![server.local_addr().unwrap()]);
+        let system = SystemConfig::given_with_hosts(config, Path::new("/nonexistent/hosts"));
+        (server, Stub::new(system, Caching::Off, SocketOptions::default()))
+    }
+
+    fn search(url: &str, stub: &Stub, socket: &SocketOptions, total: Duration) -> Result<Gateway, Error> {
+        let deadline = Deadline::after(wait::now(), total);
+        let random: RandomBits = Arc::new(|| 7);
+        let proxy = &url.parse().unwrap();
+        Search { proxy, stub, random, socket, limit: None, total: (deadline, total), cancelled: None }.run()
+    }
+
+    /// The addresses that are used, one after the other.
+    fn addresses(gateway: &Gateway) -> Vec<String> {
+        let next = |_| {
+            let address = gateway.address();
+            gateway.give_up(address);
+            address.to_string()
+        };
+        (0..gateway.count()).map(next).collect()
+    }
+
+    // rule B13
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the name server is a thread")]
+    fn the_name_of_a_proxy_is_looked_up_and_its_addresses_take_turns() {
+        let (server, stub) = server();
+        let asked_for = std::thread::spawn(move || {
+            let mut names = Vec::new();
+            let mut buffer = [0; 512];
+            for _ in 0..6 {
+                let (length, from) = server.recv_from(&mut buffer).unwrap();
+                let (name, kind) = asked(&buffer[..length]);
+                let mut response = RawResponse::to(&buffer[..length]);
+                if kind == 1 && name != "none.test" {
+                    response = response.answer(address(&name, 60, "127.0.0.2")).answer(address(
+                        &name,
+                        60,
+                        "127.0.0.1",
+                    ));
+                }
+                server.send_to(&response.octets(), from).unwrap();
+                names.push(name);
+            }
+            names
+        });
+        let (options, total) = (SocketOptions::default(), Duration::from_secs(30));
+        let gateway = search("socks5://proxy.test:1080", &stub, &options, total).unwrap();
+        let mut found = addresses(&gateway);
+        assert_eq!(gateway.address().to_string(), found[0], "the first one again");
+        found.sort_unstable();
+        assert_eq!(found, ["127.0.0.1:1080", "127.0.0.2:1080"]);
+
+        let error = search("socks5://none.test:1080", &stub, &options, total).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Lookup);
+        assert!(error.to_string().contains("socks5://none.test:1080 has no address"), "{error}");
+
+        // Of the other family than the source address.
+        let options = SocketOptions { source: Some("::1".parse().unwrap()), ..options };
+        let error = search("socks5://proxy.test:1080", &stub, &options, total).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Lookup);
+        let names = asked_for.join().unwrap();
+        assert_eq!(names.iter().filter(|name| *name == "proxy.test").count(), 4);
+    }
+
+    // rule B13, D5
+    #[test]
+    fn the_lookup_of_a_proxy_ends_with_the_limit_of_the_connect() {
+        let (_silent, stub) = server();
+        let options = SocketOptions::default();
+        let error = search("socks5://proxy.test:1", &stub, &options, Duration::from_millis(50)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        assert!(error.to_string().contains("within 0.05 s"), "{error}");
+    }
+
+    // rule B13, A7
+    #[test]
+    fn an_address_and_a_loopback_name_need_no_dns() {
+        let (_silent, stub) = server();
+        let find =
+            |url| addresses(&search(url, &stub, &SocketOptions::default(), Duration::from_secs(30)).unwrap());
+        assert_eq!(find("http://192.0.2.1:3128"), ["192.0.2.1:3128"]);
+        assert_eq!(find("http://[2001:db8::1]:3128"), ["[2001:db8::1]:3128"]);
+        let mut both = find("http://localhost:3128");
+        both.sort_unstable();
+        assert_eq!(both, ["127.0.0.1:3128", "[::1]:3128"]);
+    }
+}

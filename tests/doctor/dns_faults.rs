@@ -1,0 +1,133 @@
+//! Faults of name servers: fault, finding.
+
+use std::time::Duration;
+
+use xmpp_connect::TlsMode::StartTls;
+
+use crate::check::Stop;
+use crate::given::{XMPP, XMPPS};
+use crate::support::{Behaviour, DnsServer, Junk, OverTcp, Rcode, Relay, Rtype, Zone, closed_udp_port};
+use crate::world::{Row, World, check, hold, ids, starttls};
+
+const ABOUT_RECORDS: [&str; 2] = ["no-direct-tls", "no-ipv6"];
+
+/// A sound domain, and a second name server that does this.
+fn second(change: fn(Zone) -> Zone) -> World {
+    let world = World::of(StartTls, starttls());
+    let zone = change(world.zone.clone());
+    world.with_name_server(zone)
+}
+
+/// Answers without RA, as a server that is not allowed to ask others for this client.
+fn without_recursion(mut message: Vec<u8>) -> Vec<u8> {
+    message[3] &= !0x80;
+    message
+}
+
+pub(crate) const NAME_SERVERS: &[Row] = &[
+    ("two that are sound", || second(|zone| zone), &[]),
+    (
+        "lame",
+        || second(|_| Zone::new().on_everything(Behaviour::Mangled(without_recursion))),
+        &["name-server-lame"],
+    ),
+    ("silent", || second(|_| Zone::new().on_everything(Behaviour::Silence)), &["name-server-fails"]),
+    (
+        "SERVFAIL",
+        || second(|zone| zone.on_everything(Behaviour::Code(Rcode::SERVFAIL))),
+        &["name-server-fails"],
+    ),
+    (
+        "REFUSED",
+        || second(|zone| zone.on_everything(Behaviour::Code(Rcode::REFUSED))),
+        &["name-server-fails"],
+    ),
+    (
+        "slow",
+        || second(|zone| zone.on_everything(Behaviour::Answer.late(Duration::from_millis(1_200)))),
+        &["name-server-slow"],
+    ),
+    (
+        "disagree",
+        || {
+            second(|zone| {
+                zone.srv(XMPP, 10, 0, 5222, "other.example.org").address("other.example.org", "127.0.0.1")
+            })
+        },
+        &["name-servers-disagree"],
+    ),
+    (
+        "no EDNS",
+        || second(|zone| zone.on_everything(Behaviour::CodeOnEdns(Rcode::FORMERR))),
+        &["name-server-edns"],
+    ),
+    (
+        "junk before each answer",
+        || second(|zone| zone.on_everything(Behaviour::JunkThenAnswer(Junk::ALL.to_vec()))),
+        &[],
+    ),
+    ("long answers", || second(|zone| zone.on_everything(Behaviour::Truncated(OverTcp::Answer))), &[]),
+    (
+        "long answers are lost",
+        || second(|zone| zone.on_everything(Behaviour::Truncated(OverTcp::Close))),
+        &["name-server-tcp"],
+    ),
+    (
+        "silent over TCP",
+        || second(|zone| zone.on_everything(Behaviour::Truncated(OverTcp::Silence))),
+        &["name-server-tcp"],
+    ),
+    (
+        "no DNS",
+        || second(|zone| zone.on_everything(Behaviour::Bytes(b"HTTP/1.1 400".to_vec()))),
+        &["name-server-fails"],
+    ),
+    (
+        "the first one is silent",
+        || {
+            let world = second(|zone| zone);
+            world.zone(|zone| zone.on_everything(Behaviour::Silence))
+        },
+        &["name-server-fails"],
+    ),
+    ("malformed", || second(|zone| zone.on_everything(Behaviour::Mangled(cut))), &["name-server-fails"]),
+];
+
+#[test]
+fn name_servers() {
+    hold(NAME_SERVERS, &ABOUT_RECORDS);
+}
+
+/// Cuts the last octets off.
+fn cut(mut message: Vec<u8>) -> Vec<u8> {
+    message.truncate(message.len() - 12);
+    message
+}
+
+#[test]
+fn one_kind_of_record_that_cannot_be_looked_up() {
+    let world = World::of(StartTls, starttls());
+    let fails = world.zone(|zone| zone.on(XMPPS, Rtype::SRV, Behaviour::Code(Rcode::SERVFAIL)));
+    let mut found = ids(&fails.check());
+    found.retain(|id| !ABOUT_RECORDS.contains(id));
+    assert_eq!(found, ["srv-lookup-fails"]);
+}
+
+#[test]
+fn a_name_server_without_tcp() {
+    let world = World::of(StartTls, starttls());
+    let dns = DnsServer::start(world.zone.clone());
+    let relay = Relay::new();
+    // Only datagrams go through.
+    let front = relay.udp(dns.addr());
+    let mut found = ids(&check(vec![front], &Stop::after(Duration::from_secs(60))));
+    found.retain(|id| !ABOUT_RECORDS.contains(id));
+    assert_eq!(found, ["name-server-tcp"]);
+}
+
+#[test]
+fn no_name_server_answers() {
+    let closed = closed_udp_port();
+    let found = ids(&check(vec![closed], &Stop::after(Duration::from_secs(36))));
+    assert_eq!(found, ["lookup-fails", "name-server-fails"]);
+}
