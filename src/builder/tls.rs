@@ -58,8 +58,8 @@ impl ConnectorBuilder {
     /// unless it is the domain itself.
     ///
     /// Pins ([`require_pins`](Self::require_pins)) count as well, and for a domain of
-    /// [`trust_pins_alone`](Self::trust_pins_alone) nothing else does. Revocation lists do not apply to usages 2 and 3. SNI is always the domain (XEP-0368 section 2, rule
-    /// 6).
+    /// [`trust_pins_alone`](Self::trust_pins_alone) nothing else does. Revocation lists do not apply to usages 2 and 3.
+    /// SNI is always the domain (XEP-0368 section 2, rule 6).
     pub fn dane(mut self, dane: bool) -> Self {
         (self.settings.dane, self.tls.dane) = (dane, dane);
         self

@@ -24,7 +24,7 @@ fn fill(connection: &mut Connection, source: &[u8]) -> usize {
     connection.set_write_timeout(Some(LIMIT)).unwrap();
     let (mut taken, mut timeouts) = (0, 0);
     while timeouts < 3 {
-        match connection.write(&source[taken..taken + 100_000]) {
+        match connection.write(source.get(taken..taken + 100_000).unwrap()) {
             Ok(written) => (taken, timeouts) = (taken + written, 0),
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");

@@ -1,5 +1,6 @@
-//! Soak: many connects through one shared connector, from eight threads, to servers that fail at every stage, and with
-//! cancels thrown in. Memory, descriptors and threads stay flat, every limit holds, and every error is explained.
+//! Soak: many connects through one shared connector, from eight threads, to servers that fail at every stage.
+//!
+//! Cancels are thrown in. Memory, descriptors and threads stay flat, every limit holds, and every error is explained.
 //!
 //! ```text
 //! cargo test --release --test soak -- --ignored --nocapture                               # 20,000 connects
