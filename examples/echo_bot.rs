@@ -25,8 +25,8 @@ pub(crate) mod session;
 
 use pulse::{Action, Pulse};
 use session::{
-    Account, Backoff, CLOSE, Common, FAILURE, Failure, HELP, Item, Reader, SUCCESS, Session, Stop,
-    StreamError, WRONG_USAGE, chance, say, seconds, text,
+    ACCOUNT_HELP, Account, Backoff, CLOSE, Common, FAILURE, Failure, HELP, Item, Reader, SUCCESS, Session,
+    Stop, StreamError, WRONG_USAGE, chance, say, seconds, text,
 };
 
 const USAGE: &str = "\
@@ -78,7 +78,7 @@ pub(crate) fn run(arguments: lexopt::Parser) -> u8 {
     let (account, connector, stop, options) = match prepared {
         Ok(prepared) => prepared,
         Err(why) => {
-            say(&format!("echo_bot: {why}\n{USAGE}{HELP}"));
+            say(&format!("echo_bot: {why}\n{USAGE}{ACCOUNT_HELP}{HELP}"));
             return WRONG_USAGE;
         }
     };

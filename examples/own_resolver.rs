@@ -53,7 +53,7 @@ impl<R: Resolver> Resolver for Printed<R> {
         let outer = answers.clone();
         let printed = answers.intercept(questions, move |question, result| {
             match &result {
-                Ok(answer) => println!("{question}: {} records", answer.records().len()),
+                Ok(answer) => println!("{question}: records: {}", answer.records().len()),
                 Err(error) => println!("{question}: {error}"),
             }
             outer.send(question, result);

@@ -25,7 +25,9 @@ mod stream;
 pub(crate) use backoff::{Backoff, chance};
 pub(crate) use login::{Account, Refusal};
 pub(crate) use open::{Failure, Session, open};
-pub(crate) use options::{Common, FAILURE, HELP, SUCCESS, WRONG_USAGE, read, say, seconds, text, value};
+pub(crate) use options::{
+    ACCOUNT_HELP, Common, FAILURE, HELP, SUCCESS, WRONG_USAGE, read, say, seconds, text, value,
+};
 pub(crate) use stanzas::{Item, Stanzas};
 pub(crate) use stop::Stop;
 pub(crate) use stream::{CLOSE, Reader, Stream, StreamError};

@@ -14,10 +14,14 @@ use xmpp_parsers::jid::Jid;
 
 use super::login::Account;
 
-/// The help of these options.
-pub(crate) const HELP: &str = "  --password-file FILE      read the password from the first line of this file, and not from XMPP_PASSWORD
+/// The help of the options of programs with an account.
+pub(crate) const ACCOUNT_HELP: &str = "  --password-file FILE      read the password from the first line of this file, and not from XMPP_PASSWORD
   --no-channel-binding      log in without channel binding, for servers that fail with it
-  --ca FILE                 trust only the root certificates of this PEM file; may be repeated
+";
+
+/// The help of the options of all programs.
+pub(crate) const HELP: &str =
+    "  --ca FILE                 trust only the root certificates of this PEM file; may be repeated
   --nameserver ADDR[:PORT]  ask this name server; may be repeated
 ";
 
@@ -67,7 +71,7 @@ impl Common {
         }
         let given = arguments.len();
         let arguments =
-            arguments.try_into().map_err(|_| format!("{N} arguments are needed, {given} were given"))?;
+            arguments.try_into().map_err(|_| format!("arguments: {N} expected, {given} given"))?;
         Ok((common, arguments))
     }
 

@@ -133,7 +133,7 @@ fn wrong_usage_shows_the_usage() {
         Program::start(name, &arguments, password, "hello").wait()
     };
     for (name, arguments, password, says) in [
-        ("echo_bot", &[][..], Some("secret"), "1 arguments are needed, 0 were given"),
+        ("echo_bot", &[][..], Some("secret"), "arguments: 1 expected, 0 given"),
         ("echo_bot", &["bot@example.org"], None, "the password is missing"),
         ("echo_bot", &["bot@example.org"], Some(""), "the password is empty"),
         ("echo_bot", &["example.org"], Some("secret"), "no account"),
@@ -143,7 +143,7 @@ fn wrong_usage_shows_the_usage() {
         ("echo_bot", &["bot@example.org", "--nameserver", "x"], Some("secret"), "--nameserver takes"),
         ("echo_bot", &["bot@example.org", "--password-file", "/nowhere"], None, "cannot read"),
         ("echo_bot", &["bot@example.org", "--ping-after", "0"], Some("secret"), "seconds above 0"),
-        ("send_message", &[], Some("secret"), "2 arguments are needed"),
+        ("send_message", &[], Some("secret"), "arguments: 2 expected"),
         ("send_message", &["a@example.org", "@"], Some("secret"), "no JID"),
         ("server_to_server", &["a.example", "b.example"], None, "--client-key are needed"),
     ] {
