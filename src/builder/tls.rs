@@ -80,7 +80,7 @@ impl ConnectorBuilder {
     }
 
     /// Sets whether SRV-IDs in certificates are accepted (RFC 4985): `_xmpp-client.example.org` or, for service
-    /// [`Server`](Service::Server), `_xmpp-server.example.org`, with direct TLS as with STARTTLS (RFC 6120 section
+    /// [`Server`](crate::Service::Server), `_xmpp-server.example.org`, with direct TLS as with STARTTLS (RFC 6120 section
     /// 13.7.1.2.1). There are no wildcards in them. The default is false: the domain must be among the DNS names of the
     /// certificate.
     ///

@@ -24,7 +24,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -34,8 +34,8 @@ use xmpp_connect::{Connector, Error, ErrorKind, OpenStream};
 
 use support::process::{open_descriptors, threads};
 use support::{
-    Authority, Behaviour, BlackHole, DnsServer, Junk, OverTcp, Rcode, Refused, Rtype, Script, ServerTls,
-    Stage, Step, XmppServer, Zone,
+    Authority, Behaviour, BlackHole, DnsServer, Junk, OverTcp, PATIENCE, Rcode, Refused, Rtype, Script,
+    ServerTls, Stage, Step, XmppServer, Zone,
 };
 
 /// How many connects.
@@ -157,6 +157,8 @@ fn of_domain(mut zone: Zone, domain: &str, doors: &[(&str, SocketAddr)], chance:
 /// The process with the servers.
 struct Servers {
     child: Child,
+    /// The test harness of that process ends it when it cannot print.
+    _output: BufReader<ChildStdout>,
     name_server: SocketAddr,
     root: CertificateDer<'static>,
 }
@@ -170,12 +172,13 @@ impl Servers {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let mut lines = output.by_ref().lines().map(Result::unwrap);
         let line = lines.find_map(|line| line.strip_prefix("servers ").map(str::to_owned)).unwrap();
         let (name_server, root) = line.split_once(' ').unwrap();
         let digits = root.as_bytes().chunks(2).map(|digits| std::str::from_utf8(digits).unwrap());
         let root: Vec<u8> = digits.map(|digits| u8::from_str_radix(digits, 16).unwrap()).collect();
-        Self { name_server: name_server.parse().unwrap(), root: root.into(), child }
+        Self { name_server: name_server.parse().unwrap(), root: root.into(), child, _output: output }
     }
 }
 
@@ -196,6 +199,15 @@ struct Usage {
 }
 
 impl Usage {
+    /// The usage once all threads that have done their work are gone, of which the kernel needs some time to take notice.
+    fn settled(threads_before: usize) -> Self {
+        let began = Instant::now();
+        while threads() > threads_before && began.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Self::now()
+    }
+
     fn now() -> Self {
         Self { memory: status("VmRSS:"), descriptors: open_descriptors(), threads: threads() }
     }
@@ -246,10 +258,10 @@ fn soak(count: usize) {
     let first = Usage::now();
     first.show("at the start");
     round(count / 10);
-    let start = Usage::now();
+    let start = Usage::settled(first.threads);
     start.show("after a tenth");
     round(count);
-    let end = Usage::now();
+    let end = Usage::settled(first.threads);
     end.show("at the end");
     println!("peak: {} KiB; {:.0} s", status("VmHWM:") >> 10, began.elapsed().as_secs_f64());
     let tally = tally.into_inner().unwrap();
@@ -257,6 +269,8 @@ fn soak(count: usize) {
     assert_eq!(tally.values().sum::<usize>(), count);
     assert!(tally.get("connected").is_some_and(|connected| *connected > count / 10), "{tally:?}");
     assert!(tally.contains_key("cancelled"), "{tally:?}");
+    // The rest would say little if the servers were not there any more.
+    assert!(tally.get("lookup failed").is_none_or(|failed| *failed < count / 5), "{tally:?}");
     assert_eq!((end.descriptors, end.threads), (first.descriptors, first.threads));
     let growth = end.memory.saturating_sub(start.memory);
     assert!(growth <= GROWTH, "{growth} bytes more than after the first tenth");
