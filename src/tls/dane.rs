@@ -86,9 +86,10 @@ impl TlsaRecord {
         matches!(self.usage, PKIX_EE | DANE_EE)
     }
 
-    /// Whether all its numbers are known, and its data can be what they say; otherwise it does not count (RFC 6698 section
-    /// 4.1).
-    fn is_usable(&self) -> bool {
+    /// Returns whether all its numbers are known, and its data can be what they say; otherwise it does not count (RFC 6698
+    /// section 4.1).
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
         let is_known = self.usage <= DANE_EE && self.selector <= PUBLIC_KEY;
         let has_form = match self.matching {
             FULL => Values(&self.data).next_of(SEQUENCE).is_some(),

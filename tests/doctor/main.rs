@@ -24,4 +24,5 @@ mod record_faults;
 mod server_faults;
 mod servers;
 mod sound;
+mod tlsa_faults;
 mod world;

@@ -11,6 +11,7 @@ use crate::given::XMPP;
 use crate::record_faults::{PORTS_AND_KINDS, RECORDS};
 use crate::server_faults::{CERTIFICATES, FEATURES, NEGOTIATIONS, WAYS_TO_A_SERVER, WHAT_IS_NO_XMPP};
 use crate::support::{Refused, Stage, Step};
+use crate::tlsa_faults::TLSA;
 use crate::world::{World, starttls};
 
 /// A domain with findings of each weight, and with foreign text that tries to deceive.
@@ -152,6 +153,7 @@ fn the_documentation_lists_the_findings() {
         FEATURES,
         PORTS_AND_KINDS,
         RECORDS,
+        TLSA,
     ];
     for (name, _, ids) in rows.into_iter().flatten() {
         for id in *ids {

@@ -57,7 +57,7 @@ fn a_wrong_record_refuses_a_certificate_that_is_trusted_without_it() -> TestResu
 #[ignore = "needs the bench: .ci/servers/bench"]
 fn the_records_of_an_unsigned_zone_or_of_a_server_that_is_not_trusted_are_ignored() -> TestResult {
     for (policy, _) in MODES {
-        let connection = connect(&validating(policy)?.build()?, "prosody.test", "prosody.test")?;
+        let connection = connect(&validating(policy)?.build()?, "unsigned.test", "unsigned.test")?;
         let report = connection.report().to_string();
         assert!(report.contains("do not count: DNSSEC does not prove"), "{report}");
         for builder in

@@ -3,9 +3,11 @@
 use std::time::{Duration, SystemTime};
 
 use xmpp_connect::report::UntrustedReason;
+use xmpp_connect::rustls::pki_types::CertificateDer;
 use xmpp_connect::{MatchedName, ServerCertificate};
 
 use super::findings::{Finding, Weight, counted, plain};
+use super::tlsa::Compared;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// With fewer days left, automatic renewal has probably failed: it usually happens 30 days before the end.
@@ -34,8 +36,10 @@ pub(crate) struct Certificate {
     /// CA:TRUE
     pub(crate) is_authority: bool,
     pub(crate) is_self_issued: bool,
-    /// How many certificates the server has sent.
-    pub(crate) sent: usize,
+    /// The certificates that the server has sent.
+    pub(crate) sent: Vec<CertificateDer<'static>>,
+    /// The TLSA records of the server's port.
+    pub(crate) tlsa: Vec<Compared>,
 }
 
 impl Certificate {
@@ -59,7 +63,8 @@ impl Certificate {
             key_fingerprint: certificate.key_fingerprint().map(|hash| hash.to_string()),
             is_authority: certificate.is_authority(),
             is_self_issued: certificate.is_self_issued(),
-            sent: certificate.chain().len(),
+            sent: certificate.chain().to_vec(),
+            tlsa: Vec::new(),
         }
     }
 
@@ -120,7 +125,7 @@ pub(crate) fn refusal(
             "get a certificate from an authority that clients trust; if it is meant to be private, give its root to the \
              clients (here: --ca)",
         ),
-        UntrustedReason::UnknownIssuer if is(|certificate| certificate.sent == 1) => (
+        UntrustedReason::UnknownIssuer if is(|certificate| certificate.sent.len() == 1) => (
             "certificate-no-intermediate",
             "let the server send the certificates of its intermediate authorities too (a file that is often called \
              fullchain); if the authority is private, give its root to the clients (here: --ca)",
@@ -160,7 +165,8 @@ mod tests {
             key_fingerprint: None,
             is_authority: false,
             is_self_issued: false,
-            sent: 2,
+            sent: vec![CertificateDer::from(&[][..]); 2],
+            tlsa: Vec::new(),
         };
         (certificate, now)
     }
@@ -188,7 +194,7 @@ mod tests {
     #[test]
     fn an_issuer_that_is_not_known_has_one_of_three_causes() {
         let (other, _) = certificate(90, 60);
-        let alone = Certificate { sent: 1, ..other.clone() };
+        let alone = Certificate { sent: other.sent[..1].to_vec(), ..other.clone() };
         let own = Certificate { is_self_issued: true, ..alone.clone() };
         for (certificate, id) in [
             (Some(&other), "certificate-untrusted"),

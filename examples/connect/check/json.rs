@@ -14,6 +14,7 @@ use super::message::Srv;
 use super::name_servers::{Edns, ServerView, Tcp};
 use super::outcome::{Check, Ended, Facts, PlaceResult, Resumption};
 use super::plan::Place;
+use super::tlsa::{Compared, PortRecords, Proof};
 
 /// Returns the object.
 pub(crate) fn object(diagnosis: &Diagnosis) -> Value {
@@ -51,6 +52,18 @@ fn records(published: &Published) -> Value {
         "direct": set(&published.direct),
         "starttls": set(&published.starttls),
         "hosts": published.hosts.iter().map(host).collect::<Vec<_>>(),
+        "tlsa": published.tlsa.iter().map(port_records).collect::<Vec<_>>(),
+    })
+}
+
+fn port_records(port: &PortRecords) -> Value {
+    let records = port.records.as_ref().ok();
+    json!({
+        "name": port.owner,
+        "ttl": port.ttl.seconds,
+        "records": records.map(|records| records.iter().map(ToString::to_string).collect::<Vec<_>>()),
+        "error": port.records.as_ref().err(),
+        "proved": port.proof == Proof::Proved,
     })
 }
 
@@ -125,8 +138,14 @@ fn certificate(certificate: &Certificate, now: SystemTime) -> Value {
         "key_fingerprint": certificate.key_fingerprint,
         "authority": certificate.is_authority,
         "self_issued": certificate.is_self_issued,
-        "sent": certificate.sent,
+        "sent": certificate.sent.len(),
+        "tlsa": certificate.tlsa.iter().map(compared).collect::<Vec<_>>(),
     })
+}
+
+/// `position` is the place in the chain that the server has sent: 0 is its own certificate.
+fn compared(Compared { owner, record, counts, position }: &Compared) -> Value {
+    json!({ "name": owner, "record": record.to_string(), "counts": counts, "position": position })
 }
 
 /// Seconds since 1970.

@@ -7,6 +7,7 @@ use xmpp_connect::{Target, TlsMode};
 
 use super::findings::{Finding, Weight, counted};
 use super::message::Srv;
+use super::tlsa::PortRecords;
 
 /// A shorter TTL costs a lookup for nearly every connect, in seconds.
 const SHORT_TTL: u32 = 30;
@@ -22,6 +23,8 @@ pub(crate) struct Published {
     pub(crate) hosts: Vec<HostRecords>,
     /// The ports of targets that are known to have both kinds of TLS.
     pub(crate) shared: Vec<(String, u16)>,
+    /// The TLSA records of the ports of hosts; none for a port that has none.
+    pub(crate) tlsa: Vec<PortRecords>,
 }
 
 /// The SRV records of one kind.

@@ -30,6 +30,7 @@ fn sound() -> Published {
             host("b.test", &["192.0.2.2", "2001:db8::2"]),
         ],
         shared: Vec::new(),
+        tlsa: Vec::new(),
     }
 }
 

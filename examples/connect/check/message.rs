@@ -7,6 +7,7 @@ use domain::base::message_builder::PushError;
 use domain::base::wire::ParseError;
 use domain::base::{Message, MessageBuilder, Name};
 use domain::rdata::{AllRecordData, Soa};
+use xmpp_connect::dns::TlsaRecord;
 
 use super::findings::plain;
 
@@ -16,6 +17,8 @@ pub(crate) enum Kind {
     Srv,
     Ipv6,
     Ipv4,
+    /// RFC 6698.
+    Tlsa,
 }
 
 impl Kind {
@@ -24,6 +27,7 @@ impl Kind {
             Self::Srv => Rtype::SRV,
             Self::Ipv6 => Rtype::AAAA,
             Self::Ipv4 => Rtype::A,
+            Self::Tlsa => Rtype::TLSA,
         }
     }
 }
@@ -45,6 +49,7 @@ pub(crate) struct Reply {
     pub(crate) code: String,
     pub(crate) srv: Vec<Srv>,
     pub(crate) addresses: Vec<IpAddr>,
+    pub(crate) tlsa: Vec<TlsaRecord>,
     /// The smallest TTL of the records and of the aliases that lead to them, in seconds.
     pub(crate) ttl: Option<u32>,
     /// The names that the aliases (CNAME) lead to, in order.
@@ -56,6 +61,8 @@ pub(crate) struct Reply {
     pub(crate) is_authoritative: bool,
     /// RA: the server asks others.
     pub(crate) is_recursive: bool,
+    /// AD: the server says that DNSSEC proves the answer.
+    pub(crate) is_authenticated: bool,
     /// A negative answer that says who is responsible.
     pub(crate) has_start_of_authority: bool,
 }
@@ -71,10 +78,14 @@ impl Reply {
         self.is_answer() && !self.is_lame() && !self.has_loop && !self.is_truncated
     }
 
+    /// Whether there are records of the kind that was asked for.
+    pub(crate) fn has_records(&self) -> bool {
+        !self.srv.is_empty() || !self.addresses.is_empty() || !self.tlsa.is_empty()
+    }
+
     /// Whether the server does not know the name and does not ask others: it answers, and says nothing.
     pub(crate) fn is_lame(&self) -> bool {
-        let is_empty =
-            self.srv.is_empty() && self.addresses.is_empty() && self.aliases.is_empty() && !self.has_loop;
+        let is_empty = !self.has_records() && self.aliases.is_empty() && !self.has_loop;
         let is_competent = self.has_start_of_authority || self.is_authoritative || self.is_recursive;
         self.is_answer() && is_empty && !is_competent
     }
@@ -91,6 +102,8 @@ pub(crate) fn query(id: u16, name: &str, kind: Kind, has_edns: bool) -> Result<V
         let mut builder = MessageBuilder::new_vec();
         builder.header_mut().set_id(id);
         builder.header_mut().set_rd(true);
+        // RFC 6840 section 5.7: "a requester understands the AD bit". DNSSEC needs EDNS.
+        builder.header_mut().set_ad(has_edns);
         let mut builder = builder.question();
         builder.push((&name, kind.code()))?;
         let mut builder = builder.additional();
@@ -131,6 +144,7 @@ fn read(message: &Message<[u8]>, asked: &str, kind: Rtype) -> Result<Reply, Pars
         is_truncated: header.tc(),
         is_authoritative: header.aa(),
         is_recursive: header.ra(),
+        is_authenticated: header.ad(),
         ..Reply::default()
     };
     let mut records = Vec::new();
@@ -156,6 +170,12 @@ fn read(message: &Message<[u8]>, asked: &str, kind: Rtype) -> Result<Reply, Pars
                 }),
                 AllRecordData::A(address) => reply.addresses.push(address.addr().into()),
                 AllRecordData::Aaaa(address) => reply.addresses.push(address.addr().into()),
+                AllRecordData::Tlsa(tlsa) => reply.tlsa.push(TlsaRecord {
+                    usage: tlsa.usage().to_int(),
+                    selector: tlsa.selector().to_int(),
+                    matching: tlsa.matching_type().to_int(),
+                    data: tlsa.data().to_vec(),
+                }),
                 AllRecordData::Cname(cname) => alias = Some(name_text(cname.cname())),
                 _ => continue,
             }

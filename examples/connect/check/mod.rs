@@ -22,6 +22,7 @@ mod query;
 mod stop;
 mod survey;
 mod text;
+mod tlsa;
 mod workers;
 
 use std::net::{IpAddr, SocketAddr};
@@ -94,11 +95,11 @@ pub(crate) fn examine(
     let servers = name_servers(settings)?;
     let total = servers.len() + plan.places.len() + plan.unpublished.len();
     let owners = Owners::of(&settings.domain, &settings.service);
-    let hosts = found.hosts();
+    let (hosts, ports) = (found.hosts(), tlsa::owners(&found.candidates));
 
     let name_servers = workers::spread(&servers, |index, server| {
         progress(index, total);
-        survey::survey(*server, &owners.both(), &hosts, stop)
+        survey::survey(*server, &owners.both(), &hosts, &ports, stop)
     });
     let published = published::published(&name_servers, &owners, &found.candidates, &found.addresses);
     if published.as_ref().is_some_and(|published| published.direct.is_not_offered()) {
@@ -209,13 +210,15 @@ fn conclude(
     mut findings: Vec<Finding>,
     stop: &Stop,
 ) -> Diagnosis {
-    let Evidence { checked, name_servers, notes } = evidence;
+    let Evidence { mut checked, name_servers, notes } = evidence;
     let works = checked.iter().any(|(_, result)| result.works());
     findings.extend(published::failure(found.error.as_ref()));
     let exists = found.error.as_ref().is_none_or(|error| error.kind() != ErrorKind::NoSuchDomain);
     if let Some(published) = published.as_mut().filter(|_| exists) {
         published::note_shared_ports(published, &found.candidates, &checked);
         findings.extend(lint::lint(published));
+        tlsa::compare(&published.tlsa, &found.candidates, &mut checked);
+        findings.extend(tlsa::judge(&published.tlsa, &found.candidates, &checked));
     }
     findings.extend(diagnose::unreachable_from_here(works, &checked));
     let now = SystemTime::now();

@@ -131,14 +131,17 @@ fn judge_one(view: &ServerView) -> Vec<Finding> {
     findings.into_iter().map(|finding| finding.about(format!("name server {}", view.server))).collect()
 }
 
-/// Whether the name servers have different SRV records at `name`, or some have addresses for it and some have none: which
-/// addresses may well depend on who asks.
+/// Whether the name servers have different SRV or TLSA records at `name`, or some have addresses for it and some have none:
+/// which addresses may well depend on who asks.
 fn disagreement(views: &[ServerView], name: &str, kind: Kind) -> Option<Finding> {
     let replies: Vec<_> =
         views.iter().filter_map(|view| Some((view.server, view.reply(name, kind)?))).collect();
     let (first, reply) = replies.first()?;
     let is_different = |other: &Reply| {
-        let records = |reply: &Reply| reply.srv.iter().cloned().collect::<BTreeSet<_>>();
+        let records = |reply: &Reply| {
+            let (srv, tlsa) = (reply.srv.iter().cloned(), reply.tlsa.iter().cloned());
+            (srv.collect::<BTreeSet<_>>(), tlsa.collect::<BTreeSet<_>>())
+        };
         records(other) != records(reply) || other.addresses.is_empty() != reply.addresses.is_empty()
     };
     let different: Vec<_> = replies.iter().filter(|(_, other)| is_different(other)).collect();

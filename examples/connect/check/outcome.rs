@@ -55,6 +55,11 @@ pub(crate) struct PlaceResult {
 }
 
 impl PlaceResult {
+    /// The certificates that the server has shown, one for each connection.
+    pub(crate) fn certificates(&self) -> impl Iterator<Item = &Certificate> {
+        self.checks.iter().filter_map(|check| check.ended.certificate())
+    }
+
     /// Whether it can be used, in any form.
     pub(crate) fn works(&self) -> bool {
         self.checks.iter().any(|check| check.ended.facts().is_some())
@@ -83,6 +88,23 @@ impl Ended {
         match self {
             Self::Connected(facts) => Some(facts),
             Self::Failed(_) | Self::Stopped => None,
+        }
+    }
+
+    /// The certificate that the server has shown, whether it was accepted or not.
+    pub(crate) fn certificate(&self) -> Option<&Certificate> {
+        match self {
+            Self::Connected(facts) => facts.certificate.as_ref(),
+            Self::Failed(failure) => failure.certificate.as_deref(),
+            Self::Stopped => None,
+        }
+    }
+
+    pub(crate) fn certificate_mut(&mut self) -> Option<&mut Certificate> {
+        match self {
+            Self::Connected(facts) => facts.certificate.as_mut(),
+            Self::Failed(failure) => failure.certificate.as_deref_mut(),
+            Self::Stopped => None,
         }
     }
 

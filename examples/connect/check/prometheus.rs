@@ -3,10 +3,10 @@
 use std::fmt::Write;
 
 use super::Diagnosis;
-use super::certificate::Certificate;
 use super::findings::{Verdict, Weight};
 use super::json::{tls, unix_time};
-use super::outcome::{Ended, PlaceResult, Resumption};
+use super::outcome::{PlaceResult, Resumption};
+use super::tlsa::{self, Proof};
 
 /// Returns the metrics.
 pub(crate) fn metrics(diagnosis: &Diagnosis) -> String {
@@ -30,6 +30,8 @@ pub(crate) fn metrics(diagnosis: &Diagnosis) -> String {
         text.sample("finding", &[("id", id), ("weight", weight.name())], count as f64);
     }
     connects(diagnosis, &mut text);
+    servers(diagnosis, &mut text);
+    records(diagnosis, &mut text);
     name_servers(diagnosis, &mut text);
     text.text
 }
@@ -47,16 +49,18 @@ fn by_id(diagnosis: &Diagnosis) -> Vec<(&'static str, Weight, usize)> {
     counts
 }
 
+/// The places, each with its labels: target, address, kind of TLS.
+fn places(diagnosis: &Diagnosis) -> impl Iterator<Item = (String, String, &'static str, &PlaceResult)> {
+    diagnosis.checked.iter().map(|(place, result)| {
+        let candidate = place.candidates.first().and_then(|index| diagnosis.candidates.get(*index));
+        let target = candidate.map(|candidate| candidate.host().to_string()).unwrap_or_default();
+        (target, place.address.to_string(), tls(place.tls), result)
+    })
+}
+
 fn connects(diagnosis: &Diagnosis, text: &mut Text) {
-    let places = || {
-        diagnosis.checked.iter().map(|(place, result)| {
-            let candidate = place.candidates.first().and_then(|index| diagnosis.candidates.get(*index));
-            let target = candidate.map(|candidate| candidate.host().to_string()).unwrap_or_default();
-            (target, place.address.to_string(), tls(place.tls), result)
-        })
-    };
     let checks = || {
-        places().flat_map(|(target, address, tls, result)| {
+        places(diagnosis).flat_map(|(target, address, tls, result)| {
             result.checks.iter().map(move |check| (target.clone(), address.clone(), tls, check))
         })
     };
@@ -85,30 +89,49 @@ fn connects(diagnosis: &Diagnosis, text: &mut Text) {
         ];
         text.sample("tls_info", &labels, 1.0);
     }
+}
+
+fn servers(diagnosis: &Diagnosis, text: &mut Text) {
     text.metric(
         "certificate_not_after_seconds",
         "When the server's certificate expires, in seconds since 1970.",
     );
-    for (target, address, tls, result) in places() {
-        let Some(end) = certificate(result).and_then(|certificate| certificate.not_after) else { continue };
+    for (target, address, tls, result) in places(diagnosis) {
+        let Some(end) = result.certificates().next().and_then(|certificate| certificate.not_after) else {
+            continue;
+        };
         let labels = [("target", &*target), ("address", &*address), ("tls", tls)];
         text.sample("certificate_not_after_seconds", &labels, unix_time(end).unwrap_or_default() as f64);
     }
     text.metric("resumption", "Whether a second connect resumed the TLS session: 1 if it did.");
-    for (target, address, tls, result) in places() {
+    for (target, address, tls, result) in places(diagnosis) {
         let Some(of) = result.resumption else { continue };
         let labels = [("target", &*target), ("address", &*address), ("tls", tls)];
         text.sample("resumption", &labels, f64::from(of == Resumption::Resumed));
     }
 }
 
-/// The certificate of a place: the one that is valid, or the one that was refused.
-fn certificate(result: &PlaceResult) -> Option<&Certificate> {
-    result.checks.iter().find_map(|check| match &check.ended {
-        Ended::Connected(facts) => facts.certificate.as_ref(),
-        Ended::Failed(failure) => failure.certificate.as_deref(),
-        Ended::Stopped => None,
-    })
+fn records(diagnosis: &Diagnosis, text: &mut Text) {
+    let ports = || diagnosis.published.iter().flat_map(|published| &published.tlsa);
+    text.metric("tlsa_records", "The number of TLSA records of a port, and whether DNSSEC proves them.");
+    for port in ports() {
+        let Ok(records) = &port.records else { continue };
+        let proved = if port.proof == Proof::Proved { "yes" } else { "no" };
+        text.sample("tlsa_records", &[("name", &port.owner), ("proved", proved)], records.len() as f64);
+    }
+    text.metric(
+        "tlsa_match",
+        "Whether the TLSA records of a port name each certificate that was shown at this address.",
+    );
+    for port in ports() {
+        for (place, result) in &diagnosis.checked {
+            let is_of = tlsa::candidate_at(port, place, &diagnosis.candidates).is_some();
+            let Some(does_match) = port.match_all(result).filter(|_| is_of) else { continue };
+            let address = place.address.to_string();
+            let labels = [("name", &*port.owner), ("address", &address), ("tls", tls(place.tls))];
+            text.sample("tlsa_match", &labels, f64::from(does_match));
+        }
+    }
 }
 
 fn name_servers(diagnosis: &Diagnosis, text: &mut Text) {

@@ -10,6 +10,7 @@ use super::message::{Kind, Reply};
 use super::name_servers::ServerView;
 use super::outcome::PlaceResult;
 use super::plan::Place;
+use super::tlsa;
 
 /// The names of the SRV records (XEP-0368 section 2, RFC 6120 section 3.2.1).
 #[derive(Clone, Debug)]
@@ -28,6 +29,14 @@ impl Owners {
         Self {
             direct: format!("_xmpps-{kind}._tcp.{domain}"),
             starttls: format!("_xmpp-{kind}._tcp.{domain}"),
+        }
+    }
+
+    /// The one of this kind.
+    pub(crate) fn of_kind(&self, tls: TlsMode) -> &str {
+        match tls {
+            TlsMode::Direct => &self.direct,
+            TlsMode::StartTls => &self.starttls,
         }
     }
 
@@ -67,7 +76,8 @@ pub(crate) fn published(
             }
         }
     }
-    Some(Published { direct, starttls, hosts, shared: Vec::new() })
+    let tlsa = tlsa::published(views, owners, candidates);
+    Some(Published { direct, starttls, hosts, shared: Vec::new(), tlsa })
 }
 
 fn add(addresses: &mut Vec<IpAddr>, more: impl Iterator<Item = IpAddr>) {
@@ -100,7 +110,7 @@ fn host(views: &[ServerView], name: &str, origin: Origin) -> HostRecords {
 }
 
 /// A cache says what is left of a TTL, so the longest one is the nearest to what was published.
-fn longest_ttl(views: &[ServerView], owner: &str, kind: Kind) -> Ttl {
+pub(crate) fn longest_ttl(views: &[ServerView], owner: &str, kind: Kind) -> Ttl {
     let replies = || views.iter().filter_map(|view| view.reply(owner, kind));
     match replies().find(|reply| reply.is_authoritative) {
         Some(reply) => Ttl { seconds: reply.ttl, is_whole: true },

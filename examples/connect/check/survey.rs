@@ -11,6 +11,12 @@ use super::stop::Stop;
 
 /// How many hosts one name server is asked for.
 const MAX_HOSTS: usize = 10;
+/// For how many ports of hosts it is asked for TLSA records.
+const MAX_PORTS: usize = 20;
+/// After so many of these questions without an answer, it is not asked for more: they are probably lost on the way.
+const MAX_LOST: usize = 3;
+/// What stands in place of a reply if there is none.
+const SILENT: &str = "no answer";
 
 /// Names that never reach a name server (RFC 6761, RFC 7686, RFC 6762).
 pub(crate) fn is_special(name: &str) -> bool {
@@ -18,8 +24,15 @@ pub(crate) fn is_special(name: &str) -> bool {
     ["localhost", "invalid", "onion", "local"].contains(&last)
 }
 
-/// Asks `server`: for the SRV records at `owners`, and then for the addresses of their targets and of `hosts`.
-pub(crate) fn survey(server: SocketAddr, owners: &[String], hosts: &[String], stop: &Stop) -> ServerView {
+/// Asks `server`: for the SRV records at `owners`, then for the addresses of their targets and of `hosts`, and for the TLSA
+/// records at `ports`.
+pub(crate) fn survey(
+    server: SocketAddr,
+    owners: &[String],
+    hosts: &[String],
+    ports: &[String],
+    stop: &Stop,
+) -> ServerView {
     let mut view = ServerView::new(server);
     let Some(first) = owners.first() else { return view };
     // Whoever does not answer one question is not asked others.
@@ -36,6 +49,16 @@ pub(crate) fn survey(server: SocketAddr, owners: &[String], hosts: &[String], st
         for kind in [Kind::Ipv6, Kind::Ipv4] {
             answer(host, kind, way, &mut view, stop);
         }
+    }
+    for port in ports.iter().take(MAX_PORTS) {
+        let lost = view
+            .answers
+            .iter()
+            .filter(|(_, kind, reply)| *kind == Kind::Tlsa && reply.as_ref().is_err_and(|why| why == SILENT));
+        if lost.count() >= MAX_LOST {
+            break;
+        }
+        answer(port, Kind::Tlsa, way, &mut view, stop);
     }
     view.tcp = over_tcp(&view, way, stop);
     view.is_complete = !stop.is_set();
@@ -124,7 +147,7 @@ fn whole(server: SocketAddr, name: &str, kind: Kind, way: Way, mut reply: Reply,
     }
     let mut count = 0;
     loop {
-        let is_empty = reply.srv.is_empty() && reply.addresses.is_empty() && !reply.has_loop;
+        let is_empty = !reply.has_records() && !reply.has_loop;
         let Some(next) = reply.aliases.last().filter(|_| is_empty && reply.code == "NOERROR") else { break };
         let Ok((further, _)) = ask(server, next, kind, way, stop) else { break };
         let leads_back = further.aliases.iter().any(|alias| alias == name || reply.aliases.contains(alias));
@@ -134,6 +157,8 @@ fn whole(server: SocketAddr, name: &str, kind: Kind, way: Way, mut reply: Reply,
         reply.aliases.extend(further.aliases);
         reply.srv = further.srv;
         reply.addresses = further.addresses;
+        reply.tlsa = further.tlsa;
+        reply.is_authenticated &= further.is_authenticated;
         reply.ttl = reply.ttl.min(further.ttl.or(reply.ttl));
         if is_end {
             break;
@@ -144,7 +169,7 @@ fn whole(server: SocketAddr, name: &str, kind: Kind, way: Way, mut reply: Reply,
 
 fn words(no_reply: &NoReply) -> String {
     match no_reply {
-        NoReply::Silent => "no answer".to_owned(),
+        NoReply::Silent => SILENT.to_owned(),
         NoReply::Stopped => "not waited for".to_owned(),
         NoReply::Failed(why) => why.clone(),
     }

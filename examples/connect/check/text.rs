@@ -10,6 +10,7 @@ use super::lint::{Published, Ttl};
 use super::name_servers::{Edns, ServerView, Tcp};
 use super::outcome::{Ended, PlaceResult, Resumption};
 use super::plan::Place;
+use super::tlsa::{Compared, PortRecords, Proof};
 
 /// How the text looks.
 #[derive(Clone, Copy, Debug)]
@@ -138,7 +139,6 @@ fn capital(sentence: &str) -> String {
 }
 
 fn records(published: &Published, style: Style) -> String {
-    let with_ttl = |ttl: Ttl| ttl.seconds.map(|seconds| format!(", TTL {seconds} s")).unwrap_or_default();
     let mut text = format!("\n{}\n", style.paint(Tone::Bold, "Records"));
     for set in [&published.direct, &published.starttls] {
         let state = match set.records.as_deref() {
@@ -156,7 +156,23 @@ fn records(published: &Published, style: Style) -> String {
         text +=
             &style.paragraph("  ", 4, &format!("{}: {addresses}{}{alias}", host.name, with_ttl(host.ttl)));
     }
+    for port in &published.tlsa {
+        text += &style.paragraph("  ", 4, &format!("{} TLSA: {}", port.owner, tlsa(port)));
+    }
     text
+}
+
+fn tlsa(port: &PortRecords) -> String {
+    let records = match &port.records {
+        Ok(records) => counted(records.len(), "record", "records"),
+        Err(why) => return format!("not known: {why}"),
+    };
+    let proof = if port.proof == Proof::Proved { "proved by DNSSEC" } else { "not proved by DNSSEC" };
+    format!("{records}{}, {proof}", with_ttl(port.ttl))
+}
+
+fn with_ttl(ttl: Ttl) -> String {
+    ttl.seconds.map(|seconds| format!(", TTL {seconds} s")).unwrap_or_default()
 }
 
 fn servers(diagnosis: &Diagnosis, style: Style) -> String {
@@ -193,9 +209,12 @@ fn servers(diagnosis: &Diagnosis, style: Style) -> String {
             if let Some(certificate) = &facts.certificate {
                 let left = certificate.days_left(diagnosis.now).unwrap_or_default();
                 let left = counted(usize::try_from(left).unwrap_or(usize::MAX), "day", "days");
-                let sent = counted(certificate.sent, "certificate", "certificates");
+                let sent = counted(certificate.sent.len(), "certificate", "certificates");
                 let line = format!("certificate {} ({left} left), {sent} sent", certificate.text);
                 text += &style.paragraph("       ", 7, &line);
+                for compared in &certificate.tlsa {
+                    text += &style.paragraph("       ", 7, &named(compared));
+                }
             }
             if let Some(features) = &facts.features {
                 text += &style.paragraph("       ", 7, &offered(features, &facts.bindings));
@@ -203,6 +222,16 @@ fn servers(diagnosis: &Diagnosis, style: Style) -> String {
         }
     }
     text
+}
+
+fn named(Compared { record, counts, position, .. }: &Compared) -> String {
+    let names = match position {
+        _ if !counts => "does not count".to_owned(),
+        Some(0) => "names it".to_owned(),
+        Some(place) => format!("names the certificate of an authority, number {} of those sent", place + 1),
+        None => "names none of those sent".to_owned(),
+    };
+    format!("TLSA record {record} {names}")
 }
 
 /// `with ALPN 12.3 ms, without ALPN 11.0 ms`
