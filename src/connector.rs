@@ -10,7 +10,7 @@ use crate::discovery::Candidate;
 use crate::domain::Domain;
 use crate::error::{Error, ErrorKind};
 use crate::plan::Route;
-use crate::report::Report;
+use crate::report::{LookupReport, Report};
 use crate::service::TlsMode;
 use crate::shared::Shared;
 use crate::target::{Place, Target};
@@ -133,8 +133,9 @@ impl Connector {
     /// for example after the user has seen them, or without those that [`Discovery::retain`] has removed.
     #[must_use]
     pub fn attempts_from(&self, discovery: Discovery) -> Attempts {
-        let Report { domain, candidates, .. } = *discovery.0;
-        Attempts::new(&self.0, domain, Route::Given(candidates))
+        let Report { domain, candidates, lookups, .. } = *discovery.0;
+        let has_srv_failed = lookups.iter().any(LookupReport::is_failed_srv);
+        Attempts::new(&self.0, domain, Route::Given { candidates, has_srv_failed })
     }
 
     /// Returns the servers of `domain`, in the order in which a connect would try them. It connects to none of them,

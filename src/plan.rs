@@ -142,11 +142,11 @@ impl Plan {
         match self.route.clone() {
             Route::Domain => self.begin_discovery(&self.domain.host().clone(), now),
             Route::OtherHost(host) => self.begin_discovery(&host, now),
-            Route::Given(candidates) if candidates.is_empty() => {
+            Route::Given { candidates, .. } if candidates.is_empty() => {
                 let message = format!("no server of {} is left to connect to", self.domain);
                 self.verdict = Some(Error::new(ErrorKind::Attempts, message));
             }
-            Route::Given(candidates) => {
+            Route::Given { candidates, .. } => {
                 self.phase = Phase::Known;
                 self.race.give_candidates(candidates, now);
                 self.record_candidates(now);
@@ -362,7 +362,7 @@ impl Plan {
         match &self.route {
             Route::OtherHost(host) => host,
             Route::Domain
-            | Route::Given(_)
+            | Route::Given { .. }
             | Route::Explicit(_)
             | Route::Prefer(_)
             | Route::Connected { .. } => self.domain.host(),

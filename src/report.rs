@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::dial::Destination;
 use crate::discovery::Candidate;
-use crate::dns::{AnswerSource, LookupFacts, Question};
+use crate::dns::{AnswerSource, LookupFacts, Question, RecordKind};
 use crate::domain::Domain;
 use crate::quoted::Quoted;
 use crate::service::Service;
@@ -142,6 +142,13 @@ pub struct LookupReport {
     /// Whether the answer was validated by DNSSEC, according to a name server that the configuration trusts
     /// (`trust-ad`) or to the resolver of the caller.
     pub authenticated: bool,
+}
+
+impl LookupReport {
+    /// Whether the lookup of an SRV record has failed.
+    pub(crate) fn is_failed_srv(&self) -> bool {
+        self.question.kind() == RecordKind::Srv && matches!(self.result, LookupResult::Failed(_))
+    }
 }
 
 impl fmt::Display for LookupReport {

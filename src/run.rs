@@ -7,6 +7,7 @@ use crate::dial::AttemptId;
 use crate::dial::attempt::{Dialer, Verified};
 use crate::dial::attempts::AttemptSet;
 use crate::dns::lookups::Lookups;
+use crate::dns::stub::Unusable;
 use crate::error::{Error, ErrorKind};
 use crate::logging;
 use crate::plan::{DiscoveryOrder, Order, Plan};
@@ -129,7 +130,12 @@ impl Run<'_> {
             return true;
         }
         if let Some(error) = self.lookups.take_unusable() {
-            self.plan.handle_system_failure(error.into());
+            let kind = match error {
+                // The system may know others later, for example when it has joined a network.
+                Unusable::NoServers(_) => ErrorKind::Lookup,
+                Unusable::Refused(_) => ErrorKind::Configuration,
+            };
+            self.plan.handle_system_failure(Error::new(kind, error.to_string()));
             return true;
         }
         if self.random.has_failed() {

@@ -42,7 +42,8 @@ impl ConnectorBuilder {
     /// the queries says what DNSSEC proves: a name server that is trusted ([`trust_ad`](Self::trust_ad), or `trust-ad`
     /// in resolv.conf), or a resolver ([`Answer::with_authenticated`](crate::dns::Answer::with_authenticated),
     /// `HickoryResolver` with feature `hickory-dnssec`). Trust only a name server on this machine, or one that is
-    /// reached over a protected network: whoever can forge its answers can forge the certificate.
+    /// reached over a protected network: whoever can forge its answers can forge the certificate. Through a
+    /// [`proxy`](Self::proxy), `trust-ad` of resolv.conf does not count, and `trust_ad` trusts the proxy as well.
     ///
     /// - A record of usage 3 names the server's certificate or key. Nothing else is checked: neither names nor dates,
     ///   and no root certificate is needed.

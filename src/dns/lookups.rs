@@ -4,8 +4,9 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::resolver;
+use super::stub::Unusable;
 use super::stub::{self, Stub};
-use super::{ConfigurationError, Finished, Question, RandomBits};
+use super::{Finished, Question, RandomBits};
 use crate::deadline::Deadline;
 use crate::proxy::Gateway;
 use crate::wait::{Ready, Wait};
@@ -77,7 +78,7 @@ impl Lookups<'_> {
     }
 
     /// Returns once that no name server can be asked through the proxy.
-    pub(crate) fn take_unusable(&mut self) -> Option<ConfigurationError> {
+    pub(crate) fn take_unusable(&mut self) -> Option<Unusable> {
         match self {
             Self::Stub { lookups, .. } => lookups.as_mut()?.take_unusable(),
             Self::Resolver(_) => None,

@@ -10,6 +10,9 @@ use crate::domain::{Host, SpecialUse};
 use crate::settings::Family;
 use crate::tls;
 
+/// How many octets a name in the DNS has at most, as text.
+const MAX_NAME: usize = 253;
+
 /// What is known of the TLSA records of a candidate.
 struct Found {
     tlsa: Tlsa,
@@ -107,7 +110,12 @@ impl Plan {
                 Proof::Nothing => return Found::of(Tlsa::Unused),
             }
         }
-        let question = Question::new(&tls::owner(host, port), RecordKind::Tlsa);
+        let owner = tls::owner(host, port);
+        // There can be no such name (RFC 1035 section 2.3.4).
+        if owner.len() > MAX_NAME {
+            return Found::of(Tlsa::Unused);
+        }
+        let question = Question::new(&owner, RecordKind::Tlsa);
         if is_awaited {
             let question = Some(question).filter(|_| self.has_asked_for(host));
             return Found { question, ..Found::of(Tlsa::Awaited) };
@@ -142,8 +150,16 @@ impl Plan {
             Host::Name(_) => {}
         }
         let is_by_srv = candidate.origin() == Origin::Srv || candidate.is_authenticated();
+        let has_srv_failed = match &self.route {
+            Route::Given { has_srv_failed, .. } => *has_srv_failed,
+            // They are not the domain's.
+            Route::OtherHost(_) => false,
+            Route::Domain | Route::Explicit(_) | Route::Prefer(_) | Route::Connected { .. } => {
+                self.srv.any_failed()
+            }
+        };
         // Dropping the answer must not be enough to be verified in another way.
-        if !is_by_srv && self.srv.any_failed() {
+        if !is_by_srv && has_srv_failed {
             match self.proof_of_addresses(self.domain.host()) {
                 Proof::Secure | Proof::Failed(_) => {
                     return Proof::Failed(

@@ -18,8 +18,8 @@ pub(crate) enum Route {
     Domain,
     /// By the SRV records of another host (`see-other-host` without port, RFC 6120 section 4.9.3.19).
     OtherHost(Host),
-    /// These candidates, in this order.
-    Given(Vec<Candidate>),
+    /// These candidates, in this order. Whether the lookup of an SRV record has failed when they were found.
+    Given { candidates: Vec<Candidate>, has_srv_failed: bool },
     /// The caller gives the server.
     Explicit(Server),
     /// By the SRV records of the domain, but this server is tried first.

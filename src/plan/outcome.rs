@@ -71,9 +71,11 @@ impl Plan {
     fn with_scope(&self, attempt: &AttemptReport) -> AttemptReport {
         let destination = match self.route {
             Route::Connected { peer, .. } => peer.into(),
-            Route::Domain | Route::OtherHost(_) | Route::Given(_) | Route::Explicit(_) | Route::Prefer(_) => {
-                attempt.destination.clone()
-            }
+            Route::Domain
+            | Route::OtherHost(_)
+            | Route::Given { .. }
+            | Route::Explicit(_)
+            | Route::Prefer(_) => attempt.destination.clone(),
         };
         AttemptReport { destination, ..attempt.clone() }
     }
@@ -300,12 +302,14 @@ impl Plan {
             self.race.contenders.candidate(furthest.candidate).map(ToString::to_string).unwrap_or_default();
         let place = match &self.route {
             Route::Connected { .. } => "on the given stream".to_owned(),
-            Route::Domain | Route::OtherHost(_) | Route::Given(_) | Route::Explicit(_) | Route::Prefer(_) => {
-                match &furthest.destination {
-                    Destination::Address(address) => format!("to {candidate} ({address})"),
-                    Destination::Name(..) => format!("to {candidate}"),
-                }
-            }
+            Route::Domain
+            | Route::OtherHost(_)
+            | Route::Given { .. }
+            | Route::Explicit(_)
+            | Route::Prefer(_) => match &furthest.destination {
+                Destination::Address(address) => format!("to {candidate} ({address})"),
+                Destination::Name(..) => format!("to {candidate}"),
+            },
         };
         let end = match &furthest.outcome {
             AttemptOutcome::Failed(_) if !furthest.was_connected_to() => "was not started".to_owned(),

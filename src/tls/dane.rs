@@ -68,9 +68,12 @@ impl TlsaRecord {
         }
         chain.iter().enumerate().position(|(place, certificate)| {
             let is_own = place == 0;
+            if self.is_for_own() != is_own {
+                return false;
+            }
             let presented =
                 if is_own { own(certificate, provider).ok() } else { authority(certificate, provider) };
-            self.is_for_own() == is_own && presented.is_some_and(|presented| presented.is_named_by(self))
+            presented.is_some_and(|presented| presented.is_named_by(self))
         })
     }
 

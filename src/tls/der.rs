@@ -108,11 +108,18 @@ pub(super) fn encode(tag: u8, content: &[u8]) -> Vec<u8> {
     octets
 }
 
-/// An object identifier in dotted form: `1.2.840.113549`. Empty if it is malformed.
+/// An object identifier in dotted form: `1.2.840.113549`. Empty if it is malformed, or too long to be shown, so that no two
+/// have the same form.
 pub(super) fn dotted(identifier: &[u8]) -> String {
+    let is_complete = identifier.last().is_some_and(|last| last & 0x80 == 0);
+    // The encoding of a number starts with no zero digit (ITU-T X.690 section 8.19.2).
+    let starts = identifier.split_inclusive(|octet| octet & 0x80 == 0).filter_map(<[u8]>::first);
+    if !is_complete || identifier.len() > LONGEST_IDENTIFIER || starts.clone().any(|first| *first == 0x80) {
+        return String::new();
+    }
     let mut numbers: Vec<u64> = Vec::new();
     let mut number: u64 = 0;
-    for octet in identifier.iter().take(LONGEST_IDENTIFIER) {
+    for octet in identifier {
         number = number.saturating_mul(128).saturating_add(u64::from(octet & 0x7f));
         if octet & 0x80 == 0 {
             if numbers.is_empty() {
@@ -184,6 +191,11 @@ mod tests {
         assert_eq!(dotted(&[0x88, 0x37, 1]), "2.999.1");
         assert_eq!(dotted(&[]), "");
         assert!(dotted(&[0xff; 1000]).len() < 100);
-        assert!(dotted(&[0x7f; 1000]).len() < 200);
+        assert_eq!(dotted(&[0x7f; 1000]), "");
+        // Others of the same number, and the beginning of a longer one.
+        let long = [&[0x55, 0x1d, 17][..], &[0xff; 30], &[0x7f]].concat();
+        for other in [&[0x55, 0x1d, 0x80, 17][..], &[0x55, 0x1d, 17, 0x80], &[0x80, 0x55, 0x1d, 17], &long] {
+            assert_eq!(dotted(other), "");
+        }
     }
 }

@@ -57,7 +57,8 @@ pub(super) fn matched(wanted: &Wanted, certificate: &[u8]) -> Option<MatchedName
     by_webpki(&wanted.name, certificate).or_else(|| by_other_name(wanted, certificate))
 }
 
-fn by_other_name(wanted: &Wanted, certificate: &[u8]) -> Option<MatchedName> {
+/// The name of another kind that is the domain's.
+pub(super) fn by_other_name(wanted: &Wanted, certificate: &[u8]) -> Option<MatchedName> {
     // An address is identified by an iPAddress only (RFC 9525 section 4.1).
     let Wanted { name: ServerName::DnsName(name), service, accepted } = wanted else { return None };
     let domain = Domain::new(name.as_ref()).ok()?;

@@ -7,7 +7,7 @@ use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
 use rustls::{CertificateError, Error};
 
 use super::certificate::{Certificate, Fields, MAX_NAMES};
-use super::identity::{Wanted, matched};
+use super::identity::{Wanted, by_other_name};
 use super::other_names::{Accepted, other_names};
 use crate::service::Service;
 
@@ -75,7 +75,8 @@ impl PrivateNames {
         if self.may_be_constrained(end_entity, intermediates) {
             return Err(Uncounted::Constrained);
         }
-        matched(&self.wanted(server_name.to_owned()), end_entity).map(drop).ok_or(Uncounted::Other)
+        // Not a DNS name that webpki has not found.
+        by_other_name(&self.wanted(server_name.to_owned()), end_entity).map(drop).ok_or(Uncounted::Other)
     }
 
     /// Whether an authority that may be in the chain has name constraints.

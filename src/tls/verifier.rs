@@ -20,7 +20,7 @@ use super::identity::Wanted;
 use super::other_names::Accepted;
 use super::private_names::{self, Intermediate, PrivateNames, Uncounted, is_wrong_name};
 use super::revocation::RevocationLists;
-use super::roots::{Trust, authorities, roots};
+use super::roots::{SystemTrust, Trust, authorities, roots};
 use super::server_certificate::ServerCertificate;
 use super::{TlsOptions, TlsSetupError};
 use crate::limits::{MAX_CERTIFICATES, MAX_OF_A_SUBJECT};
@@ -96,7 +96,8 @@ pub(super) fn verifier(
     let private_names = if other_names.is_any() {
         let given = roots(&Trust { only_given: true, given: trust.given.clone(), ..Trust::default() })?;
         let anchors = given.roots.clone();
-        let webpki = match trust.only_given {
+        // Otherwise the usual verification has trusted others too, such as those of the system.
+        let webpki = match trust.only_given && trust.system == SystemTrust::Nothing {
             true => None,
             false => Some(webpki(given, revocation.as_ref(), provider)? as Arc<dyn ServerCertVerifier>),
         };

@@ -218,6 +218,24 @@ fn a_server_whose_records_cannot_be_looked_up_is_left_out() {
     assert_eq!(first.accepted(), 0, "nothing was sent to it");
 }
 
+// rule E10
+#[test]
+fn what_a_discovery_found_after_a_failed_lookup_is_no_more_trusted_than_in_a_connect() {
+    let authority = Authority::new();
+    let failed = |zone: Zone, name: &str| zone.on(name, Rtype::SRV, Behaviour::Code(Rcode::SERVFAIL));
+    for is_signed in [true, false] {
+        let zone = failed(failed(Zone::new(), XMPPS), XMPP).address(DOMAIN, "127.0.0.1");
+        let zone = if is_signed { zone.authenticated() } else { zone };
+        let dns = DnsServer::start(zone);
+        let builder = builder(&authority, &dns).lookup_timeout(std::time::Duration::from_millis(500));
+        let connector = builder.build().unwrap();
+        let discovery = connector.discover(DOMAIN).unwrap();
+        let error = connector.attempts_from(discovery).connect_next().unwrap_err();
+        let attempt = error.report().unwrap().attempts()[0].error().unwrap();
+        assert_eq!(matches!(attempt.kind(), AttemptErrorKind::TlsaLookup), is_signed, "{attempt}");
+    }
+}
+
 // rule E10, E8
 #[test]
 fn sessions_resume_with_the_same_records_and_never_with_others() {

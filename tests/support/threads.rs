@@ -107,7 +107,16 @@ impl Spawner {
     pub(crate) fn spawn(&self, name: &str, work: impl FnOnce(&Latch) + Send + 'static) {
         let stop = self.stop.clone();
         let thread = thread::Builder::new().name(name.to_owned()).spawn(move || work(&stop));
-        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread.expect("a thread starts"));
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        // A thread that has ended needs memory until it is joined. Those that have panicked are for the end.
+        for index in (0..threads.len()).rev() {
+            if threads.get(index).is_some_and(JoinHandle::is_finished)
+                && let Err(panic) = threads.swap_remove(index).join()
+            {
+                std::panic::resume_unwind(panic);
+            }
+        }
+        threads.push(thread.expect("a thread starts"));
     }
 }
 

@@ -148,6 +148,19 @@ mod system {
                 assert!(chain(&error).contains("pinned for this domain"), "{}", chain(&error));
             }
         }
+        // Names that private authorities may use do not count below them.
+        for tls in MODES {
+            let [private, public] = [&given, &system].map(|authority| {
+                let identity = authority.issue_srv_ids(&[&format!("_xmpp-client.{DOMAIN}")]);
+                server(&crate::support::ServerTls::new(identity).config(), tls)
+            });
+            for builder in ways(&[given.root_der()]) {
+                let connector = builder.srv_ids(true).build().unwrap();
+                connect(&connector, &private, tls).unwrap();
+                let error = connect(&connector, &public, tls).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Untrusted, "{}", chain(&error));
+            }
+        }
         // They are not used without being asked for.
         let connector = Connector::builder().build().unwrap();
         connect(&connector, &server(&system.server(&[DOMAIN]), MODES[0]), MODES[0]).unwrap_err();

@@ -49,6 +49,8 @@ impl Contenders {
             }
             let Some(reach) = self.targets.first_reach(contender.target) else { continue };
             (contender.is_tried, contender.is_finished) = (true, true);
+            // Started once more, they would be verified without the records.
+            contender.displaced.clear();
             refused.push((place, Destination::new(reach, &contender.candidate), why.clone()));
         }
         refused

@@ -37,13 +37,29 @@ use crate::dns::stub::schedule::Resolved;
 use crate::dns::stub::state::ResolverState;
 use crate::dns::stub::system::{Change, SystemConfig, SystemSettings};
 use crate::dns::{
-    Answer, AnswerSource, ConfigurationError, Finished, LookupError, LookupFacts, Question, RandomBits,
-    RecordKind,
+    Answer, AnswerSource, Finished, LookupError, LookupFacts, Question, RandomBits, RecordKind,
 };
 use crate::limits::LOOKUP_LIMIT;
 use crate::proxy::Gateway;
 use crate::settings::SocketOptions;
 use crate::wait::{self, Ready, Token, Wait};
+
+/// Why nothing can be asked through the proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Unusable {
+    /// The system knows no name server that the proxy could reach.
+    NoServers(String),
+    /// The proxy refuses the credentials.
+    Refused(String),
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoServers(why) | Self::Refused(why) => formatter.write_str(why),
+        }
+    }
+}
 
 /// The stub resolver of a connector: what lasts over connects.
 #[derive(Debug)]
@@ -87,6 +103,7 @@ impl Stub {
             None => (settings, None),
         };
         let asked = gateway.as_ref().map(|gateway| format!("asked through the proxy {}", gateway.proxy()));
+        let lacks_descriptors = exhaustion.is_some();
         let network = Network::new(settings.config, Arc::clone(&self.state), random, gateway);
         let usual = || network.longest_lookup().map_or(LOOKUP_LIMIT, |longest| longest.max(LOOKUP_LIMIT));
         StubLookups {
@@ -94,7 +111,8 @@ impl Stub {
             network,
             problem: settings.problem.or(asked),
             exhaustion,
-            unusable,
+            // The lack of descriptors is the reason, and says more.
+            unusable: unusable.filter(|_| !lacks_descriptors),
             hosts: HostsFile::new(self.state.system.hosts().map(Path::to_owned)),
             held: Vec::new(),
             generation: self.state.with_cache(|cache| cache.generation()),
@@ -134,7 +152,7 @@ pub(crate) struct StubLookups {
     problem: Option<String>,
     exhaustion: Option<io::Error>,
     /// Why nobody can be asked through the proxy.
-    unusable: Option<ConfigurationError>,
+    unusable: Option<Unusable>,
     hosts: HostsFile,
     /// The questions that wait for what the hosts file says, each with the end of its limit.
     held: Vec<(Question, Deadline)>,
@@ -216,7 +234,7 @@ impl StubLookups {
     }
 
     /// Returns once that no name server can be asked through the proxy.
-    pub(crate) fn take_unusable(&mut self) -> Option<ConfigurationError> {
+    pub(crate) fn take_unusable(&mut self) -> Option<Unusable> {
         self.unusable.take()
     }
 
@@ -322,7 +340,7 @@ impl StubLookups {
         let Some(why) = turn.end else { return };
         if let Some(refusal) = refusal {
             let message = format!("no name server can be asked through the proxy: {refusal}");
-            self.unusable = Some(ConfigurationError::new(message));
+            self.unusable = Some(Unusable::Refused(message));
         }
         for pending in self.network.close(token) {
             let event = TryOutcome {

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::dns::ConfigurationError;
+use super::Unusable;
+use crate::dns::message::Validation;
 use crate::dns::stub::files::{self, Stamp};
 use crate::dns::stub::resolv_conf::{ResolverConfig, Transport};
 use crate::limits::MAX_RESOLV_CONF;
@@ -119,17 +120,18 @@ impl SystemConfig {
 
     /// The settings for questions that go through a proxy: over TCP, and not to the name servers that only this machine can
     /// reach, unless the caller has given them. With an error if none is left.
-    pub(crate) fn through_proxy(
-        &self,
-        settings: SystemSettings,
-    ) -> (SystemSettings, Option<ConfigurationError>) {
+    pub(crate) fn through_proxy(&self, settings: SystemSettings) -> (SystemSettings, Option<Unusable>) {
         let is_given = matches!(self.source, ConfigSource::Given(_));
         let mut config = ResolverConfig::clone(&settings.config);
         config.transport = Transport::Tcp;
+        // `trust-ad` vouches for the path that the system takes to its name servers, not for that behind the proxy.
+        if !is_given {
+            config.validation = Validation::Untrusted;
+        }
         config.servers.retain(|server| is_given || !is_local(server.ip()));
         let unusable = config.servers.is_empty().then(|| {
             let known = settings.problem.as_deref().unwrap_or("the system knows none but on this machine");
-            ConfigurationError::new(format!(
+            Unusable::NoServers(format!(
                 "there is no name server that can be asked through the proxy ({known}); `.nameservers(…)` gives some, and \
                  `.dns_use(DnsUse::Nothing)` does without"
             ))
@@ -346,17 +348,24 @@ mod tests {
             let (settings, unusable) = through_proxy();
             assert_eq!(servers(&settings).join(" "), expected);
             assert_eq!(settings.config.transport, Transport::Tcp);
-            let message = unusable.map(|error| error.to_string());
+            let message = unusable.map(|unusable| unusable.to_string());
             assert_eq!(message.is_some_and(|message| message.contains(".nameservers(")), expected.is_empty());
         }
         fs::remove_file(&path).unwrap();
         assert!(through_proxy().1.unwrap().to_string().contains("cannot read "));
 
+        // Whoever answers behind the proxy is not whom the system trusts.
+        fs::write(&path, "nameserver 192.0.2.1\noptions trust-ad").unwrap();
+        assert_eq!(config.current().unwrap().0.config.validation, Validation::Trusted);
+        assert_eq!(through_proxy().0.config.validation, Validation::Untrusted);
+
         // Those that the caller gives are meant.
-        let given = ResolverConfig::new(vec!["127.0.0.1:53".parse().unwrap()]);
+        let mut given = ResolverConfig::new(vec!["127.0.0.1:53".parse().unwrap()]);
+        given.validation = Validation::Trusted;
         let config = SystemConfig::given(given);
         let (settings, unusable) = config.through_proxy(config.current().unwrap().0);
         assert_eq!((servers(&settings).join(" ").as_str(), unusable), ("127.0.0.1:53", None));
+        assert_eq!(settings.config.validation, Validation::Trusted);
         assert_eq!(settings.config.transport, Transport::Tcp);
     }
 
