@@ -166,7 +166,7 @@ fn without_a_name_server_that_the_proxy_can_reach_the_error_says_so() {
         run(&["mount", "--bind", file.to_str().unwrap(), "/etc/resolv.conf"]);
         fs::remove_file(&file).unwrap();
         let error = builder().build().unwrap().connect(DOMAIN).unwrap_err();
-        assert_eq!((error.kind(), error.is_permanent()), (ErrorKind::Configuration, true));
+        assert_eq!((error.kind(), error.is_permanent()), (ErrorKind::Lookup, false));
         assert!(error.to_string().contains(".nameservers("), "{error}");
         assert!(error.report().is_some_and(|report| report.attempts().is_empty()));
         assert_eq!(near.wire.packets().len(), 0);
