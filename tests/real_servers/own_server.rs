@@ -31,6 +31,13 @@ impl Kind {
     }
 }
 
+/// A loopback address of this process alone. At 127.0.0.1, a client could get the port of a server that is stopped as its
+/// own, even by connecting to it (a connection of a socket to itself), and the server could not start again.
+pub(crate) fn address() -> Ipv4Addr {
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, high | 0x80, low, 1)
+}
+
 /// The server, with the accounts `user` and `friend`, whose password is `secret`. It is stopped when this is dropped.
 pub(crate) struct OwnServer {
     kind: Kind,
@@ -46,8 +53,7 @@ impl OwnServer {
         let directory = PathBuf::from(&bench).join(format!("own-{}", kind.domain()));
         fs::create_dir(&directory)?;
         // They are free when this ends, and nobody else asks for ports by number.
-        let listeners =
-            [TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?];
+        let listeners = [TcpListener::bind((address(), 0))?, TcpListener::bind((address(), 0))?];
         let [direct, starttls] = &listeners;
         let ports = [direct.local_addr()?.port(), starttls.local_addr()?.port()];
         let own = Self { kind, directory, ports, child: None };
@@ -60,7 +66,7 @@ impl OwnServer {
     }
 
     fn configure(&self, bench: &str) -> TestResult {
-        let (directory, [direct, starttls]) = (self.directory.display(), self.ports);
+        let (directory, [direct, starttls], address) = (self.directory.display(), self.ports, address());
         match self.kind {
             Kind::Prosody => {
                 // File names have dots escaped.
@@ -70,7 +76,7 @@ impl OwnServer {
                     fs::write(accounts.join(format!("{user}.dat")), "return { password = \"secret\" }")?;
                 }
                 let config = format!(
-                    r#"interfaces = {{ "127.0.0.1" }}
+                    r#"interfaces = {{ "{address}" }}
 c2s_ports = {{ {starttls} }}
 c2s_direct_tls_ports = {{ {direct} }}
 s2s_ports = {{}}
@@ -93,8 +99,8 @@ VirtualHost "prosody.test"
 hosts: [ejabberd.test]
 certfiles: ["{bench}/certificates/ejabberd.test.pem"]
 listen:
-  - {{ port: {starttls}, ip: "127.0.0.1", module: ejabberd_c2s, starttls_required: true }}
-  - {{ port: {direct}, ip: "127.0.0.1", module: ejabberd_c2s, tls: true }}
+  - {{ port: {starttls}, ip: "{address}", module: ejabberd_c2s, starttls_required: true }}
+  - {{ port: {direct}, ip: "{address}", module: ejabberd_c2s, tls: true }}
 modules: {{ mod_disco: {{}}, mod_ping: {{}}, mod_roster: {{}} }}
 "#
                 );
@@ -139,7 +145,7 @@ modules: {{ mod_disco: {{}}, mod_ping: {{}}, mod_roster: {{}} }}
         self.child = Some(child);
         let start = Instant::now();
         for port in self.ports {
-            while TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).is_err() {
+            while TcpStream::connect(SocketAddr::from((address(), port))).is_err() {
                 assert!(start.elapsed() < LIMIT, "it does not start: {}", self.output());
                 std::thread::sleep(Duration::from_millis(20));
             }

@@ -12,7 +12,7 @@ use xmpp_parsers::presence::Presence;
 
 use super::child::Program;
 use super::echo_bot::session::{self, Account, Stop};
-use super::own_server::{Kind, OwnServer};
+use super::own_server::{self, Kind, OwnServer};
 use super::support::{DnsServer, Zone};
 use super::{KNOT, TestResult, variable};
 
@@ -64,7 +64,7 @@ fn restart(kind: Kind, restarts: usize, options: &[&str]) -> Result<Vec<usize>, 
     let zone = Zone::new()
         .srv(&format!("_xmpps-client._tcp.{domain}"), 1, 0, direct, &host)
         .srv(&format!("_xmpp-client._tcp.{domain}"), 2, 0, starttls, &host)
-        .address(&host, "127.0.0.1");
+        .address(&host, &own_server::address().to_string());
     let dns = DnsServer::start(zone);
     let roots =
         CertificateDer::pem_file_iter(variable("XMPP_CONNECT_CA")?)?.collect::<Result<Vec<_>, _>>()?;
