@@ -206,7 +206,7 @@ fn a_target_that_is_the_domain_itself_costs_no_further_lookup() {
 #[cfg(target_os = "linux")]
 fn the_fallback_costs_one_round_trip_to_the_dns() {
     let _alone = given::alone();
-    let address = given::own_loopback(1);
+    let address = support::addresses::own_loopback(1);
     let authority = Authority::new();
     let script = Script::starttls(authority.server(&[DOMAIN]));
     let server = XmppServer::start_at((address, 5222).into(), vec![script]);

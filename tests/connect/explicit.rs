@@ -171,7 +171,7 @@ fn another_hosts_records_lead_to_servers_of_the_domain() {
 #[cfg(target_os = "linux")]
 fn another_host_without_records_is_the_fallback_itself() {
     let authority = Authority::new();
-    let address = given::own_loopback(21);
+    let address = crate::support::addresses::own_loopback(21);
     let script = Script::starttls(authority.server(&[DOMAIN]));
     let server = XmppServer::start_at((address, 5222).into(), vec![script]);
     let dns = DnsServer::start(Zone::new().address("hosting.example", &address.to_string()));

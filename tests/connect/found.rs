@@ -99,7 +99,7 @@ fn a_policy_of_one_kind_uses_no_other() {
 #[cfg(target_os = "linux")]
 fn without_srv_records_the_domain_itself_is_tried_at_5222_by_starttls() {
     let authority = Authority::new();
-    let address = given::own_loopback(11);
+    let address = crate::support::addresses::own_loopback(11);
     let script = Script::starttls(authority.server(&[DOMAIN]));
     let server = XmppServer::start_at((address, 5222).into(), vec![script]);
     let dns = DnsServer::start(Zone::new().address(DOMAIN, &address.to_string()));
@@ -123,7 +123,7 @@ fn the_fallback_has_all_addresses_of_the_domain_ipv6_first() {
         return;
     }
     let authority = Authority::new();
-    let address = given::own_loopback(12);
+    let address = crate::support::addresses::own_loopback(12);
     let script = Script::starttls(authority.server(&[DOMAIN]));
     let _server = XmppServer::start_at((address, 5222).into(), vec![script]);
     // This test has no server at ::1, so an attempt there fails: it is refused, or not trusted.
@@ -157,7 +157,7 @@ fn aliases_of_records_and_of_targets_are_followed() {
 #[cfg(target_os = "linux")]
 fn an_address_literal_is_connected_to_directly_by_starttls() {
     let authority = Authority::new();
-    let address = given::own_loopback(13);
+    let address = crate::support::addresses::own_loopback(13);
     let script = Script::starttls(authority.server(&[&address.to_string()]));
     let server = XmppServer::start_at((address, 5222).into(), vec![script]);
     let dns = DnsServer::start(Zone::new());

@@ -2,7 +2,7 @@
 
 use xmpp_connect::{Domain, Service, TlsMode};
 
-use crate::given::{self, DOMAIN, XMPP, builder, connector, owner, talk, zone};
+use crate::given::{DOMAIN, XMPP, builder, connector, owner, talk, zone};
 use crate::support::{Authority, DnsServer, Record, Script, XmppServer};
 
 const MODES: [TlsMode; 2] = [TlsMode::Direct, TlsMode::StartTls];
@@ -46,7 +46,7 @@ fn a_server_asks_for_servers_and_says_who_it_is() {
 #[cfg(target_os = "linux")]
 fn the_fallback_of_servers_is_port_5269() {
     let authority = Authority::new();
-    let address = given::own_loopback(31);
+    let address = crate::support::addresses::own_loopback(31);
     let server =
         XmppServer::start_at((address, 5269).into(), vec![script(&authority, TlsMode::StartTls, DOMAIN)]);
     let dns = DnsServer::start(crate::support::Zone::new().address(DOMAIN, &address.to_string()));

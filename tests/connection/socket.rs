@@ -106,7 +106,7 @@ fn options_that_cannot_have_an_effect_are_refused() {
 #[test]
 #[cfg(target_os = "linux")]
 fn the_source_address_can_be_chosen() {
-    let source = given::own_loopback(81);
+    let source = crate::support::addresses::own_loopback(81);
     let options = |builder: ConnectorBuilder| builder.source_address(source.into());
     let (_connection, server) = connect_with(TlsMode::Direct, &[], |tls| tls, options);
     assert_eq!(server.records()[0].peer.ip(), source);

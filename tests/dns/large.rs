@@ -6,10 +6,10 @@ use xmpp_connect::dns::AnswerSource;
 use xmpp_connect::report::LookupResult;
 use xmpp_connect::{Discovery, ErrorKind, Target, TlsMode};
 
-#[cfg(target_os = "linux")]
-use crate::given::own_loopback;
 use crate::given::{DOMAIN, XMPPS};
 use crate::setup::{Service, TRY_DELAY, asking, look_up, question_end, sorted_questions, source, took};
+#[cfg(target_os = "linux")]
+use crate::support::addresses::own_loopback;
 use crate::support::{Behaviour, DnsServer, Rtype, Zone};
 
 /// `count` SRV records, a priority for each, the last one first.

@@ -7,7 +7,8 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, date_time_ymd};
 
 use xmpp_connect::TlsMode::{Direct, StartTls};
 
-use crate::given::{DOMAIN, XMPP, own_loopback};
+use crate::given::{DOMAIN, XMPP};
+use crate::support::addresses::own_loopback;
 use crate::support::xmpp::{FAILURE, HTTP, PROCEED, SASL_FEATURES, header_without_version, stream_error};
 use crate::support::{Authority, BlackHole, Identity, Refused, Script, ServerTls, Stage, Step, XmppServer};
 use crate::world::{LIMIT, Row, World, authority, direct, hold, loopback, sound, starttls};

@@ -8,7 +8,8 @@ use xmpp_connect::rustls::pki_types::CertificateDer;
 use xmpp_connect::{Domain, Service, TlsMode};
 
 use crate::check::{Diagnosis, Settings, Stop, examine};
-use crate::given::{DOMAIN, XMPP, XMPPS, own_loopback, owner};
+use crate::given::{DOMAIN, XMPP, XMPPS, owner};
+use crate::support::addresses::own_loopback;
 use crate::support::{Authority, DnsServer, Script, Stage, Step, XmppServer, Zone};
 
 /// Long enough for a busy machine: each check has a sixth of it, and a stage half of that.

@@ -3,7 +3,7 @@
 use xmpp_connect::{ErrorKind, Origin, TlsMode};
 
 use crate::assert_in_style;
-use crate::given::{self, DOMAIN, XMPP, XMPPS, chain, connector};
+use crate::given::{DOMAIN, XMPP, XMPPS, chain, connector};
 use crate::support::{Authority, Behaviour, DnsServer, OverTcp, Rcode, Rtype, Script, XmppServer, Zone};
 
 /// One of the two SRV answers.
@@ -44,7 +44,7 @@ fn with(zone: Zone, owner: &str, answer: Srv, port: u16, failure: &Behaviour) ->
 fn every_outcome_and_every_kind_of_failure() {
     let authority = Authority::new();
     let config = authority.server(&[DOMAIN]);
-    let address = given::own_loopback(41);
+    let address = crate::support::addresses::own_loopback(41);
     let direct = XmppServer::start(Script::direct(config.clone()));
     let starttls = XmppServer::start(Script::starttls(config.clone()));
     let at_domain = XmppServer::start_at((address, 5222).into(), vec![Script::starttls(config)]);

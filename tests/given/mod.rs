@@ -97,14 +97,6 @@ pub(crate) fn outcomes(report: &Report) -> Vec<(u16, String)> {
     report.attempts().iter().map(|attempt| (attempt.destination.port(), outcome(&attempt.outcome))).collect()
 }
 
-/// A loopback address of this process alone, for servers at a port that an RFC fixes. Linux only: elsewhere only 127.0.0.1
-/// is there without being set up.
-#[cfg(target_os = "linux")]
-pub(crate) fn own_loopback(last: u8) -> std::net::Ipv4Addr {
-    let [_, _, high, low] = std::process::id().to_be_bytes();
-    std::net::Ipv4Addr::new(127, high | 0x80, low, last)
-}
-
 /// Whether this machine has IPv6 on loopback, which some containers have not. What needs it is left out there.
 pub(crate) fn has_ipv6() -> bool {
     let has = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();

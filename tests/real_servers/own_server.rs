@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::support::addresses::own_loopback;
 use super::{TestResult, variable};
 
 /// How long a server may take to start and to stop. ejabberd takes some seconds.
@@ -31,11 +32,9 @@ impl Kind {
     }
 }
 
-/// A loopback address of this process alone. At 127.0.0.1, a client could get the port of a server that is stopped as its
-/// own, even by connecting to it (a connection of a socket to itself), and the server could not start again.
+/// Where no client can take its port while it is stopped.
 pub(crate) fn address() -> Ipv4Addr {
-    let [_, _, high, low] = std::process::id().to_be_bytes();
-    Ipv4Addr::new(127, high | 0x80, low, 1)
+    own_loopback(1)
 }
 
 /// The server, with the accounts `user` and `friend`, whose password is `secret`. It is stopped when this is dropped.

@@ -29,6 +29,15 @@ impl Refused {
     }
 }
 
+/// A loopback address of this process alone, for servers at a port that an RFC fixes, or that are started again: at
+/// 127.0.0.1, a client could get the port meanwhile, even by connecting to it (a connection of a socket to itself). Linux
+/// only: elsewhere only 127.0.0.1 is there without being set up.
+#[cfg(target_os = "linux")]
+pub(crate) fn own_loopback(last: u8) -> Ipv4Addr {
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, high | 0x80, low, last)
+}
+
 fn bound(address: IpAddr) -> (Socket, SocketAddr) {
     let address = SocketAddr::new(address, 0);
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a TCP socket");

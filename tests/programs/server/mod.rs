@@ -8,12 +8,13 @@ mod sasl;
 mod session;
 
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use minidom::Element;
 use rustls::ServerConfig;
 
+use crate::support::addresses::own_loopback;
 use crate::support::{Watched, Workers};
 pub(crate) use line::Line;
 pub(crate) use rules::{Login, Rules};
@@ -77,7 +78,7 @@ pub(crate) struct Server {
 impl Server {
     /// A server at a port that the kernel chooses.
     pub(crate) fn start(tls: &Arc<ServerConfig>, rules: Rules, log: &Log) -> Self {
-        Self::start_at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), tls, rules, log)
+        Self::start_at(SocketAddr::from((own_loopback(1), 0)), tls, rules, log)
     }
 
     /// A server at this address: where another one was before.
