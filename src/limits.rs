@@ -113,9 +113,6 @@ pub(crate) const MAX_ALIASES: usize = 8;
 /// "EDNS0 with 1,232 octets" (rule H2): fits into one packet on almost any path; recommended by the DNS flag day 2020.
 pub(crate) const EDNS_PAYLOAD_SIZE: u16 = 1232;
 
-/// The longest DNS message, over UDP and TCP (RFC 1035 section 4.2.2).
-pub(crate) const MAX_DNS_MESSAGE: usize = 65_535;
-
 /// How many bytes of a datagram are read: more than is advertised, since some servers send more. A longer one counts as
 /// truncated, so that 16 answers of maximum size that arrive together do not exceed the time of one turn.
 pub(crate) const MAX_DNS_DATAGRAM: usize = 4096;
@@ -168,6 +165,10 @@ pub(crate) const TURN_LIMIT: Duration = Duration::from_millis(10);
 
 /// How many bytes are read before TLS at most (rule F4). Real servers send about one thousand.
 pub(crate) const MAX_NEGOTIATION: usize = 64 * 1024;
+
+/// How long one name, attribute value or reference may be (rule F4). The parser allocates this much at once; text may be
+/// longer.
+pub(crate) const MAX_XML_TOKEN: usize = 8 * 1024;
 
 /// How deep XML elements may nest (rule F4). Real features nest 3 to 5 deep. The parser looks up prefixes in the
 /// declarations of each open element, so its running time grows with this.

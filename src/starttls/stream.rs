@@ -7,7 +7,7 @@ use rxml::{AttrMap, Event, Namespace, Options, Parse, Parser, WithOptions};
 use super::error::{Ending, Fault, LooksLike, StreamError, quoted};
 use super::first_bytes::{Begin, is_white_space};
 use super::{STREAMS_NAMESPACE, TLS_NAMESPACE};
-use crate::limits::{MAX_NEGOTIATION, MAX_XML_DEPTH};
+use crate::limits::{MAX_NEGOTIATION, MAX_XML_DEPTH, MAX_XML_TOKEN};
 
 /// The namespace of the conditions of a stream error (RFC 6120 section 4.9.2).
 const CONDITIONS_NAMESPACE: &str = "urn:ietf:params:xml:ns:xmpp-streams";
@@ -67,9 +67,8 @@ enum ParserState {
 
 impl Stream {
     pub(crate) fn new() -> Self {
-        // No token can reach this limit, so that MAX_NEGOTIATION is the only bound on length.
         let options =
-            Options { max_token_length: MAX_NEGOTIATION, context: None, comments: CommentMode::Reject };
+            Options { max_token_length: MAX_XML_TOKEN, context: None, comments: CommentMode::Reject };
         Self {
             parser: Parser::with_options(options),
             received: 0,

@@ -35,9 +35,8 @@ use support::{Authority, DnsServer, PATIENCE, XmppServer};
 const BEFORE: usize = 10;
 /// How often it is done while it is counted.
 const COUNTED: usize = 5;
-/// More than any connect with a common server needs at once, whatever a peer sends. A record of TLS and its buffers are
-/// 34 KiB, an answer of DNS over TCP 64 KiB.
-const MAX_PEAK: u64 = 384 << 10;
+/// More than any of these connects needs at once, whatever the peer sends: a record of TLS with its buffers is 34 KiB.
+const MAX_PEAK: u64 = 64 << 10;
 
 /// Cancels from another thread, without an allocation in the thread that connects.
 #[derive(Default)]

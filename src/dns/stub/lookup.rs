@@ -157,7 +157,7 @@ impl Lookup {
     }
 
     fn event(&self, udp: &UdpTry, network: &mut Network, now: Instant) -> Option<TryOutcome> {
-        let buffer = network.buffer.get_mut(..=MAX_DNS_DATAGRAM).unwrap_or_default();
+        let buffer = &mut *network.buffer;
         let reply = match udp.receive(buffer) {
             Ok(length) => {
                 let datagram = buffer.get(..length?).unwrap_or_default();

@@ -16,7 +16,7 @@ use crate::dns::stub::state::ResolverState;
 use crate::dns::stub::tcp::{DnsConnection, Pending};
 use crate::dns::stub::udp::UdpTry;
 use crate::dns::{LookupError, Question, RandomBits};
-use crate::limits::{MAX_DNS_MESSAGE, UNREACHABLE_SERVER_TIME};
+use crate::limits::{MAX_DNS_DATAGRAM, UNREACHABLE_SERVER_TIME};
 use crate::proxy::Gateway;
 use crate::socket;
 use crate::wait::Wait;
@@ -47,7 +47,8 @@ impl Network {
     ) -> Self {
         Self {
             config,
-            buffer: vec![0; MAX_DNS_MESSAGE],
+            // One octet more shows that a datagram is longer.
+            buffer: vec![0; MAX_DNS_DATAGRAM + 1],
             state,
             random,
             exhaustion: None,
