@@ -217,7 +217,7 @@ fn other_answers() -> Vec<Deviation> {
         (
             "floods the header",
             vec![Step::send("<stream:stream from='"), Step::SendForEver(vec![b'x'; 4096])],
-            "more than 64 KiB",
+            "an attribute of more than 8 KiB",
             false,
         ),
         (

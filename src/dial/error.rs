@@ -203,6 +203,7 @@ impl AttemptError {
                 | Fault::Xml(_)
                 | Fault::Unexpected(_)
                 | Fault::TooLong
+                | Fault::TooLongToken
                 | Fault::TooDeep => AttemptErrorKind::NotXmpp,
                 Fault::TrailingBytes => AttemptErrorKind::InjectedBytes,
             },

@@ -46,6 +46,8 @@ pub(crate) enum Fault {
     Unexpected(String),
     /// More than 64 KiB.
     TooLong,
+    /// A name or an attribute value of more than 8 KiB.
+    TooLongToken,
     /// Elements nested more than 32 deep.
     TooDeep,
     /// Bytes after `<proceed/>` that are not protected by TLS.
@@ -116,6 +118,7 @@ impl NegotiationError {
             | Fault::Xml(_)
             | Fault::Unexpected(_)
             | Fault::TooLong
+            | Fault::TooLongToken
             | Fault::TooDeep => self.step != Step::Tls,
             Fault::NotOffered(_)
             | Fault::Refused
@@ -205,6 +208,9 @@ impl fmt::Display for NegotiationError {
             ),
             Fault::Unexpected(what) => write!(formatter, "the server sent an unexpected {what} {step}"),
             Fault::TooLong => write!(formatter, "the server sent more than 64 KiB {step}"),
+            Fault::TooLongToken => {
+                write!(formatter, "the server sent a name or an attribute of more than 8 KiB {step}")
+            }
             Fault::TooDeep => write!(formatter, "the server nests XML elements more than 32 deep {step}"),
             Fault::TrailingBytes => formatter.write_str(
                 "unencrypted bytes follow <proceed/>: the server is faulty, or an attacker has injected them",

@@ -65,6 +65,9 @@ enum ParserState {
     Skipped,
 }
 
+/// What the parser says of a token that is longer than it may be.
+const LONG_TOKEN: &str = "long name or reference";
+
 impl Stream {
     pub(crate) fn new() -> Self {
         let options =
@@ -129,6 +132,9 @@ impl Stream {
                 Ok(Some(Event::EndElement(_))) => self.end_element()?,
                 Ok(Some(Event::Text(_, text))) => self.text(&text)?,
                 Ok(None) | Err(EndOrError::NeedMoreData) => return Ok(None),
+                Err(EndOrError::Error(rxml::Error::RestrictedXml(LONG_TOKEN))) => {
+                    return Err(Fault::TooLongToken);
+                }
                 Err(EndOrError::Error(error)) => return Err(Fault::Xml(error)),
             };
             if item.is_some() {
