@@ -18,6 +18,8 @@ use crate::settings::Settings;
 
 use self::runner::Runner;
 
+#[cfg(test)]
+mod laws;
 mod refusals;
 mod runner;
 
