@@ -226,6 +226,25 @@ fn which_answer_arrives_first_changes_nothing_but_how_long_the_other_is_waited_f
     });
 }
 
+// rule B5
+#[test]
+fn ignored_records_have_a_sentence_each_and_of_many_the_last_says_the_number() {
+    for_all(40, &(0_u16..12, records()), |(count, others)| {
+        let ignored =
+            (0..count).map(|port| SrvRecord { priority: 9, weight: 0, port, target: "a b".to_owned() });
+        let list = [others, ignored.map(Record::Srv).collect()].concat();
+        let (_, unusable) = SrvAnswer::read(&answer(&list), TlsMode::Direct);
+        let question = Question::new("_xmpps", RecordKind::Srv);
+        let mut answers = SrvAnswers::default();
+        answers.add(TlsMode::Direct, Some(question.clone()), wait::now());
+        let sentences = answers.answer(&question, &answer(&list), wait::now());
+        let number = format!("{} records", unusable.len());
+        let is_number = |sentence: &&String| sentence.starts_with(&number);
+        assert_eq!(sentences.iter().filter(is_number).count(), usize::from(unusable.len() > 5));
+        assert_eq!(sentences.len(), unusable.len().min(5) + usize::from(unusable.len() > 5));
+    });
+}
+
 fn candidate(tls: TlsMode, priority: u16, weight: u16, port: u16, origin: Origin) -> Candidate {
     Candidate::new(tls, Host::Name("a.test".to_owned()), port, priority, weight, origin)
 }
