@@ -69,6 +69,8 @@ pub mod dns;
 mod domain;
 mod error;
 mod filter;
+#[cfg(test)]
+mod laws;
 mod limits;
 mod logging;
 mod open_stream;

@@ -192,3 +192,22 @@ impl Family {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // rule B12, B13
+    #[test]
+    fn a_stream_of_the_caller_goes_through_no_proxy_and_all_else_stays() {
+        let settings = Settings {
+            policy: Policy::DirectOnly,
+            proxy: Some("socks5://192.0.2.80:1080".parse().unwrap()),
+            dns_use: DnsUse::Srv,
+            ..Settings::default()
+        };
+        let without = settings.without_proxy();
+        assert!(without.proxy.is_none());
+        assert_eq!((without.dns_use, without.policy), (DnsUse::All, Policy::DirectOnly));
+    }
+}

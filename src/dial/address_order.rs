@@ -123,6 +123,60 @@ mod tests {
 
     // rule D1
     #[test]
+    fn the_policy_table_is_that_of_rfc_6724_section_2_1() {
+        for (first, last, precedence, label) in [
+            ("::1", "::1", 50, 0),
+            ("::ffff:0:0", "::ffff:ffff:ffff", 35, 4),
+            ("2002::", "2002:ffff::ffff", 30, 2),
+            ("2001::", "2001:0:ffff::ffff", 5, 5),
+            ("fc00::", "fdff:ffff::ffff", 3, 13),
+            ("::", "::", 1, 3),
+            ("::2", "::ffff:ffff", 1, 3),
+            ("fec0::", "feff:ffff::ffff", 1, 11),
+            ("3ffe::", "3ffe:ffff::ffff", 1, 12),
+            // "::/0", which is what the others leave.
+            ("::1:0:0", "::fffe:ffff:ffff", 40, 1),
+            ("::1:0:0:0", "2000:ffff::ffff", 40, 1),
+            ("2001:1::", "2001:ffff::ffff", 40, 1),
+            ("2003::", "3ffd:ffff::ffff", 40, 1),
+            ("3fff::", "fbff:ffff::ffff", 40, 1),
+            ("fe00::", "febf:ffff::ffff", 40, 1),
+            ("ff00::", "ffff::ffff", 40, 1),
+        ] {
+            for address in [first, last] {
+                let entry = policy(address.parse().unwrap());
+                assert_eq!((entry.precedence, entry.label), (precedence, label), "{address}");
+            }
+        }
+    }
+
+    // rule D1
+    #[test]
+    fn scopes_are_those_of_rfc_6724_section_3() {
+        for (address, expected) in [
+            ("::ffff:127.0.0.1", 0x2),
+            ("::ffff:169.254.0.1", 0x2),
+            // "IPv4 private addresses [...] are assigned global scope."
+            ("::ffff:10.0.0.1", 0xe),
+            ("::1", 0x2),
+            ("fe7f:ffff::", 0xe),
+            ("fe80::", 0x2),
+            ("febf:ffff::", 0x2),
+            ("fec0::", 0x5),
+            ("feff:ffff::", 0x5),
+            ("fc00::1", 0xe),
+            ("2001:db8::1", 0xe),
+            ("ff01::1", 0x1),
+            ("ff02::1", 0x2),
+            ("ff38::1", 0x8),
+            ("ff0e::1", 0xe),
+        ] {
+            assert_eq!(scope(address.parse().unwrap()), expected, "{address}");
+        }
+    }
+
+    // rule D1
+    #[test]
     fn the_examples_of_rfc_6724_section_10_2_come_out_as_there() {
         for (routes, expected) in [
             // "Prefer matching scope"

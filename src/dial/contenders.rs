@@ -253,8 +253,7 @@ impl Contenders {
         let mut held_back: Option<Group> = None;
         let mut earliest: Option<Instant> = None;
         let mut awaited = false;
-        for (place, contender) in self.list.iter().enumerate() {
-            let group = self.group_of(contender);
+        for (group, place, contender) in self.by_group() {
             if group > present || self.is_again(contender) {
                 continue;
             }
@@ -279,6 +278,16 @@ impl Contenders {
             return Startable::At(earliest);
         }
         self.startable_again(present, room).unwrap_or(Startable::AllStarted { awaited })
+    }
+
+    /// The contenders by their groups. Those that had started when others joined are in front of them in the list, but
+    /// what is left of them is not.
+    fn by_group(&self) -> Vec<(Group, usize, &Contender)> {
+        let contenders = self.list.iter().enumerate();
+        let mut all: Vec<_> =
+            contenders.map(|(place, contender)| (self.group_of(contender), place, contender)).collect();
+        all.sort_by_key(|(group, ..)| *group);
+        all
     }
 
     /// A displaced address that can start once more: only if there is room, and nothing else that it would keep from

@@ -292,6 +292,10 @@ mod tests {
             let lost = learned(&[(wait::now(), &[attempt, refused(2)])]);
             assert!(!lost.is_dead(&address(1)));
         }
+        // That the proxy is slow says nothing of the server.
+        let mut in_proxy = abandoned(1, &tcp(1400), 1700);
+        in_proxy.stage = Stage::Proxy;
+        assert!(learned(&[(wait::now(), &[in_proxy, connected(2, 10)])]).is_dead(&address(1)));
         // An address that is known to be slow is given more time.
         let now = wait::now();
         let slow = connected(1, 400);

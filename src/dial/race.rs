@@ -18,6 +18,8 @@ use crate::settings::Settings;
 
 use self::runner::Runner;
 
+#[cfg(test)]
+mod laws;
 mod refusals;
 mod runner;
 
@@ -94,8 +96,7 @@ impl Race {
         }
         if let Some(group) = first {
             // A group that joins late can precede the one that is dialled now.
-            let is_other = group != self.group && self.attempts.is_empty();
-            if is_first || is_other || group < self.group {
+            if is_first || group < self.group {
                 (self.group, self.group_opened) = (group, now);
             }
         }

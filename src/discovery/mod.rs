@@ -2,6 +2,8 @@
 
 pub(crate) mod answers;
 mod candidate;
+#[cfg(test)]
+mod laws;
 pub(crate) mod order;
 mod srv;
 

@@ -296,6 +296,36 @@ mod tests {
         assert!(counted > least && counted < 3 * least, "{counted} {least}");
     }
 
+    // rule H4
+    #[test]
+    fn an_allocation_is_rounded_up_and_has_a_head() {
+        let expected = [(0, 0), (1, 32), (16, 32), (17, 48), (1000, 1024)];
+        for (octets, taken) in expected {
+            assert_eq!(allocated(octets), taken);
+        }
+        let name = question("example.org");
+        let empty = PLACE + allocated("example.org".len());
+        assert_eq!(octets(&name, &Answer::new(Vec::new())), empty);
+        assert_eq!(octets(&name, &positive()), empty + allocated(size_of::<Record>()));
+    }
+
+    // rule H4
+    #[test]
+    fn the_largest_answer_that_is_kept_takes_a_sixteenth_of_the_cache() {
+        let now = wait::now();
+        let answer = |length| {
+            let data = TlsaRecord { usage: 3, selector: 0, matching: 0, data: vec![0; length] };
+            Answer::new(vec![Record::Tlsa(data)]).with_time_to_live(SECOND)
+        };
+        let name = question("example.org");
+        // Found, since a `PLACE` differs between machines.
+        let largest = (0..MAX_CACHE_ENTRY).rfind(|length| octets(&name, &answer(*length)) <= MAX_CACHE_ENTRY);
+        for (length, is_kept) in [(largest.unwrap(), true), (largest.unwrap() + 1, false)] {
+            let kept = filled(&answer(length), now).answer(&name, now);
+            assert_eq!(kept.is_some(), is_kept, "{length}");
+        }
+    }
+
     // rule H4, E10
     #[test]
     fn the_data_of_tlsa_records_counts() {

@@ -75,3 +75,19 @@ impl fmt::Display for ConfigurationError {
 }
 
 impl Error for ConfigurationError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_shows_its_message_and_keeps_its_source() {
+        let error = LookupError::new("no answer").with_source("cable cut");
+        assert_eq!(error.to_string(), "no answer");
+        assert_eq!(error.source().unwrap().to_string(), "cable cut");
+        assert_eq!(error, LookupError::new("no answer"));
+        assert_ne!(error, LookupError::new("refused"));
+        assert!(LookupError::new("refused").source().is_none());
+        assert_eq!(ConfigurationError::new("no such zone").to_string(), "no such zone");
+    }
+}

@@ -374,3 +374,20 @@ fn a_name_has_a_srv_name_unless_it_would_be_too_long() {
     assert_eq!(Host::parse("192.0.2.1").unwrap().srv_name(prefix), None);
     assert_eq!(Host::parse("[::1]").unwrap().srv_name(prefix), None);
 }
+
+// rule A3
+#[test]
+fn what_is_longer_than_any_domain_part_is_refused_before_it_is_converted() {
+    for (length, expected) in
+        [(1023, Ok(())), (1024, Err(Reason::NameTooLong)), (5000, Err(Reason::NameTooLong))]
+    {
+        assert_eq!(check_text(&"a".repeat(length)), expected, "{length}");
+    }
+}
+
+// rule A3
+#[test]
+fn only_an_ipv6_address_has_a_zone() {
+    assert_eq!(reason("fe80::1%eth0"), Reason::ZoneId);
+    assert_eq!(reason("fe80::1::2%eth0"), Reason::NotIpv6);
+}

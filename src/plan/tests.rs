@@ -6,6 +6,7 @@ use super::simulation::World;
 
 mod bounds;
 mod dane;
+mod direct;
 mod endings;
 mod names;
 mod plays;

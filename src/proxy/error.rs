@@ -187,7 +187,52 @@ mod tests {
             (1..=8).map(|reply| ProxyError::Reply(reply).to_string()).collect();
         assert_eq!(words.len(), 8);
         assert!(words.iter().all(|words| words.starts_with("the proxy did not connect to the server: ")));
+        assert!(!words.iter().any(|words| words.contains("no defined meaning")));
         assert!(ProxyError::Reply(0xf0).to_string().ends_with("reply 240, which has no defined meaning"));
+    }
+
+    // rule B13
+    #[test]
+    fn what_a_peer_speaks_and_what_a_status_usually_means_is_said() {
+        for (first, words) in [
+            (b'H', "HTTP"),
+            (5, "SOCKS5"),
+            (4, "SOCKS4"),
+            (0, "SOCKS4"),
+            (21, "TLS"),
+            (22, "TLS"),
+            (b'X', "another protocol"),
+        ] {
+            for error in [ProxyError::NotSocks(first), ProxyError::NotHttp(first)] {
+                assert!(error.to_string().contains(&format!("it answers in {words}")), "{error}");
+            }
+        }
+        for (status, end) in [
+            (403, "; many proxies allow few ports, such as 443"),
+            (405, "; many proxies allow few ports, such as 443"),
+            (400, "; it may not support CONNECT"),
+            (501, "; it may not support CONNECT"),
+            (502, "it answered 502"),
+        ] {
+            let text = ProxyError::Status(status, String::new()).to_string();
+            assert!(text.ends_with(end), "{text}");
+        }
+    }
+
+    // rule B13
+    #[test]
+    fn only_what_is_about_credentials_is_a_refusal_of_them() {
+        use ProxyError::{Authentication, Early, NoMethod, Reply, Status, WrongCredentials};
+        for (error, is_refusal) in [
+            (NoMethod(Sent::Nothing), true),
+            (WrongCredentials, true),
+            (Authentication(407, Sent::Credentials, Vec::new()), true),
+            (Reply(2), false),
+            (Status(403, String::new()), false),
+            (Early, false),
+        ] {
+            assert_eq!(error.is_refusal_of_credentials(), is_refusal, "{error}");
+        }
     }
 
     // rule B13

@@ -206,3 +206,36 @@ fn duration(time_to_live: Ttl) -> Duration {
     let seconds = time_to_live.as_secs();
     Duration::from_secs(if seconds >> 31 == 0 { seconds.into() } else { 0 })
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::dep::octseq::Parser;
+
+    use super::*;
+    use crate::dns::testing::name;
+
+    // rule H6
+    #[test]
+    fn names_of_exactly_65536_labels_are_read() {
+        let octets = name("a.b.c");
+        let parsed = ParsedName::parse(&mut Parser::from_ref(octets.as_slice())).unwrap();
+        let mut labels = Labels(MAX_LABELS - 4);
+        assert_eq!(labels.text(&parsed), Ok("a.b.c".to_owned()));
+        assert!(matches!(labels.text(&parsed), Err(QueryOutcome::Malformed(_))));
+    }
+
+    // rule H6
+    #[test]
+    fn no_two_names_read_the_same() {
+        for (octets, text) in [
+            (&b"\x09az09-_AZ.\x00"[..], "az09-_az\\."),
+            (b"\x04!*~/\x00", "!*~/"),
+            (b"\x03 \\.\x01a\x00", "\\ \\\\\\..a"),
+            (b"\x05\x00\x1f\x7f\x80\xff\x00", "\\000\\031\\127\\128\\255"),
+            (b"\x00", "."),
+        ] {
+            let parsed = ParsedName::parse(&mut Parser::from_ref(octets)).unwrap();
+            assert_eq!(name_text(&parsed), text);
+        }
+    }
+}

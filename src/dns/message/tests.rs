@@ -292,6 +292,15 @@ fn none_lives_as_long_as_the_zone_says_and_not_at_all_without_it() {
     }
 }
 
+// rule B5
+#[test]
+fn records_beside_the_code_that_there_is_no_such_name_do_not_count() {
+    let (query, response) = plain();
+    let response = response.answer(address("d.example", 60, "192.0.2.1")).flags(NXDOMAIN);
+    let none = answer(&query, &response);
+    assert!(none.is_no_such_name() && none.records().is_empty());
+}
+
 // rule H3c
 #[test]
 fn a_server_that_knows_nothing_and_asks_nobody_has_failed() {
@@ -303,11 +312,18 @@ fn a_server_that_knows_nothing_and_asks_nobody_has_failed() {
     {
         assert_eq!(answer(&query, &good).records(), []);
     }
-    assert!(answer(&query, &lame.flags(NXDOMAIN)).is_no_such_name());
+    assert!(answer(&query, &lame.clone().flags(NXDOMAIN)).is_no_such_name());
+    let says = |response: &RawResponse, words| matches!(decode(&query, response), QueryOutcome::ServerFailure(text) if text.contains(words));
+    assert!(says(&lame, "neither knows the name"));
+    // A record that is no NS makes no referral of it.
+    let other = lame.authority(record("example", A, 60, &[192, 0, 2, 1]));
+    assert!(says(&other, "neither knows the name"));
     let referral = response.authority(record("example", NS, 60, &name("ns.example")));
     assert_eq!(answer(&query, &referral).records(), []);
     let referral = RawResponse { flags: 0x8100, ..referral };
-    assert!(matches!(decode(&query, &referral), QueryOutcome::ServerFailure(_)));
+    assert!(says(&referral, "referral"));
+    let referral = referral.authority(record("example", A, 60, &[192, 0, 2, 1]));
+    assert!(says(&referral, "referral"));
     let authoritative = referral.flags(0x0400);
     assert_eq!(answer(&query, &authoritative).records(), []);
 }

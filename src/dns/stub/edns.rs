@@ -193,6 +193,10 @@ mod tests {
         assert_eq!(edns.next(Edns::With), Edns::With);
         edns.forget(Edns::With);
         assert_eq!((edns.next(Edns::Without), edns), (Edns::Without, EdnsTry::NotAsked));
+        // Not so one that somebody has read.
+        edns.next(Edns::With);
+        assert_eq!(edns.handle_outcome(Edns::With, &QueryOutcome::Ignored), None);
+        assert_eq!(edns.next(Edns::With), Edns::Without);
     }
 
     // rule H2

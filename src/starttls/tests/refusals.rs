@@ -163,6 +163,8 @@ fn a_stream_error_says_its_condition_and_text() {
         ),
         (format!("<app xmlns='urn:x'>y</app><reset {namespace}/>"), Some("reset"), None),
         (format!("<reset {namespace}><conflict {namespace}/></reset>"), Some("reset"), None),
+        (format!("a<reset {namespace}/>b"), Some("reset"), Some("a")),
+        (format!("<reset {namespace}/>b"), Some("reset"), None),
         ("<host-unknown/>".to_owned(), None, None),
         ("Invalid XML".to_owned(), None, Some("Invalid XML")),
         (String::new(), None, None),
@@ -251,6 +253,36 @@ fn an_error_is_one_line_that_says_what_it_means() {
         assert!(message.contains(words), "{message}");
         assert!(!message.contains(['\n', '\x1b']) && !message.ends_with('.'), "{message}");
         assert!(message.starts_with(|first: char| first.is_ascii_lowercase()), "{message}");
+    }
+}
+
+// rule D10, F2, F5
+#[test]
+fn over_tls_nothing_is_said_of_starttls() {
+    let stream_error =
+        StreamError { condition: None, text: Some("a".to_owned()), see_other_host: Some("b".to_owned()) };
+    for (step, fault, before, over) in [
+        (Step::Header, Fault::Version(None), "introduced STARTTLS", "predates XMPP 1.0"),
+        (Step::Header, Fault::Version(Some("0.9".to_owned())), "STARTTLS requires", "predates XMPP 1.0"),
+        (
+            Step::Header,
+            Fault::Ended(Ending::Connection),
+            "or for direct TLS",
+            "after TLS, before its stream header",
+        ),
+        (Step::Features, Fault::Ended(Ending::Connection), "closed the connection", "closed the connection"),
+        (Step::Header, Fault::Ended(Ending::Stream), "ended the stream", "ended the stream"),
+        (Step::Features, Fault::Stream(stream_error.clone()), "followed before TLS", "refers to b (a)"),
+        (Step::Features, Fault::Stream(stream_error), "(unauthenticated text: a)", "refers to b (a)"),
+    ] {
+        for (form, words) in [(Form::Pipelined, before), (Form::OverTls, over)] {
+            let error = NegotiationError::new(step, fault.clone(), form);
+            assert_eq!(error.is_over_tls(), form == Form::OverTls);
+            let text = error.to_string();
+            assert!(text.contains(words), "{text}");
+            let says = ["STARTTLS", "before TLS", "direct TLS", "unauthenticated"];
+            assert!(!error.is_over_tls() || !says.iter().any(|says| text.contains(says)), "{text}");
+        }
     }
 }
 

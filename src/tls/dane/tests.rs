@@ -309,6 +309,8 @@ fn the_record_that_matches_is_found() {
     let records = [of(&stranger(), 3), of(&chain.leaf, 3), of(&chain.intermediate, 2)];
     assert_eq!(matched(&records, &sent, &default_provider()), Some(&records[1]));
     assert_eq!(matched(&records[..1], &sent, &default_provider()), None);
+    let other = [stranger().record(3, 0, 0), of(&stranger(), 2)];
+    assert_eq!(matched(&other, &sent, &default_provider()), None);
     let root = [chain.root.record(2, 0, 0)];
     assert_eq!(matched(&root, &sent, &default_provider()), Some(&root[0]));
     assert_eq!(TlsaRecord::of_key(&sent[0]), Some(of(&chain.leaf, 3)));
@@ -357,4 +359,14 @@ fn damaged_certificates_and_records_are_refused() {
         let records = [cut, stranger().record(3, 1, 1)];
         assert!(verify(&records, &stranger(), &chain.leaf.certificate, &[]).is_err());
     }
+}
+
+// rule E10
+#[test]
+fn a_record_is_shown_in_numbers_and_at_most_64_octets() {
+    let shown =
+        |length| TlsaRecord { usage: 3, selector: 1, matching: 0, data: vec![0xab; length] }.to_string();
+    assert_eq!(shown(2), "3 1 0 abab");
+    assert_eq!(shown(64), format!("3 1 0 {}", "ab".repeat(64)));
+    assert_eq!(shown(65), format!("3 1 0 {}…", "ab".repeat(64)));
 }

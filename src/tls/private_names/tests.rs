@@ -251,6 +251,19 @@ fn the_error_has_the_names_and_why_they_do_not_count() {
     ] {
         assert_eq!(explain(&server, &name, why).unwrap(), format!("{start}{end}"));
     }
+    // At most five of each kind are shown.
+    for (count, ends_in_more) in [(5_u8, false), (6, true)] {
+        let one = &[
+            &[0xa0, 0x26, 6, 8, 0x2b, 6, 1, 5, 5, 7, 8, 7, 0xa0, 0x1a, 0x16, 0x18],
+            &b"_xmpp-client.example.org"[..],
+        ];
+        let names = [&[0x30, 0x81, 40 * count], one.concat().repeat(count.into()).as_slice()].concat();
+        let many = self::server(&root, |params| {
+            params.custom_extensions = vec![CustomExtension::from_oid_content(&[2, 5, 29, 17], names)];
+        });
+        let text = explain(&many, &name, Uncounted::Other).unwrap();
+        assert_eq!((text.matches("SRV-ID").count(), text.ends_with(", …")), (5, ends_in_more), "{text}");
+    }
     // Without a name of these kinds, it is not about them.
     let dns = CertificateParams::new(vec!["a.example".to_owned()]).unwrap();
     let dns = dns.signed_by(&key(), &root).unwrap().der().clone();

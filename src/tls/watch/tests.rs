@@ -224,3 +224,19 @@ fn a_damaged_text_is_an_error_and_never_an_empty_record() {
         line[..end].parse::<CertificateRecord>().unwrap_err();
     }
 }
+
+// rule E8c
+#[test]
+fn every_change_has_words_of_its_own() {
+    let words = [First, Same, Certificate, Key, Issuer].map(|change| change.to_string());
+    assert_eq!(
+        words,
+        [
+            "first certificate",
+            "same certificate",
+            "new certificate, same key",
+            "new key, same issuer",
+            "other issuer"
+        ]
+    );
+}
