@@ -251,19 +251,22 @@ impl Contenders {
     /// candidate whose addresses are still unknown holds back those after it in its group for [`RESOLUTION_DELAY`].
     pub(super) fn startable(&self, present: Group, room: Room, now: Instant) -> Startable {
         let mut held_back: Option<Group> = None;
-        let mut earliest: Option<Instant> = None;
+        let mut earliest: Option<(Group, Instant)> = None;
         let mut awaited = false;
         for (group, place, contender) in self.by_group() {
             if group > present || self.is_again(contender) {
                 continue;
             }
             match self.next(contender) {
+                // "Groups are tried in order" (rule C1): an address of an earlier group that starts soon goes first.
+                Next::Start(..) if earliest.is_some_and(|(earlier, _)| earlier < group) => {}
                 Next::Start(reach, from) => {
                     let from = if held_back == Some(group) { from + RESOLUTION_DELAY } else { from };
                     if from <= now {
                         return Startable::Now(place, reach);
                     }
-                    earliest = Some(earliest.map_or(from, |earliest| earliest.min(from)));
+                    let (first, at) = earliest.unwrap_or((group, from));
+                    earliest = Some((first.min(group), at.min(from)));
                     held_back = Some(group);
                 }
                 Next::Unknown => {
@@ -274,7 +277,7 @@ impl Contenders {
                 Next::Nothing => {}
             }
         }
-        if let Some(earliest) = earliest {
+        if let Some((_, earliest)) = earliest {
             return Startable::At(earliest);
         }
         self.startable_again(present, room).unwrap_or(Startable::AllStarted { awaited })

@@ -49,10 +49,13 @@ impl Plan {
                 authenticated: matches!(&asked.result, Some(Ok(answer)) if answer.is_authenticated()),
             })
         });
+        let mut lookups: Vec<LookupReport> = lookups.collect();
+        // Those that were asked again when the caller went on started then.
+        lookups.sort_by_key(|lookup| lookup.asked);
         Report {
             domain: self.domain.clone(),
             service: self.settings.service.clone(),
-            lookups: lookups.collect(),
+            lookups,
             candidates: self.race.contenders.candidates().cloned().collect(),
             attempts: self.race.attempts().map(|attempt| self.with_scope(attempt)).collect(),
             notes: self.left_out_records.iter().chain(&self.notes).cloned().chain(self.cuts()).collect(),

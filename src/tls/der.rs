@@ -108,8 +108,8 @@ pub(super) fn encode(tag: u8, content: &[u8]) -> Vec<u8> {
     octets
 }
 
-/// An object identifier in dotted form: `1.2.840.113549`. Empty if it is malformed, or too long to be shown, so that no two
-/// have the same form.
+/// An object identifier in dotted form: `1.2.840.113549`. Empty if it is malformed, too long to be shown, or has a number of
+/// more than 64 bits, so that no two have the same form.
 pub(super) fn dotted(identifier: &[u8]) -> String {
     let is_complete = identifier.last().is_some_and(|last| last & 0x80 == 0);
     // The encoding of a number starts with no zero digit (ITU-T X.690 section 8.19.2).
@@ -120,7 +120,8 @@ pub(super) fn dotted(identifier: &[u8]) -> String {
     let mut numbers: Vec<u64> = Vec::new();
     let mut number: u64 = 0;
     for octet in identifier {
-        number = number.saturating_mul(128).saturating_add(u64::from(octet & 0x7f));
+        let Some(shifted) = number.checked_mul(128) else { return String::new() };
+        number = shifted | u64::from(octet & 0x7f);
         if octet & 0x80 == 0 {
             if numbers.is_empty() {
                 // The first two numbers share one.
@@ -197,5 +198,9 @@ mod tests {
         for other in [&[0x55, 0x1d, 0x80, 17][..], &[0x55, 0x1d, 17, 0x80], &[0x80, 0x55, 0x1d, 17], &long] {
             assert_eq!(dotted(other), "");
         }
+        // The largest number, and one more.
+        let largest = [&[0x2a, 0x81][..], &[0xff; 8], &[0x7f]].concat();
+        assert_eq!(dotted(&largest), "1.2.18446744073709551615");
+        assert_eq!(dotted(&[&[0x2a, 0x82][..], &[0x80; 8], &[0]].concat()), "");
     }
 }

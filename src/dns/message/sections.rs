@@ -144,7 +144,8 @@ pub(super) fn addresses_of_targets(
     let targets: HashSet<&str> = records
         .iter()
         .filter_map(|record| match record {
-            Record::Srv(service) => Some(service.target.as_str()),
+            // The root says that the service is not offered, and is no host.
+            Record::Srv(service) => Some(service.target.as_str()).filter(|target| *target != "."),
             Record::Address(_) | Record::Tlsa(_) => None,
         })
         .collect();
