@@ -231,6 +231,29 @@ impl From<Error> for io::Error {
 mod tests {
     use super::*;
 
+    // rule D7
+    #[test]
+    fn every_kind_has_words_of_its_own() {
+        use ErrorKind::{
+            Attempts, Cancelled, Configuration, InvalidDomain, Lookup, NoSuchDomain, NotOffered, System,
+            TimedOut, Untrusted,
+        };
+        let kinds = [
+            InvalidDomain,
+            NoSuchDomain,
+            NotOffered,
+            Lookup,
+            Attempts,
+            Untrusted,
+            TimedOut,
+            Cancelled,
+            Configuration,
+            System,
+        ];
+        let words: std::collections::HashSet<String> = kinds.iter().map(ToString::to_string).collect();
+        assert!(words.len() == kinds.len() && !words.contains(""));
+    }
+
     #[test]
     fn an_error_is_as_small_as_a_pointer_and_crosses_threads() {
         fn crosses<T: Send + Sync + error::Error>() {}

@@ -344,3 +344,29 @@ impl fmt::Display for Milliseconds {
         write!(formatter, "{:.1} ms", self.0.as_secs_f64() * 1000.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // rule E10
+    #[test]
+    fn only_the_lookup_of_an_srv_record_can_be_a_failed_one() {
+        let failed = LookupResult::Failed("SERVFAIL".to_owned());
+        for (kind, result, expected) in [
+            (RecordKind::Srv, failed.clone(), true),
+            (RecordKind::Srv, LookupResult::None, false),
+            (RecordKind::Ipv4, failed, false),
+        ] {
+            let lookup = LookupReport {
+                question: Question::new("example.org", kind),
+                result,
+                asked: Duration::ZERO,
+                answered: None,
+                facts: None,
+                authenticated: false,
+            };
+            assert_eq!(lookup.is_failed_srv(), expected, "{lookup}");
+        }
+    }
+}

@@ -90,3 +90,16 @@ impl Reach {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_equal_to_itself_and_a_name_to_none() {
+        let [one, other] = [1, 2].map(|last| SocketAddr::from(([192, 0, 2, last], 5222)));
+        let destination = Destination::from(one);
+        assert!(destination == one && destination != other);
+        assert!(Destination::Name("192.0.2.1".to_owned(), 5222) != one);
+    }
+}

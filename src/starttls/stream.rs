@@ -210,13 +210,13 @@ impl Stream {
             ParserState::Features { starttls } if self.depth == 1 => {
                 Some(Item::Features { starttls: *starttls })
             }
-            ParserState::Proceed if self.depth == 1 => Some(Item::Proceed),
+            // It has no children: they are refused where they begin.
+            ParserState::Proceed => Some(Item::Proceed),
             ParserState::Skipped if self.depth == 1 => None,
             ParserState::Begin(_)
             | ParserState::Header
             | ParserState::Error(_)
             | ParserState::Features { .. }
-            | ParserState::Proceed
             | ParserState::Skipped => return Ok(None),
         };
         self.state = ParserState::Children;

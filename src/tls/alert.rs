@@ -91,3 +91,42 @@ pub(super) fn meaning(alert: AlertDescription) -> Option<&'static str> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // rule E8b
+    #[test]
+    fn every_alert_has_its_meaning() {
+        let table: [(&[u8], &str); 18] = [
+            (&[0, 90], "closed the connection"),
+            (&[10, 22, 32, 47, 50, 109, 110], "could not process a message"),
+            (&[20, 21, 51], "could not decrypt or verify"),
+            (&[40], "in common"),
+            (&[41, 116], "requires a client certificate"),
+            (&[42, 46, 111, 113, 114], "does not accept the client certificate"),
+            (&[43], "this kind of client certificate"),
+            (&[44], "has been revoked"),
+            (&[45], "has expired"),
+            (&[48], "the authority of the client certificate"),
+            (&[49], "denies access"),
+            (&[60, 71], "stronger cryptography"),
+            (&[70], "neither TLS 1.2 nor TLS 1.3"),
+            (&[80, 117], "an internal error"),
+            (&[112], "does not serve this domain"),
+            (&[115], "does not know the session"),
+            (&[120], "refused the ALPN name"),
+            (&[121], "encrypted client hello"),
+        ];
+        for (numbers, words) in table {
+            for number in numbers {
+                let text = meaning(AlertDescription::from(*number)).unwrap();
+                assert!(text.contains(words), "{number}: {text}");
+            }
+        }
+        for number in [30, 86, 100, 255] {
+            assert_eq!(meaning(AlertDescription::from(number)), None);
+        }
+    }
+}

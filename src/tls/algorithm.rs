@@ -136,6 +136,97 @@ mod tests {
         }
     }
 
+    /// A value in DER.
+    fn der(tag: u8, content: &[u8]) -> Vec<u8> {
+        [&[tag, u8::try_from(content.len()).unwrap()], content].concat()
+    }
+
+    /// An object identifier in DER.
+    fn identifier(dotted: &str) -> Vec<u8> {
+        let numbers: Vec<u32> = dotted.split('.').map(|number| number.parse().unwrap()).collect();
+        let mut octets = Vec::new();
+        for number in std::iter::once(numbers[0] * 40 + numbers[1]).chain(numbers[2..].iter().copied()) {
+            let digits =
+                (0..4).rev().map(|place| number >> (7 * place) & 0x7f).skip_while(|digit| *digit == 0);
+            let digits: Vec<u8> = digits.map(|digit| u8::try_from(digit).unwrap() | 0x80).collect();
+            octets.extend(if digits.is_empty() { vec![0x80] } else { digits });
+            *octets.last_mut().unwrap() &= 0x7f;
+        }
+        der(OBJECT_IDENTIFIER, &octets)
+    }
+
+    // rule E8b
+    #[test]
+    fn every_algorithm_has_its_name() {
+        for (dotted, name) in [
+            ("1.2.840.113549.1.1.2", "RSA with MD2"),
+            ("1.2.840.113549.1.1.4", "RSA with MD5"),
+            ("1.3.14.3.2.29", "RSA with SHA-1"),
+            ("1.2.840.113549.1.1.10", "RSA-PSS"),
+            ("1.2.840.113549.1.1.11", "RSA with SHA-256"),
+            ("1.2.840.113549.1.1.12", "RSA with SHA-384"),
+            ("1.2.840.113549.1.1.13", "RSA with SHA-512"),
+            ("1.2.840.113549.1.1.14", "RSA with SHA-224"),
+            ("1.2.840.10040.4.3", "DSA with SHA-1"),
+            ("2.16.840.1.101.3.4.3.1", "DSA with SHA-224"),
+            ("2.16.840.1.101.3.4.3.2", "DSA with SHA-256"),
+            ("1.2.840.10045.4.1", "ECDSA with SHA-1"),
+            ("1.2.840.10045.4.3.1", "ECDSA with SHA-224"),
+            ("1.2.840.10045.4.3.3", "ECDSA with SHA-384"),
+            ("1.2.840.10045.4.3.4", "ECDSA with SHA-512"),
+            ("1.2.156.10197.1.501", "SM2 with SM3"),
+            ("1.3.101.112", "Ed25519"),
+            ("2.16.840.1.101.3.4.3.17", "ML-DSA-44"),
+            ("2.16.840.1.101.3.4.3.18", "ML-DSA-65"),
+            ("2.16.840.1.101.3.4.3.19", "ML-DSA-87"),
+        ] {
+            assert_eq!(signature(&identifier(dotted)), name);
+        }
+        assert_eq!(signature(&[]), "an algorithm without a name");
+        for (dotted, name) in [
+            ("1.2.840.113549.1.1.1", "an RSA key"),
+            ("1.2.840.113549.1.1.10", "an RSA-PSS key"),
+            ("1.2.840.10040.4.1", "a DSA key"),
+            ("1.3.101.112", "a key for Ed25519"),
+            ("1.2.840.10045.2.1", "a key on curve without a name"),
+        ] {
+            assert_eq!(key(&identifier(dotted)), name);
+        }
+        for (dotted, name) in [
+            ("1.2.840.10045.3.1.1", "P-192"),
+            ("1.3.132.0.33", "P-224"),
+            ("1.2.840.10045.3.1.7", "P-256"),
+            ("1.3.132.0.34", "P-384"),
+            ("1.3.132.0.35", "P-521"),
+            ("1.3.132.0.10", "secp256k1"),
+            ("1.3.36.3.3.2.8.1.1.7", "brainpoolP256r1"),
+            ("1.3.36.3.3.2.8.1.1.11", "brainpoolP384r1"),
+            ("1.3.36.3.3.2.8.1.1.13", "brainpoolP512r1"),
+            ("1.2.156.10197.1.301", "SM2"),
+            ("1.2.3", "1.2.3"),
+        ] {
+            let on_curve = [identifier("1.2.840.10045.2.1"), identifier(dotted)].concat();
+            assert_eq!(key(&on_curve), format!("a key on curve {name}"));
+        }
+    }
+
+    // rule E8b
+    #[test]
+    fn the_bits_of_an_rsa_key_are_counted_from_the_highest_that_is_set() {
+        let bits = |algorithm: &str, modulus: &[u8]| {
+            let key = der(SEQUENCE, &[der(INTEGER, modulus), der(INTEGER, &[3])].concat());
+            let key = der(BIT_STRING, &[vec![0], key].concat());
+            rsa_bits(&[der(SEQUENCE, &identifier(algorithm)), key].concat())
+        };
+        for (modulus, expected) in
+            [(&[0x80, 1][..], 16), (&[0, 0x80, 1], 16), (&[1, 0xff], 9), (&[0, 0, 1], 1)]
+        {
+            assert_eq!(bits("1.2.840.113549.1.1.1", modulus), Some(expected));
+        }
+        assert_eq!(bits("1.2.840.113549.1.1.1", &[0]), None);
+        assert_eq!(bits("1.2.840.10045.2.1", &[0x80, 1]), None);
+    }
+
     // rule E8b
     #[test]
     fn what_aws_lc_rs_knows_is_what_it_verifies() {
@@ -143,6 +234,11 @@ mod tests {
         assert!(!is_known_to_aws_lc_rs(SHA_1, None));
         assert!(!is_known_to_aws_lc_rs(&[6, 3, 0x2b, 0x65, 0x71], None));
         assert!(!is_known_to_aws_lc_rs(ECDSA_WITH_SHA_256, Some(SHA_1)));
+        let on = |curve| [identifier("1.2.840.10045.2.1"), identifier(curve)].concat();
+        assert!(!is_known_to_aws_lc_rs(ECDSA_WITH_SHA_256, Some(&on("1.3.132.0.33"))));
+        // The parameter of a key of another kind is no curve.
+        let other = [identifier("1.2.840.10040.4.1"), identifier("1.3.132.0.34")].concat();
+        assert!(!is_known_to_aws_lc_rs(ECDSA_WITH_SHA_256, Some(&other)));
     }
 
     // rule E8b

@@ -144,6 +144,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_identifier_of_32_octets_is_the_longest_that_is_shown() {
+        assert!(dotted(&[0x2a; LONGEST_IDENTIFIER]).starts_with("1.2.42."));
+        assert_eq!(dotted(&[0x2a; LONGEST_IDENTIFIER + 1]), "");
+    }
+
+    #[test]
     fn values_follow_each_other_and_end_at_what_is_cut() {
         let long = [[0x04, 0x81, 0x80].as_slice(), &[7; 0x80]].concat();
         let octets = [&[0x02, 1, 5], &*long, &[0x30, 9, 1]].concat();

@@ -150,6 +150,15 @@ mod tests {
 
     // rule E8b
     #[test]
+    fn the_name_of_another_function_is_refused_and_the_error_says_what_is_expected() {
+        for text in [EMPTY.replace("sha256", "sha512"), EMPTY.replace("sha256:", "sha512//")] {
+            let error = text.parse::<Fingerprint>().unwrap_err().to_string();
+            assert!(error.contains("is not a SHA-256 hash") && error.contains(&text), "{error}");
+        }
+    }
+
+    // rule E8b
+    #[test]
     fn every_usual_form_is_read_and_one_is_written() {
         let digits = &EMPTY[7..];
         let pairs: Vec<_> = (0..32).map(|index| &digits[2 * index..2 * index + 2]).collect();

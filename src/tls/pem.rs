@@ -87,9 +87,20 @@ mod tests {
             ("hello\n", "it has no certificate, neither as PEM"),
             (&key.serialize_pem(), "it has a private key, and no certificate"),
             (&request, "it has a certificate request, and no certificate"),
+            (
+                "-----BEGIN PUBLIC KEY-----\nMAA=\n-----END PUBLIC KEY-----\n",
+                "it has a public key, and no certificate",
+            ),
+            (
+                "-----BEGIN X509 CRL-----\nMAA=\n-----END X509 CRL-----\n",
+                "it has a revocation list, and no certificate",
+            ),
             (&pem[..pem.len() / 2], "its PEM is cut off"),
             (&pem.replacen('M', "!", 1), "its PEM is damaged"),
-            (&pem.replacen("-----\n", "--\n", 1), "its PEM is damaged"),
+            (
+                &pem.replacen("-----\n", "--\n", 1),
+                "its PEM is damaged: a line -----BEGIN …----- is not complete",
+            ),
             (
                 "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n",
                 "certificate 1 in it is damaged",

@@ -83,3 +83,33 @@ fn only_what_a_server_would_not_send_may_be_of_the_proxy() {
     assert!(!text(alert()).ends_with(OR_THE_PROXY));
     assert!(!AttemptError::tls(garbage(), &Evidence::NONE).to_string().ends_with(OR_THE_PROXY));
 }
+
+// rule D7
+#[test]
+fn the_usual_errors_of_a_socket_have_words_of_their_own() {
+    for (kind, words) in [
+        (io::ErrorKind::ConnectionRefused, "connection refused"),
+        (io::ErrorKind::ConnectionReset, "connection reset"),
+        (io::ErrorKind::BrokenPipe, "closed the connection while we were sending"),
+        (io::ErrorKind::HostUnreachable, "host unreachable"),
+        (io::ErrorKind::NetworkUnreachable, "network unreachable"),
+        (io::ErrorKind::PermissionDenied, "permission denied"),
+        (io::ErrorKind::AddrNotAvailable, "no address to connect from"),
+    ] {
+        assert!(io_words(kind).unwrap().contains(words), "{kind}");
+    }
+    assert_eq!(io_words(io::ErrorKind::InvalidInput), None);
+}
+
+// rule D7
+#[test]
+fn what_is_missing_depends_on_the_step() {
+    for (step, words) in [
+        (Step::Header, "stream header"),
+        (Step::Features, "stream features"),
+        (Step::Answer, "<starttls/>"),
+        (Step::Tls, "<proceed/>"),
+    ] {
+        assert!(missing(step).contains(words), "{step:?}");
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::World;
 use super::random::{Chance, check_events, check_pace, read, text};
 use crate::discovery::{Candidate, Origin};
 use crate::dns::RecordKind;
@@ -157,5 +158,21 @@ fn being_asked_at_other_times_than_wanted_changes_nothing() {
     for seed in 1..=WORLDS / 4 {
         let play = || read(seed, &with_tlsa(seed).0);
         assert_eq!(play().play().log, play().patient().play().log, "world {seed}");
+    }
+}
+
+// rule E10
+#[test]
+fn a_host_whose_name_is_too_long_for_the_prefix_has_no_tlsa_records() {
+    let long = [["a"; 63].concat(), ["b"; 63].concat(), ["c"; 63].concat()].join(".");
+    for (last, is_asked) in [(50, true), (51, false)] {
+        let host = format!("{long}.{}", "d".repeat(last));
+        let world = format!(
+            "dane\ndns xmpps 10: signed 5 0 5223 {host}\ndns {host} 10: signed 192.0.2.1\n\
+             peer 192.0.2.1:5223 tcp 20, tls 20"
+        );
+        let played = World::read(&world).play();
+        assert!(played.log.last().unwrap().contains("connected"), "{:?}", played.log);
+        assert_eq!(played.log.concat().contains("_5223._tcp.a"), is_asked, "{last}");
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use crate::dial::{AttemptEvent, AttemptId, Destination};
+use crate::dial::{AttemptEvent, AttemptId, Destination, Stage};
 use crate::discovery::{Candidate, Origin};
 use crate::domain::{Domain, Host};
 use crate::error::{Error, ErrorKind};
@@ -112,4 +112,23 @@ fn routes_are_looked_up_for_as_many_addresses_as_one_connect_tries() {
     assert_eq!(looked_up.load(Ordering::Relaxed), MAX_ATTEMPTS);
     let usable = ranked.iter().filter(|(rank, _)| !rank.is_unusable);
     assert!(ranked.len() == 200 && usable.count() == MAX_ATTEMPTS);
+}
+
+// rule D7
+#[test]
+fn each_event_is_taken_once() {
+    let now = wait::now();
+    let (mut plan, _) = plan(given(&[(1, 5)]), now);
+    started(plan.poll(now));
+    let kinds = |plan: &mut Plan| -> Vec<String> {
+        plan.take_events().iter().map(|event| format!("{:?}", event.kind)).collect()
+    };
+    let first = kinds(&mut plan);
+    assert!(
+        first.len() == 2 && first[0].starts_with("Ordered") && first[1].starts_with("Started"),
+        "{first:?}"
+    );
+    assert!(kinds(&mut plan).is_empty());
+    plan.handle_attempt(AttemptId(0), AttemptEvent::Completed(Stage::Tcp), now);
+    assert_eq!(kinds(&mut plan).len(), 1);
 }

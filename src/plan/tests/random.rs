@@ -353,6 +353,7 @@ pub(super) fn check_completeness(seed: u64, played: &Played, kind: ErrorKind) {
 /// Asserts that the attempts and lookups that the events tell of are those of the report, and that each attempt has ended.
 pub(super) fn check_events(seed: u64, report: &Report) {
     let (mut attempts, mut asked, mut answered) = (Vec::new(), Vec::new(), Vec::new());
+    let mut ordered = &Vec::new();
     for event in &report.events {
         let at = event.at;
         match &event.kind {
@@ -367,7 +368,8 @@ pub(super) fn check_events(seed: u64, report: &Report) {
             }
             EventKind::Asked(question) => asked.push(question),
             EventKind::Answered { question, result } => answered.push((question, format!("{result:?}"))),
-            EventKind::Ordered(_) | EventKind::Repeated { .. } | EventKind::Noted(_) => {}
+            EventKind::Ordered(candidates) => ordered = candidates,
+            EventKind::Repeated { .. } | EventKind::Noted(_) => {}
         }
     }
     let of_report = report.attempts.iter().map(|attempt| {
@@ -378,6 +380,9 @@ pub(super) fn check_events(seed: u64, report: &Report) {
     assert_eq!(attempts, of_report.collect::<Vec<_>>(), "world {seed}");
     let questions: Vec<_> = report.lookups.iter().map(|lookup| &lookup.question).collect();
     assert_eq!(asked, questions, "world {seed}");
+    assert_eq!(ordered, &report.candidates, "world {seed}");
+    let are_answered = report.lookups.iter().filter(|lookup| lookup.answered.is_some());
+    assert_eq!(answered.len(), are_answered.count(), "world {seed}");
     for (question, result) in answered {
         let lookup = report.lookups.iter().find(|lookup| lookup.question == *question).unwrap();
         assert_eq!(result, format!("{:?}", lookup.result), "{question} in world {seed}");

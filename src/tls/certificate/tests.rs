@@ -95,3 +95,42 @@ fn no_octets_can_stop_the_reading() {
         }
     }
 }
+
+// rule E8b
+#[test]
+fn text_is_read_in_the_encoding_of_its_kind() {
+    assert_eq!(text(UTF8_STRING, "Zoë".as_bytes()), "Zoë");
+    assert_eq!(text(BMP_STRING, &[0x04, 0x16, 0, b'a']), "Жa");
+    assert_eq!(text(0x14, &[b'Z', 0xeb]), "Zë");
+    for kind in PRINTABLE_OR_OTHER_ASCII {
+        assert_eq!(text(kind, &[b'Z', 0xeb]), "Z\u{fffd}");
+    }
+    // Four octets each, so many that one more is known to follow.
+    let long = text(UTF8_STRING, "𝄞".repeat(LONGEST_NAME + 9).as_bytes());
+    assert_eq!(shown(&long), format!("{}…", "𝄞".repeat(LONGEST_NAME)));
+}
+
+// rule E8b
+#[test]
+fn up_to_five_names_are_shown_and_a_name_is_not_said_twice() {
+    let names = |count: u8| (1..=count).map(|number| format!("h{number}.test")).collect::<Vec<_>>();
+    for (count, start) in [
+        (5, "for h1.test, h2.test, h3.test, h4.test, h5.test, issued"),
+        (6, "for h1.test, h2.test, h3.test, h4.test, h5.test, …, issued"),
+    ] {
+        let certificate = Certificate::read(&issued(&CertificateParams::new(names(count)).unwrap())).unwrap();
+        assert!(certificate.to_string().starts_with(start), "{certificate}");
+    }
+    let certificate = Certificate::read(&issued(&parameters("Ours"))).unwrap();
+    assert_eq!(certificate.subject.as_str(), "Ours");
+}
+
+// rule E8b
+#[test]
+fn an_authority_is_what_says_so() {
+    for (constraints, is_authority) in
+        [(&[0x30, 0][..], false), (&[0x30, 3, 1, 1, 0], false), (&[0x30, 3, 1, 1, 0xff], true), (&[], false)]
+    {
+        assert_eq!(is_of_authority(constraints), is_authority, "{constraints:?}");
+    }
+}

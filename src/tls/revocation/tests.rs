@@ -305,3 +305,14 @@ fn mutated_lists_and_certificates_are_read_or_refused() {
         }
     }
 }
+
+// rule E8a
+#[test]
+fn every_reason_of_rfc_5280_has_words_of_its_own() {
+    let words: Vec<&str> = (0..=11).map(|code| reason_text(&[code])).collect();
+    // 0 is "unspecified", 7 is not used, and 8 takes a certificate off the list.
+    let without: Vec<usize> = (0..words.len()).filter(|code| words[*code].is_empty()).collect();
+    assert_eq!(without, [0, 7, 8, 11]);
+    let distinct: std::collections::HashSet<&str> = words.into_iter().collect();
+    assert_eq!(distinct.len(), 9);
+}

@@ -149,6 +149,13 @@ mod tests {
         answer(&addresses, kind).map(|answer| answer.records().len())
     }
 
+    // rule H3b
+    #[test]
+    fn a_scan_knows_which_names_it_seeks() {
+        let scan = Scan::new(vec!["chat".to_owned()]);
+        assert!(scan.seeks("chat") && !scan.seeks("server"));
+    }
+
     // rule H3
     #[test]
     fn names_and_aliases_are_found_without_case_each_address_once() {
