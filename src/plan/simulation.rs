@@ -14,6 +14,7 @@ use crate::dial::{AttemptEvent, AttemptId, Destination, Reach, Stage};
 use crate::discovery::Candidate;
 use crate::dns::{Answer, AnswerSource, LookupError, LookupFacts, Question, RecordKind};
 use crate::domain::{Domain, Host, SpecialUse};
+use crate::error::ErrorKind;
 use crate::filter::Filter;
 use crate::limits::{LOOKUP_LIMIT, MAX_ATTEMPTS, MAX_IN_FLIGHT, MAX_QUESTIONS};
 use crate::service::TlsMode;
@@ -137,6 +138,12 @@ impl World {
         }
         let mut outcome = play.run(self.nosy);
         for (after, why) in self.going_on {
+            // After other errors there is nothing left to try (rule D8). With this one, a plan says so itself.
+            if let Outcome::Failed(error) = &outcome
+                && !matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::System | ErrorKind::Attempts)
+            {
+                break;
+            }
             play.go_on(&outcome, after, &why);
             play.deadline = Deadline::after(play.now, total);
             outcome = play.run(self.nosy);
@@ -176,7 +183,7 @@ struct Play {
     verified: Vec<AttemptId>,
     /// When the total limit is over.
     deadline: Deadline,
-    /// The attempts that were in flight when a connection was returned.
+    /// The attempts that were in flight or verified when another one was returned.
     dropped: Vec<usize>,
 }
 
@@ -209,7 +216,8 @@ impl Play {
             if nosy {
                 self.expect_silence_until(next, wake);
             }
-            self.now = next;
+            // A cancel may have been due while the caller did something else.
+            self.now = next.max(self.now);
             self.deliver();
         }
         panic!("it does not end\n{}", self.log.join("\n"));
@@ -222,7 +230,10 @@ impl Play {
         self.events.retain(|(_, event)| matches!(event, WorldEvent::Cancel));
         let outstanding = std::mem::take(&mut self.outstanding);
         self.asked.retain(|asked| !outstanding.contains(asked));
-        self.dropped.extend(self.in_flight.drain(..).map(|id| id.0));
+        // Those that were verified at the same time too.
+        let is_other = |id: &AttemptId| !matches!(outcome, Outcome::Connected(winner, _) if winner == id);
+        let others = self.verified.drain(..).filter(is_other);
+        self.dropped.extend(self.in_flight.drain(..).chain(others).map(|id| id.0));
         self.started_before = self.started.len();
         self.log.push(format!("{} next {why}", self.time()).trim_end().to_owned());
         if let (Outcome::Connected(id, _), false) = (outcome, why.is_empty()) {
