@@ -69,6 +69,9 @@ pub mod dns;
 mod domain;
 mod error;
 mod filter;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(test)]
 mod laws;
 mod limits;

@@ -28,10 +28,12 @@ use self::timeline::Timeline;
 mod addresses;
 mod dane;
 mod facts;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod orders;
 mod outcome;
 mod questions;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod simulation;
 #[cfg(test)]
 mod tests;

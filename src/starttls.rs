@@ -2,6 +2,8 @@
 
 mod error;
 mod first_bytes;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod stream;
 mod strict;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What tests of the resolver share: messages put together octet by octet, random numbers, and a directory.
+//! What tests of the resolver share: messages put together octet by octet, and a directory.
 
 use std::fs;
 use std::net::IpAddr;
@@ -135,23 +135,6 @@ pub(crate) fn soa(owner: &str, seconds: u32, minimum: u32) -> Vec<u8> {
     let mut data = [name("ns.example"), name("root.example"), vec![0; 16]].concat();
     data.extend(minimum.to_be_bytes());
     record(owner, SOA, seconds, &data)
-}
-
-/// Random numbers with a fixed seed (`SplitMix64`).
-pub(crate) struct SplitMix64(pub(crate) u64);
-
-impl SplitMix64 {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut number = self.0;
-        number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        number ^ (number >> 31)
-    }
-
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % u64::try_from(bound).unwrap()).unwrap()
-    }
 }
 
 /// Makes a FIFO, from which a read waits for ever.

@@ -1,5 +1,7 @@
 //! A simulated world in which whole plans run: DNS, peers, and a clock that needs no waiting. No IO.
 
+#![expect(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "code of tests")]
+
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -12,6 +14,7 @@ use crate::dial::{AttemptEvent, AttemptId, Destination, Reach, Stage};
 use crate::discovery::Candidate;
 use crate::dns::{Answer, AnswerSource, LookupError, LookupFacts, Question, RecordKind};
 use crate::domain::{Domain, Host, SpecialUse};
+use crate::error::ErrorKind;
 use crate::filter::Filter;
 use crate::limits::{LOOKUP_LIMIT, MAX_ATTEMPTS, MAX_IN_FLIGHT, MAX_QUESTIONS};
 use crate::service::TlsMode;
@@ -22,7 +25,9 @@ use self::played::Ordered;
 pub(super) use self::played::{Outcome, Played};
 use self::script::{ScriptedAnswer, ScriptedStep};
 
+pub(super) mod checks;
 mod played;
+pub(super) mod random;
 mod script;
 
 /// A scripted world for a plan.
@@ -92,7 +97,7 @@ impl World {
     pub(super) fn play(self) -> Played {
         let start = wait::now();
         let settings = Arc::new(self.settings);
-        let leaves_names = settings.dns_use.leaves_names();
+        let (leaves_names, total) = (settings.dns_use.leaves_names(), settings.limits.total);
         let sources = self.sources;
         let routes = Box::new(move |destination: IpAddr| {
             let is_usable = |source: &&IpAddr| source.is_ipv4() == destination.is_ipv4();
@@ -122,7 +127,10 @@ impl World {
             outstanding: Vec::new(),
             given: Vec::new(),
             started: Vec::new(),
+            started_before: 0,
             in_flight: Vec::new(),
+            verified: Vec::new(),
+            deadline: Deadline::after(start, total),
             dropped: Vec::new(),
         };
         if let Some(after) = self.cancelled {
@@ -130,7 +138,14 @@ impl World {
         }
         let mut outcome = play.run(self.nosy);
         for (after, why) in self.going_on {
+            // After other errors there is nothing left to try (rule D8). With this one, a plan says so itself.
+            if let Outcome::Failed(error) = &outcome
+                && !matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::System | ErrorKind::Attempts)
+            {
+                break;
+            }
             play.go_on(&outcome, after, &why);
+            play.deadline = Deadline::after(play.now, total);
             outcome = play.run(self.nosy);
         }
         assert!(play.poll(play.now).is_none(), "orders after the end\n{}", play.log.join("\n"));
@@ -161,8 +176,14 @@ struct Play {
     outstanding: Vec<Question>,
     given: Vec<(Host, Option<RecordKind>, IpAddr)>,
     started: Vec<(AttemptId, Candidate, Destination)>,
+    /// How many were started when the caller last went on.
+    started_before: usize,
     in_flight: Vec<AttemptId>,
-    /// The attempts that were in flight when a connection was returned.
+    /// The attempts whose TLS handshake is verified.
+    verified: Vec<AttemptId>,
+    /// When the total limit is over.
+    deadline: Deadline,
+    /// The attempts that were in flight or verified when another one was returned.
     dropped: Vec<usize>,
 }
 
@@ -195,7 +216,8 @@ impl Play {
             if nosy {
                 self.expect_silence_until(next, wake);
             }
-            self.now = next;
+            // A cancel may have been due while the caller did something else.
+            self.now = next.max(self.now);
             self.deliver();
         }
         panic!("it does not end\n{}", self.log.join("\n"));
@@ -208,7 +230,11 @@ impl Play {
         self.events.retain(|(_, event)| matches!(event, WorldEvent::Cancel));
         let outstanding = std::mem::take(&mut self.outstanding);
         self.asked.retain(|asked| !outstanding.contains(asked));
-        self.dropped.extend(self.in_flight.drain(..).map(|id| id.0));
+        // Those that were verified at the same time too.
+        let is_other = |id: &AttemptId| !matches!(outcome, Outcome::Connected(winner, _) if winner == id);
+        let others = self.verified.drain(..).filter(is_other);
+        self.dropped.extend(self.in_flight.drain(..).chain(others).map(|id| id.0));
+        self.started_before = self.started.len();
         self.log.push(format!("{} next {why}", self.time()).trim_end().to_owned());
         if let (Outcome::Connected(id, _), false) = (outcome, why.is_empty()) {
             self.plan.handle_rejection(*id, why, self.now);
@@ -295,12 +321,10 @@ impl Play {
             }
             Ordered::Finished(outcome) => {
                 if let Outcome::Connected(id, _) = &outcome {
-                    assert!(
-                        self.started.iter().any(|(started, ..)| started == id)
-                            && !self.in_flight.contains(id),
-                        "{id:?} was not verified"
-                    );
+                    assert!(self.verified.contains(id), "{id:?} was not verified");
                 }
+                let is_late = self.deadline.at().is_some_and(|deadline| self.now > deadline);
+                assert!(!is_late, "it ends too late\n{}", self.log.join("\n"));
                 return Some(outcome);
             }
         }
@@ -359,9 +383,8 @@ impl Play {
         let scripted = self.peers.get(&destination.to_string()).cloned();
         self.started.push((id, candidate.clone(), destination));
         self.in_flight.push(id);
-        let is_since_last = |started: &&(AttemptId, _, _)| Some(&started.0.0) > self.dropped.iter().max();
-        let since_last = self.started.iter().filter(is_since_last).count();
-        assert!(self.in_flight.len() <= MAX_IN_FLIGHT && since_last <= MAX_ATTEMPTS);
+        assert!(self.in_flight.len() <= MAX_IN_FLIGHT);
+        assert!(self.started.len() - self.started_before <= MAX_ATTEMPTS);
         let mut at = self.now;
         for ScriptedStep { delay, event } in scripted.unwrap_or_default() {
             let is_starttls = matches!(event, AttemptEvent::Completed(Stage::StartTls));
@@ -386,7 +409,11 @@ impl Play {
             | AttemptEvent::Noted(_)
             | AttemptEvent::Shown(_)
             | AttemptEvent::Repeated(..) => {}
-            AttemptEvent::Verified | AttemptEvent::Failed(_) => self.forget(id),
+            AttemptEvent::Verified => {
+                self.verified.push(id);
+                self.forget(id);
+            }
+            AttemptEvent::Failed(_) => self.forget(id),
         }
     }
 

@@ -11,6 +11,8 @@ pub use self::error::ProxyFailure;
 pub(crate) use self::tunnel::{Gateway, Tunnel, TunnelError};
 
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod http;
 mod negotiation;
 mod socks5;

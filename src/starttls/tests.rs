@@ -11,7 +11,7 @@ mod waiting;
 
 use std::time::Instant;
 
-use super::error::LooksLike;
+use super::fuzz::without_bytes;
 use super::{Fault, Form, Negotiation, Opening, Progress, Step};
 
 const HEADER: &str = "<?xml version='1.0'?><stream:stream xmlns='jabber:client' version='1.0' \
@@ -56,14 +56,6 @@ fn play<'a>(form: Form, pieces: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
         }
     }
     (result.map_err(|error| without_bytes(error.fault())), negotiation.step())
-}
-
-/// Removes the only thing that may depend on how the bytes arrive: how many of them an error shows.
-fn without_bytes(fault: &Fault) -> Fault {
-    match fault {
-        Fault::NotXmpp(LooksLike::Unknown(_)) => Fault::NotXmpp(LooksLike::Unknown(String::new())),
-        other => other.clone(),
-    }
 }
 
 /// Runs a script in every way, and asserts that the result is the same. What the peer sends only after something of

@@ -22,6 +22,8 @@ mod explain;
 mod extensions;
 mod facts;
 mod fingerprint;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod identity;
 mod other_names;
 mod pem;

@@ -63,7 +63,7 @@ struct Source {
 
 impl Source {
     fn new(path: &str, text: &str) -> Self {
-        let is_test = ["tests", "testing", "laws", "simulation", "peers", "malformed", "expensive"]
+        let is_test = ["tests", "testing", "laws", "simulation", "peers", "malformed", "expensive", "fuzz"]
             .iter()
             .any(|name| path.contains(name));
         let production = if is_test { Vec::new() } else { production(text) };

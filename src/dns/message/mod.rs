@@ -212,6 +212,8 @@ fn encode(
 
 #[cfg(test)]
 mod expensive;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 #[cfg(test)]
 mod malformed;
 #[cfg(test)]

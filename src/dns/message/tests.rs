@@ -383,6 +383,12 @@ fn additional_addresses_of_targets_are_collected_and_what_is_wrong_there_is_igno
     let found = answer(&query, &response);
     assert_eq!(found.records().len(), 1);
     assert_eq!(found.additional(), [host("192.0.2.1"), host("2001:db8::1")]);
+
+    // The root is no host.
+    let not_offered = RawResponse::to(query.octets())
+        .answer(srv("_xmpp-client._tcp.d.example", 60, 0, ""))
+        .additional(address("", 60, "192.0.2.1"));
+    assert_eq!(answer(&query, &not_offered).additional(), []);
 }
 
 // rule E10, H6

@@ -1,6 +1,6 @@
 //! What one connect knows of the hosts file, which is read a piece a turn, for the names that are asked for (rule H3b).
 
-mod scan;
+pub(super) mod scan;
 
 use std::collections::HashMap;
 use std::fs::File;

@@ -2,6 +2,8 @@
 
 mod edns;
 mod files;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub(crate) mod health;
 pub(crate) mod hosts_file;
 mod lookup;

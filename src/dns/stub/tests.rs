@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::dns::stub::resolv_conf::{ResolverConfig, ServerOrder};
-use crate::dns::testing::{RawResponse, SplitMix64, address, alias, asked};
+use crate::dns::testing::{RawResponse, address, alias, asked};
 use crate::dns::{Record, RecordKind};
+use crate::fuzzing::Numbers;
 use crate::wait;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -23,7 +24,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const LIMIT: Duration = Duration::from_secs(30);
 
 fn numbers() -> RandomBits {
-    let numbers = Mutex::new(SplitMix64(7));
+    let numbers = Mutex::new(Numbers(7));
     Arc::new(move || numbers.lock().unwrap().next())
 }
 

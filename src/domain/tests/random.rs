@@ -1,8 +1,6 @@
 //! Invariants of the domain part under random text.
 
-use rustls::pki_types::ServerName;
-
-use super::*;
+use crate::fuzzing::text::domain as check;
 
 /// xorshift64 with a fixed seed.
 struct Random(u64);
@@ -51,10 +49,7 @@ fn random_a_labels_survive_the_way_there_and_back() {
             .map(|_| char::from(b"abcdefghijklmnopqrstuvwxyz0123456789-x"[random.below(38)]))
             .collect();
         let text = format!("{}{tail}", ["xn--", "xn--xn--", "a.xn--"][random.below(3)]);
-        let Ok(domain) = Domain::new(&text) else { continue };
-        taken += 1;
-        assert_eq!(Domain::new(domain.as_unicode()).as_ref(), Ok(&domain), "{text:?}");
-        assert_eq!(Domain::new(domain.as_ascii()).as_ref(), Ok(&domain), "{text:?}");
+        taken += usize::from(check(&text));
     }
     assert!(taken > 100, "{taken}");
 }
@@ -63,42 +58,6 @@ fn random_a_labels_survive_the_way_there_and_back() {
 #[test]
 fn random_text_never_panics_and_what_is_accepted_is_sound() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
-    let (mut names, mut addresses, mut refused) = (0, 0, 0);
-    for _ in 0..30_000 {
-        let text = random.text();
-        let _ =
-            (Host::of_srv_target(&text), Domain::of_jid(&text), domain("xn--p1ai").with_stream_name(&text));
-        let domain = match Domain::new(&text) {
-            Ok(domain) => domain,
-            Err(error) => {
-                refused += 1;
-                assert!(!error.to_string().contains('\n'));
-                continue;
-            }
-        };
-        let ascii = domain.as_ascii();
-        assert_eq!(Domain::new(ascii).as_ref(), Ok(&domain), "{text:?}");
-        assert_eq!(Domain::new(domain.as_unicode()).as_ref(), Ok(&domain), "{text:?}");
-        assert_eq!(Domain::of_jid(&format!("a@{text}/b@c")).as_ref(), Ok(&domain), "{text:?}");
-        assert_eq!(ascii, domain.host().to_string());
-        // What is accepted can be asked for in TLS: rustls takes it, and takes it for the same kind.
-        let server_name = ServerName::try_from(ascii).unwrap();
-        match domain.host() {
-            Host::Name(name) => {
-                names += 1;
-                assert!(matches!(server_name, ServerName::DnsName(_)));
-                assert!(ascii.len() <= 253 && ascii.split('.').all(|label| (1..=63).contains(&label.len())));
-                assert!(
-                    ascii.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.')),
-                    "{ascii}"
-                );
-                assert_eq!(Host::of_srv_target(name).as_ref(), Ok(domain.host()));
-            }
-            Host::Address(address) => {
-                addresses += 1;
-                assert_eq!(ascii.parse(), Ok(*address));
-            }
-        }
-    }
-    assert!(names > 800 && addresses > 50 && refused > 5_000, "{names} {addresses} {refused}");
+    let taken = (0..30_000).filter(|_| check(&random.text())).count();
+    assert!((850..25_000).contains(&taken), "{taken}");
 }

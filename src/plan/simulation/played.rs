@@ -23,6 +23,7 @@ pub(in crate::plan) struct Played {
 impl Played {
     /// The log in the format of a play: orders with their times, the error with its causes, the result of a discovery,
     /// and the notes.
+    #[cfg(test)]
     pub(in crate::plan) fn lines(&self) -> Vec<String> {
         let domain = self.report().domain.as_ascii();
         let srv = |prefix: &str| format!("_{prefix}-client._tcp.{domain} SRV");
@@ -45,6 +46,7 @@ impl Played {
         lines
     }
 
+    #[cfg(test)]
     pub(in crate::plan) fn error(&self) -> &Error {
         match &self.outcome {
             Outcome::Failed(error) => error,

@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 
 use super::World;
-use super::random::{Chance, check_events, check_pace, read, text};
+use super::random::{read, text};
 use crate::discovery::{Candidate, Origin};
 use crate::dns::RecordKind;
+use crate::plan::simulation::checks::{check_events, check_pace};
+use crate::plan::simulation::random::Chance;
 use crate::plan::simulation::{Outcome, Played};
 use crate::report::{LookupResult, Report};
 use crate::service::TlsMode;
@@ -25,7 +27,7 @@ impl Answers {
 
 /// The world with the option, with zones that are signed and others, and with TLSA records.
 fn with_tlsa(seed: u64) -> (String, Answers) {
-    let mut chance = Chance(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    let mut chance = Chance::Seed(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     let mut signed: HashMap<String, bool> = HashMap::new();
     let mut answers = HashMap::new();
     let mut world = "dane\n".to_owned();

@@ -1,10 +1,11 @@
 //! Random worlds behind a proxy: whole connects end in time, try everything, and look up only what they may.
 
-use super::random::{WORLDS, check_completeness, check_events, check_pace, read, text};
+use super::random::{WORLDS, read, text};
 use crate::dns::RecordKind;
 use crate::domain::Host;
 use crate::error::ErrorKind;
 use crate::limits::{MAX_ATTEMPTS, MAX_CANDIDATES};
+use crate::plan::simulation::checks::{check_completeness, check_events, check_pace};
 use crate::plan::simulation::{Outcome, Played};
 
 /// The same world behind a proxy, which takes as long as the TCP handshake with the server, and knows the names too.
