@@ -82,6 +82,7 @@ mod service;
 mod settings;
 mod shared;
 mod socket;
+mod sorted;
 mod starttls;
 mod target;
 mod tls;

@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind};
 use crate::proxy::{Gateway, Proxy};
 use crate::settings::SocketOptions;
 use crate::socket;
+use crate::sorted::sort_by_number;
 use crate::wait::{self, Flag, Wait};
 
 /// What finding the proxy takes.
@@ -45,7 +46,8 @@ impl Search<'_> {
         let is_usable =
             |address: &IpAddr| self.socket.source.is_none_or(|source| source.is_ipv4() == address.is_ipv4());
         addresses.retain(is_usable);
-        addresses.sort_by_cached_key(|address| Rank::new(*address, socket::source_of(*address, self.socket)));
+        let rank = |address: &IpAddr| Rank::new(*address, socket::source_of(*address, self.socket));
+        sort_by_number(&mut addresses, |address| rank(address).number());
         let addresses: Vec<_> =
             addresses.into_iter().map(|address| SocketAddr::new(address, proxy.port())).collect();
         Gateway::new(proxy.clone(), &addresses).ok_or_else(|| {
