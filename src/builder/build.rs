@@ -69,10 +69,10 @@ impl ConnectorBuilder {
             ("a crypto provider", provider.is_some()),
             ("root certificates", trust.only_given || !trust.given.is_empty()),
             ("those of the system", trust.system != SystemTrust::Nothing),
-            ("pins", !pins.is_empty()),
+            ("pins", pins.is_some()),
             ("names to accept", other_names.is_any()),
             ("revocation lists", revocation.is_some()),
-            ("TLSA records (dane)", *dane),
+            ("TLSA records (dane)", dane.is_some()),
             ("a client certificate", client_certificate.is_some()),
         ];
         match given.iter().find(|(_, is_given)| *is_given && config.is_some()) {

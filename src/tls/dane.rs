@@ -16,7 +16,7 @@ use crate::limits::MAX_TLSA_RECORDS;
 mod verifier;
 
 pub(crate) use verifier::owner;
-pub(super) use verifier::{Daned, NoMatch};
+pub(super) use verifier::{Daned, NoMatch, Verify};
 
 /// The data of a TLSA record (RFC 6698 section 2.1): a certificate or a public key that a server may present.
 ///
@@ -34,6 +34,19 @@ pub struct TlsaRecord {
     /// The certificate, the public key, or the hash.
     pub data: Vec<u8>,
 }
+
+/// DANE as an option. Only programs that name [`DANE`] link its code.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dane {
+    verify: Verify,
+    matched: Matched,
+}
+
+/// [`matched`].
+type Matched = for<'a> fn(&'a [TlsaRecord], &[CertificateDer<'_>], &CryptoProvider) -> Option<&'a TlsaRecord>;
+
+/// TLSA records decide.
+pub(crate) const DANE: Dane = Dane { verify: verifier::verifier, matched };
 
 pub(super) const PKIX_TA: u8 = 0;
 pub(super) const PKIX_EE: u8 = 1;
@@ -231,7 +244,7 @@ fn anchors(
 
 /// The record by which a chain was verified: the first that names one of its certificates, in the order in which they are
 /// tried, or one that has its authority in full.
-pub(super) fn matched<'a>(
+fn matched<'a>(
     records: &'a [TlsaRecord],
     chain: &[CertificateDer<'_>],
     provider: &CryptoProvider,
