@@ -199,6 +199,7 @@ impl Attempts {
 
     /// Sets that these connects open the XMPP stream, and how. The default is that of the connector
     /// ([`ConnectorBuilder::open_stream`](crate::ConnectorBuilder::open_stream)).
+    #[cfg(feature = "starttls")]
     pub fn open_stream(&mut self, open_stream: OpenStream) {
         self.open_stream = Some(open_stream);
     }

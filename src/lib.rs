@@ -55,6 +55,11 @@
 //! [RFC 2782]: https://www.rfc-editor.org/rfc/rfc2782
 //! [RFC 8305]: https://www.rfc-editor.org/rfc/rfc8305
 
+#![cfg_attr(
+    not(feature = "starttls"),
+    expect(dead_code, reason = "what only the negotiation of STARTTLS uses has no `cfg` of its own")
+)]
+
 mod attempts;
 mod builder;
 mod canceller;
@@ -71,6 +76,7 @@ mod error;
 mod filter;
 mod limits;
 mod logging;
+#[cfg_attr(not(feature = "starttls"), path = "open_stream/absent.rs")]
 mod open_stream;
 mod plan;
 mod proxy;
@@ -83,6 +89,7 @@ mod settings;
 mod shared;
 mod socket;
 mod sorted;
+#[cfg_attr(not(feature = "starttls"), path = "starttls/absent.rs")]
 mod starttls;
 mod target;
 mod tls;
@@ -101,6 +108,7 @@ pub use discovery::{Candidate, Origin};
 pub use domain::{Domain, Host, InvalidDomain};
 pub use error::{Error, ErrorKind};
 pub use filter::public_only;
+#[cfg(feature = "starttls")]
 pub use open_stream::OpenStream;
 pub use proxy::{InvalidProxy, Proxy};
 pub use service::{Service, TlsMode};

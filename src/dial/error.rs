@@ -13,8 +13,11 @@ use crate::deadline::Seconds;
 use crate::proxy::{Proxy, ProxyError, ProxyFailure, TunnelError};
 use crate::quoted::Quoted;
 use crate::socket;
-use crate::starttls::{Fault, NegotiationError, Step, StreamError};
+use crate::starttls::{NegotiationError, Step};
 use crate::tls::{self, Evidence, ServerCertificate, UntrustedReason};
+
+#[cfg_attr(not(feature = "starttls"), path = "error/no_negotiation.rs")]
+mod negotiation;
 
 /// What is added to an error that a proxy may have caused.
 const OR_THE_PROXY: &str = "; the proxy may have sent this, instead of opening a tunnel";
@@ -186,26 +189,7 @@ impl AttemptError {
                 Some(reason) => AttemptErrorKind::Untrusted(reason),
                 None => AttemptErrorKind::Tls(error),
             },
-            Cause::Negotiation(error) => match error.fault() {
-                Fault::NotOffered(_) | Fault::Refused => AttemptErrorKind::StartTlsNotOffered,
-                Fault::Stream(StreamError { condition, see_other_host, .. }) => {
-                    AttemptErrorKind::StreamError {
-                        is_authenticated: error.is_over_tls(),
-                        condition: condition.as_deref(),
-                        see_other_host: see_other_host.as_deref(),
-                    }
-                }
-                Fault::Unanswered => AttemptErrorKind::TimedOut(Stage::StartTls),
-                Fault::Ended(_) => AttemptErrorKind::Closed,
-                Fault::Version(_)
-                | Fault::OtherDomain { .. }
-                | Fault::NotXmpp(_)
-                | Fault::Xml(_)
-                | Fault::Unexpected(_)
-                | Fault::TooLong
-                | Fault::TooDeep => AttemptErrorKind::NotXmpp,
-                Fault::TrailingBytes => AttemptErrorKind::InjectedBytes,
-            },
+            Cause::Negotiation(error) => negotiation::kind(error),
         }
     }
 
@@ -284,6 +268,7 @@ impl AttemptError {
                             | io::ErrorKind::NetworkDown
                             | io::ErrorKind::AddrNotAvailable
                             | io::ErrorKind::PermissionDenied
+                            | io::ErrorKind::Unsupported
                     )
             }
             Cause::Proxy(error) => error.failure() != ProxyFailure::Refused,
@@ -334,7 +319,7 @@ impl fmt::Display for AttemptError {
             }
             Cause::TimedOut(stage, limit, step) => {
                 write!(formatter, "{stage} did not finish within {}", Seconds(*limit))?;
-                step.map_or(Ok(()), |step| write!(formatter, ": {}", missing(step)))
+                step.map_or(Ok(()), |step| write!(formatter, ": {}", step.missing()))
             }
             Cause::Negotiation(error) => write!(formatter, "{error}"),
             Cause::EndInTls => {
@@ -367,16 +352,6 @@ fn write_io(formatter: &mut fmt::Formatter<'_>, error: &io::Error) -> fmt::Resul
 
 /// How many characters of the caller's reason are shown.
 const SHOWN_REASON: usize = 200;
-
-/// What the peer has not sent at this step.
-fn missing(step: Step) -> &'static str {
-    match step {
-        Step::Header => "no stream header received",
-        Step::Features => "no stream features received",
-        Step::Answer => "no answer to <starttls/> received",
-        Step::Tls | Step::Open => "nothing received after <proceed/>",
-    }
-}
 
 /// What the usual errors of a socket mean. The error itself is the source.
 fn io_words(kind: io::ErrorKind) -> Option<&'static str> {
