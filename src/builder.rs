@@ -20,6 +20,7 @@ use crate::filter::Filter;
 use crate::open_stream::OpenStream;
 use crate::service::Service;
 use crate::settings::{AddressFamily, DnsUse, Policy, Settings};
+use crate::shared::OnlyUsed;
 use crate::tls::TlsOptions;
 
 mod build;
@@ -35,6 +36,7 @@ mod way;
 pub struct ConnectorBuilder {
     settings: Settings,
     tls: TlsOptions,
+    only_used: OnlyUsed,
     servers: Option<Vec<SocketAddr>>,
     validation: Validation,
     transport: Transport,
@@ -50,6 +52,7 @@ impl Default for ConnectorBuilder {
         Self {
             settings: Settings::default(),
             tls: TlsOptions::default(),
+            only_used: OnlyUsed::default(),
             servers: None,
             validation: Validation::Untrusted,
             transport: Transport::Udp,

@@ -49,7 +49,15 @@ impl ConnectorBuilder {
         let proxy_names = Stub::new(SystemConfig::new(), self.caching, self.settings.socket.clone());
         check_socket(&self.settings.socket)?;
         let tls = Tls::new(&self.tls, &settings.service).map_err(|error| configuration(error.to_string()))?;
-        Ok(Connector::new(Shared::new(settings, tls, names, proxy_names, self.filter, self.hook)))
+        Ok(Connector::new(Shared::new(
+            settings,
+            self.only_used,
+            tls,
+            names,
+            proxy_names,
+            self.filter,
+            self.hook,
+        )))
     }
 
     /// A `ClientConfig` says alone what is trusted and shown.

@@ -29,6 +29,9 @@ pub(crate) struct Search<'a> {
     pub(crate) cancelled: Option<&'a Flag>,
 }
 
+/// [`Search::run`]. Only programs that set a proxy name it, and link it.
+pub(crate) type FindProxy = fn(&Search<'_>) -> Result<Gateway, Error>;
+
 impl Search<'_> {
     /// Finds the addresses of the proxy, in the order of RFC 6724.
     ///

@@ -1,7 +1,9 @@
 //! DANE: which certificates TLSA records name (RFC 6698, with RFC 7671). No IO.
 
 use std::fmt;
+use std::sync::Arc;
 
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::hash::HashAlgorithm;
 use rustls::pki_types::{CertificateDer, TrustAnchor};
@@ -11,12 +13,13 @@ use rustls::{Error, RootCertStore};
 use super::certificate::Fields;
 use super::channel_binding::{KNOWS_SHA_512, hash};
 use super::der::{SEQUENCE, Values, encode};
+use super::sessions::Endpoint;
 use crate::limits::MAX_TLSA_RECORDS;
 
 mod verifier;
 
 pub(crate) use verifier::owner;
-pub(super) use verifier::{Daned, NoMatch, Verify};
+pub(super) use verifier::{Daned, NoMatch};
 
 /// The data of a TLSA record (RFC 6698 section 2.1): a certificate or a public key that a server may present.
 ///
@@ -38,7 +41,7 @@ pub struct TlsaRecord {
 /// DANE as an option. Only programs that name [`DANE`] link its code.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Dane {
-    verify: Verify,
+    verifier: fn(&Daned, &Endpoint, &[TlsaRecord]) -> Arc<dyn ServerCertVerifier>,
     matched: Matched,
 }
 
@@ -46,7 +49,7 @@ pub(crate) struct Dane {
 type Matched = for<'a> fn(&'a [TlsaRecord], &[CertificateDer<'_>], &CryptoProvider) -> Option<&'a TlsaRecord>;
 
 /// TLSA records decide.
-pub(crate) const DANE: Dane = Dane { verify: verifier::verifier, matched };
+pub(crate) const DANE: Dane = Dane { verifier: Daned::kept_verifier, matched };
 
 pub(super) const PKIX_TA: u8 = 0;
 pub(super) const PKIX_EE: u8 = 1;

@@ -2,7 +2,6 @@
 
 mod scan;
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::IpAddr;
@@ -18,7 +17,7 @@ use crate::socket;
 #[derive(Debug)]
 pub(crate) struct HostsFile {
     path: Option<PathBuf>,
-    known: HashMap<String, Vec<IpAddr>>,
+    known: Vec<(String, Vec<IpAddr>)>,
     /// The names for the next reading.
     wanted: Vec<String>,
     reading: Option<Reading>,
@@ -45,7 +44,7 @@ pub(crate) enum Said {
 impl HostsFile {
     /// Nothing is read yet. Without a path there is no such file.
     pub(crate) fn new(path: Option<PathBuf>) -> Self {
-        Self { path, known: HashMap::new(), wanted: Vec::new(), reading: None }
+        Self { path, known: Vec::new(), wanted: Vec::new(), reading: None }
     }
 
     /// What the file says to `question`. Where that is not known yet, [`Self::advance`] looks for it.
@@ -54,7 +53,7 @@ impl HostsFile {
         if !is_address || self.path.is_none() {
             return Said::Nothing;
         }
-        let Some(addresses) = self.known.get(question.name()) else {
+        let Some(addresses) = self.known(question.name()) else {
             self.want(question.name());
             return Said::NotYet;
         };
@@ -64,8 +63,7 @@ impl HostsFile {
     /// Looks for `name` as well.
     pub(crate) fn want(&mut self, name: &str) {
         let reading = self.reading.as_ref();
-        let is_sought =
-            self.known.contains_key(name) || reading.is_some_and(|reading| reading.scan.seeks(name));
+        let is_sought = self.known(name).is_some() || reading.is_some_and(|reading| reading.scan.seeks(name));
         if self.path.is_some() && !is_sought && !self.wanted.iter().any(|wanted| wanted == name) {
             self.wanted.push(name.to_owned());
         }
@@ -82,9 +80,14 @@ impl HostsFile {
         answer.retain_additional(|name| self.lacks(name));
     }
 
+    /// What the file has for `name`, if that is known.
+    fn known(&self, name: &str) -> Option<&[IpAddr]> {
+        self.known.iter().find_map(|(known, addresses)| (known == name).then_some(&**addresses))
+    }
+
     /// Whether the file is known to have nothing for `name`.
     fn lacks(&self, name: &str) -> bool {
-        self.path.is_none() || self.known.get(name).is_some_and(Vec::is_empty)
+        self.path.is_none() || self.known(name).is_some_and(<[_]>::is_empty)
     }
 
     /// Whether [`Self::advance`] has something to do.

@@ -18,7 +18,7 @@ mod windows;
 
 pub use self::resolver::StubResolver;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -119,7 +119,7 @@ impl Stub {
             state: Arc::clone(&self.state),
             open: Vec::new(),
             done: VecDeque::new(),
-            used: HashSet::new(),
+            used: Vec::new(),
             now: None,
         }
     }
@@ -160,7 +160,7 @@ pub(crate) struct StubLookups {
     open: Vec<Lookup>,
     done: VecDeque<Finished>,
     /// The questions whose answers stand in the cache and were used.
-    used: HashSet<Question>,
+    used: Vec<Question>,
     now: Option<Instant>,
 }
 
@@ -260,7 +260,7 @@ impl StubLookups {
             Said::Nothing => {}
         }
         if let Some(answer) = self.state.with_cache(|cache| cache.answer(question, now)) {
-            self.used.insert(question.clone());
+            self.used.push(question.clone());
             return self.finish_at_once(question, Ok(answer), AnswerSource::Cache);
         }
         if deadline.is_over(now) {
@@ -319,7 +319,7 @@ impl StubLookups {
                     self.hosts.check_hints(&mut answer, &mut self.network.buffer);
                 }
                 self.state.with_cache(|cache| cache.store(self.generation, &question, &answer, now));
-                self.used.insert(question.clone());
+                self.used.push(question.clone());
                 (Ok(answer), source)
             }
             Err(error) => {

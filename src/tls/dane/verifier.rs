@@ -37,7 +37,7 @@ pub(in crate::tls) struct Daned {
 
 /// What all of these verifiers have in common.
 #[derive(Clone, Debug)]
-pub(in crate::tls) struct Basis {
+pub(super) struct Basis {
     pub(super) usual: Usual,
     /// The trusted roots.
     pub(super) roots: Arc<RootCertStore>,
@@ -69,14 +69,22 @@ impl Daned {
         endpoint: &Endpoint,
         records: &[TlsaRecord],
     ) -> Arc<dyn ServerCertVerifier> {
+        (self.dane.verifier)(self, endpoint, records)
+    }
+
+    pub(super) fn kept_verifier(
+        &self,
+        endpoint: &Endpoint,
+        records: &[TlsaRecord],
+    ) -> Arc<dyn ServerCertVerifier> {
         // The list stays consistent even if a thread panics while it holds the lock.
         let mut list = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let is_same = |kept: &Kept| kept.endpoint == *endpoint && kept.records == records;
         let known = list.iter().position(is_same).map(|index| list.remove(index));
         let kept = known.unwrap_or_else(|| {
             let (endpoint, records) = (endpoint.clone(), records.to_vec());
-            let verifier = (self.dane.verify)(self.basis.clone(), &endpoint, records.clone());
-            Kept { endpoint, records, verifier: self.basis.usual.with_pins(verifier) }
+            let verifier = DaneVerifier::new(self.basis.clone(), &endpoint, records.clone());
+            Kept { endpoint, records, verifier: self.basis.usual.with_pins(Arc::new(verifier)) }
         });
         let verifier = Arc::clone(&kept.verifier);
         if list.len() >= MAX_SESSION_SERVERS {
@@ -95,17 +103,6 @@ impl Daned {
         let chain = client.peer_certificates()?;
         (self.dane.matched)(records, chain, self.basis.usual.provider()).cloned()
     }
-}
-
-/// Creates the verifier of a server with these records.
-pub(in crate::tls) type Verify = fn(Basis, &Endpoint, Vec<TlsaRecord>) -> Arc<dyn ServerCertVerifier>;
-
-pub(super) fn verifier(
-    basis: Basis,
-    endpoint: &Endpoint,
-    records: Vec<TlsaRecord>,
-) -> Arc<dyn ServerCertVerifier> {
-    Arc::new(DaneVerifier::new(basis, endpoint, records))
 }
 
 /// Verifies the certificates of one server by its TLSA records, all of which are usable.
