@@ -113,12 +113,13 @@ pub(crate) const MAX_ALIASES: usize = 8;
 /// "EDNS0 with 1,232 octets" (rule H2): fits into one packet on almost any path; recommended by the DNS flag day 2020.
 pub(crate) const EDNS_PAYLOAD_SIZE: u16 = 1232;
 
-/// The longest DNS message, over UDP and TCP (RFC 1035 section 4.2.2).
-pub(crate) const MAX_DNS_MESSAGE: usize = 65_535;
-
 /// How many bytes of a datagram are read: more than is advertised, since some servers send more. A longer one counts as
 /// truncated, so that 16 answers of maximum size that arrive together do not exceed the time of one turn.
 pub(crate) const MAX_DNS_DATAGRAM: usize = 4096;
+
+/// How many octets are read at once from a DNS connection or the hosts file. More than [`MAX_DNS_DATAGRAM`]; small
+/// devices have little memory.
+pub(crate) const DNS_PIECE: usize = 8192;
 
 /// How many datagrams are read from one socket in one turn.
 pub(crate) const MAX_DATAGRAMS_A_TURN: usize = 4;
@@ -143,8 +144,8 @@ pub(crate) const MAX_SERVER_ATTEMPTS: u32 = 5;
 /// How much of resolv.conf is read, in bytes. A usual one has a few hundred.
 pub(crate) const MAX_RESOLV_CONF: u64 = 64 * 1024;
 
-/// How many reads of the hosts file are made in one turn: two, so that one turn reads a small file including its end.
-pub(crate) const MAX_FILE_READS_A_TURN: usize = 2;
+/// How many reads of the hosts file are made in one turn: one turn reads a file of 120 KiB including its end.
+pub(crate) const MAX_FILE_READS_A_TURN: usize = 16;
 
 /// Longer words of the hosts file are truncated: no address or name is that long (RFC 1035 section 2.3.4).
 pub(crate) const MAX_HOSTS_WORD: usize = 255;

@@ -15,7 +15,7 @@ use crate::dns::stub::state::ResolverState;
 use crate::dns::stub::tcp::{DnsConnection, Pending};
 use crate::dns::stub::udp::UdpTry;
 use crate::dns::{LookupError, Question, RandomBits};
-use crate::limits::{MAX_DNS_MESSAGE, UNREACHABLE_SERVER_TIME};
+use crate::limits::{DNS_PIECE, UNREACHABLE_SERVER_TIME};
 use crate::proxy::Gateway;
 use crate::socket;
 use crate::wait::Wait;
@@ -46,7 +46,7 @@ impl Network {
     ) -> Self {
         Self {
             config,
-            buffer: vec![0; MAX_DNS_MESSAGE],
+            buffer: vec![0; DNS_PIECE],
             state,
             random,
             exhaustion: None,
