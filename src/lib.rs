@@ -21,8 +21,9 @@
 //! - [`connect`] connects with the defaults. To set options, or to connect more than once, build a [`Connector`].
 //! - A [`Connection`] implements [`Read`](std::io::Read) and [`Write`](std::io::Write); see there for time limits and
 //!   for how a connection ends.
-//! - With [`OpenStream`], behind feature `starttls`, the connect also opens the XMPP stream. Use it unless you have a reason not to speak first:
-//!   a server that does not answer as XMPP is then passed over, and a log-in can begin in the same write.
+//! - With [`OpenStream`], behind feature `starttls`, the connect also opens the XMPP stream. Use it unless you have a
+//!   reason not to speak first: a server that does not answer as XMPP is then passed over, and a log-in can begin in the
+//!   same write.
 //! - [`Connection::channel_bindings`] and [`ConnectorBuilder::client_certificate`] serve SASL.
 //! - [`Attempts`] are for programs that may need the next server, show progress, or can be cancelled ([`Canceller`]).
 //! - [`ConnectorBuilder::proxy`] connects through SOCKS5 or HTTP; [`ConnectorBuilder::dial`] leaves it to you.

@@ -29,7 +29,7 @@ pub(crate) enum Progress {
 
 /// Nothing has to be remembered about a negotiation that does not exist.
 #[derive(Debug, Default)]
-pub(crate) struct StrictDomains;
+pub(crate) struct StrictDomains(());
 
 impl StrictDomains {
     pub(crate) fn remember(&self, _: &Domain) {}

@@ -76,6 +76,9 @@ pub(crate) struct Pinned {
 /// [`prepare`].
 type Prepare = fn(&[Pins], &TlsOptions, &Service, &Arc<CryptoProvider>) -> Result<PinVerifier, TlsSetupError>;
 
+/// [`over`].
+type Over = fn(&PinVerifier, Option<Arc<dyn ServerCertVerifier>>) -> Arc<dyn ServerCertVerifier>;
+
 impl Pinned {
     pub(crate) fn new() -> Self {
         Self { all: Vec::new(), prepare }
@@ -107,7 +110,7 @@ fn fault(all: &[Pins], provider: &CryptoProvider) -> Option<String> {
 /// Verifies with another verifier, and checks pins.
 #[derive(Clone, Debug)]
 pub(crate) struct PinVerifier {
-    over: fn(&Self, Option<Arc<dyn ServerCertVerifier>>) -> Arc<dyn ServerCertVerifier>,
+    over: Over,
     /// `None`: no authority is trusted.
     inner: Option<Arc<dyn ServerCertVerifier>>,
     pins: Vec<(ServerName<'static>, Pins)>,

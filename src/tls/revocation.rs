@@ -46,14 +46,12 @@ pub struct RevocationLists {
     code: Code,
 }
 
+type Prepared = Result<Arc<dyn ServerCertVerifier>, TlsSetupError>;
+
 /// What handles lists. Only programs that create a [`RevocationLists`] link it, since nothing else names it.
 #[derive(Clone, Copy)]
 struct Code {
-    verifier: fn(
-        &RevocationLists,
-        RootCertStore,
-        &Arc<CryptoProvider>,
-    ) -> Result<Arc<dyn ServerCertVerifier>, TlsSetupError>,
+    verifier: fn(&RevocationLists, RootCertStore, &Arc<CryptoProvider>) -> Prepared,
     explain: fn(&RevocationLists, &CertificateError, &[CertificateDer<'_>]) -> Option<String>,
 }
 
