@@ -199,6 +199,7 @@ impl Attempts {
 
     /// Sets that these connects open the XMPP stream, and how. The default is that of the connector
     /// ([`ConnectorBuilder::open_stream`](crate::ConnectorBuilder::open_stream)).
+    #[cfg(feature = "starttls")]
     pub fn open_stream(&mut self, open_stream: OpenStream) {
         self.open_stream = Some(open_stream);
     }
@@ -255,9 +256,9 @@ impl Attempts {
         }
         let (bits, limit) = (random.clone(), settings.limits.lookup);
         let bits: RandomBits = Arc::new(move || bits.bits());
-        let gateway = match (&self.route, &settings.proxy) {
-            (Route::Connected { .. }, _) | (_, None) => None,
-            (_, Some(proxy)) => {
+        let gateway = match (&self.route, &settings.proxy, self.shared.only_used.find_proxy) {
+            (Route::Connected { .. }, ..) | (_, None, _) | (.., None) => None,
+            (_, Some(proxy), Some(find)) => {
                 let search = Search {
                     proxy,
                     stub: &self.shared.proxy_names,
@@ -267,7 +268,7 @@ impl Attempts {
                     total: (plan.total(), settings.limits.total),
                     cancelled: cancelled.as_deref(),
                 };
-                Some(search.run().map_err(|error| plan.fail(error, wait::now()))?)
+                Some(find(&search).map_err(|error| plan.fail(error, wait::now()))?)
             }
         };
         let (lookups, wakeups) = match names {
@@ -289,7 +290,7 @@ impl Attempts {
     }
 
     fn begin(&self) -> Result<Begun, Error> {
-        let Shared { settings, tls, filter, hook, .. } = &*self.shared;
+        let Shared { settings, tls, filter, hook, only_used, .. } = &*self.shared;
         let random = Random::new(tls.provider());
         // Checked before anything is sent: no question with a predictable id may be sent.
         random.bits();
@@ -310,7 +311,7 @@ impl Attempts {
         };
         let chance = Box::new(move |bound| chance.below(bound));
         let (domain, route) = (self.domain.clone(), self.route.clone());
-        let mut plan = Plan::new(domain, route, settings, chance, routes, wait::now());
+        let mut plan = Plan::new(domain, route, settings, chance, routes, only_used.update_tlsa, wait::now());
         if let Some(filter) = filter {
             plan.set_filter(filter.clone());
         }

@@ -16,9 +16,11 @@ use crate::dns::stub::resolv_conf::Transport;
 use crate::domain::Domain;
 use crate::error::Error;
 use crate::filter::Filter;
+#[cfg(feature = "starttls")]
 use crate::open_stream::OpenStream;
 use crate::service::Service;
 use crate::settings::{AddressFamily, DnsUse, Policy, Settings};
+use crate::shared::OnlyUsed;
 use crate::tls::TlsOptions;
 
 mod build;
@@ -34,6 +36,7 @@ mod way;
 pub struct ConnectorBuilder {
     settings: Settings,
     tls: TlsOptions,
+    only_used: OnlyUsed,
     servers: Option<Vec<SocketAddr>>,
     validation: Validation,
     transport: Transport,
@@ -49,6 +52,7 @@ impl Default for ConnectorBuilder {
         Self {
             settings: Settings::default(),
             tls: TlsOptions::default(),
+            only_used: OnlyUsed::default(),
             servers: None,
             validation: Validation::Untrusted,
             transport: Transport::Udp,
@@ -244,7 +248,8 @@ impl ConnectorBuilder {
     }
 
     /// Sets that each connect opens the XMPP stream, and how, so that the next server is tried if a port has something
-    /// other than an XMPP server. By default, nothing is sent over TLS: you open the stream.
+    /// other than an XMPP server; behind feature `starttls`. By default, nothing is sent over TLS: you open the stream.
+    #[cfg(feature = "starttls")]
     pub fn open_stream(mut self, open_stream: OpenStream) -> Self {
         self.settings.open_stream = Some(open_stream);
         self

@@ -64,7 +64,13 @@ pub(crate) struct Seconds(pub(crate) Duration);
 
 impl fmt::Display for Seconds {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} s", self.0.as_secs_f64())
+        // Without floating point, whose formatting is 15 KiB of code.
+        write!(formatter, "{}", self.0.as_secs())?;
+        if self.0.subsec_nanos() > 0 {
+            let fraction = format!("{:09}", self.0.subsec_nanos());
+            write!(formatter, ".{}", fraction.trim_end_matches('0'))?;
+        }
+        formatter.write_str(" s")
     }
 }
 
@@ -90,6 +96,16 @@ mod tests {
         for (deadline, now, over, remaining) in cases {
             assert_eq!(deadline.is_over(now), over, "{deadline:?}");
             assert_eq!(deadline.remaining(now), remaining, "{deadline:?}");
+        }
+    }
+
+    // rule D8
+    #[test]
+    fn limits_are_shown_in_seconds() {
+        for (limit, text) in
+            [(30_000_000_000, "30 s"), (50_000_000, "0.05 s"), (1_000_000_001, "1.000000001 s")]
+        {
+            assert_eq!(Seconds(Duration::from_nanos(limit)).to_string(), text);
         }
     }
 

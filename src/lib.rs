@@ -21,8 +21,9 @@
 //! - [`connect`] connects with the defaults. To set options, or to connect more than once, build a [`Connector`].
 //! - A [`Connection`] implements [`Read`](std::io::Read) and [`Write`](std::io::Write); see there for time limits and
 //!   for how a connection ends.
-//! - With [`OpenStream`], the connect also opens the XMPP stream. Use it unless you have a reason not to speak first:
-//!   a server that does not answer as XMPP is then passed over, and a log-in can begin in the same write.
+//! - With [`OpenStream`], behind feature `starttls`, the connect also opens the XMPP stream. Use it unless you have a
+//!   reason not to speak first: a server that does not answer as XMPP is then passed over, and a log-in can begin in the
+//!   same write.
 //! - [`Connection::channel_bindings`] and [`ConnectorBuilder::client_certificate`] serve SASL.
 //! - [`Attempts`] are for programs that may need the next server, show progress, or can be cancelled ([`Canceller`]).
 //! - [`ConnectorBuilder::proxy`] connects through SOCKS5 or HTTP; [`ConnectorBuilder::dial`] leaves it to you.
@@ -55,6 +56,11 @@
 //! [RFC 2782]: https://www.rfc-editor.org/rfc/rfc2782
 //! [RFC 8305]: https://www.rfc-editor.org/rfc/rfc8305
 
+#![cfg_attr(
+    not(feature = "starttls"),
+    expect(dead_code, reason = "what only the negotiation of STARTTLS uses has no `cfg` of its own")
+)]
+
 mod attempts;
 mod builder;
 mod canceller;
@@ -76,6 +82,7 @@ pub mod fuzzing;
 mod laws;
 mod limits;
 mod logging;
+#[cfg_attr(not(feature = "starttls"), path = "open_stream/absent.rs")]
 mod open_stream;
 mod plan;
 mod proxy;
@@ -87,6 +94,8 @@ mod service;
 mod settings;
 mod shared;
 mod socket;
+mod sorted;
+#[cfg_attr(not(feature = "starttls"), path = "starttls/absent.rs")]
 mod starttls;
 mod target;
 mod tls;
@@ -105,6 +114,7 @@ pub use discovery::{Candidate, Origin};
 pub use domain::{Domain, Host, InvalidDomain};
 pub use error::{Error, ErrorKind};
 pub use filter::public_only;
+#[cfg(feature = "starttls")]
 pub use open_stream::OpenStream;
 pub use proxy::{InvalidProxy, Proxy};
 pub use service::{Service, TlsMode};

@@ -38,8 +38,8 @@ use crate::starttls::Opening;
 pub struct OpenStream {
     jid: Option<String>,
     lang: Option<String>,
-    pub(crate) first_flight: Vec<u8>,
-    pub(crate) pause: Duration,
+    first_flight: Vec<u8>,
+    pause: Duration,
 }
 
 impl OpenStream {
@@ -97,6 +97,16 @@ impl OpenStream {
     pub fn pause(mut self, pause: Duration) -> Self {
         self.pause = pause;
         self
+    }
+
+    /// What follows the stream header.
+    pub(crate) fn to_send(&self) -> &[u8] {
+        &self.first_flight
+    }
+
+    /// How long to wait before the stream header.
+    pub(crate) fn pause_before(&self) -> Duration {
+        self.pause
     }
 
     pub(crate) fn opening<'a>(&'a self, domain: &'a Domain, service: &'a Service) -> Opening<'a> {

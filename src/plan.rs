@@ -71,6 +71,8 @@ pub(crate) struct Plan {
     /// Why SRV records were ignored, a sentence each.
     left_out_records: Vec<String>,
     race: Race,
+    /// `None`: TLSA records do not count.
+    update_tlsa: Option<UpdateTlsa>,
     timeline: Timeline,
     notes: Vec<String>,
     /// The error with which the connect ends now, decided outside the race.
@@ -86,6 +88,9 @@ pub(crate) struct Plan {
 /// The source of random numbers: returns a number from 0 up to, not including, the argument.
 pub(crate) type Chance = Box<dyn FnMut(u64) -> u64 + Send + Sync>;
 
+/// [`Plan::update_tlsa`]. Only programs that set DANE name it, and link it.
+pub(crate) type UpdateTlsa = fn(&mut Plan, Instant);
+
 /// Returns the source address with which this machine would reach an address; `None` if it has no route.
 pub(crate) type Routes = Box<dyn Fn(IpAddr) -> Option<IpAddr> + Send + Sync>;
 
@@ -97,9 +102,11 @@ impl Plan {
         settings: Arc<Settings>,
         chance: Chance,
         routes: Routes,
+        update_tlsa: Option<UpdateTlsa>,
         now: Instant,
     ) -> Self {
         let mut plan = Self {
+            update_tlsa,
             race: Race::new(Arc::clone(&settings), now),
             questions: Questions::default(),
             domain,
@@ -123,6 +130,13 @@ impl Plan {
         };
         plan.begin(now);
         plan
+    }
+
+    /// Finds the TLSA records of the candidates, if they count.
+    fn know_tlsa(&mut self, now: Instant) {
+        if let Some(update_tlsa) = self.update_tlsa {
+            update_tlsa(self, now);
+        }
     }
 
     /// Sets which addresses the caller allows. That does not apply to a stream that the caller has connected.
@@ -273,12 +287,12 @@ impl Plan {
             // For the fallback, and for a target equal to the domain.
             self.want_addresses(&self.discovered_host().clone());
         }
-        self.update_tlsa(now);
+        self.know_tlsa(now);
         if let Some(order) = self.race_order(now) {
             return Some(order);
         }
         // The questions that belong to those of the race.
-        self.update_tlsa(now);
+        self.know_tlsa(now);
         // The attempts in flight may still succeed, and need no more sockets.
         if !self.race.is_in_flight()
             && let Some(error) = self.exhaustion.take()

@@ -341,7 +341,10 @@ pub(crate) struct Milliseconds(pub(crate) Duration);
 
 impl fmt::Display for Milliseconds {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{:.1} ms", self.0.as_secs_f64() * 1000.0)
+        // Without floating point, whose formatting is 15 KiB of code.
+        let tenths = self.0.as_secs().saturating_mul(10_000);
+        let tenths = tenths.saturating_add(((self.0.subsec_nanos() + 50_000) / 100_000).into());
+        write!(formatter, "{}.{} ms", tenths / 10, tenths % 10)
     }
 }
 

@@ -15,7 +15,7 @@ use crate::random::Random;
 use crate::report::{Event, Report};
 use crate::wait::{self, Flag, Ready, Wait, Wakeups};
 
-pub(crate) use self::gateway::Search;
+pub(crate) use self::gateway::{FindProxy, Search};
 
 mod gateway;
 

@@ -8,6 +8,8 @@ use crate::dial::hook::DialHook;
 use crate::dns::resolver::Resolver;
 use crate::dns::stub::Stub;
 use crate::filter::Filter;
+use crate::plan::UpdateTlsa;
+use crate::run::FindProxy;
 use crate::settings::Settings;
 use crate::starttls::StrictDomains;
 use crate::tls::Tls;
@@ -16,6 +18,7 @@ use crate::tls::Tls;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) settings: Arc<Settings>,
+    pub(crate) only_used: OnlyUsed,
     pub(crate) tls: Tls,
     pub(crate) names: Names,
     /// Which addresses the caller allows; all if `None`.
@@ -31,6 +34,13 @@ pub(crate) struct Shared {
     pub(crate) in_progress: Arc<CancelGroup>,
 }
 
+/// The code of options that need much of it. Only programs that set an option name its code, and link it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct OnlyUsed {
+    pub(crate) find_proxy: Option<FindProxy>,
+    pub(crate) update_tlsa: Option<UpdateTlsa>,
+}
+
 /// Who answers DNS questions.
 #[derive(Debug)]
 pub(crate) enum Names {
@@ -41,6 +51,7 @@ pub(crate) enum Names {
 impl Shared {
     pub(crate) fn new(
         settings: Settings,
+        only_used: OnlyUsed,
         tls: Tls,
         names: Names,
         proxy_names: Stub,
@@ -49,6 +60,7 @@ impl Shared {
     ) -> Self {
         Self {
             settings: Arc::new(settings),
+            only_used,
             tls,
             names,
             filter,

@@ -112,6 +112,18 @@ impl fmt::Display for Step {
     }
 }
 
+impl Step {
+    /// What the peer has not sent at this step.
+    pub(crate) fn missing(self) -> &'static str {
+        match self {
+            Self::Header => "no stream header received",
+            Self::Features => "no stream features received",
+            Self::Answer => "no answer to <starttls/> received",
+            Self::Tls | Self::Open => "nothing received after <proceed/>",
+        }
+    }
+}
+
 /// The result of handling bytes of the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {

@@ -49,7 +49,15 @@ impl ConnectorBuilder {
         let proxy_names = Stub::new(SystemConfig::new(), self.caching, self.settings.socket.clone());
         check_socket(&self.settings.socket)?;
         let tls = Tls::new(&self.tls, &settings.service).map_err(|error| configuration(error.to_string()))?;
-        Ok(Connector::new(Shared::new(settings, tls, names, proxy_names, self.filter, self.hook)))
+        Ok(Connector::new(Shared::new(
+            settings,
+            self.only_used,
+            tls,
+            names,
+            proxy_names,
+            self.filter,
+            self.hook,
+        )))
     }
 
     /// A `ClientConfig` says alone what is trusted and shown.
@@ -69,10 +77,10 @@ impl ConnectorBuilder {
             ("a crypto provider", provider.is_some()),
             ("root certificates", trust.only_given || !trust.given.is_empty()),
             ("those of the system", trust.system != SystemTrust::Nothing),
-            ("pins", !pins.is_empty()),
+            ("pins", pins.is_some()),
             ("names to accept", other_names.is_any()),
             ("revocation lists", revocation.is_some()),
-            ("TLSA records (dane)", *dane),
+            ("TLSA records (dane)", dane.is_some()),
             ("a client certificate", client_certificate.is_some()),
         ];
         match given.iter().find(|(_, is_given)| *is_given && config.is_some()) {

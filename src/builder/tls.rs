@@ -8,11 +8,12 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::ConnectorBuilder;
 use crate::domain::Domain;
+use crate::plan::Plan;
 #[cfg(any(feature = "native-certs", feature = "platform-verifier"))]
 use crate::tls::SystemTrust;
 use crate::tls::{
-    CertificateCheck, ClientCertificate, Fingerprint, PinRole, Pins, RevocationLists, ServerCertificate,
-    add_pins,
+    CertificateCheck, ClientCertificate, DANE, Fingerprint, PinRole, Pinned, Pins, RevocationLists,
+    ServerCertificate,
 };
 
 impl ConnectorBuilder {
@@ -62,7 +63,9 @@ impl ConnectorBuilder {
     /// [`trust_pins_alone`](Self::trust_pins_alone) nothing else does. Revocation lists do not apply to usages 2 and 3.
     /// SNI is always the domain (XEP-0368 section 2, rule 6).
     pub fn dane(mut self, dane: bool) -> Self {
-        (self.settings.dane, self.tls.dane) = (dane, dane);
+        self.settings.dane = dane;
+        self.tls.dane = dane.then_some(DANE);
+        self.only_used.update_tlsa = if dane { Some(Plan::update_tlsa) } else { None };
         self
     }
 
@@ -254,7 +257,8 @@ impl ConnectorBuilder {
     }
 
     fn pins(mut self, domain: Domain, role: PinRole, list: impl IntoIterator<Item = Fingerprint>) -> Self {
-        add_pins(&mut self.tls.pins, Pins { domain, role, list: list.into_iter().collect() });
+        let pins = Pins { domain, role, list: list.into_iter().collect() };
+        self.tls.pins.get_or_insert_with(Pinned::new).add(pins);
         self
     }
 }

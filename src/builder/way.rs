@@ -32,6 +32,7 @@ impl ConnectorBuilder {
     /// [`Connector::secure`](crate::Connector::secure) does not use the proxy.
     pub fn proxy(mut self, proxy: Proxy) -> Self {
         self.settings.proxy = Some(proxy);
+        self.only_used.find_proxy = Some(|search| search.run());
         self
     }
 

@@ -94,7 +94,8 @@ impl fmt::Display for Doubt {
                 write!(formatter, "this machine no longer has the address {address}")
             }
             Self::Unacknowledged(time) => {
-                write!(formatter, "the server has acknowledged nothing for {:.1} s", time.as_secs_f64())
+                let tenths = time.subsec_millis() / 100;
+                write!(formatter, "the server has acknowledged nothing for {}.{tenths} s", time.as_secs())
             }
             Self::Slept => formatter.write_str("the machine has slept, or its clock was set"),
         }

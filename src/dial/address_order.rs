@@ -1,43 +1,52 @@
 //! Which addresses go first: RFC 6724 section 6. No IO.
 
-use std::cmp::Reverse;
 use std::net::{IpAddr, Ipv6Addr};
 
 /// The rank of a destination in the order of RFC 6724 section 6; the lesser one goes first.
 ///
 /// Rules 3, 4 and 7 are left out: no portable interface reports deprecated addresses, home addresses and tunnels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Rank {
-    /// "Rule 1: Avoid unusable destinations."
-    pub(crate) is_unusable: bool,
-    /// "Rule 2: Prefer matching scope."
-    scope_differs: bool,
-    /// "Rule 5: Prefer matching label."
-    label_differs: bool,
-    /// "Rule 6: Prefer higher precedence."
-    precedence: Reverse<u8>,
-    /// "Rule 8: Prefer smaller scope."
-    scope: u8,
-    /// "Rule 9: Use longest matching prefix." Not for IPv4, where it would defeat the DNS server's round robin and,
-    /// behind NAT, compare unrelated addresses.
-    common_prefix: Reverse<u32>,
-}
+pub(crate) struct Rank(u32);
+
+/// The bit of [`Rank`] for destinations without a route.
+const UNUSABLE: u32 = 1 << 31;
 
 impl Rank {
     /// The rank of `destination`, which would be reached from `source`; `None` if there is no route.
     pub(crate) fn new(destination: IpAddr, source: Option<IpAddr>) -> Self {
         let (to, from) = (mapped(destination), source.map(mapped));
-        Self {
-            is_unusable: source.is_none(),
-            scope_differs: from.is_none_or(|from| scope(from) != scope(to)),
-            label_differs: from.is_none_or(|from| policy(from).label != policy(to).label),
-            precedence: Reverse(policy(to).precedence),
-            scope: scope(to),
-            common_prefix: Reverse(match from {
-                Some(from) if destination.is_ipv6() => common_prefix(from, to),
-                Some(_) | None => 0,
-            }),
-        }
+        // "Rule 2: Prefer matching scope." and "Rule 5: Prefer matching label."
+        let scope_differs = from.is_none_or(|from| scope(from) != scope(to));
+        let label_differs = from.is_none_or(|from| policy(from).label != policy(to).label);
+        // "Rule 9: Use longest matching prefix." Not for IPv4, where it would defeat the DNS server's round robin and,
+        // behind NAT, compare unrelated addresses.
+        let common_prefix = match from {
+            Some(from) if destination.is_ipv6() => common_prefix(from, to),
+            Some(_) | None => 0,
+        };
+        // "Rule 1: Avoid unusable destinations."
+        let unusable = if source.is_none() { UNUSABLE } else { 0 };
+        // "Rule 6: Prefer higher precedence." and "Rule 8: Prefer smaller scope."
+        let rest = [u8::MAX - policy(to).precedence, scope(to), u8::MAX - common_prefix];
+        let [precedence, scope, common_prefix] = rest.map(u32::from);
+        Self(
+            unusable
+                | u32::from(scope_differs) << 30
+                | u32::from(label_differs) << 29
+                | precedence << 16
+                | scope << 8
+                | common_prefix,
+        )
+    }
+
+    /// Whether there is no route.
+    pub(crate) fn is_unusable(self) -> bool {
+        self.0 & UNUSABLE != 0
+    }
+
+    /// The rank as a number.
+    pub(crate) fn number(self) -> u64 {
+        self.0.into()
     }
 }
 
@@ -101,8 +110,9 @@ fn scope(address: Ipv6Addr) -> u8 {
 }
 
 /// How many leading bits are equal, up to the 64 of the prefix: "CommonPrefixLen(S, D)" of RFC 6724 section 2.2.
-fn common_prefix(one: Ipv6Addr, other: Ipv6Addr) -> u32 {
-    (one.to_bits() ^ other.to_bits()).leading_zeros().min(64)
+fn common_prefix(one: Ipv6Addr, other: Ipv6Addr) -> u8 {
+    let differing = (one.to_bits() ^ other.to_bits()).leading_zeros().min(64);
+    u8::try_from(differing).unwrap_or(64)
 }
 
 #[cfg(test)]

@@ -17,11 +17,14 @@ use crate::proxy::{self, Tunnel};
 use crate::service::TlsMode;
 use crate::settings::Settings;
 use crate::socket;
-use crate::starttls::{Form, Negotiation, Opening, Progress, Step, StrictDomains};
+use crate::starttls::{Negotiation, Progress, Step, StrictDomains};
 use crate::tls::{
     self, Agreed, Binder, Endpoint, Evidence, Handshake, Resume, ServerCertificate, Session, Tls,
 };
 use crate::wait::Interest;
+
+#[cfg_attr(not(feature = "starttls"), path = "attempt/no_negotiation.rs")]
+mod negotiation;
 
 /// What all attempts of one connect have in common.
 #[derive(Debug)]
@@ -133,6 +136,7 @@ impl Attempt {
         dialer: &Dialer<'_>,
         now: Instant,
     ) -> Result<Self, AttemptError> {
+        negotiation::check(candidate.tls())?;
         let opened = dialer.way.open(&candidate, &destination, dialer.settings, now)?;
         Ok(Self::new(id, candidate, destination, opened, Repeats::Made(Vec::new())))
     }
@@ -148,6 +152,7 @@ impl Attempt {
         tcp: TcpStream,
         dialer: &Dialer<'_>,
     ) -> Result<Self, AttemptError> {
+        negotiation::check(candidate.tls())?;
         let tcp = way::adopt(tcp, &dialer.settings.socket).map_err(AttemptError::io)?;
         Ok(Self::new(id, candidate, destination, Opened { tcp, proxy: None }, Repeats::Impossible))
     }
@@ -318,26 +323,6 @@ impl Attempt {
         }
     }
 
-    fn begin_negotiation(&self, dialer: &Dialer<'_>) -> (AttemptState, Option<Note>) {
-        let opening = Opening {
-            to: dialer.domain.as_unicode(),
-            from: dialer.settings.service.own_domain().map(Domain::as_unicode),
-            lang: None,
-            namespace: dialer.settings.service.namespace(),
-            declares_dialback: false,
-        };
-        let is_asked_for = !dialer.settings.pipelining || self.repeats.has(RepeatForm::StepByStep);
-        let is_remembered = !is_asked_for && dialer.strict.contains(dialer.domain);
-        let form = match self.repeats {
-            _ if is_asked_for || is_remembered => Form::Strict,
-            Repeats::Impossible => Form::PipelinedOnly,
-            Repeats::Made(_) => Form::Pipelined,
-        };
-        let mut negotiation = Box::new(Negotiation::new(&opening, form));
-        let unsent = negotiation.output().unwrap_or_default();
-        (AttemptState::Negotiating { negotiation, unsent }, is_remembered.then_some(Note::Remembered))
-    }
-
     fn begin_handshake(&self, dialer: &Dialer<'_>) -> Result<AttemptState, AttemptError> {
         let is_full = self.repeats.has(RepeatForm::WithoutSession);
         let resume = if is_full { Resume::Never } else { Resume::Offer };
@@ -354,7 +339,7 @@ impl Attempt {
     fn begin_security(&mut self, dialer: &Dialer<'_>) -> Result<Option<Note>, AttemptError> {
         let (state, note) = match self.candidate.tls() {
             TlsMode::Direct => (self.begin_handshake(dialer)?, None),
-            TlsMode::StartTls => self.begin_negotiation(dialer),
+            TlsMode::StartTls => negotiation::begin(&self.repeats, dialer)?,
         };
         self.state = state;
         Ok(note)

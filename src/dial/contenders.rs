@@ -1,7 +1,7 @@
 //! The candidates of a race, in order, and which of their addresses can start. No IO.
 
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
@@ -86,7 +86,7 @@ pub(crate) struct Contenders {
     /// How many candidates are not tried, since they come after the last one that is.
     left_out: usize,
     /// The destinations that go last, because the caller has rejected them.
-    rejected: HashSet<Destination>,
+    rejected: Vec<Destination>,
     /// The group whose addresses have been judged by the filter, unless more have become known since.
     judged: Option<Group>,
 }
@@ -123,7 +123,7 @@ impl Contenders {
             targets,
             list: Vec::new(),
             left_out: 0,
-            rejected: HashSet::new(),
+            rejected: Vec::new(),
             judged: None,
         }
     }

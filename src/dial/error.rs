@@ -13,8 +13,11 @@ use crate::deadline::Seconds;
 use crate::proxy::{Proxy, ProxyError, ProxyFailure, TunnelError};
 use crate::quoted::Quoted;
 use crate::socket;
-use crate::starttls::{Fault, NegotiationError, Step, StreamError};
+use crate::starttls::{NegotiationError, Step};
 use crate::tls::{self, Evidence, ServerCertificate, UntrustedReason};
+
+#[cfg_attr(not(feature = "starttls"), path = "error/no_negotiation.rs")]
+mod negotiation;
 
 /// What is added to an error that a proxy may have caused.
 const OR_THE_PROXY: &str = "; the proxy may have sent this, instead of opening a tunnel";
@@ -24,15 +27,16 @@ const OR_THE_PROXY: &str = "; the proxy may have sent this, instead of opening a
 /// `Display` explains it to people, in one line; [`kind`](Self::kind) is for programs.
 #[derive(Clone, Debug)]
 pub struct AttemptError {
-    cause: Cause,
+    /// Shared by the report and its events.
+    cause: Arc<Cause>,
     path: Path,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Cause {
-    Io(Arc<io::Error>),
+    Io(io::Error),
     /// The connection to that proxy has failed.
-    ProxyIo(String, Arc<io::Error>),
+    ProxyIo(String, io::Error),
     /// The TCP handshake with that proxy took longer than its limit.
     ProxySilent(String, Duration),
     Proxy(ProxyError),
@@ -101,11 +105,11 @@ pub enum AttemptErrorKind<'a> {
 
 impl AttemptError {
     fn of(cause: Cause) -> Self {
-        Self { cause, path: Path::Direct }
+        Self { cause: Arc::new(cause), path: Path::Direct }
     }
 
     pub(crate) fn io(error: io::Error) -> Self {
-        Self::of(Cause::Io(Arc::new(error)))
+        Self::of(Cause::Io(error))
     }
 
     /// The stage took longer than its limit. `step` is the step that a STARTTLS negotiation had reached.
@@ -138,7 +142,7 @@ impl AttemptError {
 
     /// The connection to the proxy has failed.
     pub(crate) fn proxy_io(proxy: &Proxy, error: io::Error) -> Self {
-        Self::of(Cause::ProxyIo(proxy.to_string(), Arc::new(error)))
+        Self::of(Cause::ProxyIo(proxy.to_string(), error))
     }
 
     /// The TCP handshake with the proxy took longer than its limit.
@@ -172,7 +176,7 @@ impl AttemptError {
     /// Returns the kind of error, with its data.
     #[must_use]
     pub fn kind(&self) -> AttemptErrorKind<'_> {
-        match &self.cause {
+        match &*self.cause {
             Cause::Io(error) => AttemptErrorKind::Io(error),
             Cause::ProxyIo(..) => AttemptErrorKind::Proxy(ProxyFailure::Unreachable),
             Cause::Proxy(error) => AttemptErrorKind::Proxy(error.failure()),
@@ -186,27 +190,7 @@ impl AttemptError {
                 Some(reason) => AttemptErrorKind::Untrusted(reason),
                 None => AttemptErrorKind::Tls(error),
             },
-            Cause::Negotiation(error) => match error.fault() {
-                Fault::NotOffered(_) | Fault::Refused => AttemptErrorKind::StartTlsNotOffered,
-                Fault::Stream(StreamError { condition, see_other_host, .. }) => {
-                    AttemptErrorKind::StreamError {
-                        is_authenticated: error.is_over_tls(),
-                        condition: condition.as_deref(),
-                        see_other_host: see_other_host.as_deref(),
-                    }
-                }
-                Fault::Unanswered => AttemptErrorKind::TimedOut(Stage::StartTls),
-                Fault::Ended(_) => AttemptErrorKind::Closed,
-                Fault::Version(_)
-                | Fault::OtherDomain { .. }
-                | Fault::NotXmpp(_)
-                | Fault::Xml(_)
-                | Fault::Unexpected(_)
-                | Fault::TooLong
-                | Fault::TooLongToken
-                | Fault::TooDeep => AttemptErrorKind::NotXmpp,
-                Fault::TrailingBytes => AttemptErrorKind::InjectedBytes,
-            },
+            Cause::Negotiation(error) => negotiation::kind(error),
         }
     }
 
@@ -214,7 +198,7 @@ impl AttemptError {
     /// caller's.
     #[must_use]
     pub fn certificate(&self) -> Option<&ServerCertificate> {
-        match &self.cause {
+        match &*self.cause {
             Cause::Tls(_, _, certificate) | Cause::CertificateRejected(_, certificate) => {
                 certificate.as_ref()
             }
@@ -255,7 +239,7 @@ impl AttemptError {
     /// Whether it ended a STARTTLS negotiation in a way that may be due to sending `<starttls/>` together with the
     /// stream header.
     pub(crate) fn may_be_due_to_pipelining(&self) -> bool {
-        match &self.cause {
+        match &*self.cause {
             Cause::Negotiation(error) => error.may_be_due_to_pipelining(),
             // The peer has reset the connection. Other errors are of this machine or of the network; a broken pipe means that
             // the connection was closed before anything was sent.
@@ -276,7 +260,7 @@ impl AttemptError {
 
     /// Whether the cause is on this machine or the proxy, or in DNS, so that it says nothing about the server.
     pub(crate) fn is_on_this_side(&self) -> bool {
-        match &self.cause {
+        match &*self.cause {
             Cause::Io(error) => {
                 self.is_exhaustion()
                     || matches!(
@@ -285,6 +269,7 @@ impl AttemptError {
                             | io::ErrorKind::NetworkDown
                             | io::ErrorKind::AddrNotAvailable
                             | io::ErrorKind::PermissionDenied
+                            | io::ErrorKind::Unsupported
                     )
             }
             Cause::Proxy(error) => error.failure() != ProxyFailure::Refused,
@@ -299,7 +284,7 @@ impl AttemptError {
 
     /// Whether the proxy refuses to work for us, so that trying another server is no use, and may lock the account.
     pub(crate) fn is_refusal_of_credentials(&self) -> bool {
-        matches!(&self.cause, Cause::Proxy(error) if error.is_refusal_of_credentials())
+        matches!(&*self.cause, Cause::Proxy(error) if error.is_refusal_of_credentials())
     }
 
     /// Whether a proxy may have sent what the server should have sent, such as a page about an error.
@@ -314,13 +299,13 @@ impl AttemptError {
 
     /// Whether this machine has run out of sockets or memory for them, so that trying another server is no use.
     pub(crate) fn is_exhaustion(&self) -> bool {
-        matches!(&self.cause, Cause::Io(error) | Cause::ProxyIo(_, error) if socket::is_exhaustion(error))
+        matches!(&*self.cause, Cause::Io(error) | Cause::ProxyIo(_, error) if socket::is_exhaustion(error))
     }
 }
 
 impl fmt::Display for AttemptError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.cause {
+        match &*self.cause {
             Cause::Io(error) => write_io(formatter, error),
             Cause::ProxyIo(proxy, error) => {
                 write!(formatter, "the connection to the proxy {proxy} failed: ")?;
@@ -335,7 +320,7 @@ impl fmt::Display for AttemptError {
             }
             Cause::TimedOut(stage, limit, step) => {
                 write!(formatter, "{stage} did not finish within {}", Seconds(*limit))?;
-                step.map_or(Ok(()), |step| write!(formatter, ": {}", missing(step)))
+                step.map_or(Ok(()), |step| write!(formatter, ": {}", step.missing()))
             }
             Cause::Negotiation(error) => write!(formatter, "{error}"),
             Cause::EndInTls => {
@@ -369,16 +354,6 @@ fn write_io(formatter: &mut fmt::Formatter<'_>, error: &io::Error) -> fmt::Resul
 /// How many characters of the caller's reason are shown.
 const SHOWN_REASON: usize = 200;
 
-/// What the peer has not sent at this step.
-fn missing(step: Step) -> &'static str {
-    match step {
-        Step::Header => "no stream header received",
-        Step::Features => "no stream features received",
-        Step::Answer => "no answer to <starttls/> received",
-        Step::Tls | Step::Open => "nothing received after <proceed/>",
-    }
-}
-
 /// What the usual errors of a socket mean. The error itself is the source.
 fn io_words(kind: io::ErrorKind) -> Option<&'static str> {
     Some(match kind {
@@ -404,8 +379,8 @@ fn io_words(kind: io::ErrorKind) -> Option<&'static str> {
 /// only in [`kind`](AttemptError::kind), since its text repeats that of `Display`, often as debug text.
 impl Error for AttemptError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match &self.cause {
-            Cause::Io(error) | Cause::ProxyIo(_, error) if io_words(error.kind()).is_some() => Some(&**error),
+        match &*self.cause {
+            Cause::Io(error) | Cause::ProxyIo(_, error) if io_words(error.kind()).is_some() => Some(error),
             Cause::Io(_)
             | Cause::ProxyIo(..)
             | Cause::ProxySilent(..)

@@ -164,11 +164,11 @@ impl OpeningStream {
         now: Instant,
     ) -> Self {
         let opening = open_stream.opening(domain, service);
-        let mut negotiation = Negotiation::over_tls(&opening, &open_stream.first_flight, domain);
+        let mut negotiation = Negotiation::over_tls(&opening, open_stream.to_send(), domain);
         let unwritten = negotiation.output().unwrap_or_default();
         // `now` is when the turn began, and the handshake may have taken long since. Without a pause, the header leaves in
         // this turn.
-        let pause = open_stream.pause;
+        let pause = open_stream.pause_before();
         let write_from = Deadline::after(if pause.is_zero() { now } else { wait::now() }, pause);
         Self { handshake, negotiation, unwritten, write_from, read_ahead: Vec::new(), has_more: None }
     }

@@ -9,6 +9,7 @@ use crate::deadline::Deadline;
 use crate::domain::{Host, SpecialUse};
 use crate::limits::{MAX_ATTEMPTS, MAX_REFUSED, RESOLUTION_DELAY};
 use crate::settings::{AddressFamily, Family};
+use crate::sorted::sort_by_number;
 
 /// The hosts, numbered in the order in which they became known.
 #[derive(Debug)]
@@ -195,7 +196,7 @@ impl HostAddresses {
         let left = |family: Family| {
             self.known(family).list().iter().find(|(_, address)| is_left(Reach::At(*address))).copied()
         };
-        let usable = |family| left(family).filter(|(rank, _)| !rank.is_unusable);
+        let usable = |family| left(family).filter(|(rank, _)| !rank.is_unusable());
         let next = usable(turn)
             .or_else(|| usable(turn.other()))
             .or_else(|| left(turn))
@@ -218,7 +219,7 @@ impl HostAddresses {
             AddressFamily::Ipv4First | AddressFamily::Ipv4Only => Family::Ipv4,
             AddressFamily::Any => match (self.ipv6.best(), self.ipv4.best()) {
                 (Some(ipv6), Some(ipv4)) if ipv4 < ipv6 => Family::Ipv4,
-                (Some(ipv6), None) if ipv6.is_unusable => Family::Ipv4,
+                (Some(ipv6), None) if ipv6.is_unusable() => Family::Ipv4,
                 (Some(_) | None, _) => Family::Ipv6,
             },
         }
@@ -257,7 +258,7 @@ impl HostAddresses {
 
     /// Sorts addresses, and drops those beyond what a whole connect could use.
     fn kept(&mut self, mut addresses: Vec<(Rank, IpAddr)>, most: usize) -> Vec<(Rank, IpAddr)> {
-        addresses.sort_by_key(|(rank, _)| *rank);
+        sort_by_number(&mut addresses, |(rank, _)| rank.number());
         self.left_out += addresses.len().saturating_sub(most);
         addresses.truncate(most);
         addresses

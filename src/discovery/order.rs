@@ -1,8 +1,11 @@
 //! The order of candidates: by priority, and within one priority RFC 2782's weighted draw. No IO.
 
+use std::cmp::Ordering;
+
 use super::{Candidate, Origin};
 use crate::service::TlsMode;
 use crate::settings::Policy;
+use crate::sorted::sort_by_number;
 
 /// A source of random numbers: returns a number from 0 up to, not including, the argument, all equally likely.
 ///
@@ -20,7 +23,7 @@ pub(crate) fn order(
     below: Below<'_>,
 ) -> Vec<Candidate> {
     let group = |candidate: &Candidate| Group::of(candidate, policy);
-    candidates.sort_by_key(group);
+    sort_by_number(&mut candidates, |candidate| group(candidate).number());
     let mut ordered = Vec::new();
     for equals in candidates.chunk_by(|one, two| group(one) == group(two)) {
         let weights: Vec<u16> = equals.iter().map(Candidate::weight).collect();
@@ -31,7 +34,7 @@ pub(crate) fn order(
 }
 
 /// A group of candidates of equal rank. The lesser group goes first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Group {
     round: Round,
     /// False for the server that the caller prefers.
@@ -52,6 +55,24 @@ impl Group {
     /// The same group in another round.
     pub(crate) fn in_round(self, round: Round) -> Self {
         Self { round, ..self }
+    }
+
+    /// The group as a number, which orders groups.
+    fn number(self) -> u64 {
+        let flags = u64::from(self.is_discovered) << 1 | u64::from(self.behind);
+        (self.round as u64) << 18 | flags << 16 | u64::from(self.priority)
+    }
+}
+
+impl Ord for Group {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.number().cmp(&other.number())
+    }
+}
+
+impl PartialOrd for Group {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

@@ -76,10 +76,7 @@ enum Proof {
 impl Plan {
     /// Passes to the race what is known of the TLSA records of each candidate, and queues the questions for those whose
     /// addresses are asked for.
-    pub(super) fn update_tlsa(&mut self, now: Instant) {
-        if !self.settings.dane {
-            return;
-        }
+    pub(crate) fn update_tlsa(&mut self, now: Instant) {
         let found: Vec<Found> =
             self.race.contenders.candidates().map(|candidate| self.find_tlsa(candidate)).collect();
         let mut known = Vec::new();

@@ -107,7 +107,8 @@ impl World {
                 sources.iter().find(is_usable).copied()
             }
         });
-        let mut plan = Plan::new(self.domain, self.route, settings, self.chance, routes, start);
+        let tlsa: Option<super::UpdateTlsa> = if settings.dane { Some(Plan::update_tlsa) } else { None };
+        let mut plan = Plan::new(self.domain, self.route, settings, self.chance, routes, tlsa, start);
         if let Some(filter) = self.filter {
             plan.set_filter(filter);
         }

@@ -1,7 +1,7 @@
 //! Proxies: what a connector is told about one, and the negotiation of a tunnel through it.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, TcpStream};
 use std::str::FromStr;
 
 use crate::domain::{Host, InvalidDomain, SpecialUse};
@@ -55,7 +55,24 @@ pub struct Proxy {
     host: Host,
     port: u16,
     credentials: Option<Credentials>,
+    code: Code,
 }
+
+/// What opens tunnels. Only programs that create a [`Proxy`] link it, since nothing else names it.
+#[derive(Clone, Copy)]
+struct Code {
+    begin: fn(&Proxy, &Host, u16) -> Tunnel,
+    turn: fn(&mut Tunnel, &TcpStream) -> Result<Progress, TunnelError>,
+}
+
+/// It is the same for all proxies.
+impl PartialEq for Code {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Code {}
 
 /// What a proxy speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +114,8 @@ impl Proxy {
         if port == 0 {
             return Err(InvalidProxy(format!("the proxy cannot be at port 0 of {host}")));
         }
-        Ok(Self { protocol, host, port, credentials: None })
+        let code = Code { begin: tunnel::begin, turn: tunnel::turn };
+        Ok(Self { protocol, host, port, credentials: None, code })
     }
 
     /// Sets user and password, which are sent if the proxy asks for them (SOCKS5, RFC 1929), or always (HTTP Basic, RFC

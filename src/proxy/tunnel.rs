@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::error::ProxyError;
 use super::negotiation::Negotiation;
-use super::{Progress, Proxy};
+use super::{Code, Progress, Proxy};
 use crate::domain::Host;
 
 /// How many bytes of a proxy's answer are looked at in one go. Most answers are shorter.
@@ -56,6 +56,7 @@ impl Gateway {
 
 /// A tunnel that is being opened.
 pub(crate) struct Tunnel {
+    code: Code,
     negotiation: Negotiation,
     unsent: Vec<u8>,
 }
@@ -77,9 +78,7 @@ impl fmt::Debug for Tunnel {
 impl Tunnel {
     /// A tunnel through `proxy` to `port` of `host`.
     pub(crate) fn new(proxy: &Proxy, host: &Host, port: u16) -> Self {
-        let mut negotiation = Negotiation::new(proxy, host, port);
-        let unsent = negotiation.output();
-        Self { negotiation, unsent }
+        (proxy.code.begin)(proxy, host, port)
     }
 
     /// Whether something waits to be sent.
@@ -91,7 +90,11 @@ impl Tunnel {
     ///
     /// The answers are looked at before they are taken from the socket, so that nothing of what follows them, which
     /// belongs to the tunnel, is ever taken.
-    pub(crate) fn turn(&mut self, mut tcp: &TcpStream) -> Result<Progress, TunnelError> {
+    pub(crate) fn turn(&mut self, tcp: &TcpStream) -> Result<Progress, TunnelError> {
+        (self.code.turn)(self, tcp)
+    }
+
+    fn advance(&mut self, mut tcp: &TcpStream) -> Result<Progress, TunnelError> {
         loop {
             // An error of sending counts only if the proxy has not sent the reason before it closed.
             let not_sent = self.send(tcp).err();
@@ -131,4 +134,14 @@ impl Tunnel {
         }
         Ok(())
     }
+}
+
+pub(super) fn begin(proxy: &Proxy, host: &Host, port: u16) -> Tunnel {
+    let mut negotiation = Negotiation::new(proxy, host, port);
+    let unsent = negotiation.output();
+    Tunnel { code: proxy.code, negotiation, unsent }
+}
+
+pub(super) fn turn(tunnel: &mut Tunnel, tcp: &TcpStream) -> Result<Progress, TunnelError> {
+    tunnel.advance(tcp)
 }

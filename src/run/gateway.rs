@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind};
 use crate::proxy::{Gateway, Proxy};
 use crate::settings::SocketOptions;
 use crate::socket;
+use crate::sorted::sort_by_number;
 use crate::wait::{self, Flag, Wait};
 
 /// What finding the proxy takes.
@@ -27,6 +28,9 @@ pub(crate) struct Search<'a> {
     pub(crate) total: (Deadline, Duration),
     pub(crate) cancelled: Option<&'a Flag>,
 }
+
+/// [`Search::run`]. Only programs that set a proxy name it, and link it.
+pub(crate) type FindProxy = fn(&Search<'_>) -> Result<Gateway, Error>;
 
 impl Search<'_> {
     /// Finds the addresses of the proxy, in the order of RFC 6724.
@@ -45,7 +49,8 @@ impl Search<'_> {
         let is_usable =
             |address: &IpAddr| self.socket.source.is_none_or(|source| source.is_ipv4() == address.is_ipv4());
         addresses.retain(is_usable);
-        addresses.sort_by_cached_key(|address| Rank::new(*address, socket::source_of(*address, self.socket)));
+        let rank = |address: &IpAddr| Rank::new(*address, socket::source_of(*address, self.socket));
+        sort_by_number(&mut addresses, |address| rank(address).number());
         let addresses: Vec<_> =
             addresses.into_iter().map(|address| SocketAddr::new(address, proxy.port())).collect();
         Gateway::new(proxy.clone(), &addresses).ok_or_else(|| {

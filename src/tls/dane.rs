@@ -1,7 +1,9 @@
 //! DANE: which certificates TLSA records name (RFC 6698, with RFC 7671). No IO.
 
 use std::fmt;
+use std::sync::Arc;
 
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::hash::HashAlgorithm;
 use rustls::pki_types::{CertificateDer, TrustAnchor};
@@ -11,6 +13,7 @@ use rustls::{Error, RootCertStore};
 use super::certificate::Fields;
 use super::channel_binding::{KNOWS_SHA_512, hash};
 use super::der::{SEQUENCE, Values, encode};
+use super::sessions::Endpoint;
 use crate::limits::MAX_TLSA_RECORDS;
 
 mod verifier;
@@ -34,6 +37,19 @@ pub struct TlsaRecord {
     /// The certificate, the public key, or the hash.
     pub data: Vec<u8>,
 }
+
+/// DANE as an option. Only programs that name [`DANE`] link its code.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dane {
+    verifier: fn(&Daned, &Endpoint, &[TlsaRecord]) -> Arc<dyn ServerCertVerifier>,
+    matched: Matched,
+}
+
+/// [`matched`].
+type Matched = for<'a> fn(&'a [TlsaRecord], &[CertificateDer<'_>], &CryptoProvider) -> Option<&'a TlsaRecord>;
+
+/// TLSA records decide.
+pub(crate) const DANE: Dane = Dane { verifier: Daned::kept_verifier, matched };
 
 pub(super) const PKIX_TA: u8 = 0;
 pub(super) const PKIX_EE: u8 = 1;
@@ -231,7 +247,7 @@ fn anchors(
 
 /// The record by which a chain was verified: the first that names one of its certificates, in the order in which they are
 /// tried, or one that has its authority in full.
-pub(super) fn matched<'a>(
+fn matched<'a>(
     records: &'a [TlsaRecord],
     chain: &[CertificateDer<'_>],
     provider: &CryptoProvider,

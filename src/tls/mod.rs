@@ -41,7 +41,7 @@ mod watch;
 pub(crate) use channel_binding::Binder;
 pub use channel_binding::ChannelBinding;
 pub use dane::TlsaRecord;
-pub(crate) use dane::{owner, usable};
+pub(crate) use dane::{DANE, Dane, owner, usable};
 pub(crate) use facts::Agreed;
 pub use facts::{CipherSuite, ProtocolVersion};
 pub use fingerprint::{Fingerprint, InvalidFingerprint};
@@ -54,7 +54,7 @@ pub use watch::{CertificateChange, CertificateRecord, InvalidRecord};
 pub(crate) use explain::{Explained, explain};
 pub(crate) use other_names::Accepted;
 pub(crate) use pem::certificates;
-pub(crate) use pins::{PinRole, Pins, add as add_pins};
+pub(crate) use pins::{PinRole, Pinned, Pins};
 pub(crate) use provider::choose as choose_provider;
 pub(crate) use roots::{SystemTrust, Trust};
 pub(crate) use sessions::{Endpoint, Session};
@@ -81,7 +81,8 @@ pub(crate) struct TlsOptions {
     /// `None`: the process default, or the one that is compiled in.
     pub(crate) provider: Option<Arc<CryptoProvider>>,
     pub(crate) trust: Trust,
-    pub(crate) pins: Vec<Pins>,
+    /// `None`: nothing is pinned.
+    pub(crate) pins: Option<Pinned>,
     pub(crate) check: Option<CertificateCheck>,
     /// `None`: revocation is not checked.
     pub(crate) revocation: Option<RevocationLists>,
@@ -89,8 +90,8 @@ pub(crate) struct TlsOptions {
     pub(crate) other_names: Accepted,
     /// Shared, since keys cannot be cloned.
     pub(crate) client_certificate: Option<Arc<ClientCertificate>>,
-    /// Whether TLSA records decide.
-    pub(crate) dane: bool,
+    /// `None`: TLSA records do not count.
+    pub(crate) dane: Option<Dane>,
     pub(crate) alpn: bool,
     pub(crate) resumption: bool,
     /// The caller's own configuration, which replaces trust, client certificate, provider and versions.
@@ -102,12 +103,12 @@ impl Default for TlsOptions {
         Self {
             provider: None,
             trust: Trust::default(),
-            pins: Vec::new(),
+            pins: None,
             check: None,
             revocation: None,
             other_names: Accepted::default(),
             client_certificate: None,
-            dane: false,
+            dane: None,
             alpn: true,
             resumption: true,
             config: None,
@@ -195,8 +196,9 @@ impl Tls {
                 (config, Some(usual))
             }
         };
-        let daned = usual.filter(|_| options.dane);
-        let daned = daned.map(|usual| Arc::new(Daned::new(usual, roots::roots(&options.trust), service)));
+        let daned = usual
+            .zip(options.dane)
+            .map(|(usual, dane)| Arc::new(Daned::new(dane, usual, roots::roots(&options.trust), service)));
         let sessions = (options.resumption && !is_disabled(&starttls.resumption)).then(Arc::default);
         let tls12 = tls12_resumption(&starttls.resumption);
         // Each handshake gets the store of its server. The store of a caller's configuration is not used.
@@ -281,6 +283,7 @@ impl Tls {
     ) -> Option<ServerCertificate> {
         let name = server_name(domain).ok()?;
         let wanted = Wanted { name, service: self.service.clone(), accepted: self.other_names };
+        let tlsa = self.daned.as_ref().and_then(|daned| daned.matched(tlsa, client));
         ServerCertificate::of(client, wanted, tlsa, self.provider())
     }
 

@@ -66,16 +66,35 @@ impl Pins {
     }
 }
 
-/// Adds the pins of one more call. The pins of a domain add up if their role is the same.
-pub(crate) fn add(all: &mut Vec<Pins>, pins: Pins) {
-    match all.iter_mut().find(|other| other.domain == pins.domain && other.role == pins.role) {
-        Some(known) => known.list.extend(pins.list),
-        None => all.push(pins),
+/// The pins of a connector. Only programs that create one link the code for pins, since nothing else names it.
+#[derive(Clone, Debug)]
+pub(crate) struct Pinned {
+    all: Vec<Pins>,
+    prepare: Prepare,
+}
+
+/// [`prepare`].
+type Prepare = fn(&[Pins], &TlsOptions, &Service, &Arc<CryptoProvider>) -> Result<PinVerifier, TlsSetupError>;
+
+/// [`over`].
+type Over = fn(&PinVerifier, Option<Arc<dyn ServerCertVerifier>>) -> Arc<dyn ServerCertVerifier>;
+
+impl Pinned {
+    pub(crate) fn new() -> Self {
+        Self { all: Vec::new(), prepare }
+    }
+
+    /// Adds the pins of one more call. The pins of a domain add up if their role is the same.
+    pub(crate) fn add(&mut self, pins: Pins) {
+        match self.all.iter_mut().find(|other| other.domain == pins.domain && other.role == pins.role) {
+            Some(known) => known.list.extend(pins.list),
+            None => self.all.push(pins),
+        }
     }
 }
 
 /// Why the pins of a connector cannot be used.
-pub(super) fn fault(all: &[Pins], provider: &CryptoProvider) -> Option<String> {
+fn fault(all: &[Pins], provider: &CryptoProvider) -> Option<String> {
     if let Some(Pins { domain, .. }) = all.iter().find(|pins| pins.list.is_empty()) {
         return Some(format!("an empty list of pins is given for {domain}"));
     }
@@ -84,13 +103,14 @@ pub(super) fn fault(all: &[Pins], provider: &CryptoProvider) -> Option<String> {
     if let Some(Pins { domain, .. }) = all.iter().find(is_twice) {
         return Some(format!("both require_pins and trust_pins_alone are given for {domain}; choose one"));
     }
-    let has_hash = all.is_empty() || Fingerprint::of(&[], provider).is_some();
+    let has_hash = Fingerprint::of(&[], provider).is_some();
     (!has_hash).then(|| "the crypto provider does not have SHA-256, which pins need".to_owned())
 }
 
 /// Verifies with another verifier, and checks pins.
 #[derive(Clone, Debug)]
-pub(super) struct PinVerifier {
+pub(crate) struct PinVerifier {
+    over: Over,
     /// `None`: no authority is trusted.
     inner: Option<Arc<dyn ServerCertVerifier>>,
     pins: Vec<(ServerName<'static>, Pins)>,
@@ -104,31 +124,42 @@ pub(super) struct PinVerifier {
 
 /// How certificates are verified without TLSA records.
 #[derive(Clone, Debug)]
-pub(crate) struct Usual {
-    /// By trusted authorities; `None`: no authority is trusted.
-    pub(super) authorities: Option<Arc<dyn ServerCertVerifier>>,
-    pins: PinVerifier,
+pub(crate) enum Usual {
+    Authorities(Arc<dyn ServerCertVerifier>, Arc<CryptoProvider>),
+    /// Without authorities, only pinned servers are trusted.
+    Pins(Option<Arc<dyn ServerCertVerifier>>, PinVerifier),
 }
 
 impl Usual {
     /// The verifier.
     pub(super) fn verifier(&self) -> Arc<dyn ServerCertVerifier> {
-        self.with_pins(self.authorities.clone())
+        match self {
+            Self::Authorities(authorities, _) => Arc::clone(authorities),
+            Self::Pins(authorities, pins) => (pins.over)(pins, authorities.clone()),
+        }
     }
 
     /// Adds the pins to a verifier, in place of the authorities.
-    pub(super) fn with_pins(
-        &self,
-        inner: Option<Arc<dyn ServerCertVerifier>>,
-    ) -> Arc<dyn ServerCertVerifier> {
-        match inner {
-            Some(inner) if self.pins.pins.is_empty() => inner,
-            inner => Arc::new(PinVerifier { inner, ..self.pins.clone() }),
+    pub(super) fn with_pins(&self, inner: Arc<dyn ServerCertVerifier>) -> Arc<dyn ServerCertVerifier> {
+        match self {
+            Self::Authorities(..) => inner,
+            Self::Pins(_, pins) => (pins.over)(pins, Some(inner)),
+        }
+    }
+
+    /// The verification by trusted authorities; `None` if no authority is trusted.
+    pub(super) fn authorities(&self) -> Option<&Arc<dyn ServerCertVerifier>> {
+        match self {
+            Self::Authorities(authorities, _) => Some(authorities),
+            Self::Pins(authorities, _) => authorities.as_ref(),
         }
     }
 
     pub(super) fn provider(&self) -> &Arc<CryptoProvider> {
-        &self.pins.provider
+        match self {
+            Self::Authorities(_, provider) => provider,
+            Self::Pins(_, pins) => &pins.provider,
+        }
     }
 }
 
@@ -138,37 +169,53 @@ pub(super) fn usual(
     service: &Service,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Usual, TlsSetupError> {
-    let TlsOptions { trust, pins, other_names, .. } = options;
-    fault(pins, provider).map_or(Ok(()), |why| Err(TlsSetupError::BadPins(why)))?;
-    let authorities: Option<Arc<dyn ServerCertVerifier>> =
-        match verifier::verifier(options, service, provider) {
-            Ok(verifier) => Some(verifier),
-            // Then only pinned servers are trusted.
-            Err(TlsSetupError::NoRoots)
-                if pins.iter().any(|pins| pins.role == PinRole::InsteadOfAuthorities) =>
-            {
-                None
+    let pins = options.pins.as_ref();
+    let pins = pins.map(|pinned| (pinned.prepare)(&pinned.all, options, service, provider)).transpose()?;
+    let authorities: Arc<dyn ServerCertVerifier> =
+        match (verifier::verifier(options, service, provider), &pins) {
+            (Ok(verifier), _) => verifier,
+            (Err(TlsSetupError::NoRoots), Some(pins)) if pins.trusts_any_alone() => {
+                return Ok(Usual::Pins(None, pins.clone()));
             }
-            Err(error) => return Err(error),
+            (Err(error), _) => return Err(error),
         };
+    Ok(match pins {
+        Some(pins) => Usual::Pins(Some(authorities), pins),
+        None => Usual::Authorities(authorities, Arc::clone(provider)),
+    })
+}
+
+/// Prepares the check of pins.
+fn prepare(
+    pins: &[Pins],
+    options: &TlsOptions,
+    service: &Service,
+    provider: &Arc<CryptoProvider>,
+) -> Result<PinVerifier, TlsSetupError> {
+    fault(pins, provider).map_or(Ok(()), |why| Err(TlsSetupError::BadPins(why)))?;
     let beside = || pins.iter().filter(|pins| pins.role == PinRole::BesideAuthorities);
     let is_pinned = |root: &TrustAnchor<'_>| beside().any(|pins| pins.has_anchor(root, provider));
     // Those of a system that verifies by itself are not known.
-    let roots = beside().next().and_then(|_| roots(trust).ok());
+    let roots = beside().next().and_then(|_| roots(&options.trust).ok());
     let mut roots = roots.map(|store| store.roots).unwrap_or_default();
     roots.retain(is_pinned);
     let named = pins.iter().map(|pins| Ok((server_name(&pins.domain)?, pins.clone())));
     let named =
         named.collect::<Result<_, Error>>().map_err(|error| TlsSetupError::Rustls(error.to_string()))?;
-    let pins = PinVerifier {
+    Ok(PinVerifier {
+        over,
         inner: None,
         pins: named,
         roots,
         provider: Arc::clone(provider),
         service: service.clone(),
-        accepted: *other_names,
-    };
-    Ok(Usual { authorities, pins })
+        accepted: options.other_names,
+    })
+}
+
+/// Checks the pins after another verifier.
+fn over(pins: &PinVerifier, inner: Option<Arc<dyn ServerCertVerifier>>) -> Arc<dyn ServerCertVerifier> {
+    Arc::new(PinVerifier { inner, ..pins.clone() })
 }
 
 impl PinVerifier {
@@ -249,6 +296,11 @@ impl PinVerifier {
             accepted: self.accepted,
         });
         keep(ServerCertificate::new(chain, wanted, Arc::clone(&self.provider)), part, None);
+    }
+
+    /// Whether the servers of a domain need no authority.
+    fn trusts_any_alone(&self) -> bool {
+        self.pins.iter().any(|(_, pins)| pins.role == PinRole::InsteadOfAuthorities)
     }
 
     fn trusts_alone(&self, server_name: &ServerName<'_>) -> bool {

@@ -2,14 +2,19 @@
 
 use std::cmp::Reverse;
 use std::fmt;
+use std::sync::Arc;
 
-use rustls::CertificateError;
-use rustls::client::ServerCertVerifierBuilder;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{ServerCertVerifierBuilder, VerifierBuilderError, WebPkiServerVerifier};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
+use rustls::{CertificateError, RootCertStore};
 
+use super::TlsSetupError;
 use super::certificate::{Certificate, Fields, Name, date};
 use super::date::{Date, days};
 use super::der::{ENUMERATED, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, Values, dotted};
+use super::explain::revocation_list;
 
 /// Certificate revocation lists (CRLs), and how they are used. Given to
 /// [`ConnectorBuilder::revocation_lists`](crate::ConnectorBuilder::revocation_lists).
@@ -38,6 +43,16 @@ pub struct RevocationLists {
     only_server: bool,
     allow_unknown: bool,
     allow_expired: bool,
+    code: Code,
+}
+
+type Prepared = Result<Arc<dyn ServerCertVerifier>, TlsSetupError>;
+
+/// What handles lists. Only programs that create a [`RevocationLists`] link it, since nothing else names it.
+#[derive(Clone, Copy)]
+struct Code {
+    verifier: fn(&RevocationLists, RootCertStore, &Arc<CryptoProvider>) -> Prepared,
+    explain: fn(&RevocationLists, &CertificateError, &[CertificateDer<'_>]) -> Option<String>,
 }
 
 impl RevocationLists {
@@ -48,6 +63,7 @@ impl RevocationLists {
             only_server: false,
             allow_unknown: false,
             allow_expired: false,
+            code: Code { verifier, explain },
         }
     }
 
@@ -70,90 +86,128 @@ impl RevocationLists {
         self
     }
 
-    /// Sets these lists for a verifier.
+    /// A verifier that trusts `roots` and checks these lists.
     ///
     /// # Errors
-    /// There is no list, or one that is not DER.
-    pub(super) fn configure(
+    /// There is no list, or one that cannot be used.
+    pub(super) fn verifier(
         &self,
-        builder: ServerCertVerifierBuilder,
-    ) -> Result<ServerCertVerifierBuilder, String> {
-        // webpki checks nothing without a list, and an empty file must not turn the check off.
-        if self.lists.is_empty() {
-            return Err("there is none".to_owned());
-        }
-        if let Some(index) = self.lists.iter().position(|list| list.trim_ascii_start().starts_with(b"-----"))
-        {
-            return Err(format!(
-                "list {} is in PEM form; read it with `CertificateRevocationListDer::pem_slice_iter`",
-                index + 1
-            ));
-        }
-        // webpki uses the first list of an issuer.
-        let mut lists = self.lists.clone();
-        lists.sort_by_key(|list| Reverse(List::read(list).and_then(|list| list.this_update)));
-        let mut builder = builder.with_crls(lists);
-        if self.only_server {
-            builder = builder.only_check_end_entity_revocation();
-        }
-        if self.allow_unknown {
-            builder = builder.allow_unknown_revocation_status();
-        }
-        if !self.allow_expired {
-            builder = builder.enforce_revocation_expiration();
-        }
-        Ok(builder)
-    }
-
-    /// The first list that a verifier refuses, for an error: `list 2, of "R11 (Let's Encrypt)"`.
-    pub(super) fn name_of_refused(&self, builder: &ServerCertVerifierBuilder) -> String {
-        let is_refused = |list: &&CertificateRevocationListDer<'static>| {
-            builder.clone().with_crls([CertificateRevocationListDer::clone(list)]).build().is_err()
-        };
-        let refused = self.lists.iter().enumerate().find(|(_, list)| is_refused(list));
-        let Some((index, list)) = refused else { return "one of the lists".to_owned() };
-        match List::read(list) {
-            Some(list) => format!("list {}, of {}", index + 1, Name::read(list.issuer)),
-            None => format!("list {}", index + 1),
-        }
+        roots: RootCertStore,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Arc<dyn ServerCertVerifier>, TlsSetupError> {
+        (self.code.verifier)(self, roots, provider)
     }
 
     /// Says what is wrong with a chain that was refused because of these lists; `None` for other errors.
     pub(super) fn explain(&self, error: &CertificateError, chain: &[CertificateDer<'_>]) -> Option<String> {
-        let lists: Vec<_> = self.lists.iter().filter_map(|list| List::read(list)).collect();
-        let mut checked = chain.iter().take(if self.only_server { 1 } else { chain.len() }).enumerate();
-        match error {
-            CertificateError::Revoked => checked.find_map(|(index, certificate)| {
-                let Fields { serial_number, issuer, .. } = Fields::read(certificate)?;
-                let entry = lists.iter().filter(|list| list.issuer == issuer).find_map(|list| list.find(serial_number))?;
-                Some(format!("{} {}", which(index, certificate), entry.text(&Name::read(issuer))))
-            }),
-            CertificateError::UnknownRevocationStatus => checked.find_map(|(index, certificate)| {
-                let Fields { issuer, .. } = Fields::read(certificate)?;
-                let is_missing = !lists.iter().any(|list| list.issuer == issuer)
-                    && !Certificate::read(certificate)?.is_self_issued();
-                is_missing.then(|| {
-                    format!(
-                        "the revocation status of {} is unknown: no revocation list of its issuer, {}, was given; add that \
-                         list, or use `allow_unknown`",
-                        which(index, certificate),
-                        Name::read(issuer)
-                    )
-                })
-            }),
-            CertificateError::ExpiredRevocationListContext { time, next_update } => {
-                let end = Date::from_seconds(next_update.as_secs());
-                let today = Date::from_seconds(time.as_secs());
-                let list = lists.iter().find(|list| list.next_update == Some(end))?;
-                Some(format!(
-                    "the revocation list of {} expired on {end}, {} ago, or the clock of this machine is wrong (it says \
-                     {today}); get the current list",
-                    Name::read(list.issuer),
-                    days(today.days_since(end))
-                ))
-            }
-            _ => None,
+        (self.code.explain)(self, error, chain)
+    }
+}
+
+fn verifier(
+    lists: &RevocationLists,
+    roots: RootCertStore,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>, TlsSetupError> {
+    let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+    let configured = configure(lists, builder.clone()).map_err(TlsSetupError::BadRevocationList)?;
+    match configured.build() {
+        Ok(verifier) => Ok(verifier),
+        Err(VerifierBuilderError::InvalidCrl(error)) => {
+            let why = revocation_list(&error);
+            let which = name_of_refused(lists, &builder);
+            Err(TlsSetupError::BadRevocationList(format!("{which}: {why}")))
         }
+        Err(error) => Err(TlsSetupError::Rustls(error.to_string())),
+    }
+}
+
+/// Sets these lists for a verifier.
+///
+/// # Errors
+/// There is no list, or one that is not DER.
+fn configure(
+    given: &RevocationLists,
+    builder: ServerCertVerifierBuilder,
+) -> Result<ServerCertVerifierBuilder, String> {
+    // webpki checks nothing without a list, and an empty file must not turn the check off.
+    if given.lists.is_empty() {
+        return Err("there is none".to_owned());
+    }
+    if let Some(index) = given.lists.iter().position(|list| list.trim_ascii_start().starts_with(b"-----")) {
+        return Err(format!(
+            "list {} is in PEM form; read it with `CertificateRevocationListDer::pem_slice_iter`",
+            index + 1
+        ));
+    }
+    // webpki uses the first list of an issuer.
+    let mut lists = given.lists.clone();
+    lists.sort_by_key(|list| Reverse(List::read(list).and_then(|list| list.this_update)));
+    let mut builder = builder.with_crls(lists);
+    if given.only_server {
+        builder = builder.only_check_end_entity_revocation();
+    }
+    if given.allow_unknown {
+        builder = builder.allow_unknown_revocation_status();
+    }
+    if !given.allow_expired {
+        builder = builder.enforce_revocation_expiration();
+    }
+    Ok(builder)
+}
+
+/// The first list that a verifier refuses, for an error: `list 2, of "R11 (Let's Encrypt)"`.
+fn name_of_refused(given: &RevocationLists, builder: &ServerCertVerifierBuilder) -> String {
+    let is_refused = |list: &&CertificateRevocationListDer<'static>| {
+        builder.clone().with_crls([CertificateRevocationListDer::clone(list)]).build().is_err()
+    };
+    let refused = given.lists.iter().enumerate().find(|(_, list)| is_refused(list));
+    let Some((index, list)) = refused else { return "one of the lists".to_owned() };
+    match List::read(list) {
+        Some(list) => format!("list {}, of {}", index + 1, Name::read(list.issuer)),
+        None => format!("list {}", index + 1),
+    }
+}
+
+/// Says what is wrong with a chain that was refused because of these lists; `None` for other errors.
+fn explain(
+    given: &RevocationLists,
+    error: &CertificateError,
+    chain: &[CertificateDer<'_>],
+) -> Option<String> {
+    let lists: Vec<_> = given.lists.iter().filter_map(|list| List::read(list)).collect();
+    let mut checked = chain.iter().take(if given.only_server { 1 } else { chain.len() }).enumerate();
+    match error {
+        CertificateError::Revoked => checked.find_map(|(index, certificate)| {
+            let Fields { serial_number, issuer, .. } = Fields::read(certificate)?;
+            let entry = lists.iter().filter(|list| list.issuer == issuer).find_map(|list| list.find(serial_number))?;
+            Some(format!("{} {}", which(index, certificate), entry.text(&Name::read(issuer))))
+        }),
+        CertificateError::UnknownRevocationStatus => checked.find_map(|(index, certificate)| {
+            let Fields { issuer, .. } = Fields::read(certificate)?;
+            let is_missing = !lists.iter().any(|list| list.issuer == issuer)
+                && !Certificate::read(certificate)?.is_self_issued();
+            is_missing.then(|| {
+                format!(
+                    "the revocation status of {} is unknown: no revocation list of its issuer, {}, was given; add that \
+                     list, or use `allow_unknown`",
+                    which(index, certificate),
+                    Name::read(issuer)
+                )
+            })
+        }),
+        CertificateError::ExpiredRevocationListContext { time, next_update } => {
+            let end = Date::from_seconds(next_update.as_secs());
+            let today = Date::from_seconds(time.as_secs());
+            let list = lists.iter().find(|list| list.next_update == Some(end))?;
+            Some(format!(
+                "the revocation list of {} expired on {end}, {} ago, or the clock of this machine is wrong (it says \
+                 {today}); get the current list",
+                Name::read(list.issuer),
+                days(today.days_since(end))
+            ))
+        }
+        _ => None,
     }
 }
 

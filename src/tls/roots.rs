@@ -2,15 +2,19 @@
 
 use std::sync::Arc;
 
-use rustls::RootCertStore;
-use rustls::client::danger::ServerCertVerifier;
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::CertificateDer;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 use super::TlsSetupError;
 use super::explain::explain;
 use super::revocation::RevocationLists;
-use super::verifier::{Evidence, webpki};
+use super::verifier::Evidence;
 
 /// Which certificates are trusted as roots.
 #[derive(Clone, Debug, Default)]
@@ -57,8 +61,70 @@ pub(super) fn authorities(
     if trust.system.is_verifier() {
         return platform(&trust.given, provider);
     }
-    let webpki: Arc<dyn ServerCertVerifier> = webpki(roots(trust)?, lists, provider)?;
-    Ok(webpki)
+    webpki(roots(trust)?, lists, provider)
+}
+
+/// Verification by webpki.
+pub(super) fn webpki(
+    roots: RootCertStore,
+    lists: Option<&RevocationLists>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>, TlsSetupError> {
+    match lists {
+        Some(lists) => lists.verifier(roots, provider),
+        None => Ok(Arc::new(WithoutLists { roots, algorithms: provider.signature_verification_algorithms })),
+    }
+}
+
+/// Does what `WebPkiServerVerifier` of rustls does without revocation lists, and needs none of its code for them.
+#[derive(Debug)]
+struct WithoutLists {
+    roots: RootCertStore,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl ServerCertVerifier for WithoutLists {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        _: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let certificate = ParsedCertificate::try_from(end_entity)?;
+        verify_server_cert_signed_by_trust_anchor(
+            &certificate,
+            &self.roots,
+            intermediates,
+            now,
+            self.algorithms.all,
+        )?;
+        verify_server_name(&certificate, server_name)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, cert, dss, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, dss, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
 }
 
 /// The root certificates for webpki.

@@ -9,7 +9,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 
 use super::certificate::{Certificate, Fields};
-use super::dane::{self, TlsaRecord};
+use super::dane::TlsaRecord;
 use super::date::Date;
 use super::fingerprint::Fingerprint;
 use super::identity::{self, MatchedName, Wanted};
@@ -45,15 +45,14 @@ impl ServerCertificate {
     }
 
     /// The certificate of a complete handshake, or of the one that it resumes; `None` if the server has shown none,
-    /// which only a verifier of the caller accepts.
+    /// which only a verifier of the caller accepts. `tlsa` is the record by which it was verified.
     pub(super) fn of(
         client: &ClientConnection,
         wanted: Wanted,
-        tlsa: &[TlsaRecord],
+        tlsa: Option<TlsaRecord>,
         provider: &Arc<CryptoProvider>,
     ) -> Option<Self> {
         let chain = client.peer_certificates().filter(|chain| !chain.is_empty())?.to_vec();
-        let tlsa = dane::matched(tlsa, &chain, provider).cloned();
         let (wanted, provider) = (Some(wanted), Arc::clone(provider));
         Some(Self(Arc::new(Shown { chain, wanted, tlsa, provider, read: OnceLock::new() })))
     }

@@ -5,7 +5,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{VerifierBuilderError, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
@@ -14,13 +13,12 @@ use rustls::{
 };
 
 use super::certificate::Certificate;
-use super::explain::revocation_list;
 use super::extensions::{KeyUsage, allows};
 use super::identity::Wanted;
 use super::other_names::Accepted;
 use super::private_names::{self, Intermediate, PrivateNames, Uncounted, is_wrong_name};
 use super::revocation::RevocationLists;
-use super::roots::{SystemTrust, Trust, authorities, roots};
+use super::roots::{SystemTrust, Trust, authorities, roots, webpki};
 use super::server_certificate::ServerCertificate;
 use super::{TlsOptions, TlsSetupError};
 use crate::limits::{MAX_CERTIFICATES, MAX_OF_A_SUBJECT};
@@ -99,7 +97,7 @@ pub(super) fn verifier(
         // Otherwise the usual verification has trusted others too, such as those of the system.
         let webpki = match trust.only_given && trust.system == SystemTrust::Nothing {
             true => None,
-            false => Some(webpki(given, revocation.as_ref(), provider)? as Arc<dyn ServerCertVerifier>),
+            false => Some(webpki(given, revocation.as_ref(), provider)?),
         };
         Some(PrivateNames::new(webpki, anchors, *other_names, service.clone()))
     } else {
@@ -107,26 +105,6 @@ pub(super) fn verifier(
     };
     let authorities = authorities(trust, revocation.as_ref(), provider)?;
     Ok(Arc::new(Verifier::new(authorities, Arc::clone(provider), revocation.clone(), private_names)))
-}
-
-/// The verifier of rustls.
-pub(super) fn webpki(
-    roots: RootCertStore,
-    lists: Option<&RevocationLists>,
-    provider: &Arc<CryptoProvider>,
-) -> Result<Arc<WebPkiServerVerifier>, TlsSetupError> {
-    let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
-    let configured = match lists {
-        Some(lists) => lists.configure(builder.clone()).map_err(TlsSetupError::BadRevocationList)?,
-        None => builder.clone(),
-    };
-    configured.build().map_err(|error| match (error, lists) {
-        (VerifierBuilderError::InvalidCrl(error), Some(lists)) => {
-            let why = revocation_list(&error);
-            TlsSetupError::BadRevocationList(format!("{}: {why}", lists.name_of_refused(&builder)))
-        }
-        (error, _) => TlsSetupError::Rustls(error.to_string()),
-    })
 }
 
 /// Verifies as webpki does, but

@@ -13,7 +13,7 @@ use std::path::Path;
 
 /// The modules right below the root, lowest layer first. Each may use those of the rows above its own.
 const LAYERS: &[&[&str]] = &[
-    &["quoted"],
+    &["quoted", "sorted"],
     &["deadline", "domain", "limits", "logging", "random"],
     &["clocks", "proxy", "service", "starttls"],
     &["open_stream"],
@@ -27,8 +27,9 @@ const LAYERS: &[&[&str]] = &[
     &["report"],
     &["error"],
     &["canceller", "certificates", "target"],
-    &["plan", "shared"],
+    &["plan"],
     &["run"],
+    &["shared"],
     &["connection"],
     &["attempts"],
     &["builder", "connector"],

@@ -21,7 +21,7 @@ use crate::limits::WANTED_INTERVAL;
 use crate::wait;
 
 /// How much of the hosts file is read before others have their turn.
-const PIECE: usize = 64 * 1024;
+const PIECE: usize = 8 * 1024;
 
 /// Questions that were asked together.
 type Job = (Vec<Question>, Answers);

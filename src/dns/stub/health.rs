@@ -1,6 +1,5 @@
 //! Which name servers have been silent, or know no EDNS, over all connects of a connector (rule H2, H3). No IO.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -12,7 +11,8 @@ use crate::limits::SILENT_SERVER_TIME;
 /// What is known of each name server.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
-    servers: HashMap<SocketAddr, Observed>,
+    /// Few: those of the configuration.
+    servers: Vec<(SocketAddr, Observed)>,
 }
 
 #[derive(Debug, Default)]
@@ -26,45 +26,59 @@ struct Observed {
 impl Health {
     /// `server` has answered something.
     pub(crate) fn handle_answer(&mut self, server: SocketAddr, now: Instant) {
-        let observed = self.servers.entry(server).or_default();
-        observed.answered = Some(now);
-        observed.silent = None;
+        self.change(server, |observed| {
+            observed.answered = Some(now);
+            observed.silent = None;
+        });
     }
 
     /// `server` has not answered a question of `asked`. When it has answered another one since, a datagram was lost, and
     /// nothing is wrong with the server.
     pub(crate) fn handle_silence(&mut self, server: SocketAddr, asked: Instant, now: Instant) {
-        let observed = self.servers.entry(server).or_default();
-        let is_known = observed.silent.is_some_and(|(known, _)| known >= asked);
-        let is_well = observed.answered.is_some_and(|answered| answered >= asked);
-        if !is_known && !is_well {
-            observed.silent = Some((asked, Deadline::after(now, SILENT_SERVER_TIME)));
-        }
+        self.change(server, |observed| {
+            let is_known = observed.silent.is_some_and(|(known, _)| known >= asked);
+            let is_well = observed.answered.is_some_and(|answered| answered >= asked);
+            if !is_known && !is_well {
+                observed.silent = Some((asked, Deadline::after(now, SILENT_SERVER_TIME)));
+            }
+        });
     }
 
     /// An answer of `server` is a sign of its EDNS.
     pub(crate) fn handle_edns(&mut self, server: SocketAddr, sign: EdnsSign, now: Instant) {
-        let edns = &mut self.servers.entry(server).or_default().edns;
-        match sign {
-            EdnsSign::Answers => *edns = EdnsSupport::Answers,
-            EdnsSign::Fails(failure) => edns.handle_failure(failure, now),
-        }
+        self.change(server, |observed| match sign {
+            EdnsSign::Answers => observed.edns = EdnsSupport::Answers,
+            EdnsSign::Fails(failure) => observed.edns.handle_failure(failure, now),
+        });
     }
 
     /// Whether a question to `server` begins with an OPT record.
     pub(crate) fn edns(&self, server: SocketAddr, now: Instant) -> Edns {
-        self.servers.get(&server).map_or(Edns::With, |observed| observed.edns.first(now))
+        self.find(server).map_or(Edns::With, |observed| observed.edns.first(now))
     }
 
     /// The servers in the order in which they are asked.
     pub(crate) fn order(&self, servers: impl Iterator<Item = SocketAddr>, now: Instant) -> Vec<SocketAddr> {
         let goes_last = |server: &SocketAddr| {
-            let observed = self.servers.get(server);
+            let observed = self.find(*server);
             observed.and_then(|observed| observed.silent).is_some_and(|(_, until)| !until.is_over(now))
         };
         let (last, mut order): (Vec<_>, Vec<_>) = servers.partition(goes_last);
         order.extend(last);
         order
+    }
+
+    fn find(&self, server: SocketAddr) -> Option<&Observed> {
+        self.servers.iter().find_map(|(known, observed)| (*known == server).then_some(observed))
+    }
+
+    fn change(&mut self, server: SocketAddr, change: impl FnOnce(&mut Observed)) {
+        if let Some((_, observed)) = self.servers.iter_mut().find(|(known, _)| *known == server) {
+            return change(observed);
+        }
+        let mut observed = Observed::default();
+        change(&mut observed);
+        self.servers.push((server, observed));
     }
 
     /// "The order is the file's again when the file changes" (rule H3).

@@ -20,7 +20,7 @@ mod windows;
 
 pub use self::resolver::StubResolver;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -121,7 +121,7 @@ impl Stub {
             state: Arc::clone(&self.state),
             open: Vec::new(),
             done: VecDeque::new(),
-            used: HashSet::new(),
+            used: Vec::new(),
             now: None,
         }
     }
@@ -162,7 +162,7 @@ pub(crate) struct StubLookups {
     open: Vec<Lookup>,
     done: VecDeque<Finished>,
     /// The questions whose answers stand in the cache and were used.
-    used: HashSet<Question>,
+    used: Vec<Question>,
     now: Option<Instant>,
 }
 
@@ -262,7 +262,7 @@ impl StubLookups {
             Said::Nothing => {}
         }
         if let Some(answer) = self.state.with_cache(|cache| cache.answer(question, now)) {
-            self.used.insert(question.clone());
+            self.used.push(question.clone());
             return self.finish_at_once(question, Ok(answer), AnswerSource::Cache);
         }
         if deadline.is_over(now) {
@@ -321,7 +321,7 @@ impl StubLookups {
                     self.hosts.check_hints(&mut answer, &mut self.network.buffer);
                 }
                 self.state.with_cache(|cache| cache.store(self.generation, &question, &answer, now));
-                self.used.insert(question.clone());
+                self.used.push(question.clone());
                 (Ok(answer), source)
             }
             Err(error) => {

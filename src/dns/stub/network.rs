@@ -1,6 +1,5 @@
 //! What the lookups of one connect share: settings, numbers, what is known of the servers, and their TCP connections.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -31,7 +30,7 @@ pub(crate) struct Network {
     random: RandomBits,
     exhaustion: Option<io::Error>,
     last_number: usize,
-    unreachable: HashMap<SocketAddr, (Instant, String)>,
+    unreachable: Vec<(SocketAddr, Instant, String)>,
     connections: Vec<DnsConnection>,
     /// What all questions go through.
     gateway: Option<Gateway>,
@@ -53,7 +52,7 @@ impl Network {
             random,
             exhaustion: None,
             last_number: 0,
-            unreachable: HashMap::new(),
+            unreachable: Vec::new(),
             connections: Vec::new(),
             gateway,
         }
@@ -104,13 +103,14 @@ impl Network {
     /// who send such messages limit how many.
     pub(crate) fn note_unreachable(&mut self, server: SocketAddr, error: &io::Error, now: Instant) {
         if !socket::is_exhaustion(error) {
-            self.unreachable.insert(server, (now, error.to_string()));
+            self.unreachable.retain(|(known, ..)| *known != server);
+            self.unreachable.push((server, now, error.to_string()));
         }
     }
 
     /// Returns why no question reaches `server` over UDP, if an ICMP message has said so within the last second.
     pub(crate) fn unreachable(&self, server: SocketAddr, now: Instant) -> Option<&str> {
-        let (noted, why) = self.unreachable.get(&server)?;
+        let (_, noted, why) = self.unreachable.iter().find(|(known, ..)| *known == server)?;
         (!Deadline::after(*noted, UNREACHABLE_SERVER_TIME).is_over(now)).then_some(why)
     }
 

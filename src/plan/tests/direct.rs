@@ -24,7 +24,8 @@ fn plan(route: Route, now: Instant) -> (Plan, Arc<AtomicUsize>) {
         Some(address)
     });
     let domain = Domain::new("example.org").unwrap();
-    (Plan::new(domain, route, Arc::new(Settings::default()), Box::new(|_| 0), routes, now), looked_up)
+    let settings = Arc::new(Settings::default());
+    (Plan::new(domain, route, settings, Box::new(|_| 0), routes, None, now), looked_up)
 }
 
 fn given(numbers: &[(u8, u16)]) -> Route {
@@ -110,7 +111,7 @@ fn routes_are_looked_up_for_as_many_addresses_as_one_connect_tries() {
     let addresses: Vec<IpAddr> = (0..200).map(|last| Ipv4Addr::new(192, 0, 2, last).into()).collect();
     let ranked = plan.ranked(&addresses, Family::Ipv4);
     assert_eq!(looked_up.load(Ordering::Relaxed), MAX_ATTEMPTS);
-    let usable = ranked.iter().filter(|(rank, _)| !rank.is_unusable);
+    let usable = ranked.iter().filter(|(rank, _)| !rank.is_unusable());
     assert!(ranked.len() == 200 && usable.count() == MAX_ATTEMPTS);
 }
 

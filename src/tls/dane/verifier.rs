@@ -8,9 +8,12 @@ use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_na
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConnection, DigitallySignedStruct, Error, OtherError, RootCertStore,
+    SignatureScheme,
+};
 
-use super::{DANE_EE, DANE_TA, PKIX_EE, PKIX_TA, TlsaRecord, anchors, of_key, own};
+use super::{DANE_EE, DANE_TA, Dane, PKIX_EE, PKIX_TA, TlsaRecord, anchors, of_key, own};
 use crate::domain::Host;
 use crate::limits::MAX_SESSION_SERVERS;
 use crate::service::Service;
@@ -27,6 +30,7 @@ use crate::tls::verifier::{MayNotSign, Part, chain, keep, useful};
 /// than it had at first: a session never crosses a change of the records.
 #[derive(Debug)]
 pub(in crate::tls) struct Daned {
+    dane: Dane,
     basis: Basis,
     kept: Mutex<Vec<Kept>>,
 }
@@ -49,17 +53,26 @@ struct Kept {
 
 impl Daned {
     pub(in crate::tls) fn new(
+        dane: Dane,
         usual: Usual,
         roots: Result<RootCertStore, TlsSetupError>,
         service: &Service,
     ) -> Self {
         // Without roots, only pins are trusted otherwise.
         let roots = Arc::new(roots.unwrap_or_else(|_| RootCertStore::empty()));
-        Self { basis: Basis { usual, roots, service: service.clone() }, kept: Mutex::default() }
+        Self { dane, basis: Basis { usual, roots, service: service.clone() }, kept: Mutex::default() }
     }
 
     /// The verifier for this server with these records, which becomes the most recently used.
     pub(in crate::tls) fn verifier(
+        &self,
+        endpoint: &Endpoint,
+        records: &[TlsaRecord],
+    ) -> Arc<dyn ServerCertVerifier> {
+        (self.dane.verifier)(self, endpoint, records)
+    }
+
+    pub(super) fn kept_verifier(
         &self,
         endpoint: &Endpoint,
         records: &[TlsaRecord],
@@ -71,7 +84,7 @@ impl Daned {
         let kept = known.unwrap_or_else(|| {
             let (endpoint, records) = (endpoint.clone(), records.to_vec());
             let verifier = DaneVerifier::new(self.basis.clone(), &endpoint, records.clone());
-            Kept { endpoint, records, verifier: self.basis.usual.with_pins(Some(Arc::new(verifier))) }
+            Kept { endpoint, records, verifier: self.basis.usual.with_pins(Arc::new(verifier)) }
         });
         let verifier = Arc::clone(&kept.verifier);
         if list.len() >= MAX_SESSION_SERVERS {
@@ -79,6 +92,16 @@ impl Daned {
         }
         list.push(kept);
         verifier
+    }
+
+    /// The record by which a chain was verified.
+    pub(in crate::tls) fn matched(
+        &self,
+        records: &[TlsaRecord],
+        client: &ClientConnection,
+    ) -> Option<TlsaRecord> {
+        let chain = client.peer_certificates()?;
+        (self.dane.matched)(records, chain, self.basis.usual.provider()).cloned()
     }
 }
 
@@ -232,7 +255,7 @@ impl ServerCertVerifier for DaneVerifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let usual = || match &self.basis.usual.authorities {
+        let usual = || match self.basis.usual.authorities() {
             Some(verifier) => verifier
                 .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
                 .map(|_| ()),

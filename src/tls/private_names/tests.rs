@@ -208,7 +208,7 @@ fn below_a_public_authority_no_such_name_counts() {
     let webpki = |roots: &[&Issuer]| {
         let given = roots.iter().map(|root| root.der().clone()).collect();
         let roots = crate::tls::roots::roots(&Trust { only_given: true, given, ..Trust::default() }).unwrap();
-        (roots.roots.clone(), crate::tls::verifier::webpki(roots, None, &provider).unwrap())
+        (roots.roots.clone(), crate::tls::roots::webpki(roots, None, &provider).unwrap())
     };
     let (anchors, only_private) = webpki(&[&private]);
     let names = PrivateNames::new(Some(only_private), anchors, options.other_names, Service::Client);
