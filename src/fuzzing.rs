@@ -6,6 +6,8 @@
 
 #![expect(clippy::panic, reason = "code of tests")]
 
+#[cfg(feature = "starttls")]
+mod stream_header;
 #[cfg(test)]
 mod tests;
 pub(crate) mod text;
@@ -20,6 +22,7 @@ pub fn dns_message(input: &[u8]) -> bool {
 }
 
 /// What a server sends before TLS, and what it sends in answer to the stream header over TLS.
+#[cfg(feature = "starttls")]
 pub fn negotiation(input: &[u8]) -> bool {
     fast(crate::starttls::fuzz::negotiation, input)
 }

@@ -85,6 +85,7 @@ fn answers_of_dns_servers() {
 }
 
 // rule D5, D10, F1, F2, F3, F4
+#[cfg(feature = "starttls")]
 #[test]
 fn negotiations() {
     play("negotiation", negotiation, 5_000, 200);
@@ -126,6 +127,7 @@ fn whole_connects() {
 #[ignore = "takes half a minute without optimisation"]
 fn none_of_a_million_mutants_fails() {
     play("dns_message", dns_message, 1_000_000, 20);
+    #[cfg(feature = "starttls")]
     play("negotiation", negotiation, 50_000, 200);
     play("proxy", proxy, 100_000, 20);
 }

@@ -5,12 +5,12 @@
 use rustls::pki_types::ServerName;
 
 use super::check_text;
+#[cfg(feature = "starttls")]
+use super::stream_header;
 use crate::dns::{Question, RecordKind};
 use crate::domain::{Domain, Host};
-use crate::open_stream::OpenStream;
 use crate::proxy::Proxy;
-use crate::service::{Service, TlsMode};
-use crate::starttls::{Item, Negotiation, Progress, Stream};
+use crate::service::TlsMode;
 use crate::target::{Place, Target};
 use crate::tls::{CertificateRecord, Fingerprint};
 
@@ -19,7 +19,11 @@ pub(super) fn text(input: &[u8]) -> bool {
     let text = String::from_utf8_lossy(input);
     let text = text.as_ref();
     let is_domain = domain(text);
-    let is_other = [host(text), jid(text), target(text), proxy(text), fingerprint(text), record(text)];
+    #[cfg(feature = "starttls")]
+    let is_jid = stream_header::jid(text);
+    #[cfg(not(feature = "starttls"))]
+    let is_jid = false;
+    let is_other = [is_jid, host(text), target(text), proxy(text), fingerprint(text), record(text)];
     is_domain || is_other.contains(&true)
 }
 
@@ -62,31 +66,9 @@ pub(crate) fn domain(text: &str) -> bool {
             assert_eq!(ascii.parse(), Ok(*address));
         }
     }
-    header(&OpenStream::new(), &domain, &Service::Client);
-    header(&OpenStream::new().lang(text), &domain, &Service::server(domain.clone()));
+    #[cfg(feature = "starttls")]
+    stream_header::of(&domain, text);
     true
-}
-
-/// Asserts that a peer can read our stream header.
-fn header(open_stream: &OpenStream, domain: &Domain, service: &Service) {
-    let opening = open_stream.opening(domain, service);
-    let header = opening.header();
-    let mut stream = Stream::new();
-    let mut rest = header.as_bytes();
-    let item = stream.next(&mut rest);
-    assert_eq!(item, Ok(Some(Item::Header { from: opening.from.map(str::to_owned) })), "{header}");
-    assert_eq!(rest, b"");
-    // A server that sends the same header, but from the domain.
-    let mut negotiation = Negotiation::over_tls(&opening, b"", domain);
-    let answer = header.replacen(" to=", " xml:id=", 1);
-    let from = format!(" from='{}'", opening.from.unwrap_or_default());
-    if from == " from=''" {
-        assert_eq!(
-            negotiation.handle_bytes(answer.as_bytes(), crate::wait::now()),
-            Ok(Progress::More),
-            "{answer}"
-        );
-    }
 }
 
 fn host(text: &str) -> bool {
@@ -114,23 +96,6 @@ fn host(text: &str) -> bool {
     }
     let _ = host.special_use();
     true
-}
-
-/// The `from` of the stream header is the JID, however it is written.
-fn jid(text: &str) -> bool {
-    match OpenStream::new().jid(text) {
-        Ok(open_stream) => {
-            let domain = Domain::of_jid(text).unwrap();
-            header(&open_stream, &domain, &Service::Client);
-            let bare = text.split_once('/').map_or(text, |(bare, _)| bare);
-            assert_eq!(open_stream.opening(&domain, &Service::Client).from, Some(bare));
-            text.contains('@')
-        }
-        Err(error) => {
-            check_text(&error.to_string());
-            false
-        }
-    }
 }
 
 fn target(text: &str) -> bool {
