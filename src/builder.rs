@@ -251,8 +251,9 @@ impl ConnectorBuilder {
     }
 
     /// Sets the name servers, which are asked in this order. The hosts file still takes precedence for addresses. By
-    /// default, the name servers of resolv.conf are asked (on Windows, those of the network adapters). With a
-    /// [`proxy`](Self::proxy), they are asked through it, over TCP.
+    /// default, the name servers of resolv.conf are asked (on Windows, those of the network adapters). Set some where
+    /// there is no resolv.conf, as on Android: there the default is 127.0.0.1. With a [`proxy`](Self::proxy), they are
+    /// asked through it, over TCP.
     pub fn nameservers(mut self, servers: impl IntoIterator<Item = SocketAddr>) -> Self {
         self.servers = Some(servers.into_iter().collect());
         self
