@@ -193,7 +193,7 @@ impl ConnectorBuilder {
     }
 
     /// Sets the time between two keep-alive probes without an answer: rounded up to whole seconds, at most
-    /// 32,767 s. By default, the operating system chooses (Linux: 75 s).
+    /// 32,767 s. By default, the operating system chooses (Linux: 75 s, Windows: 1 s).
     ///
     /// Without [`keep_alive`](Self::keep_alive), and on OpenBSD and Solaris, [`build`](Self::build) returns an error.
     pub fn keep_alive_interval(mut self, interval: Duration) -> Self {
@@ -202,7 +202,7 @@ impl ConnectorBuilder {
     }
 
     /// Sets after how many keep-alive probes without an answer the connection ends: at most 127. By default, the
-    /// operating system chooses (Linux: 9).
+    /// operating system chooses (Linux: 9). It has no effect on versions of Windows that cannot set it.
     ///
     /// Without [`keep_alive`](Self::keep_alive), and on OpenBSD and Solaris, [`build`](Self::build) returns an error.
     pub fn keep_alive_count(mut self, count: u32) -> Self {
