@@ -197,7 +197,7 @@ impl ConnectorBuilder {
     }
 
     /// Sets the time between two keep-alive probes without an answer: rounded up to whole seconds, at most
-    /// 32,767 s. By default, the operating system chooses (Linux: 75 s).
+    /// 32,767 s. By default, the operating system chooses (Linux: 75 s, Windows: 1 s).
     ///
     /// Without [`keep_alive`](Self::keep_alive), and on OpenBSD and Solaris, [`build`](Self::build) returns an error.
     pub fn keep_alive_interval(mut self, interval: Duration) -> Self {
@@ -206,7 +206,7 @@ impl ConnectorBuilder {
     }
 
     /// Sets after how many keep-alive probes without an answer the connection ends: at most 127. By default, the
-    /// operating system chooses (Linux: 9).
+    /// operating system chooses (Linux: 9). It has no effect on versions of Windows that cannot set it.
     ///
     /// Without [`keep_alive`](Self::keep_alive), and on OpenBSD and Solaris, [`build`](Self::build) returns an error.
     pub fn keep_alive_count(mut self, count: u32) -> Self {
@@ -256,8 +256,9 @@ impl ConnectorBuilder {
     }
 
     /// Sets the name servers, which are asked in this order. The hosts file still takes precedence for addresses. By
-    /// default, the name servers of resolv.conf are asked (on Windows, those of the network adapters). With a
-    /// [`proxy`](Self::proxy), they are asked through it, over TCP.
+    /// default, the name servers of resolv.conf are asked (on Windows, those of the network adapters). Set some where
+    /// there is no resolv.conf, as on Android: there the default is 127.0.0.1. With a [`proxy`](Self::proxy), they are
+    /// asked through it, over TCP.
     pub fn nameservers(mut self, servers: impl IntoIterator<Item = SocketAddr>) -> Self {
         self.servers = Some(servers.into_iter().collect());
         self

@@ -21,6 +21,7 @@ mod tcp_info;
 /// Immediate errors of the operating system: no route, no more sockets, or a source address that this machine does not
 /// have.
 pub(crate) fn connect(address: SocketAddr, options: &SocketOptions) -> io::Result<TcpStream> {
+    let address = canonical(address);
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     prepare(&socket, options)?;
@@ -32,6 +33,16 @@ pub(crate) fn connect(address: SocketAddr, options: &SocketOptions) -> io::Resul
         Err(error) => return Err(error),
     }
     Ok(socket.into())
+}
+
+/// The address for which a socket is opened: for an IPv4 address in an IPv6 one (RFC 4291 section 2.5.5.2), the IPv4 address.
+/// Not every system lets an IPv6 socket go there; Windows does not.
+pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        ipv4 @ IpAddr::V4(_) => SocketAddr::new(ipv4, address.port()),
+        // With its scope.
+        IpAddr::V6(_) => address,
+    }
 }
 
 /// Binds to the interface and the source address of the options.
@@ -56,7 +67,11 @@ pub(crate) fn bind(socket: &Socket, options: &SocketOptions) -> io::Result<()> {
 pub(crate) fn prepare(socket: &Socket, options: &SocketOptions) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     if let Some(idle) = options.keep_alive.and_then(keep_alive_time) {
-        socket.set_tcp_keepalive(&probes::add(TcpKeepalive::new().with_time(idle), options))?;
+        match socket.set_tcp_keepalive(&probes::add(TcpKeepalive::new().with_time(idle), options)) {
+            // Early versions of Windows, and Wine, have no TCP_KEEPCNT. It comes last: the times are set.
+            Err(error) if cfg!(windows) && is_unknown_option(&error) => {}
+            result => result?,
+        }
     }
     #[cfg(any(target_os = "android", target_os = "linux"))]
     if let Some(limit) = options.user_timeout.and_then(user_timeout) {
@@ -176,14 +191,11 @@ pub(crate) fn send_state(_: &TcpStream) -> Option<SendState> {
 /// Returns whether this machine still has the local address of a connection: whether a socket can be bound to it. `None`
 /// if that is not known. It sends nothing.
 pub(crate) fn has_address(local: SocketAddr) -> Option<bool> {
-    let mut local = match local.ip().to_canonical() {
-        // Also that of an IPv6 socket that is connected to an IPv4 address.
-        address @ IpAddr::V4(_) => SocketAddr::new(address, 0),
-        // With its scope.
-        IpAddr::V6(_) => local,
-    };
+    // Also that of an IPv6 socket that is connected to an IPv4 address.
+    let mut local = canonical(local);
     local.set_port(0);
-    let socket = Socket::new(Domain::for_address(local), Type::DGRAM, Some(Protocol::UDP)).ok()?;
+    // Wine lets UDP sockets be bound to any address.
+    let socket = Socket::new(Domain::for_address(local), Type::STREAM, Some(Protocol::TCP)).ok()?;
     match socket.bind(&local.into()) {
         Ok(()) => Some(true),
         Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => Some(false),
@@ -210,6 +222,7 @@ pub(crate) fn connected(stream: &TcpStream) -> io::Result<bool> {
 /// The address from which this machine would reach `destination` (RFC 6724 section 4); `None` if it has no route.
 /// Connecting a UDP socket looks up the route and sends nothing.
 pub(crate) fn source_of(destination: IpAddr, options: &SocketOptions) -> Option<IpAddr> {
+    let destination = destination.to_canonical();
     if let Some(source) = options.source {
         return (source.is_ipv6() == destination.is_ipv6()).then_some(source);
     }
@@ -249,6 +262,10 @@ fn bind_to(_: &Socket, _: &str) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
+fn is_unknown_option(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::NOPROTOOPT.raw_os_error())
+}
+
 fn is_in_progress(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
         || error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error())
@@ -281,6 +298,24 @@ mod tests {
             let options = options.for_name_server(server);
             assert_eq!(options.source, expected, "{server} from {source}");
             assert_eq!(options.interface.is_some(), !server.ip().is_loopback(), "{server}");
+        }
+    }
+
+    // rule D3a
+    #[test]
+    fn an_ipv4_address_in_an_ipv6_address_is_reached_over_ipv4() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let mapped: SocketAddr = format!("[::ffff:127.0.0.1]:{}", address.port()).parse().unwrap();
+        let from: IpAddr = "127.0.0.1".parse().unwrap();
+        let options = SocketOptions { source: Some(from), ..SocketOptions::default() };
+        let stream = connect(mapped, &options).unwrap();
+        let (_, client) = listener.accept().unwrap();
+        assert_eq!((client, client.ip()), (stream.local_addr().unwrap(), from));
+        assert_eq!(source_of(mapped.ip(), &options), Some(from));
+        for ipv6 in ["[2001:db8::1]:1", "[fe80::1%3]:5222"] {
+            let ipv6 = ipv6.parse().unwrap();
+            assert_eq!(canonical(ipv6), ipv6);
         }
     }
 

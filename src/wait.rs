@@ -13,7 +13,7 @@ use crate::deadline::Deadline;
 /// The longest single poll: some platforms refuse a longer one, and the caller's loop waits again.
 #[cfg(not(windows))]
 const LONGEST_POLL: Duration = Duration::from_secs(24 * 60 * 60);
-/// On Windows, poll reports a failed connect late or not at all, so the loop checks for it from time to time.
+/// Windows before version 2004 does not report that a connect has failed, so this is looked for from time to time.
 #[cfg(windows)]
 const LONGEST_POLL: Duration = Duration::from_millis(500);
 
@@ -59,7 +59,7 @@ pub(crate) enum Token {
 #[derive(Debug)]
 pub(crate) struct Wait<'a> {
     until: Deadline,
-    tokens: Vec<Token>,
+    tokens: Vec<(Token, Interest)>,
     sockets: Vec<PollFd<'a>>,
 }
 
@@ -76,7 +76,7 @@ impl<'a> Wait<'a> {
             Interest::Write => PollFlags::OUT,
             Interest::Both => PollFlags::IN | PollFlags::OUT,
         };
-        self.tokens.push(token);
+        self.tokens.push((token, interest));
         self.sockets.push(PollFd::new(socket, flags));
     }
 
@@ -97,9 +97,17 @@ impl<'a> Wait<'a> {
             Err(rustix::io::Errno::INTR) => return Ok(Ready(Vec::new())),
             Err(error) => return Err(error.into()),
         }
-        let ready = self.sockets.iter().zip(&self.tokens).filter(|(socket, _)| !socket.revents().is_empty());
-        Ok(Ready(ready.map(|(_, token)| *token).collect()))
+        let is_ready = |socket: &PollFd<'_>, interest| !socket.revents().is_empty() || is_looked_at(interest);
+        let ready = self.sockets.iter().zip(&self.tokens);
+        let ready = ready.filter(|(socket, (_, interest))| is_ready(socket, *interest));
+        Ok(Ready(ready.map(|(_, (token, _))| *token).collect()))
     }
+}
+
+/// Whether the socket counts as ready whenever a wait ends: on Windows one that connects, since poll may not report that it
+/// has failed.
+fn is_looked_at(interest: Interest) -> bool {
+    cfg!(windows) && interest == Interest::Write
 }
 
 /// `WSAPoll` refuses an empty list.
@@ -263,6 +271,26 @@ mod tests {
             assert!(flag.is_raised());
         }
         other.join().unwrap();
+    }
+
+    // rule D3
+    #[cfg(windows)]
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a connection of a test to itself")]
+    fn a_socket_that_connects_is_looked_at_whenever_a_wait_ends() {
+        use std::io::Write;
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut socket = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        // It has no room, as one that connects has none.
+        socket.set_nonblocking(true).unwrap();
+        while socket.write(&[0; 65_536]).is_ok() {}
+        let is_ready = |interest| {
+            let mut wait = Wait::until(Deadline::after(now(), Duration::from_millis(20)));
+            wait.add(Token::Lookup(1), &socket, interest);
+            wait.wait().unwrap().contains(Token::Lookup(1))
+        };
+        assert!(is_ready(Interest::Write));
+        assert!(!is_ready(Interest::Both) && !is_ready(Interest::Read));
     }
 
     #[test]

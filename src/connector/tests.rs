@@ -68,7 +68,7 @@ fn a_connect_with_a_hosts_file_of_a_million_lines_finds_the_last() {
     let mut file = fs::OpenOptions::new().append(true).open(&lines).unwrap();
     file.write_all(b"127.0.0.1 host.example.test\n").unwrap();
     let config = ResolverConfig::new(vec!["127.0.0.1:9".parse().unwrap()]);
-    let connector = connector(SystemConfig::given_with_hosts(config, &lines), Duration::from_secs(60));
+    let connector = connector(SystemConfig::given_with_hosts(config, &lines), Duration::from_secs(600));
     let target = Target::new("host.example.test", 9, TlsMode::Direct).unwrap();
     let error = connector.connect_to("example.test", target).unwrap_err();
     assert_eq!(error.report().unwrap().attempts().len(), 1, "{error}");

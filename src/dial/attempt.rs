@@ -169,10 +169,6 @@ impl Attempt {
         Self { id, candidate, destination, tcp, proxy, state, step, certificate, completed, repeats }
     }
 
-    pub(super) fn is_connecting(&self) -> bool {
-        matches!(self.state, AttemptState::Connecting)
-    }
-
     /// Takes note that a stage is complete. Returns whether it is new: a repeat completes earlier stages again, which does
     /// not extend the limit of its stage.
     pub(super) fn complete(&mut self, stage: Stage) -> bool {

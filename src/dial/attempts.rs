@@ -81,10 +81,7 @@ impl<'a> AttemptSet<'a> {
         let mut unmoved = Vec::new();
         let slice = Deadline::after(wait::now(), TURN_LIMIT);
         for mut attempt in std::mem::take(&mut self.list) {
-            // Windows does not always report a failed connect, so it is checked for in every turn.
-            let is_looked_for = cfg!(windows) && attempt.is_connecting();
-            let is_due = is_looked_for || attempt.wake_at().is_over(now);
-            let is_due = is_due || ready.contains(Token::Attempt(attempt.id.0));
+            let is_due = attempt.wake_at().is_over(now) || ready.contains(Token::Attempt(attempt.id.0));
             if !is_due || slice.is_over(wait::now()) {
                 unmoved.push(attempt);
                 continue;

@@ -14,10 +14,15 @@ pub(super) use system::add;
     target_os = "netbsd"
 ))]
 mod system {
+    use std::time::Duration;
+
     use socket2::TcpKeepalive;
 
     use crate::settings::SocketOptions;
     use crate::socket::whole_seconds;
+
+    /// On Windows the idle time cannot be set alone: the interval would be zero, and not the default, which is this.
+    const INTERVAL_OF_WINDOWS: Duration = Duration::from_secs(1);
 
     /// The bound of Linux.
     const MAX_COUNT: u32 = 127;
@@ -25,7 +30,8 @@ mod system {
     pub(crate) const CAN_SET_PROBES: bool = true;
 
     pub(crate) fn add(mut keep_alive: TcpKeepalive, options: &SocketOptions) -> TcpKeepalive {
-        if let Some(interval) = options.keep_alive_interval {
+        let default = cfg!(windows).then_some(INTERVAL_OF_WINDOWS);
+        if let Some(interval) = options.keep_alive_interval.or(default) {
             keep_alive = keep_alive.with_interval(whole_seconds(interval));
         }
         if let Some(count) = options.keep_alive_count {

@@ -29,6 +29,9 @@ pub(crate) enum Transport {
     Tcp,
 }
 
+/// The name server of this machine.
+pub(crate) const THIS_MACHINE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), DNS_PORT);
+
 /// The settings of the stub resolver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ResolverConfig {
@@ -77,8 +80,8 @@ impl ResolverConfig {
         }
     }
 
-    /// Reads the text of a resolv.conf as glibc does: a line or option that is not known is passed over. Without a name
-    /// server it is 127.0.0.1. `interface_index` gives the number of a network interface by its name.
+    /// Reads the text of a resolv.conf as glibc does: a line or option that is not known is passed over. It may name no
+    /// server. `interface_index` gives the number of a network interface by its name.
     pub(crate) fn parse(text: &str, interface_index: &dyn Fn(&str) -> Option<u32>) -> Self {
         let mut config = Self::new(Vec::new());
         for line in text.lines() {
@@ -95,9 +98,6 @@ impl ResolverConfig {
                 "options" => words.for_each(|option| config.read_option(option)),
                 _ => {}
             }
-        }
-        if config.servers.is_empty() {
-            config.servers.push(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), DNS_PORT));
         }
         config
     }
@@ -188,9 +188,9 @@ mod tests {
 
     // rule H3
     #[test]
-    fn without_a_name_server_it_is_the_loopback_address() {
-        assert_eq!(servers(""), ["127.0.0.1:53"]);
-        assert_eq!(servers("options rotate"), ["127.0.0.1:53"]);
+    fn without_a_name_server_the_options_count() {
+        let config = parse("options rotate");
+        assert_eq!((config.servers, config.order), (Vec::new(), ServerOrder::Rotating));
     }
 
     // rule H3
@@ -221,7 +221,7 @@ mod tests {
         assert_eq!(scopes("nameserver fe80::1%12"), (address, 12));
         assert_eq!(scopes("nameserver fe80::1%gone"), (address, 0));
         assert_eq!(scopes("nameserver fe80::1"), (address, 0));
-        assert_eq!(servers("nameserver 192.0.2.1%eth0"), ["127.0.0.1:53"]);
+        assert!(servers("nameserver 192.0.2.1%eth0").is_empty());
     }
 
     // rule H3

@@ -8,13 +8,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::Unusable;
 use crate::dns::message::Validation;
 use crate::dns::stub::files::{self, Stamp};
-use crate::dns::stub::resolv_conf::{ResolverConfig, Transport};
+use crate::dns::stub::resolv_conf::{ResolverConfig, THIS_MACHINE, Transport};
 use crate::limits::MAX_RESOLV_CONF;
 use crate::socket;
 
 /// Where the system keeps its resolver's settings (resolv.conf(5)).
 #[cfg(not(windows))]
 const RESOLV_CONF: &str = "/etc/resolv.conf";
+
+/// What to do where the system does not say which name servers there are, as on Android, iOS and ESP-IDF.
+pub(crate) const REMEDY: &str = "`.nameservers(…)` of the builder, or `new` of a resolver, sets name servers";
 
 /// The settings of the stub resolver, kept over connects.
 #[derive(Debug)]
@@ -130,21 +133,20 @@ impl SystemConfig {
         }
         config.servers.retain(|server| is_given || !is_local(server.ip()));
         let unusable = config.servers.is_empty().then(|| {
-            let known = settings.problem.as_deref().unwrap_or("the system knows none but on this machine");
+            let others = || format!("the system knows none but on this machine; {REMEDY}");
+            let known = settings.problem.clone().unwrap_or_else(others);
             Unusable::NoServers(format!(
-                "there is no name server that can be asked through the proxy ({known}); `.nameservers(…)` gives some, and \
-                 `.dns_use(DnsUse::Nothing)` does without"
+                "no name server can be asked through the proxy, and `.dns_use(DnsUse::Nothing)` does without: {known}"
             ))
         });
         (SystemSettings { config: Arc::new(config), problem: settings.problem }, unusable)
     }
 
-    /// What was read of the file, if it is the same still. What could not be read is tried again.
+    /// What was read of the file, if it is the same still. What could not be read has no stamp, and is tried again.
     fn known_version(&self, path: &Path) -> Option<SystemSettings> {
         let stamp = Some(Stamp::of(path)?);
         let known = self.known();
-        let known = known.as_ref().filter(|known| known.stamp == stamp && known.settings.problem.is_none());
-        known.map(|known| known.settings.clone())
+        known.as_ref().filter(|known| known.stamp == stamp).map(|known| known.settings.clone())
     }
 
     fn known(&self) -> MutexGuard<'_, Option<Snapshot>> {
@@ -154,24 +156,20 @@ impl SystemConfig {
 
 impl Snapshot {
     /// Reads resolv.conf. "If this file does not exist, only the name server on the local machine will be queried"
-    /// (resolv.conf(5)); glibc does the same when it cannot be read.
+    /// (resolv.conf(5)); glibc does the same when it cannot be read, or names none.
     fn read(path: &Path) -> io::Result<Self> {
-        match read(path) {
-            Ok((text, stamp)) => {
-                let config = ResolverConfig::parse(&String::from_utf8_lossy(&text), &interface_index);
-                Ok(Self { stamp: Some(stamp), settings: SystemSettings::of(Arc::new(config)) })
-            }
-            Err(error) if socket::is_exhaustion(&error) => Err(error),
-            Err(error) => {
-                let problem = format!(
-                    "cannot read {} ({error}), so the name server of this machine was asked; `.nameservers(…)` gives \
-                     others",
-                    path.display()
-                );
-                let config = Arc::new(ResolverConfig::parse("", &interface_index));
-                Ok(Self { stamp: None, settings: SystemSettings { config, problem: Some(problem) } })
-            }
+        let (text, stamp, lack) = match read(path) {
+            Ok((text, stamp)) => (text, Some(stamp), format!("{} names no name server", path.display())),
+            Err(error) if socket::is_exhaustion(&error) => return Err(error),
+            Err(error) => (Vec::new(), None, format!("cannot read {} ({error})", path.display())),
+        };
+        let mut config = ResolverConfig::parse(&String::from_utf8_lossy(&text), &interface_index);
+        let mut problem = None;
+        if config.servers.is_empty() {
+            config.servers.push(THIS_MACHINE);
+            problem = Some(format!("{lack}, so only the name server of this machine is known; {REMEDY}"));
         }
+        Ok(Self { stamp, settings: SystemSettings { config: Arc::new(config), problem } })
     }
 }
 
@@ -297,7 +295,8 @@ mod tests {
                 let (settings, change) = config.current().unwrap();
                 assert_eq!((servers(&settings), change), (vec!["127.0.0.1:53".to_owned()], expected));
                 let problem = settings.problem.unwrap();
-                assert!(problem.contains(path.to_str().unwrap()), "{problem}");
+                let start = format!("cannot read {} (", path.to_str().unwrap());
+                assert!(problem.starts_with(&start), "{problem}");
                 assert!(problem.contains(".nameservers(") && !problem.contains('\n'), "{problem}");
             }
         }
@@ -307,6 +306,30 @@ mod tests {
         let (settings, change) = config.current().unwrap();
         assert_eq!((servers(&settings), change), (vec!["192.0.2.1:53".to_owned()], Change::Changed));
         assert_eq!(settings.problem, None);
+    }
+
+    // rule H3a
+    #[test]
+    fn a_resolv_conf_without_a_name_server_is_a_reason_too() {
+        let directory = TemporaryDirectory::new();
+        let path = directory.path("resolv.conf");
+        let config = SystemConfig::at(&path, &directory.path("hosts"));
+        for text in ["", "# made by a container\noptions attempts:3\n", "nameserver nobody\n"] {
+            fs::write(&path, text).unwrap();
+            let (settings, change) = config.current().unwrap();
+            assert_eq!((servers(&settings), change), (vec!["127.0.0.1:53".to_owned()], Change::Changed));
+            let expected = format!(
+                "{} names no name server, so only the name server of this machine is known; `.nameservers(…)` of the \
+                 builder, or `new` of a resolver, sets name servers",
+                path.display()
+            );
+            assert_eq!(settings.problem, Some(expected), "{text:?}");
+            assert_eq!(config.current().unwrap(), (settings, Change::Unchanged));
+        }
+        // One that is meant.
+        fs::write(&path, "nameserver 127.0.0.1\n").unwrap();
+        let (settings, _) = config.current().unwrap();
+        assert_eq!((servers(&settings), settings.problem), (vec!["127.0.0.1:53".to_owned()], None));
     }
 
     // rule H3b

@@ -201,6 +201,17 @@ fn rotate_begins_each_lookup_with_another_server() {
     assert_eq!(firsts, [servers[0], servers[1], servers[2], servers[0]]);
 }
 
+// rule D3a
+#[test]
+fn a_name_server_at_an_ipv4_address_in_an_ipv6_address_is_asked_over_ipv4() {
+    let (server, now) = (LoopbackServer::new(), wait::now());
+    let mapped = SocketAddr::new(Ipv4Addr::LOCALHOST.to_ipv6_mapped().into(), server.address().port());
+    let mut lookups = stub_of(ResolverConfig::new(vec![mapped])).lookups(numbers(), None);
+    lookups.ask(&[question("example.org")], now);
+    server.answer("192.0.2.1");
+    assert_eq!(only_address(&next(&mut lookups, now)), "192.0.2.1");
+}
+
 // rule H3
 #[test]
 fn a_closed_port_that_one_socket_learns_of_fails_the_questions_of_all_at_once() {

@@ -60,6 +60,7 @@ impl UdpTry {
         options: &SocketOptions,
         query: Query,
     ) -> io::Result<Self> {
+        let server = socket::canonical(server);
         let socket = Socket::new(Domain::for_address(server), Type::DGRAM, None)?;
         socket.set_nonblocking(true)?;
         socket::bind(&socket, &options.for_name_server(server))?;

@@ -6,6 +6,7 @@ use ipconfig::{Adapter, IfType, OperStatus};
 
 use crate::dns::LookupError;
 use crate::dns::stub::resolv_conf::{DNS_PORT, ResolverConfig};
+use crate::dns::stub::system::REMEDY;
 
 /// Reads the settings of the adapters: their servers, those of the adapter with the lowest metric first.
 ///
@@ -13,9 +14,7 @@ use crate::dns::stub::resolv_conf::{DNS_PORT, ResolverConfig};
 /// When the adapters cannot be read, or none of them has a name server.
 pub(crate) fn read_config() -> Result<ResolverConfig, LookupError> {
     let adapters = ipconfig::get_adapters().map_err(|error| {
-        LookupError::new(format!(
-            "cannot read the network adapters ({error}); `.nameservers(…)` gives name servers without them"
-        ))
+        LookupError::new(format!("cannot read the name servers of the network adapters ({error}); {REMEDY}"))
     })?;
     let mut adapters = adapters.iter().filter(|adapter| is_used(adapter)).collect::<Vec<_>>();
     adapters.sort_by_key(|adapter| adapter.ipv4_metric().min(adapter.ipv6_metric()));
@@ -28,8 +27,7 @@ pub(crate) fn read_config() -> Result<ResolverConfig, LookupError> {
         }
     }
     if servers.is_empty() {
-        let message = "no network adapter that is up has a name server; `.nameservers(…)` gives some";
-        return Err(LookupError::new(message));
+        return Err(LookupError::new(format!("no network adapter that is up has a name server; {REMEDY}")));
     }
     Ok(ResolverConfig::new(servers))
 }
@@ -54,4 +52,33 @@ fn address(server: IpAddr, adapter: &Adapter) -> Option<SocketAddr> {
 /// `fec0:0:0:ffff::1` to `::3`: site-local addresses of a draft that was given up (RFC 3879), which nobody answers.
 fn is_placeholder(address: Ipv6Addr) -> bool {
     matches!(address.segments(), [0xfec0, 0, 0, 0xffff, 0, 0, 0, 1..=3])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // rule H3
+    #[test]
+    fn the_adapters_have_name_servers_or_the_error_says_what_to_do() {
+        match read_config() {
+            Ok(config) => assert!(!config.servers.is_empty()),
+            Err(error) => assert!(error.message().ends_with(REMEDY), "{error}"),
+        }
+    }
+
+    // rule H3
+    #[test]
+    fn the_servers_that_windows_fills_in_where_there_are_none_are_not_asked() {
+        for (address, expected) in [
+            ("fec0:0:0:ffff::1", true),
+            ("fec0:0:0:ffff::3", true),
+            ("fec0:0:0:ffff::4", false),
+            ("fec0::1", false),
+            ("fe80::1", false),
+            ("2001:db8::1", false),
+        ] {
+            assert_eq!(is_placeholder(address.parse().unwrap()), expected, "{address}");
+        }
+    }
 }

@@ -281,7 +281,7 @@ impl ScriptedStep {
                 let error = io::ErrorKind::ConnectionRefused.into();
                 AttemptEvent::Failed(AttemptError::proxy_io(&proxy(), error))
             }
-            "emfile" => io(io::Error::from_raw_os_error(24)),
+            "emfile" => io(rustix::io::Errno::MFILE.into()),
             "enobufs" => io(rustix::io::Errno::NOBUFS.into()),
             "untrusted" => {
                 let error = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
