@@ -57,7 +57,7 @@ fn whole_lines(text: &[u8]) -> Vec<(String, Vec<IpAddr>)> {
 
 fn resolv_conf(text: &str) -> bool {
     let config = ResolverConfig::parse(text, &|name| (name == "eth0").then_some(7));
-    assert!((1..=MAX_NAME_SERVERS).contains(&config.servers.len()));
+    assert!(config.servers.len() <= MAX_NAME_SERVERS);
     assert!(config.servers.iter().all(|server| server.port() == DNS_PORT));
     assert!((1..=MAX_SERVER_ATTEMPTS).contains(&config.attempts));
     let seconds = config.timeout.map(|timeout| timeout.as_secs());
