@@ -15,6 +15,7 @@ use crate::filter::Filter;
 use crate::limits::{MAX_ADDRESSES, MAX_CANDIDATES, RESOLUTION_DELAY};
 use crate::logging;
 use crate::settings::{Family, Policy, Settings};
+use crate::sorted::sort_by_number;
 
 pub(crate) use self::tlsa::Tlsa;
 
@@ -287,9 +288,9 @@ impl Contenders {
     /// what is left of them is not.
     fn by_group(&self) -> Vec<(Group, usize, &Contender)> {
         let contenders = self.list.iter().enumerate();
-        let mut all: Vec<_> =
+        let mut all =
             contenders.map(|(place, contender)| (self.group_of(contender), place, contender)).collect();
-        all.sort_by_key(|(group, ..)| *group);
+        sort_by_number(&mut all, |(group, ..): &(Group, usize, &Contender)| group.number());
         all
     }
 

@@ -58,7 +58,7 @@ impl Group {
     }
 
     /// The group as a number, which orders groups.
-    fn number(self) -> u64 {
+    pub(crate) fn number(self) -> u64 {
         let flags = u64::from(self.is_discovered) << 1 | u64::from(self.behind);
         (self.round as u64) << 18 | flags << 16 | u64::from(self.priority)
     }

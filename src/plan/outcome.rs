@@ -14,6 +14,7 @@ use crate::quoted::Quoted;
 use crate::report::{AttemptOutcome, AttemptReport, LookupReport, LookupResult, Report};
 use crate::service::TlsMode;
 use crate::settings::Policy;
+use crate::sorted::sort_by_number;
 
 /// How many hosts an error names: it is one line, and the report has them all.
 const SHOWN_HOSTS: usize = 5;
@@ -51,7 +52,7 @@ impl Plan {
         });
         let mut lookups: Vec<LookupReport> = lookups.collect();
         // Those that were asked again when the caller went on started then.
-        lookups.sort_by_key(|lookup| lookup.asked);
+        sort_by_number(&mut lookups, |lookup| u64::try_from(lookup.asked.as_nanos()).unwrap_or(u64::MAX));
         Report {
             domain: self.domain.clone(),
             service: self.settings.service.clone(),
