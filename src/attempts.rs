@@ -257,7 +257,11 @@ impl Attempts {
         let (bits, limit) = (random.clone(), settings.limits.lookup);
         let bits: RandomBits = Arc::new(move || bits.bits());
         let gateway = match (&self.route, &settings.proxy, self.shared.only_used.find_proxy) {
-            (Route::Connected { .. }, ..) | (_, None, _) | (.., None) => None,
+            (Route::Connected { .. }, ..) | (_, None, _) => None,
+            // The builder sets both together. Without the proxy that was asked for, nothing is sent.
+            (_, Some(_), None) => {
+                return Err(Error::new(ErrorKind::Configuration, "the proxy cannot be used"));
+            }
             (_, Some(proxy), Some(find)) => {
                 let search = Search {
                     proxy,

@@ -248,7 +248,7 @@ impl ConnectorBuilder {
     }
 
     /// Sets that each connect opens the XMPP stream, and how, so that the next server is tried if a port has something
-    /// other than an XMPP server; behind feature `starttls`. By default, nothing is sent over TLS: you open the stream.
+    /// other than an XMPP server. By default, nothing is sent over TLS: you open the stream. Behind feature `starttls`.
     #[cfg(feature = "starttls")]
     pub fn open_stream(mut self, open_stream: OpenStream) -> Self {
         self.settings.open_stream = Some(open_stream);

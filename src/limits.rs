@@ -140,7 +140,7 @@ pub(crate) const MAX_SERVER_ATTEMPTS: u32 = 5;
 /// How much of resolv.conf is read, in bytes. A usual one has a few hundred.
 pub(crate) const MAX_RESOLV_CONF: u64 = 64 * 1024;
 
-/// How many reads of the hosts file are made in one turn: one turn reads a file of 120 KiB including its end.
+/// How many reads of the hosts file are made in one turn: one turn reads a file of 60 KiB including its end.
 pub(crate) const MAX_FILE_READS_A_TURN: usize = 16;
 
 /// Longer words of the hosts file are truncated: no address or name is that long (RFC 1035 section 2.3.4).

@@ -75,8 +75,9 @@ impl SocketOptions {
     /// The options for a socket to the name server at `server`: "of the same family" (rule D14). A name server on this
     /// machine cannot be reached through an interface or from another address than loopback.
     pub(crate) fn for_name_server(&self, server: SocketAddr) -> Self {
-        let is_local = server.ip().is_loopback();
-        let has_family = |source: &IpAddr| source.is_ipv4() == server.is_ipv4();
+        let ip = server.ip().to_canonical();
+        let is_local = ip.is_loopback();
+        let has_family = |source: &IpAddr| source.is_ipv4() == ip.is_ipv4();
         let source = self.source.filter(has_family).filter(|source| !is_local || source.is_loopback());
         let interface = self.interface.clone().filter(|_| !is_local);
         Self { source, interface, ..Self::default() }

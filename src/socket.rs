@@ -288,6 +288,9 @@ mod tests {
             ("127.0.0.53:53", v4, None),
             ("127.0.0.53:53", loopback, Some(loopback)),
             ("[::1]:53", v6, None),
+            ("[::ffff:192.0.2.53]:53", v4, Some(v4)),
+            ("[::ffff:192.0.2.53]:53", v6, None),
+            ("[::ffff:127.0.0.53]:53", v4, None),
         ] {
             let server: SocketAddr = server.parse().unwrap();
             let options = SocketOptions {
@@ -297,7 +300,7 @@ mod tests {
             };
             let options = options.for_name_server(server);
             assert_eq!(options.source, expected, "{server} from {source}");
-            assert_eq!(options.interface.is_some(), !server.ip().is_loopback(), "{server}");
+            assert_eq!(options.interface.is_some(), !server.ip().to_canonical().is_loopback(), "{server}");
         }
     }
 

@@ -80,7 +80,8 @@ impl<'a> Wait<'a> {
         self.sockets.push(PollFd::new(socket, flags));
     }
 
-    /// Waits. A signal ends the wait early with nothing ready, as does [`LONGEST_POLL`].
+    /// Waits. A signal ends the wait early with nothing ready, as does [`LONGEST_POLL`]; on Windows, sockets that connect
+    /// are ready whenever a wait ends.
     ///
     /// # Errors
     /// Errors of `poll`, such as lack of memory.

@@ -35,9 +35,8 @@ impl ConnectorBuilder {
     ///   of a family that is excluded;
     /// - a crypto provider, pins, root certificates, `srv_ids`, `xmpp_addrs`, revocation lists, `dane` or a client
     ///   certificate beside a `ClientConfig`; `srv_ids` or `xmpp_addrs` without given roots; no root certificates; one that
-    ///   cannot be read; no
-    ///   revocation list, or one that cannot be used; a client certificate that cannot be read, or whose key does not
-    ///   belong to it or is not supported; no crypto provider;
+    ///   cannot be read; no revocation list, or one that cannot be used; a client certificate that cannot be read, or
+    ///   whose key does not belong to it or is not supported; no crypto provider;
     /// - an empty list of pins, or both `require_pins` and `trust_pins_alone` for one domain.
     pub fn build(self) -> Result<Connector, Error> {
         self.check_times()?;
@@ -150,7 +149,9 @@ impl ConnectorBuilder {
     fn family_for_source(&self) -> Result<AddressFamily, Error> {
         if let Some(proxy) = &self.settings.proxy {
             return match (self.settings.socket.source, proxy.host()) {
-                (Some(source), Host::Address(address)) if source.is_ipv4() != address.is_ipv4() => {
+                (Some(source), Host::Address(address))
+                    if source.is_ipv4() != address.to_canonical().is_ipv4() =>
+                {
                     Err(configuration(format!("the proxy {proxy} cannot be reached from {source}")))
                 }
                 (Some(_) | None, _) => Ok(self.settings.family),

@@ -294,15 +294,20 @@ impl Contenders {
         all
     }
 
+    /// The group of the contender at `place`, whatever round it is in.
+    pub(super) fn group_at(&self, place: usize) -> Option<Group> {
+        self.list.get(place).map(|contender| Group::of(&contender.candidate, self.policy))
+    }
+
     /// A displaced address that can start once more: only if there is room, and nothing else that it would keep from
     /// starting.
     fn startable_again(&self, present: Group, room: Room) -> Option<Startable> {
         if room == Room::None {
             return None;
         }
-        self.list.iter().enumerate().find_map(|(place, contender)| {
+        self.by_group().into_iter().find_map(|(group, place, contender)| {
             let reach = contender.displaced.first()?;
-            let is_due = self.is_again(contender) && self.group_of(contender) <= present;
+            let is_due = self.is_again(contender) && group <= present;
             is_due.then_some(Startable::Now(place, *reach))
         })
     }

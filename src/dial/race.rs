@@ -327,7 +327,10 @@ impl Race {
 
     /// "If several attempts finish in one wake-up, the first in order wins" (rule D3).
     fn winner(&self) -> Option<AttemptId> {
-        let place = |id: &AttemptId| (self.attempts.get(id.0).map(|attempt| attempt.report.candidate), *id);
+        let place = |id: &AttemptId| {
+            let place = self.attempts.get(id.0).map(|attempt| attempt.report.candidate);
+            (place.and_then(|place| self.contenders.group_at(place)), place, *id)
+        };
         self.verified.iter().copied().min_by_key(place)
     }
 

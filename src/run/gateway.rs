@@ -46,8 +46,9 @@ impl Search<'_> {
             }
             Host::Name(name) => self.look_up(name)?,
         };
-        let is_usable =
-            |address: &IpAddr| self.socket.source.is_none_or(|source| source.is_ipv4() == address.is_ipv4());
+        let is_usable = |address: &IpAddr| {
+            self.socket.source.is_none_or(|source| source.is_ipv4() == address.to_canonical().is_ipv4())
+        };
         addresses.retain(is_usable);
         let rank = |address: &IpAddr| Rank::new(*address, socket::source_of(*address, self.socket));
         sort_by_number(&mut addresses, |address| rank(address).number());

@@ -1,4 +1,4 @@
-//! The start of a STARTTLS negotiation. Decides nothing.
+//! The start of a STARTTLS negotiation, and its form.
 
 use super::{AttemptState, Dialer, Repeats};
 use crate::dial::{AttemptError, Note, RepeatForm};

@@ -16,8 +16,9 @@ use crate::socket;
 #[cfg(not(windows))]
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 
-/// What to do where the system does not say which name servers there are, as on Android, iOS and ESP-IDF.
-pub(crate) const REMEDY: &str = "`.nameservers(…)` of the builder, or `new` of a resolver, sets name servers";
+/// What to do where the system does not say which name servers there are, as on Android.
+pub(crate) const REMEDY: &str =
+    "set name servers with `.nameservers(…)` of the builder, or `StubResolver::new`";
 
 /// The settings of the stub resolver, kept over connects.
 #[derive(Debug)]
@@ -136,7 +137,8 @@ impl SystemConfig {
             let others = || format!("the system knows none but on this machine; {REMEDY}");
             let known = settings.problem.clone().unwrap_or_else(others);
             Unusable::NoServers(format!(
-                "no name server can be asked through the proxy, and `.dns_use(DnsUse::Nothing)` does without: {known}"
+                "no name server can be asked through the proxy: {known}; or look up nothing, with \
+                 `.dns_use(DnsUse::Nothing)`"
             ))
         });
         (SystemSettings { config: Arc::new(config), problem: settings.problem }, unusable)
@@ -319,8 +321,7 @@ mod tests {
             let (settings, change) = config.current().unwrap();
             assert_eq!((servers(&settings), change), (vec!["127.0.0.1:53".to_owned()], Change::Changed));
             let expected = format!(
-                "{} names no name server, so only the name server of this machine is known; `.nameservers(…)` of the \
-                 builder, or `new` of a resolver, sets name servers",
+                "{} names no name server, so only the name server of this machine is known; {REMEDY}",
                 path.display()
             );
             assert_eq!(settings.problem, Some(expected), "{text:?}");
