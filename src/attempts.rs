@@ -256,24 +256,9 @@ impl Attempts {
         }
         let (bits, limit) = (random.clone(), settings.limits.lookup);
         let bits: RandomBits = Arc::new(move || bits.bits());
-        let gateway = match (&self.route, &settings.proxy, self.shared.only_used.find_proxy) {
-            (Route::Connected { .. }, ..) | (_, None, _) => None,
-            // The builder sets both together. Without the proxy that was asked for, nothing is sent.
-            (_, Some(_), None) => {
-                return Err(Error::new(ErrorKind::Configuration, "the proxy cannot be used"));
-            }
-            (_, Some(proxy), Some(find)) => {
-                let search = Search {
-                    proxy,
-                    stub: &self.shared.proxy_names,
-                    random: RandomBits::clone(&bits),
-                    socket: &settings.socket,
-                    limit,
-                    total: (plan.total(), settings.limits.total),
-                    cancelled: cancelled.as_deref(),
-                };
-                Some(find(&search).map_err(|error| plan.fail(error, wait::now()))?)
-            }
+        let gateway = match &self.route {
+            Route::Connected { .. } => None,
+            _ => find_gateway(&self.shared, plan, &bits, cancelled.as_deref())?,
         };
         let (lookups, wakeups) = match names {
             Names::Stub(stub) => {
@@ -321,6 +306,32 @@ impl Attempts {
         }
         Ok(Begun { plan, random, learned: 0 })
     }
+}
+
+/// Finds the proxy, if the settings have one.
+fn find_gateway(
+    shared: &Shared,
+    plan: &mut Plan,
+    random: &RandomBits,
+    cancelled: Option<&Flag>,
+) -> Result<Option<Gateway>, Error> {
+    let settings = &shared.settings;
+    let (proxy, find) = match (&settings.proxy, shared.only_used.find_proxy) {
+        (None, _) => return Ok(None),
+        (Some(proxy), Some(find)) => (proxy, find),
+        // The builder sets both together. Without the proxy that was asked for, nothing is sent.
+        (Some(_), None) => return Err(Error::new(ErrorKind::Configuration, "the proxy cannot be used")),
+    };
+    let search = Search {
+        proxy,
+        stub: &shared.proxy_names,
+        random: RandomBits::clone(random),
+        socket: &settings.socket,
+        limit: settings.limits.lookup,
+        total: (plan.total(), settings.limits.total),
+        cancelled,
+    };
+    find(&search).map(Some).map_err(|error| plan.fail(error, wait::now()))
 }
 
 fn observer(observer: &mut Option<Mutex<Box<Observer>>>) -> Option<&mut Observer> {
