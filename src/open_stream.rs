@@ -182,6 +182,21 @@ mod tests {
 
     // rule D10
     #[test]
+    fn an_option_leaves_the_others_as_they_are() {
+        let plain = OpenStream::new();
+        assert!(plain.to_send().is_empty() && plain.pause_before().is_zero());
+        let pause = Duration::from_millis(300);
+        let options = OpenStream::new().lang("fr").jid("juliet@example.org").unwrap();
+        let options = options.pause(pause).first_flight(*b"<a/>").lang("de");
+        assert_eq!((options.to_send(), options.pause_before()), (&b"<a/>"[..], pause));
+        let sent = header(&options, &Service::Client);
+        assert!(sent.contains(" from='juliet@example.org' ") && sent.contains(" xml:lang='de' "), "{sent}");
+        let others = OpenStream::new().first_flight(*b"<a/>").pause(pause).lang("de");
+        assert_eq!(others.jid("juliet@example.org").unwrap(), options);
+    }
+
+    // rule D10
+    #[test]
     fn the_first_flight_is_not_shown() {
         let open_stream = OpenStream::new().first_flight(*b"secret");
         assert!(!format!("{open_stream:?}").contains("115"), "{open_stream:?}");

@@ -372,4 +372,29 @@ mod tests {
             assert_eq!(lookup.is_failed_srv(), expected, "{lookup}");
         }
     }
+
+    // rule D8, E8b
+    #[test]
+    fn a_repeat_is_shown_behind_the_stages_that_were_complete_by_then() {
+        let at = Duration::from_millis;
+        let error = AttemptError::io(std::io::ErrorKind::ConnectionRefused.into());
+        let attempt = AttemptReport {
+            candidate: 1,
+            destination: Destination::Address("192.0.2.1:5222".parse().unwrap()),
+            started: at(1),
+            ended: at(9),
+            completed: vec![(Stage::Tcp, at(2)), (Stage::StartTls, at(4))],
+            repeats: vec![Repeat { form: RepeatForm::StepByStep, error, at: at(2) }],
+            is_unoffered: false,
+            certificate: None,
+            stage: Stage::Tls,
+            outcome: AttemptOutcome::Abandoned,
+        };
+        let text = attempt.to_string();
+        assert!(
+            text.starts_with("2 192.0.2.1:5222  1.0 ms  TCP 2.0 ms  repeated step by step 2.0 ms: conn"),
+            "{text}"
+        );
+        assert!(text.ends_with("  STARTTLS 4.0 ms  abandoned in TLS 9.0 ms"), "{text}");
+    }
 }

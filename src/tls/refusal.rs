@@ -216,10 +216,9 @@ fn unknown_issuer(chain: &[Certificate]) -> String {
     let mut last = leaf;
     // Bounded, since a chain may be circular.
     for _ in chain {
-        let issuer = |other: &&Certificate| last.issuer.is_same(&other.subject);
-        match chain.iter().find(issuer) {
-            Some(issuer) if !last.is_self_issued() => last = issuer,
-            Some(_) | None => break,
+        match chain.iter().find(|other| last.issuer.is_same(&other.subject)) {
+            Some(issuer) => last = issuer,
+            None => break,
         }
     }
     let issuer = &last.issuer;

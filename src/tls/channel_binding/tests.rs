@@ -82,6 +82,17 @@ fn sha_512_comes_from_the_provider_that_is_compiled_in() {
         let expected = digest::digest(&digest::SHA512, &certificate).as_ref().to_vec();
         assert_eq!(end_point(&certificate, &default_provider()), Some(expected), "{algorithm}");
     }
+    // So do the others, where the caller's provider has no cipher suite with them.
+    let bare = CryptoProvider { cipher_suites: Vec::new(), ..default_provider() };
+    for (algorithm, expected) in [
+        (HashAlgorithm::SHA256, Some(&digest::SHA256)),
+        (HashAlgorithm::SHA384, Some(&digest::SHA384)),
+        (HashAlgorithm::SHA512, Some(&digest::SHA512)),
+        (HashAlgorithm::SHA1, None),
+    ] {
+        let expected = expected.map(|expected| digest::digest(expected, b"octets").as_ref().to_vec());
+        assert_eq!(hash(algorithm, b"octets", &bare), expected, "{algorithm:?}");
+    }
 }
 
 // rule E9

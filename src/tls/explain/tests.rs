@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use rustls::CertificateError;
 use rustls::pki_types::{ServerName, UnixTime};
+use rustls::{CertificateError, ContentType};
 
 use super::*;
 use samples::{
-    INVALID_MESSAGES, MISBEHAVIOURS, Named, certificate_errors, incompatibilities, other_errors,
+    INVALID_MESSAGES, MISBEHAVIOURS, Named, certificate_errors, incompatibilities, named, other_errors,
     revocation_list_errors,
 };
 
@@ -162,4 +162,38 @@ fn names_of_variants_become_words() {
     assert_eq!(words(&Named("")), "no details");
     assert!(is_debug_text("Name") && is_debug_text("Name(1)") && is_debug_text("Name { a: 1 }"));
     assert!(!is_debug_text("A text of words") && !is_debug_text("Name: why") && !is_debug_text("TLS"));
+}
+
+// rule E8b
+#[test]
+fn foreign_texts_are_told_in_one_line_and_names_of_variants_in_words() {
+    let inappropriate = |got_type| Error::InappropriateMessage { expect_types: Vec::new(), got_type };
+    assert!(explained(inappropriate(ContentType::ApplicationData)).ends_with(" of type application data"));
+    assert!(explained(inappropriate(ContentType::from(99))).ends_with(" of type 99"));
+    assert_eq!(
+        explained(Error::General("The provider says:\n  No. ".to_owned())),
+        "a TLS error: The provider says: No"
+    );
+    assert_eq!(explained(Error::General(" ".to_owned())), "a TLS error: no details");
+    assert_eq!(explained(Error::General("a".repeat(1000))).len(), "a TLS error: ".len() + LONGEST_LINE);
+    assert_eq!(explained(Error::Other(named("SomeError { code: 7 }"))), "a TLS error: some error");
+    assert_eq!(explained(Error::Other(named("No such key"))), "a TLS error: No such key");
+}
+
+// rule E8b
+#[test]
+fn a_revocation_list_that_cannot_be_read_is_damaged() {
+    let text = |error: CertRevocationListError| revocation_list(&error);
+    let damaged = text(CertRevocationListError::ParseError);
+    assert!(damaged.starts_with("it is damaged, or it lacks"), "{damaged}");
+    assert_eq!(text(CertRevocationListError::Other(named("TrailingData(CertList)"))), damaged);
+    assert_eq!(text(CertRevocationListError::Other(named("NoSuchPoint"))), "no such point");
+    assert_eq!(text(CertRevocationListError::InvalidCrlNumber), "invalid crl number");
+}
+
+// rule E8b: errors after the handshake.
+#[test]
+fn a_server_that_was_understood_before_speaks_tls() {
+    let text = Explained::new(InvalidMessage::InvalidContentType.into()).to_string();
+    assert_eq!(text, "the server sent a malformed TLS message: invalid content type");
 }
