@@ -83,8 +83,8 @@ impl Way<'_> {
 fn open_to_proxy(gateway: &Gateway, count: usize, options: &SocketOptions) -> Result<Opened, AttemptError> {
     let mut count = count;
     loop {
-        let address = gateway.address();
-        match socket::connect(address, options) {
+        let (address, connecting) = gateway.connect(|address| socket::connect(address, options));
+        match connecting {
             Ok(tcp) => return Ok(Opened { tcp, proxy: Some((address, count)) }),
             Err(error) if count < gateway.count() && !socket::is_exhaustion(&error) => {
                 gateway.give_up(address);

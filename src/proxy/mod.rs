@@ -39,6 +39,8 @@ pub(crate) enum Progress {
 /// The connection to the proxy itself is not encrypted: what is sent before TLS, the names of the servers, and the
 /// credentials can be read on the way to it.
 ///
+/// If its name has several addresses, the first one that accepts a connection is used: they are tried 250 ms apart.
+///
 /// ```
 /// use xmpp_connect::{Connector, Proxy};
 ///

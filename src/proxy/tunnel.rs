@@ -3,8 +3,8 @@
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::ProxyError;
 use super::negotiation::Negotiation;
@@ -22,20 +22,37 @@ pub(crate) struct Gateway {
     others: Arc<[SocketAddr]>,
     /// Which address is in use. Shared, so that one failure is enough for all connections.
     in_use: Arc<AtomicUsize>,
+    /// A connection to the first address that nobody uses yet.
+    unused: Arc<Mutex<Option<TcpStream>>>,
 }
 
 impl Gateway {
-    /// `None` without addresses.
-    pub(crate) fn new(proxy: Proxy, addresses: &[SocketAddr]) -> Option<Self> {
+    /// With a connection to the first address, if there is one already. `None` without addresses.
+    pub(crate) fn new(proxy: Proxy, addresses: &[SocketAddr], unused: Option<TcpStream>) -> Option<Self> {
         let (first, others) = addresses.split_first()?;
-        Some(Self { proxy, first: *first, others: others.into(), in_use: Arc::default() })
+        let unused = Arc::new(Mutex::new(unused));
+        Some(Self { proxy, first: *first, others: others.into(), in_use: Arc::default(), unused })
     }
 
     pub(crate) fn proxy(&self) -> &Proxy {
         &self.proxy
     }
 
-    /// The address to connect to.
+    /// Connects to the address in use: with the connection that there is already, or `connect`.
+    pub(crate) fn connect(
+        &self,
+        connect: impl FnOnce(SocketAddr) -> io::Result<TcpStream>,
+    ) -> (SocketAddr, io::Result<TcpStream>) {
+        let address = self.address();
+        let mut unused = self.unused.lock().unwrap_or_else(PoisonError::into_inner);
+        let unused = if address == self.first { unused.take() } else { None };
+        // A proxy that was asked for nothing may have closed it. None speaks first.
+        let is_open =
+            |tcp: &TcpStream| tcp.peek(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+        (address, unused.filter(is_open).map_or_else(|| connect(address), Ok))
+    }
+
+    /// The address in use.
     pub(crate) fn address(&self) -> SocketAddr {
         let at = self.in_use.load(Ordering::Relaxed) % self.count();
         at.checked_sub(1).and_then(|at| self.others.get(at)).copied().unwrap_or(self.first)

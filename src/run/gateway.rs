@@ -1,6 +1,7 @@
 //! Finding the proxy: its addresses, which are looked up before anything goes through it. Decides nothing.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::mem;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use crate::deadline::{Deadline, Seconds};
@@ -9,11 +10,12 @@ use crate::dns::stub::{Stub, StubLookups};
 use crate::dns::{Question, RandomBits, RecordKind};
 use crate::domain::{Host, SpecialUse};
 use crate::error::{Error, ErrorKind};
+use crate::limits::{CONNECTION_ATTEMPT_DELAY, MAXIMUM_CONNECTION_ATTEMPT_DELAY};
 use crate::proxy::{Gateway, Proxy};
 use crate::settings::SocketOptions;
 use crate::socket;
 use crate::sorted::sort_by_number;
-use crate::wait::{self, Flag, Wait};
+use crate::wait::{self, Flag, Interest, Ready, Token, Wait};
 
 /// What finding the proxy takes.
 pub(crate) struct Search<'a> {
@@ -33,7 +35,8 @@ pub(crate) struct Search<'a> {
 pub(crate) type FindProxy = fn(&Search<'_>) -> Result<Gateway, Error>;
 
 impl Search<'_> {
-    /// Finds the addresses of the proxy, in the order of RFC 6724.
+    /// Finds the addresses of the proxy, in the order of RFC 6724. Of several, the one that accepts a connection first comes
+    /// first.
     ///
     /// # Errors
     /// Why it has none that can be used.
@@ -52,9 +55,14 @@ impl Search<'_> {
         addresses.retain(is_usable);
         let rank = |address: &IpAddr| Rank::new(*address, socket::source_of(*address, self.socket));
         sort_by_number(&mut addresses, |address| rank(address).number());
-        let addresses: Vec<_> =
+        let mut addresses: Vec<_> =
             addresses.into_iter().map(|address| SocketAddr::new(address, proxy.port())).collect();
-        Gateway::new(proxy.clone(), &addresses).ok_or_else(|| {
+        let connected = if addresses.len() > 1 { self.connect(&addresses)? } else { None };
+        let unused = connected.map(|(index, tcp)| {
+            addresses.get_mut(..=index).unwrap_or_default().rotate_right(1);
+            tcp
+        });
+        Gateway::new(proxy.clone(), &addresses, unused).ok_or_else(|| {
             let message = format!("the proxy {proxy} has no address that can be connected to");
             Error::new(ErrorKind::Lookup, message)
         })
@@ -75,7 +83,7 @@ impl Search<'_> {
             if lookups.is_idle() {
                 break;
             }
-            self.wait(&mut lookups)?;
+            self.wait_for_lookups(&mut lookups)?;
         }
         match failure {
             Some(error) if addresses.is_empty() => {
@@ -86,35 +94,72 @@ impl Search<'_> {
         }
     }
 
-    fn wait(&self, lookups: &mut StubLookups) -> Result<(), Error> {
+    fn wait_for_lookups(&self, lookups: &mut StubLookups) -> Result<(), Error> {
         if let Some(error) = lookups.take_exhaustion() {
             return Err(Error::system("this machine has run out of sockets", error));
         }
-        let (total, limit) = self.total;
-        let mut wait = Wait::until(total.min(lookups.wake_at()));
+        let mut wait = Wait::until(self.total.0.min(lookups.wake_at()));
         lookups.register(&mut wait);
+        let ready = self.wait(wait, "no address of")?;
+        lookups.advance(&ready, wait::now());
+        Ok(())
+    }
+
+    /// Connects to the addresses one after the other, a moment apart (RFC 8305 section 5), until one accepts. Returns its
+    /// index and the connection. `None` if none does: why, the attempts will tell.
+    fn connect(&self, addresses: &[SocketAddr]) -> Result<Option<(usize, TcpStream)>, Error> {
+        let mut others = addresses.iter().enumerate();
+        let mut pending: Vec<(usize, TcpStream)> = Vec::new();
+        let mut due = Deadline::from(wait::now());
+        loop {
+            while pending.is_empty() || due.is_over(wait::now()) {
+                let Some((index, address)) = others.next() else { return Ok(None) };
+                if let Ok(tcp) = socket::connect(*address, self.socket) {
+                    pending.push((index, tcp));
+                    let is_last = others.len() == 0;
+                    let delay =
+                        if is_last { MAXIMUM_CONNECTION_ATTEMPT_DELAY } else { CONNECTION_ATTEMPT_DELAY };
+                    due = Deadline::after(wait::now(), delay);
+                }
+            }
+            let mut wait = Wait::until(self.total.0.min(due));
+            for (index, tcp) in &pending {
+                wait.add(Token::Attempt(*index), tcp, Interest::Write);
+            }
+            self.wait(wait, "no connection to")?;
+            for (index, tcp) in mem::take(&mut pending) {
+                match socket::connected(&tcp) {
+                    Ok(true) => return Ok(Some((index, tcp))),
+                    Ok(false) => pending.push((index, tcp)),
+                    Err(_) => {}
+                }
+            }
+        }
+    }
+
+    /// Waits. When the connect is cancelled or its time is over, that is an error: so far, there is `nothing` the proxy.
+    fn wait<'w>(&'w self, mut wait: Wait<'w>, nothing: &str) -> Result<Ready, Error> {
         if let Some(cancelled) = self.cancelled {
             cancelled.register(&mut wait);
         }
         let ready = wait.wait().map_err(|error| Error::system("cannot wait for sockets", error))?;
+        let (total, limit) = self.total;
         if self.cancelled.is_some_and(Flag::is_raised) {
-            let message = format!("the lookup of the proxy {} was cancelled", self.proxy);
+            let message = format!("the connect was cancelled: {nothing} the proxy {}", self.proxy);
             return Err(Error::new(ErrorKind::Cancelled, message));
         }
-        let now = wait::now();
-        lookups.advance(&ready, now);
-        if total.is_over(now) {
-            let message =
-                format!("no connection within {}: no address of the proxy {}", Seconds(limit), self.proxy);
+        if total.is_over(wait::now()) {
+            let limit = Seconds(limit);
+            let message = format!("no connection within {limit}: {nothing} the proxy {}", self.proxy);
             return Err(Error::new(ErrorKind::TimedOut, message));
         }
-        Ok(())
+        Ok(ready)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::UdpSocket;
+    use std::net::{Shutdown, TcpListener, UdpSocket};
     use std::path::Path;
     use std::sync::Arc;
 
@@ -202,6 +247,42 @@ mod tests {
         let error = search("socks5://proxy.test:1", &stub, &options, Duration::from_millis(50)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TimedOut);
         assert!(error.to_string().contains("within 0.05 s"), "{error}");
+    }
+
+    // rule B13
+    #[test]
+    fn the_connection_that_showed_the_address_is_used_once_and_if_it_is_still_open() {
+        let (_silent, stub) = server();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let options = SocketOptions::default();
+        let connect = |address| socket::connect(address, &options);
+        let url = format!("http://localhost:{port}");
+        let find = || search(&url, &stub, &options, Duration::from_secs(30)).unwrap();
+        let gateway = find();
+        let (accepted, client) = listener.accept().unwrap();
+        let (address, connecting) = gateway.connect(connect);
+        assert_eq!(
+            (address, connecting.unwrap().local_addr().unwrap()),
+            (listener.local_addr().unwrap(), client)
+        );
+        assert_ne!(gateway.connect(connect).1.unwrap().local_addr().unwrap(), client);
+        drop((accepted, listener.accept().unwrap()));
+
+        let gateway = find();
+        let (accepted, client) = listener.accept().unwrap();
+        accepted.shutdown(Shutdown::Both).unwrap();
+        assert_ne!(gateway.connect(connect).1.unwrap().local_addr().unwrap(), client);
+    }
+
+    // rule B13, D5
+    #[test]
+    fn the_choice_of_an_address_ends_with_the_limit_of_the_connect() {
+        let (_silent, stub) = server();
+        let error =
+            search("http://localhost:1", &stub, &SocketOptions::default(), Duration::ZERO).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        assert!(error.to_string().ends_with("no connection to the proxy http://localhost:1"), "{error}");
     }
 
     // rule B13, A7

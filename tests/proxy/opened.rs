@@ -1,9 +1,16 @@
 //! Tests of tunnels that are opened: what the proxy is asked for, and what DNS is.
 
+#[cfg(target_os = "linux")]
+use std::net::{Ipv4Addr, Ipv6Addr};
+#[cfg(target_os = "linux")]
+use std::time::{Duration, Instant};
+
 use xmpp_connect::dns::{Answer, Answers, Question, Record, RecordKind, Resolver, SrvRecord};
 use xmpp_connect::report::Stage;
 use xmpp_connect::{AddressFamily, Connection, Destination, ErrorKind, Target, public_only};
 
+#[cfg(target_os = "linux")]
+use super::support::BlackHole;
 use super::support::xmpp::{STARTTLS_FEATURES, header};
 use super::support::{self as bench, After, Refused, Step, Transport};
 use super::*;
@@ -185,6 +192,32 @@ fn a_proxy_can_have_a_name() {
         let url = bed.proxy.url().replace("127.0.0.1", "localhost");
         let connection = bed.builder_at(&url).build().unwrap().connect(DOMAIN).unwrap();
         assert_eq!(connection.peer_addr(), bed.proxy.addr());
+    }
+}
+
+// rule B13
+#[test]
+#[cfg(target_os = "linux")]
+fn a_proxy_is_used_where_it_responds_first_and_the_connection_there_is_not_wasted() {
+    for script in scripts() {
+        let bed = Bed::new(TlsMode::Direct, script.clone());
+        // Whoever else has the port at 127.0.0.1, a few others are free.
+        let silent: Vec<_> = (0..8).map(|_| BlackHole::at(Ipv6Addr::LOCALHOST.into())).collect();
+        let proxy = silent.iter().find_map(|silent| {
+            let address = (Ipv4Addr::LOCALHOST, silent.addr().port()).into();
+            ProxyServer::try_start_at(address, script.clone()).ok()
+        });
+        let proxy = proxy.expect("a port that is free at 127.0.0.1");
+        let url = proxy.url().replace("127.0.0.1", "localhost");
+        let minute = Duration::from_secs(60);
+        let connector = bed.builder_at(&url).tcp_timeout(minute).lookup_timeout(minute).timeout(minute * 2);
+        let started = Instant::now();
+        let connection = connector.build().unwrap().connect(DOMAIN).unwrap();
+        assert!(started.elapsed() < minute, "{:?}", started.elapsed());
+        assert_eq!(connection.peer_addr(), proxy.addr());
+        // One for DNS, and one for the server.
+        assert_eq!(proxy.requests().len(), 2);
+        assert_eq!(proxy.connections(), 2);
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustix::event::PollFlags;
@@ -104,6 +105,7 @@ pub(crate) struct ProxyServer {
     address: SocketAddr,
     protocol: Protocol,
     requests: Arc<Watched<Vec<Request>>>,
+    accepted: Arc<AtomicUsize>,
     _workers: Workers,
 }
 
@@ -115,14 +117,22 @@ impl ProxyServer {
 
     /// A proxy at `address`.
     pub(crate) fn start_at(address: SocketAddr, script: ProxyScript) -> Self {
-        let listener = TcpListener::bind(address).expect("an address that can be bound");
-        let address = listener.local_addr().expect("a bound socket has an address");
+        Self::try_start_at(address, script).expect("an address that can be bound")
+    }
+
+    /// The same, at an address that may be taken.
+    pub(crate) fn try_start_at(address: SocketAddr, script: ProxyScript) -> io::Result<Self> {
+        let listener = TcpListener::bind(address)?;
+        let address = listener.local_addr()?;
         let (protocol, requests) = (script.protocol, Arc::new(Watched::default()));
         let workers = Workers::new();
         let (spawner, seen) = (workers.spawner(), Arc::clone(&requests));
+        let accepted = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&accepted);
         workers.spawn("proxy", move |stop| {
             while stop.until_readable(&listener).is_ok() {
                 let Ok((client, _)) = listener.accept() else { continue };
+                count.fetch_add(1, Ordering::Relaxed);
                 let (script, seen) = (script.clone(), Arc::clone(&seen));
                 spawner.spawn("tunnel", move |stop| {
                     // An error is that one of the two has gone, or that the bench stops. Both sockets close.
@@ -130,7 +140,7 @@ impl ProxyServer {
                 });
             }
         });
-        Self { address, protocol, requests, _workers: workers }
+        Ok(Self { address, protocol, requests, accepted, _workers: workers })
     }
 
     /// Where.
@@ -159,6 +169,11 @@ impl ProxyServer {
     /// The requests so far.
     pub(crate) fn requests(&self) -> Vec<Request> {
         self.requests.read(Vec::clone)
+    }
+
+    /// How many connections there were so far.
+    pub(crate) fn connections(&self) -> usize {
+        self.accepted.load(Ordering::Relaxed)
     }
 
     /// The destinations of the requests so far.

@@ -69,16 +69,16 @@ impl DnsConnection {
         options: &SocketOptions,
         gateway: Option<&Gateway>,
     ) -> io::Result<Self> {
-        let address = gateway.map_or(server, Gateway::address);
-        let stream = socket::connect(address, &options.for_name_server(address));
-        let stream = stream.map_err(|error| match gateway {
-            Some(gateway) => lost(gateway, address, error),
-            None => error,
-        })?;
-        let proxy = gateway.map(|gateway| {
-            let tunnel = Tunnel::new(gateway.proxy(), &Host::Address(server.ip()), server.port());
-            (gateway.clone(), address, tunnel)
-        });
+        let connect = |address| socket::connect(address, &options.for_name_server(address));
+        let (stream, proxy) = match gateway {
+            None => (connect(server)?, None),
+            Some(gateway) => {
+                let (address, stream) = gateway.connect(connect);
+                let stream = stream.map_err(|error| lost(gateway, address, error))?;
+                let tunnel = Tunnel::new(gateway.proxy(), &Host::Address(server.ip()), server.port());
+                (stream, Some((gateway.clone(), address, tunnel)))
+            }
+        };
         Ok(Self {
             token,
             server,
