@@ -26,7 +26,7 @@ pub(crate) mod session;
 use pulse::{Action, Pulse};
 use session::{
     ACCOUNT_HELP, Account, Backoff, CLOSE, Common, FAILURE, Failure, HELP, Item, Reader, SUCCESS, Session,
-    Stop, StreamError, WRONG_USAGE, chance, say, seconds, text,
+    Stop, StreamError, chance, say, seconds, show_usage, text,
 };
 
 const USAGE: &str = "\
@@ -77,10 +77,7 @@ pub(crate) fn run(arguments: lexopt::Parser) -> u8 {
     });
     let (account, connector, stop, options) = match prepared {
         Ok(prepared) => prepared,
-        Err(why) => {
-            say(&format!("echo_bot: {why}\n{USAGE}{ACCOUNT_HELP}{HELP}"));
-            return WRONG_USAGE;
-        }
+        Err(why) => return show_usage("echo_bot", &why, &format!("{USAGE}{ACCOUNT_HELP}{HELP}")),
     };
     match stay(&connector, &account, &options, &stop) {
         Ok(()) => SUCCESS,

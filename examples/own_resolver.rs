@@ -27,6 +27,14 @@ impl<R: Resolver> Resolver for OwnNames<R> {
             self.0.ask(&others, answers);
         }
     }
+
+    fn forget(&self, questions: &[Question]) {
+        self.0.forget(questions);
+    }
+
+    fn clear_cache(&self) {
+        self.0.clear_cache();
+    }
 }
 
 fn records(question: &Question) -> Result<Vec<Record>, LookupError> {
@@ -53,12 +61,21 @@ impl<R: Resolver> Resolver for Printed<R> {
         let outer = answers.clone();
         let printed = answers.intercept(questions, move |question, result| {
             match &result {
-                Ok(answer) => println!("{question}: records: {}", answer.records().len()),
+                Ok(answer) if answer.records().len() == 1 => println!("{question}: 1 record"),
+                Ok(answer) => println!("{question}: {} records", answer.records().len()),
                 Err(error) => println!("{question}: {error}"),
             }
             outer.send(question, result);
         });
         self.0.ask(questions, &printed);
+    }
+
+    fn forget(&self, questions: &[Question]) {
+        self.0.forget(questions);
+    }
+
+    fn clear_cache(&self) {
+        self.0.clear_cache();
     }
 }
 

@@ -18,7 +18,7 @@ use xmpp_parsers::ping::Ping;
 #[path = "session/mod.rs"]
 mod session;
 
-use session::{ACCOUNT_HELP, Account, Common, FAILURE, HELP, SUCCESS, Stop, WRONG_USAGE, say, text};
+use session::{ACCOUNT_HELP, Account, Common, FAILURE, HELP, SUCCESS, Stop, say, show_usage, text};
 
 const USAGE: &str = "usage: echo hello | send_message [OPTIONS] YOU@DOMAIN FRIEND@DOMAIN\n\n";
 /// Servers take about 256 KiB at most.
@@ -39,10 +39,7 @@ pub(crate) fn run(arguments: lexopt::Parser) -> u8 {
     });
     let (account, common, to, body) = match prepared {
         Ok(prepared) => prepared,
-        Err(why) => {
-            say(&format!("send_message: {why}\n{USAGE}{ACCOUNT_HELP}{HELP}"));
-            return WRONG_USAGE;
-        }
+        Err(why) => return show_usage("send_message", &why, &format!("{USAGE}{ACCOUNT_HELP}{HELP}")),
     };
     match send(&account, &common, to, body) {
         Ok(()) => SUCCESS,

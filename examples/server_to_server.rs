@@ -29,7 +29,7 @@ use xmpp_parsers::sasl::{Failure, Nonza};
 mod session;
 
 use session::{
-    Common, FAILURE, HELP, SUCCESS, Stop, Stream, StreamError, WRONG_USAGE, read, say, text, value,
+    Common, FAILURE, HELP, SUCCESS, Stop, Stream, StreamError, read, say, show_usage, text, value,
 };
 
 const USAGE: &str = "\
@@ -59,10 +59,7 @@ fn main() -> ExitCode {
 pub(crate) fn run(arguments: lexopt::Parser) -> u8 {
     let options = match options(arguments) {
         Ok(options) => options,
-        Err(why) => {
-            say(&format!("server_to_server: {why}\n{USAGE}{HELP}"));
-            return WRONG_USAGE;
-        }
+        Err(why) => return show_usage("server_to_server", &why, &format!("{USAGE}{HELP}")),
     };
     match connect(options) {
         Ok(result) => {

@@ -120,8 +120,8 @@ impl ConnectorBuilder {
         self
     }
 
-    /// Sets the time limit of the request to a proxy, separately of the STARTTLS negotiation, and separately of the TLS
-    /// handshake, of each attempt. The default is 10 s.
+    /// Sets the time limit of each stage of an attempt after TCP, for each on its own: the request to a proxy, the STARTTLS
+    /// negotiation, the TLS handshake, and the opening of the stream if the connect does that. The default is 10 s.
     pub fn handshake_timeout(mut self, limit: Duration) -> Self {
         self.settings.limits.handshake = limit;
         self
@@ -130,7 +130,8 @@ impl ConnectorBuilder {
     /// Sets how long an attempt may make no progress before the next one of the same priority starts in parallel (RFC
     /// 8305 section 5). Once it has completed a stage, the delay is twice the time of that stage, up to 2 s, if that is
     /// longer; from its start, the same applies to the last TCP handshake with that address in an earlier connect. With
-    /// `Duration::MAX`, the next attempt starts only when this one has failed. The default is 250 ms.
+    /// `Duration::MAX`, the next attempt starts only when this one has failed. Attempts never start less than 10 ms apart.
+    /// The default is 250 ms.
     pub fn attempt_delay(mut self, delay: Duration) -> Self {
         self.settings.limits.attempt_delay = delay;
         self
@@ -189,15 +190,15 @@ impl ConnectorBuilder {
         self
     }
 
-    /// Enables TCP keep-alive, and sets how long a connection is idle before it is probed: rounded up to whole seconds,
-    /// at most 32,767 s. `Duration::MAX` disables it, which is the default.
+    /// Enables TCP keep-alive, and sets how long a connection is idle before it is probed: rounded up to whole seconds;
+    /// more than 32,767 s count as that. `Duration::MAX` disables it, which is the default.
     pub fn keep_alive(mut self, idle: Duration) -> Self {
         self.settings.socket.keep_alive = Some(idle);
         self
     }
 
-    /// Sets the time between two keep-alive probes without an answer: rounded up to whole seconds, at most
-    /// 32,767 s. By default, the operating system chooses (Linux: 75 s, Windows: 1 s).
+    /// Sets the time between two keep-alive probes without an answer: rounded up to whole seconds; more
+    /// than 32,767 s count as that. By default, the operating system chooses (Linux: 75 s, Windows: 1 s).
     ///
     /// Without [`keep_alive`](Self::keep_alive), and on OpenBSD and Solaris, [`build`](Self::build) returns an error.
     pub fn keep_alive_interval(mut self, interval: Duration) -> Self {
@@ -205,7 +206,7 @@ impl ConnectorBuilder {
         self
     }
 
-    /// Sets after how many keep-alive probes without an answer the connection ends: at most 127. By default, the
+    /// Sets after how many keep-alive probes without an answer the connection ends; more than 127 count as 127. By default, the
     /// operating system chooses (Linux: 9). It has no effect on versions of Windows that cannot set it.
     ///
     /// Without [`keep_alive`](Self::keep_alive), and on OpenBSD and Solaris, [`build`](Self::build) returns an error.
@@ -215,7 +216,7 @@ impl ConnectorBuilder {
     }
 
     /// Sets how long sent data may stay unacknowledged before the operating system ends the connection (RFC 5482,
-    /// `TCP_USER_TIMEOUT`): rounded up to whole milliseconds, at most 24 days; on Linux and Android only. Reads and
+    /// `TCP_USER_TIMEOUT`): rounded up to whole milliseconds; more than 24 days count as that; on Linux and Android only. Reads and
     /// writes then fail with [`TimedOut`](std::io::ErrorKind::TimedOut). `Duration::MAX` leaves it to the operating
     /// system, which is the default (Linux: about 15 minutes).
     ///

@@ -10,9 +10,12 @@ use crate::wait::Flag;
 /// Cancels what is in progress, from any thread: [`Attempts`](crate::Attempts::canceller), the reads and writes of a
 /// [`Connection`](crate::Connection::canceller), or all connects of a [`Connector`](crate::Connector::canceller).
 ///
-/// A cancelled call returns an error within 50 ms, at every stage, unless a [`Resolver`](crate::dns::Resolver) of your
-/// own blocks. The error of a connect has kind [`Cancelled`](crate::ErrorKind::Cancelled). A canceller does not keep a
-/// connection open: when the [`Connection`](crate::Connection) is dropped, the socket is closed.
+/// A cancelled call returns an error within 50 ms, at every stage, unless a function of yours blocks: a
+/// [`Resolver`](crate::dns::Resolver), filter, observer, `dial` or `check_certificate` function, or a verifier, among them
+/// that of the operating system (`platform_verifier`). The error of a connect has kind
+/// [`Cancelled`](crate::ErrorKind::Cancelled), or [`TimedOut`](crate::ErrorKind::TimedOut) if the time limit expired while
+/// such a function blocked. A canceller does not keep a connection open: when the [`Connection`](crate::Connection) is
+/// dropped, the socket is closed.
 ///
 /// ```no_run
 /// use xmpp_connect::{Connector, ErrorKind};

@@ -39,7 +39,8 @@ mod wire;
 /// A read returns `Ok(0)` once the server has ended TLS with close_notify. If the connection closes without it, a read
 /// fails with [`ErrorKind::UnexpectedEof`](io::ErrorKind::UnexpectedEof), since an attacker may have cut off data.
 /// After the end of the XMPP stream (`</stream:stream>`) that is harmless, and some servers, such as ejabberd, always
-/// do it; before, treat the connection as lost.
+/// do it, or reset the connection ([`ConnectionReset`](io::ErrorKind::ConnectionReset)); before, treat the connection as
+/// lost.
 ///
 /// Under TLS 1.3, the server may refuse a client certificate after the connection is established. The first read then
 /// fails with [`ErrorKind::InvalidData`](io::ErrorKind::InvalidData) and the server's alert.
@@ -83,6 +84,9 @@ impl Connection {
     /// Splits the connection into a half that reads and a half that writes, for two threads. Neither blocks the other.
     /// Timeouts and non-blocking mode stay as they are.
     ///
+    /// The halves have neither the report nor the addresses of the connection, and no method for non-blocking mode: read and
+    /// set these before.
+    ///
     /// To end: close the XMPP stream, call [`WriteHalf::shutdown`], and read until the end. A
     /// [`canceller`](Self::canceller) wakes both threads at once.
     ///
@@ -103,7 +107,8 @@ impl Connection {
     /// write.write_all(b"<presence/>")?;
     /// write.write_all(b"</stream:stream>")?;
     /// write.shutdown()?;
-    /// reader.join().unwrap()?;
+    /// // After `</stream:stream>`, an error of a read is harmless.
+    /// let _ = reader.join().unwrap();
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]

@@ -21,9 +21,10 @@ use crate::target::{Place, Target};
 /// cache, and what is known about name servers and about how domains negotiate STARTTLS. Create one and reuse it.
 ///
 /// For 10 minutes, it also remembers which addresses have failed or did not respond, and how long TCP handshakes took,
-/// of at most 256 addresses. This never changes the order in which servers are tried, but how soon the next one starts
-/// in parallel: see [`attempt_delay`](crate::ConnectorBuilder::attempt_delay) and
-/// [`priority_delay`](crate::ConnectorBuilder::priority_delay).
+/// of at most 256 addresses. This changes how soon the next server is tried in parallel
+/// ([`attempt_delay`](crate::ConnectorBuilder::attempt_delay) and
+/// [`priority_delay`](crate::ConnectorBuilder::priority_delay)), but not the order, except that the address of a server
+/// that you have [rejected](Attempts::reject) goes last.
 ///
 /// ```no_run
 /// use std::time::Duration;

@@ -40,7 +40,7 @@ enum Source {
 
 /// The kinds of [`Error`], by what the caller can do.
 ///
-/// `Display` is two or three words, such as `not offered`.
+/// `Display` is a few words, such as `not offered`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -52,8 +52,8 @@ pub enum ErrorKind {
     /// According to its SRV records, the domain does not offer this service, or not with a kind of TLS that the policy
     /// allows. Use another domain, service or policy.
     NotOffered,
-    /// A DNS lookup failed, and no server could be reached without it. Check the network and its name servers, and try
-    /// again later.
+    /// A DNS lookup failed, and no server could be reached without it. Check the network, its name servers, and the
+    /// proxy if there is one, and try again later.
     Lookup,
     /// Servers were found, but none could be connected to. Try again later; if it persists, show the report to the
     /// operator of the server.
@@ -66,8 +66,8 @@ pub enum ErrorKind {
     TimedOut,
     /// The connect was cancelled, with a [`Canceller`](crate::Canceller).
     Cancelled,
-    /// Options contradict each other, something that they require is missing, or a proxy refuses the credentials. Correct
-    /// the program or its configuration.
+    /// An option or argument is invalid, options contradict each other, something that they require is missing or cannot be
+    /// read, or a proxy refuses the credentials. Correct the program or its configuration.
     Configuration,
     /// This machine has run out of sockets or memory, or cannot provide random numbers. Free resources, and try again.
     System,
@@ -123,7 +123,9 @@ impl Error {
         self.0.kind
     }
 
-    /// Returns the report of the connect; `None` if it failed before anything was sent.
+    /// Returns the report of the connect. `None` if there was no connect: an argument was invalid, or the error is one of
+    /// [`build`](crate::ConnectorBuilder::build) or [`Attempts::follow`](crate::Attempts::follow), or this machine had no
+    /// sockets or random numbers to begin with.
     #[must_use]
     pub fn report(&self) -> Option<&Report> {
         self.0.report.as_ref()
@@ -202,6 +204,12 @@ impl From<Infallible> for Error {
     }
 }
 
+/// The kinds [`InvalidDomain`](ErrorKind::InvalidDomain) and [`Configuration`](ErrorKind::Configuration) become
+/// `InvalidInput`, [`NoSuchDomain`](ErrorKind::NoSuchDomain) and [`NotOffered`](ErrorKind::NotOffered) become `NotFound`,
+/// [`Untrusted`](ErrorKind::Untrusted) becomes `InvalidData`, and [`TimedOut`](ErrorKind::TimedOut) stays `TimedOut`.
+/// [`Attempts`](ErrorKind::Attempts) becomes what the operating system said of the attempt that got furthest, or
+/// `NotConnected`. The others become `Other`. [`get_ref`](io::Error::get_ref) returns the [`Error`].
+///
 /// The kind is never `Interrupted`, which many loops retry forever, and never `WouldBlock`.
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {

@@ -16,7 +16,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! It starts no threads, needs no async runtime, and never returns an unencrypted stream.
+//! It starts no threads and needs no async runtime (except for `dns::HickoryResolver`, behind feature `hickory`), and
+//! never returns an unencrypted stream.
 //!
 //! - [`connect`] connects with the defaults. To set options, or to connect more than once, build a [`Connector`].
 //! - A [`Connection`] implements [`Read`](std::io::Read) and [`Write`](std::io::Write); see there for time limits and

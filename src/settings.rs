@@ -94,7 +94,8 @@ pub enum Policy {
     AsPublished,
     /// Both; all direct TLS candidates come first.
     PreferDirect,
-    /// Only direct TLS. A domain without usable `_xmpps` records is an error; there is no fallback.
+    /// Only direct TLS. A domain without usable `_xmpps` records is an error; there is no fallback. So is
+    /// a domain that is an IP address: use [`connect_to`](crate::Connector::connect_to), with a port.
     DirectOnly,
     /// Both; all STARTTLS candidates come first.
     PreferStartTls,

@@ -22,7 +22,7 @@ Connects to the XMPP server of a domain and shows what happened.
 
 connect [OPTIONS] [DOMAIN]
 
-Without DOMAIN, it connects to a small server that it starts on loopback.
+Without DOMAIN, it starts a DNS server and three XMPP servers on loopback, and connects to them.
 
   --service client|server   the service to connect to (default: client)
   --from DOMAIN             the domain of the connecting server (with --service server)
@@ -36,9 +36,9 @@ Without DOMAIN, it connects to a small server that it starts on loopback.
   --ca FILE                 trust only the root certificates of this file (PEM or DER); may be repeated
   --pin HASH                trust the server with this key or certificate (sha256:...), and no other one, whatever
                             else its certificate says; may be repeated
-  --client-cert FILE        show the certificates of this PEM file, the own one first, to a server
+  --client-cert FILE        show the certificates of this PEM file, its own first, to a server
                             that asks for one (with --client-key)
-  --client-key FILE         the private key of the own certificate: a PEM file, not encrypted
+  --client-key FILE         the private key of that certificate: a PEM file, not encrypted
   --dane                    let TLSA records that DNSSEC proves decide which certificates are accepted;
                             trusts the name servers of --nameserver to validate, or those of
                             resolv.conf if it has the option trust-ad

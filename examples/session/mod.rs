@@ -26,7 +26,7 @@ pub(crate) use backoff::{Backoff, chance};
 pub(crate) use login::{Account, Refusal};
 pub(crate) use open::{Failure, Session, open};
 pub(crate) use options::{
-    ACCOUNT_HELP, Common, FAILURE, HELP, SUCCESS, WRONG_USAGE, read, say, seconds, text, value,
+    ACCOUNT_HELP, Common, FAILURE, HELP, SUCCESS, read, say, seconds, show_usage, text, value,
 };
 pub(crate) use stanzas::{Item, Stanzas};
 pub(crate) use stop::Stop;

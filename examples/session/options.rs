@@ -25,13 +25,27 @@ pub(crate) const HELP: &str =
   --nameserver ADDR[:PORT]  ask this name server; may be repeated
 ";
 
+/// What is wrong with a command line that asks for help: nothing.
+const HELP_WANTED: &str = "";
+
 /// The exit statuses.
 pub(crate) const SUCCESS: u8 = 0;
 pub(crate) const FAILURE: u8 = 1;
-pub(crate) const WRONG_USAGE: u8 = 2;
+const WRONG_USAGE: u8 = 2;
 
 /// No password and no list of root certificates is longer.
 const LONGEST_FILE: u64 = 1 << 20;
+
+/// Says what is wrong with a command line, and how it is used. Returns the exit status.
+pub(crate) fn show_usage(program: &str, why: &str, usage: &str) -> u8 {
+    if why == HELP_WANTED {
+        // A reader that has gone wants no help.
+        let _ = write!(io::stdout(), "{usage}");
+        return SUCCESS;
+    }
+    say(&format!("{program}: {why}\n{usage}"));
+    WRONG_USAGE
+}
 
 /// The options as given.
 #[derive(Default)]
@@ -60,7 +74,7 @@ impl Common {
                 Short(_) => return Err(text(argument.unexpected())),
             };
             match &*name {
-                "help" => return Err("these are the options".to_owned()),
+                "help" => return Err(HELP_WANTED.to_owned()),
                 "password-file" => common.password_file = Some(value(&mut parser)?),
                 "no-channel-binding" => common.no_channel_binding = true,
                 "ca" => common.roots.extend(certificates(&value(&mut parser)?)?),

@@ -49,6 +49,16 @@ use crate::wait::{self, Wait};
 ///         }
 ///         self.1.ask(&failed, answers);
 ///     }
+///
+///     fn forget(&self, questions: &[Question]) {
+///         self.0.forget(questions);
+///         self.1.forget(questions);
+///     }
+///
+///     fn clear_cache(&self) {
+///         self.0.clear_cache();
+///         self.1.clear_cache();
+///     }
 /// }
 ///
 /// # let first = StubResolver::new(["192.0.2.53:53".parse()?])?;
