@@ -4,9 +4,11 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 
 use xmpp_connect::TlsMode::{Direct, StartTls};
 
+use crate::check::object;
 use crate::given::{DOMAIN, XMPP, XMPPS};
+use crate::support::addresses::own_loopback;
 use crate::support::{Script, XmppServer, Zone};
-use crate::world::{Row, World, direct, hold, loopback, starttls};
+use crate::world::{Row, World, direct, hold, ids, loopback, starttls};
 
 const HOST: &str = "host.example.org";
 
@@ -44,7 +46,7 @@ fn ports_and_kinds() {
 #[test]
 fn a_port_that_is_not_published() {
     let world = World::of(StartTls, starttls()).with(at(5223, direct()));
-    let found = crate::world::ids(&world.check());
+    let found = ids(&world.check());
     assert!(found.contains(&"direct-tls-unpublished") && found.contains(&"no-direct-tls"), "{found:?}");
     // One connection, and nothing is said of it.
     assert_eq!(world.servers[1].accepted(), 1);
@@ -188,7 +190,33 @@ fn records() {
 fn without_srv_records() {
     let zone = Zone::new().start_of_authority(DOMAIN, 300).address(DOMAIN, &loopback().to_string());
     let world = World::new(zone).with(at(5222, starttls()));
-    assert_eq!(crate::world::ids(&world.check()), ["no-srv", "no-ipv6"]);
+    assert_eq!(ids(&world.check()), ["no-srv", "no-ipv6"]);
+}
+
+/// A name that this machine's hosts file has at 127.0.0.1 beside `localhost`, if any: most have the machine's own.
+fn name_in_hosts_file() -> Option<String> {
+    let hosts = std::fs::read_to_string("/etc/hosts").ok()?;
+    let lines =
+        hosts.lines().filter_map(|line| line.split('#').next()?.trim().split_once(char::is_whitespace));
+    let mut names =
+        lines.filter(|(address, _)| *address == "127.0.0.1").flat_map(|(_, names)| names.split_whitespace());
+    names.find(|name| !name.contains("local")).map(str::to_ascii_lowercase)
+}
+
+#[test]
+fn the_published_address_is_checked_and_not_that_of_the_hosts_file() {
+    let Some(name) = name_in_hosts_file() else { return };
+    let server = XmppServer::start_at(([127, 0, 0, 1], 0).into(), vec![starttls()]);
+    let dead = own_loopback(81).to_string();
+    let zone = Zone::new().start_of_authority(DOMAIN, 300).srv(XMPP, 5, 0, server.port(), &name);
+    let world = World::new(zone.address(&name, &dead)).with(server);
+    let diagnosis = world.check();
+    assert_eq!(ids(&diagnosis), ["refused", "no-direct-tls", "no-ipv6"], "{:#?}", diagnosis.findings);
+    let object = object(&diagnosis);
+    assert_eq!(object["records"]["hosts"][0]["addresses"], serde_json::json!([dead]), "{object}");
+    let note = object["notes"].to_string();
+    assert!(note.contains("hosts file") && note.contains("127.0.0.1") && note.contains(&dead), "{note}");
+    assert_eq!(world.servers[0].accepted(), 0);
 }
 
 #[test]
@@ -198,7 +226,7 @@ fn a_port_that_tells_both_kinds_apart_is_sound() {
     let port = multiplexer.address.port();
     let world = World::at(Direct, multiplexer.address).with(by_direct).with(by_starttls);
     let world = world.with_other(multiplexer).zone(|zone| zone.srv(XMPP, 5, 0, port, HOST));
-    assert_eq!(crate::world::ids(&world.check()), ["no-ipv6"]);
+    assert_eq!(ids(&world.check()), ["no-ipv6"]);
 }
 
 /// A port for both kinds of TLS: the first byte tells them apart. Its threads end with the test.

@@ -9,6 +9,7 @@ mod certificate;
 mod diagnose;
 mod features;
 mod findings;
+mod hosts_file;
 mod json;
 mod lint;
 mod message;
@@ -80,7 +81,8 @@ pub(crate) struct Diagnosis {
     notes: Vec<String>,
 }
 
-/// Checks a domain. `progress` is called with the number of checks that are done, and of all checks.
+/// Checks a domain. `progress` is called with the number of connection checks that are done, and of all of them; with 0 and
+/// 0 while their number is not known yet.
 ///
 /// # Errors
 /// If the settings cannot be used.
@@ -90,30 +92,29 @@ pub(crate) fn examine(
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Diagnosis, Error> {
     progress(0, 0);
-    let found = discover(settings, stop)?;
-    let mut plan = plan::plan(&found.candidates, &found.addresses, &settings.service);
+    let mut found = discover(settings, stop)?;
     let servers = name_servers(settings)?;
-    let total = servers.len() + plan.places.len() + plan.unpublished.len();
     let owners = Owners::of(&settings.domain, &settings.service);
     let (hosts, ports) = (found.hosts(), tlsa::owners(&found.candidates));
-
-    let name_servers = workers::spread(&servers, |index, server| {
-        progress(index, total);
-        survey::survey(*server, &owners.both(), &hosts, &ports, stop)
-    });
-    let published = published::published(&name_servers, &owners, &found.candidates, &found.addresses);
+    let name_servers =
+        workers::spread(&servers, |_, server| survey::survey(*server, &owners.both(), &hosts, &ports, stop));
+    let mut notes = found.notes.clone();
+    notes.extend(hosts_file::set_right(&mut found, &name_servers));
+    let published =
+        published::published(&name_servers, &owners, &found.candidates, &found.public_addresses());
+    let mut plan = plan::plan(&found.candidates, &found.addresses, &settings.service);
     if published.as_ref().is_some_and(|published| published.direct.is_not_offered()) {
         plan.unpublished.clear();
     }
-    let done = servers.len();
+    let total = plan.places.len() + plan.unpublished.len();
     let results = workers::spread(&plan.places, |index, place| {
-        progress(done + index, total);
+        progress(index, total);
         match stop.is_set() {
             true => PlaceResult::default(),
             false => probe::probe(place, settings, stop),
         }
     });
-    let done = done + plan.places.len();
+    let done = plan.places.len();
     let open = workers::spread(&plan.unpublished, |index, address| {
         progress(done + index, total);
         !stop.is_set() && probe::is_open_for_direct_tls(*address, settings, stop)
@@ -122,7 +123,6 @@ pub(crate) fn examine(
     let open = plan.unpublished.iter().zip(open).filter_map(|(address, is_open)| is_open.then_some(*address));
     let mut findings: Vec<_> = open.map(|address| diagnose::unpublished(address, &owners.direct)).collect();
     findings.extend(name_servers::judge(&name_servers, &owners.both()));
-    let mut notes = found.notes.clone();
     if plan.left_out > 0 {
         let count = findings::counted(plan.left_out, "address was", "addresses were");
         notes.push(format!("{count} not checked: at most {} are", plan::MAX_PLACES));
@@ -146,6 +146,8 @@ struct Found {
     candidates: Vec<Candidate>,
     /// Each with the index of its candidate.
     addresses: Vec<(usize, SocketAddr)>,
+    /// The names whose addresses are from the hosts file of this machine.
+    in_hosts_file: Vec<String>,
     notes: Vec<String>,
     /// Why there is nothing to try.
     error: Option<Error>,
@@ -157,6 +159,7 @@ impl Found {
         Self {
             candidates: report.candidates().to_vec(),
             addresses: report.attempts().iter().filter_map(address).collect(),
+            in_hosts_file: hosts_file::names(report),
             notes: report.notes().to_vec(),
             error,
         }
