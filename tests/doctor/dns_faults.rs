@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use xmpp_connect::TlsMode::StartTls;
 
-use crate::check::Stop;
-use crate::given::{XMPP, XMPPS};
+use crate::check::{Stop, object};
+use crate::given::{DOMAIN, XMPP, XMPPS};
 use crate::support::{Behaviour, DnsServer, Junk, OverTcp, Rcode, Relay, Rtype, Zone, closed_udp_port};
-use crate::world::{Row, World, check, hold, ids, starttls};
+use crate::world::{Row, World, check, hold, ids, loopback, starttls};
 
+const HOST: &str = "host.example.org";
 const ABOUT_RECORDS: [&str; 2] = ["no-direct-tls", "no-ipv6"];
 
 /// A sound domain, and a second name server that does this.
@@ -16,6 +17,11 @@ fn second(change: fn(Zone) -> Zone) -> World {
     let world = World::of(StartTls, starttls());
     let zone = change(world.zone.clone());
     world.with_name_server(zone)
+}
+
+/// A sound domain, whose only name server does this.
+fn only(change: impl FnOnce(Zone) -> Zone) -> World {
+    World::of(StartTls, starttls()).zone(change)
 }
 
 /// Answers without RA, as a server that is not allowed to ask others for this client.
@@ -91,6 +97,52 @@ pub(crate) const NAME_SERVERS: &[Row] = &[
         &["name-server-fails"],
     ),
     ("malformed", || second(|zone| zone.on_everything(Behaviour::Mangled(cut))), &["name-server-fails"]),
+    (
+        "the second one fails for one kind of SRV record",
+        || second(|zone| zone.on(XMPPS, Rtype::SRV, Behaviour::Code(Rcode::SERVFAIL))),
+        &["name-server-incomplete"],
+    ),
+    (
+        "the second one refuses AAAA",
+        || second(|zone| zone.on(HOST, Rtype::AAAA, Behaviour::Code(Rcode::REFUSED))),
+        &["name-server-incomplete"],
+    ),
+    (
+        "the second one is silent for AAAA",
+        || second(|zone| zone.on(HOST, Rtype::AAAA, Behaviour::Silence)),
+        &["name-server-incomplete"],
+    ),
+    (
+        "the only one is silent for AAAA",
+        || only(|zone| zone.on(HOST, Rtype::AAAA, Behaviour::Silence)),
+        &["target-lookup-fails"],
+    ),
+    (
+        "the only one fails for AAAA",
+        || only(|zone| zone.on(HOST, Rtype::AAAA, Behaviour::Code(Rcode::SERVFAIL))),
+        &["target-lookup-fails"],
+    ),
+    (
+        "silent for one kind of SRV record",
+        || only(|zone| zone.on(XMPPS, Rtype::SRV, Behaviour::Silence)),
+        &["srv-lookup-fails"],
+    ),
+    (
+        "the domain fails, and other questions do not",
+        || {
+            let fails = |zone: Zone, owner| zone.on(owner, Rtype::SRV, Behaviour::Code(Rcode::SERVFAIL));
+            only(|zone| fails(fails(zone, XMPPS), XMPP))
+        },
+        &["lookup-fails"],
+    ),
+    (
+        "the domain is not answered for, and other questions are",
+        || {
+            let fails = |zone: Zone, owner| zone.on(owner, Rtype::SRV, Behaviour::Silence);
+            only(|zone| fails(fails(zone, XMPPS), XMPP))
+        },
+        &["lookup-fails"],
+    ),
 ];
 
 #[test]
@@ -130,4 +182,27 @@ fn no_name_server_answers() {
     let closed = closed_udp_port();
     let found = ids(&check(vec![closed], &Stop::after(Duration::from_secs(36))));
     assert_eq!(found, ["lookup-fails", "name-server-fails"]);
+}
+
+/// One server that has many names, of all of which the AAAA lookups are lost.
+#[test]
+fn hosts_that_are_not_asked_for_have_not_failed() {
+    let world = World::of(StartTls, starttls());
+    let port = world.servers[0].port();
+    let address = loopback().to_string();
+    let hosts = (0..12).map(|index| format!("h{index:02}.example.org"));
+    let zone = hosts.fold(Zone::new().start_of_authority(DOMAIN, 300), |zone, host| {
+        let zone = zone.srv(XMPP, 5, 1, port, &host).address(&host, &address);
+        zone.on(&host, Rtype::AAAA, Behaviour::Silence)
+    });
+    let diagnosis = World { zone, ..world }.check();
+    assert_eq!(ids(&diagnosis), ["target-lookup-fails", "no-direct-tls"], "{:#?}", diagnosis.findings);
+    let lost = &diagnosis.findings[0];
+    // After the third, that kind is not asked for any more.
+    assert_eq!((lost.weight.name(), lost.about.len()), ("warning", 3), "{lost:?}");
+    let notes = object(&diagnosis)["notes"].to_string();
+    assert!(
+        notes.contains("the records of 2 hosts were not looked at, of h10.example.org for one"),
+        "{notes}"
+    );
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use xmpp_connect::{Target, TlsMode};
 
 use super::findings::{Finding, Weight, counted};
-use super::message::Srv;
+use super::message::{Kind, Srv};
 use super::tlsa::PortRecords;
 
 /// A shorter TTL costs a lookup for nearly every connect, in seconds.
@@ -43,8 +43,12 @@ pub(crate) struct HostRecords {
     pub(crate) addresses: Vec<IpAddr>,
     /// Where its CNAME leads.
     pub(crate) alias: Option<String>,
-    /// Whether a lookup failed, so that nobody knows.
-    pub(crate) has_failed: bool,
+    /// The kinds of addresses whose lookup failed, so that nobody knows them.
+    pub(crate) failed: Vec<Kind>,
+    /// Whether one of the kinds is not known, because its lookup failed or because nobody was asked.
+    pub(crate) is_partial: bool,
+    /// Whether anybody was asked for any of them.
+    pub(crate) was_asked: bool,
     pub(crate) ttl: Ttl,
 }
 
@@ -279,7 +283,7 @@ fn host(host: &HostRecords, findings: &mut Vec<Finding>) {
         );
         findings.push(finding.about(&host.name));
     }
-    if host.addresses.is_empty() && !host.has_failed {
+    if host.addresses.is_empty() && !host.is_partial {
         let finding = Finding::error(
             "target-unresolved",
             "the host has neither A nor AAAA records, so nobody can connect to it",
@@ -287,18 +291,30 @@ fn host(host: &HostRecords, findings: &mut Vec<Finding>) {
         );
         findings.push(finding.about(&host.name));
     }
-    if host.addresses.is_empty() && host.has_failed {
+    let failed: Vec<_> = host.failed.iter().map(|kind| kind.name()).collect();
+    if host.addresses.is_empty() && !failed.is_empty() {
         let finding = Finding::error(
             "target-lookup-fails",
             "the addresses of the host cannot be looked up",
             "check the name servers of the host's domain",
         );
         findings.push(finding.about(&host.name));
+    } else if !failed.is_empty() {
+        let finding = Finding::warning(
+            "target-lookup-fails",
+            format!(
+                "the {} records of the host cannot be looked up: clients may wait for them, and do not find these addresses",
+                failed.join(" and ")
+            ),
+            "check the name servers of the host's domain, and any firewall in front of them: they have to answer this \
+             question too, if only that there are none",
+        );
+        findings.push(finding.about(&host.name));
     }
 }
 
 fn families(hosts: &[HostRecords], findings: &mut Vec<Finding>) {
-    let known = || hosts.iter().filter(|host| !host.addresses.is_empty() && !host.has_failed);
+    let known = || hosts.iter().filter(|host| !host.addresses.is_empty() && !host.is_partial);
     let without = |is_family: fn(&IpAddr) -> bool| {
         known().filter(move |host| !host.addresses.iter().any(is_family)).map(|host| &host.name)
     };

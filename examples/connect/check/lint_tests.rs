@@ -87,7 +87,7 @@ fn each_fault_of_the_records_together_has_its_finding() {
     use Weight::{Error, Hint, Warning};
     let ttl = |seconds, is_whole| Ttl { seconds: Some(seconds), is_whole };
     type Change<'a> = Box<dyn FnOnce(&mut Published) + 'a>;
-    let changes: [(Change<'_>, (Weight, &str)); 17] = [
+    let changes: [(Change<'_>, (Weight, &str)); 18] = [
         (Box::new(|p| direct(p).clear()), (Hint, "no-direct-tls")),
         (Box::new(|p| p.starttls.records = Some(vec![])), (Hint, "no-starttls")),
         (
@@ -102,9 +102,18 @@ fn each_fault_of_the_records_together_has_its_finding() {
         (
             Box::new(|p| {
                 p.hosts[0].addresses.clear();
-                p.hosts[0].has_failed = true;
+                p.hosts[0].failed = vec![Kind::Ipv6];
+                p.hosts[0].is_partial = true;
             }),
             (Error, "target-lookup-fails"),
+        ),
+        (
+            Box::new(|p| {
+                p.hosts[0].addresses.retain(IpAddr::is_ipv4);
+                p.hosts[0].failed = vec![Kind::Ipv6];
+                p.hosts[0].is_partial = true;
+            }),
+            (Warning, "target-lookup-fails"),
         ),
         (Box::new(|p| p.hosts[0].addresses.retain(IpAddr::is_ipv4)), (Hint, "no-ipv6")),
         (Box::new(|p| p.hosts[0].addresses.retain(IpAddr::is_ipv6)), (Hint, "no-ipv4")),

@@ -19,6 +19,8 @@ pub(crate) enum Kind {
     Ipv4,
     /// RFC 6698.
     Tlsa,
+    /// Name servers: of the root, every resolver knows them.
+    Ns,
 }
 
 impl Kind {
@@ -28,6 +30,18 @@ impl Kind {
             Self::Ipv6 => Rtype::AAAA,
             Self::Ipv4 => Rtype::A,
             Self::Tlsa => Rtype::TLSA,
+            Self::Ns => Rtype::NS,
+        }
+    }
+
+    /// Returns its name: `SRV`, `AAAA` …
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Srv => "SRV",
+            Self::Ipv6 => "AAAA",
+            Self::Ipv4 => "A",
+            Self::Tlsa => "TLSA",
+            Self::Ns => "NS",
         }
     }
 }

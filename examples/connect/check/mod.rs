@@ -102,6 +102,7 @@ pub(crate) fn examine(
     notes.extend(hosts_file::set_right(&mut found, &name_servers));
     let published =
         published::published(&name_servers, &owners, &found.candidates, &found.public_addresses());
+    notes.extend(published.as_ref().and_then(published::not_asked));
     let mut plan = plan::plan(&found.candidates, &found.addresses, &settings.service);
     if published.as_ref().is_some_and(|published| published.direct.is_not_offered()) {
         plan.unpublished.clear();
@@ -215,7 +216,8 @@ fn conclude(
 ) -> Diagnosis {
     let Evidence { mut checked, name_servers, notes } = evidence;
     let works = checked.iter().any(|(_, result)| result.works());
-    findings.extend(published::failure(found.error.as_ref()));
+    let is_up = name_servers.iter().any(|view| view.is_up);
+    findings.extend(published::failure(found.error.as_ref(), is_up));
     let exists = found.error.as_ref().is_none_or(|error| error.kind() != ErrorKind::NoSuchDomain);
     if let Some(published) = published.as_mut().filter(|_| exists) {
         published::note_shared_ports(published, &found.candidates, &checked);

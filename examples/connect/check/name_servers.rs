@@ -9,6 +9,8 @@ use super::message::{Kind, Reply};
 
 /// A name server that takes longer for every single answer is slow.
 const SLOW: Duration = Duration::from_secs(1);
+/// How many unanswered questions a finding lists.
+const MAX_GAPS: usize = 3;
 
 /// What one name server says.
 #[derive(Clone, Debug)]
@@ -20,9 +22,14 @@ pub(crate) struct ServerView {
     pub(crate) tcp: Tcp,
     /// The time of the quickest answer.
     pub(crate) quickest: Option<Duration>,
+    /// Whether it has answered the control question, which is not about the domain.
+    pub(crate) is_up: bool,
     /// Whether it was asked everything.
     pub(crate) is_complete: bool,
 }
+
+/// What stands in place of a reply that was not waited for, since the check was stopped.
+pub(crate) const NOT_WAITED_FOR: &str = "not waited for";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Edns {
@@ -47,19 +54,41 @@ impl ServerView {
             edns: Edns::Unknown,
             tcp: Tcp::Unknown,
             quickest: None,
+            is_up: false,
             is_complete: false,
         }
     }
 
     /// The usable reply to a question.
     pub(crate) fn reply(&self, name: &str, kind: Kind) -> Option<&Reply> {
+        self.result(name, kind)?.as_ref().ok().filter(|reply| reply.is_usable())
+    }
+
+    /// What came of a question; `None` if it was not asked, or not waited for.
+    fn result(&self, name: &str, kind: Kind) -> Option<&Result<Reply, String>> {
         let found = self.answers.iter().find(|(other, of, _)| (other.as_str(), *of) == (name, kind));
-        let (_, _, reply) = found?;
-        reply.as_ref().ok().filter(|reply| reply.is_usable())
+        let (_, _, result) = found?;
+        Some(result).filter(|result| !result.as_ref().is_err_and(|why| why == NOT_WAITED_FOR))
+    }
+
+    /// Whether it was asked this, and what came of it was waited for.
+    pub(crate) fn was_asked(&self, name: &str, kind: Kind) -> bool {
+        self.result(name, kind).is_some()
+    }
+
+    /// Why it did not answer this question, if so.
+    fn lack(&self, name: &str, kind: Kind) -> Option<String> {
+        match self.result(name, kind)? {
+            Ok(reply) => (!reply.is_answer()).then(|| format!("answered {}", reply.code)),
+            Err(why) => Some(why.clone()),
+        }
     }
 
     /// Why it is of no use at all, if so.
     pub(crate) fn failure(&self) -> Option<String> {
+        if self.is_up {
+            return None;
+        }
         let mut first = None;
         for (_, _, reply) in &self.answers {
             match reply {
@@ -87,8 +116,32 @@ pub(crate) fn judge(views: &[ServerView], owners: &[String]) -> Vec<Finding> {
             questions.push(question);
         }
     }
-    findings.extend(questions.into_iter().filter_map(|(name, kind)| disagreement(views, name, kind)));
+    findings.extend(questions.iter().filter_map(|(name, kind)| disagreement(views, name, *kind)));
+    findings.extend(views.iter().filter_map(|view| gaps(view, views, &questions)));
     findings
+}
+
+/// The questions of a connect that this name server does not answer, though another one does. If none does, the lint says so.
+fn gaps(view: &ServerView, views: &[ServerView], questions: &[(&str, Kind)]) -> Option<Finding> {
+    if !view.is_complete || view.failure().is_some() || view.is_lame() {
+        return None;
+    }
+    let is_answered = |name, kind| views.iter().any(|other| other.reply(name, kind).is_some());
+    let lacks = questions.iter().filter_map(|(name, kind)| {
+        let is_of_connect = matches!(kind, Kind::Srv | Kind::Ipv6 | Kind::Ipv4);
+        let why = view.lack(name, *kind).filter(|_| is_of_connect && is_answered(name, *kind))?;
+        Some(format!("{name} {}: {why}", kind.name()))
+    });
+    let lacks: Vec<_> = lacks.collect();
+    let (shown, others) = lacks.split_at_checked(MAX_GAPS).unwrap_or((&lacks, &[]));
+    let others = if others.is_empty() { String::new() } else { format!("; and {} more", others.len()) };
+    let finding = Finding::warning(
+        "name-server-incomplete",
+        format!("the name server does not answer what another one answers ({}{others})", shown.join("; ")),
+        "check it, and any firewall in front of it; if it validates DNSSEC and the others do not, check the signatures of \
+         the zone",
+    );
+    shown.first().map(|_| finding.about(format!("name server {}", view.server)))
 }
 
 fn judge_one(view: &ServerView) -> Vec<Finding> {
@@ -202,8 +255,14 @@ mod tests {
         let edns = ServerView { edns: Edns::Fails("answered FORMERR".into()), ..sound.clone() };
         let tcp = ServerView { tcp: Tcp::Fails("connection refused".into()), ..sound.clone() };
         let slow = ServerView { quickest: Some(SLOW * 2), ..sound.clone() };
+        let silent = || Err("no answer".to_owned());
+        let incomplete = ServerView { is_up: true, ..view(2, silent()) };
         for (views, ids) in [
             (vec![sound.clone(), view(2, Ok(reply(5222)))], vec![]),
+            (vec![sound.clone(), incomplete.clone()], vec!["name-server-incomplete"]),
+            // That is said of the records.
+            (vec![incomplete.clone(), incomplete], vec![]),
+            (vec![sound.clone(), view(2, silent())], vec!["name-server-fails"]),
             (vec![view(1, Ok(empty))], vec!["name-server-lame"]),
             (vec![view(1, Ok(failure))], vec!["name-server-fails"]),
             (vec![view(1, Err("no answer".into()))], vec!["name-server-fails"]),

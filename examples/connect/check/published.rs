@@ -1,15 +1,17 @@
 //! Puts together what a domain publishes, as the first name server that knows it says. No IO.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use xmpp_connect::{Candidate, Domain, Error, ErrorKind, Host, Origin, Service, TlsMode};
 
-use super::findings::Finding;
+use super::findings::{Finding, counted};
 use super::lint::{HostRecords, Published, SrvSet, Ttl};
 use super::message::{Kind, Reply};
 use super::name_servers::ServerView;
 use super::outcome::PlaceResult;
 use super::plan::Place;
+use super::survey::{MAX_HOSTS, is_special};
 use super::tlsa;
 
 /// The names of the SRV records (XEP-0368 section 2, RFC 6120 section 3.2.1).
@@ -89,24 +91,37 @@ fn add(addresses: &mut Vec<IpAddr>, more: impl Iterator<Item = IpAddr>) {
 }
 
 fn host(views: &[ServerView], name: &str, origin: Origin) -> HostRecords {
-    let replies: Vec<Option<&Reply>> = [Kind::Ipv6, Kind::Ipv4]
-        .into_iter()
-        .map(|kind| views.iter().find_map(|view| view.reply(name, kind)))
-        .collect();
+    let known = |kind| views.iter().find_map(|view| view.reply(name, kind));
+    let kinds = [Kind::Ipv6, Kind::Ipv4];
+    let replies: Vec<&Reply> = kinds.into_iter().filter_map(known).collect();
+    let was_asked = |kind: &Kind| views.iter().any(|view| view.was_asked(name, *kind));
+    let failed: Vec<_> = kinds.into_iter().filter(|kind| was_asked(kind) && known(*kind).is_none()).collect();
     let mut addresses = Vec::new();
-    replies.iter().flatten().for_each(|reply| add(&mut addresses, reply.addresses.iter().copied()));
+    replies.iter().for_each(|reply| add(&mut addresses, reply.addresses.iter().copied()));
     // The domain itself may be an alias (RFC 6120 section 3.2.2 looks up its addresses); a target may not.
-    let alias = replies.iter().flatten().find_map(|reply| reply.aliases.last());
+    let alias = replies.iter().find_map(|reply| reply.aliases.last());
     let alias = alias.filter(|_| origin == Origin::Srv).cloned();
-    let kind = replies.iter().flatten().find(|reply| !reply.addresses.is_empty());
+    let kind = replies.iter().find(|reply| !reply.addresses.is_empty());
     let ttl = kind.map(|reply| Ttl { seconds: reply.ttl, is_whole: reply.is_authoritative });
     HostRecords {
         name: name.to_owned(),
         addresses,
         alias,
-        has_failed: replies.iter().any(Option::is_none),
+        failed,
+        is_partial: replies.len() < kinds.len(),
+        was_asked: kinds.iter().any(was_asked),
         ttl: ttl.unwrap_or_default(),
     }
+}
+
+/// Returns a note for the hosts whose records nobody was asked for.
+pub(crate) fn not_asked(published: &Published) -> Option<String> {
+    let names = published.hosts.iter().filter(|host| !host.was_asked && !is_special(&host.name));
+    let names: BTreeSet<_> = names.map(|host| host.name.as_str()).collect();
+    let (first, count) = (names.first()?, counted(names.len(), "host", "hosts"));
+    Some(format!(
+        "the records of {count} were not looked at, of {first} for one: at most those of {MAX_HOSTS} are"
+    ))
 }
 
 /// A cache says what is left of a TTL, so the longest one is the nearest to what was published.
@@ -142,14 +157,21 @@ pub(crate) fn note_shared_ports(
     published.shared = shared.map(|srv| (srv.target.clone(), srv.port)).collect();
 }
 
-/// Returns the finding about a domain of which no server is known.
-pub(crate) fn failure(error: Option<&Error>) -> Vec<Finding> {
+/// Returns the finding about a domain of which no server is known. `is_up` says whether the name servers of this machine
+/// answer other questions.
+pub(crate) fn failure(error: Option<&Error>, is_up: bool) -> Vec<Finding> {
     let Some(error) = error else { return Vec::new() };
     let finding = match error.kind() {
         ErrorKind::NoSuchDomain => Finding::error(
             "no-such-domain",
             error.to_string(),
             "check its spelling; if it is new, wait until it is in the DNS",
+        ),
+        ErrorKind::Lookup if is_up => Finding::error(
+            "lookup-fails",
+            format!("{error:?}"),
+            "check the name servers of the domain, and its DNSSEC signatures if it has any: the name servers of this machine \
+             answer other questions",
         ),
         ErrorKind::Lookup => Finding::error(
             "lookup-fails",

@@ -5,15 +5,17 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::message::{Kind, Reply};
-use super::name_servers::{Edns, ServerView, Tcp};
+use super::name_servers::{Edns, NOT_WAITED_FOR, ServerView, Tcp};
 use super::query::{NoReply, Way, ask};
 use super::stop::Stop;
+use super::workers::spread;
 
 /// How many hosts one name server is asked for.
-const MAX_HOSTS: usize = 10;
+pub(crate) const MAX_HOSTS: usize = 10;
 /// For how many ports of hosts it is asked for TLSA records.
 const MAX_PORTS: usize = 20;
-/// After so many of these questions without an answer, it is not asked for more: they are probably lost on the way.
+/// After so many questions for one kind of record without an answer, it is not asked for more of that kind: they are probably
+/// lost on the way.
 const MAX_LOST: usize = 3;
 /// What stands in place of a reply if there is none.
 const SILENT: &str = "no answer";
@@ -35,8 +37,8 @@ pub(crate) fn survey(
 ) -> ServerView {
     let mut view = ServerView::new(server);
     let Some(first) = owners.first() else { return view };
-    // Whoever does not answer one question is not asked others.
-    let Some(way) = find_way(first, &mut view, stop) else { return view };
+    // Whoever answers nothing is not asked more.
+    let Some(way) = find_way(first, owners.last().unwrap_or(first), &mut view, stop) else { return view };
     for owner in owners.iter().skip(1) {
         answer(owner, Kind::Srv, way, &mut view, stop);
     }
@@ -51,13 +53,6 @@ pub(crate) fn survey(
         }
     }
     for port in ports.iter().take(MAX_PORTS) {
-        let lost = view
-            .answers
-            .iter()
-            .filter(|(_, kind, reply)| *kind == Kind::Tlsa && reply.as_ref().is_err_and(|why| why == SILENT));
-        if lost.count() >= MAX_LOST {
-            break;
-        }
         answer(port, Kind::Tlsa, way, &mut view, stop);
     }
     view.tcp = over_tcp(&view, way, stop);
@@ -80,38 +75,55 @@ fn over_tcp(view: &ServerView, way: Way, stop: &Stop) -> Tcp {
 
 /// Asks the first question: with EDNS, and without if that gives no answer. Returns how to ask the others; `None` if nobody
 /// is there.
-fn find_way(owner: &str, view: &mut ServerView, stop: &Stop) -> Option<Way> {
+fn find_way(owner: &str, other: &str, view: &mut ServerView, stop: &Stop) -> Option<Way> {
     let with_edns = ask(view.server, owner, Kind::Srv, Way::Edns, stop);
-    if let Ok((reply, took)) = &with_edns
-        && reply.is_answer()
-    {
+    if is_answered(&with_edns) {
         view.edns = Edns::Works;
-        note(owner, Kind::Srv, Way::Edns, Ok((reply.clone(), *took)), view, stop);
+        note(owner, Kind::Srv, Way::Edns, with_edns, view, stop);
         return Some(Way::Edns);
     }
-    let without = ask(view.server, owner, Kind::Srv, Way::Plain, stop);
-    match without {
-        Ok((reply, took)) if reply.is_answer() => {
-            view.edns = Edns::Fails(match with_edns {
-                Ok((reply, _)) => format!("answered {}", reply.code),
-                Err(no_reply) => words(&no_reply),
-            });
-            note(owner, Kind::Srv, Way::Plain, Ok((reply, took)), view, stop);
-            Some(Way::Plain)
-        }
-        other => {
-            view.is_complete = !stop.is_set();
-            // An error may be about this name only.
-            let way = other.is_ok().then_some(Way::Plain);
-            note(owner, Kind::Srv, Way::Plain, other, view, stop);
-            way
-        }
+    // Is it EDNS, this question, this domain, or the server? At once, since each may take seconds.
+    let questions =
+        [(owner, Kind::Srv, Way::Plain), (other, Kind::Srv, Way::Edns), (".", Kind::Ns, Way::Plain)];
+    let results = spread(&questions, |_, (name, kind, way)| ask(view.server, name, *kind, *way, stop));
+    let mut results = results.into_iter();
+    let mut next = || results.next().unwrap_or(Err(NoReply::Silent));
+    let (without, of_other, control) = (next(), next(), next());
+    view.is_up = is_answered(&control);
+    if is_answered(&without) {
+        view.edns = Edns::Fails(match with_edns {
+            Ok((reply, _)) => format!("answered {}", reply.code),
+            Err(no_reply) => words(&no_reply),
+        });
+        note(owner, Kind::Srv, Way::Plain, without, view, stop);
+        return Some(Way::Plain);
     }
+    if let Ok((_, took)) = &control {
+        view.quickest = Some(*took);
+    }
+    let is_there = view.is_up || without.is_ok();
+    note(owner, Kind::Srv, Way::Plain, without, view, stop);
+    if is_answered(&of_other) {
+        view.edns = Edns::Works;
+        note(other, Kind::Srv, Way::Edns, of_other, view, stop);
+        return Some(Way::Edns);
+    }
+    view.is_complete = !stop.is_set();
+    // An error may be about this name only.
+    is_there.then_some(Way::Plain)
+}
+
+fn is_answered(result: &Result<(Reply, Duration), NoReply>) -> bool {
+    result.as_ref().is_ok_and(|(reply, _)| reply.is_answer())
 }
 
 fn answer(name: &str, kind: Kind, way: Way, view: &mut ServerView, stop: &Stop) {
     let known = view.answers.iter().any(|(other, of, _)| (other.as_str(), *of) == (name, kind));
-    if !known && !stop.is_set() {
+    let is_lost = |(_, of, reply): &&(String, Kind, Result<Reply, String>)| {
+        *of == kind && reply.as_ref().is_err_and(|why| why == SILENT)
+    };
+    let is_vain = view.answers.iter().filter(is_lost).count() >= MAX_LOST;
+    if !known && !is_vain && !stop.is_set() {
         let result = ask(view.server, name, kind, way, stop);
         note(name, kind, way, result, view, stop);
     }
@@ -170,7 +182,7 @@ fn whole(server: SocketAddr, name: &str, kind: Kind, way: Way, mut reply: Reply,
 fn words(no_reply: &NoReply) -> String {
     match no_reply {
         NoReply::Silent => SILENT.to_owned(),
-        NoReply::Stopped => "not waited for".to_owned(),
+        NoReply::Stopped => NOT_WAITED_FOR.to_owned(),
         NoReply::Failed(why) => why.clone(),
     }
 }

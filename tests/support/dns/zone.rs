@@ -236,7 +236,10 @@ fn builder(limit: usize) -> MessageBuilder<StaticCompressor<Vec<u8>>> {
     builder
 }
 
-/// A name of a zone, absolute with or without its last dot.
+/// A name of a zone, absolute with or without its last dot; the root, which has no other name, is empty.
 pub(super) fn name(text: &str) -> Owner {
+    if text.is_empty() {
+        return Name::root_vec();
+    }
     Name::vec_from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
