@@ -5,14 +5,14 @@ use std::collections::HashSet;
 use serde_json::Value;
 use xmpp_connect::TlsMode::StartTls;
 
-use crate::check::{Diagnosis, Style, metrics, object, text};
+use crate::check::{Diagnosis, Stop, Style, metrics, object, text};
 use crate::dns_faults::NAME_SERVERS;
 use crate::given::XMPP;
 use crate::record_faults::{PORTS_AND_KINDS, RECORDS};
 use crate::server_faults::{CERTIFICATES, FEATURES, NEGOTIATIONS, WAYS_TO_A_SERVER, WHAT_IS_NO_XMPP};
-use crate::support::{Refused, Stage, Step};
+use crate::support::{DnsServer, Refused, Stage, Step};
 use crate::tlsa_faults::TLSA;
-use crate::world::{World, starttls};
+use crate::world::{LIMIT, World, check, starttls};
 
 /// A domain with findings of each weight, and with foreign text that tries to deceive.
 fn diagnosis() -> Diagnosis {
@@ -37,6 +37,15 @@ fn the_output_is_what_it_claims_to_be() {
     is_text(&diagnosis);
 }
 
+#[test]
+fn a_name_server_that_is_given_twice_is_one() {
+    let world = World::of(StartTls, starttls());
+    let dns = DnsServer::start(world.zone.clone());
+    let diagnosis = check(vec![dns.addr(); 2], &Stop::after(LIMIT));
+    is_prometheus_text(&metrics(&diagnosis));
+    assert_eq!(object(&diagnosis)["name_servers"].as_array().map(Vec::len), Some(1));
+}
+
 fn is_json(json: &str) {
     let object: Value = serde_json::from_str(json).unwrap();
     assert_eq!((&object["domain"], &object["service"]), (&"example.org".into(), &"client".into()), "{json}");
@@ -58,8 +67,17 @@ fn is_json(json: &str) {
     assert!(!json.contains(['\u{202e}', '\u{1b}', '\n']), "{json}");
 }
 
-/// Checks each line of the text exposition format: help and type before the samples of a metric, labels, a number.
 fn is_prometheus(text: &str) {
+    is_prometheus_text(text);
+    let has = |start: &str| text.lines().any(|line| line.starts_with(start));
+    assert!(has("xmpp_check_up{domain=\"example.org\",service=\"client\"} 1"), "{text}");
+    assert!(has(
+        "xmpp_check_finding{domain=\"example.org\",service=\"client\",id=\"refused\",weight=\"error\"} 1"
+    ));
+}
+
+/// Checks each line of the text exposition format: help and type before the samples of a metric, labels, a number.
+fn is_prometheus_text(text: &str) {
     let mut declared: Vec<&str> = Vec::new();
     let mut samples = HashSet::new();
     assert!(text.ends_with('\n'));
@@ -80,11 +98,6 @@ fn is_prometheus(text: &str) {
             assert!(samples.insert((name, labels)), "twice: {line}");
         }
     }
-    let has = |start: &str| text.lines().any(|line| line.starts_with(start));
-    assert!(has("xmpp_check_up{domain=\"example.org\",service=\"client\"} 1"), "{text}");
-    assert!(has(
-        "xmpp_check_finding{domain=\"example.org\",service=\"client\",id=\"refused\",weight=\"error\"} 1"
-    ));
 }
 
 /// `name="value"`, separated by commas, each name once.

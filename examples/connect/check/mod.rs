@@ -194,15 +194,24 @@ fn discover(settings: &Settings, stop: &Stop) -> Result<Found, Error> {
     }
 }
 
+/// The name servers to ask, each once.
 fn name_servers(settings: &Settings) -> Result<Vec<SocketAddr>, Error> {
     let domain = settings.domain.as_ascii();
     if domain.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() || survey::is_special(domain) {
         return Ok(Vec::new());
     }
-    if !settings.nameservers.is_empty() {
-        return Ok(settings.nameservers.clone());
+    let given = match settings.nameservers.is_empty() {
+        true => StubResolver::from_system()?.servers(),
+        false => settings.nameservers.clone(),
+    };
+    // One that is given twice is not two.
+    let mut servers = Vec::new();
+    for server in given {
+        if !servers.contains(&server) {
+            servers.push(server);
+        }
     }
-    Ok(StubResolver::from_system()?.servers())
+    Ok(servers)
 }
 
 /// Adds what the records and the connections say to the findings, and puts all together.
