@@ -70,12 +70,12 @@ fn write(text: &str) -> io::Result<()> {
 
 fn complain(message: &str) {
     // If this fails, there is nowhere else to report it.
-    let _ = writeln!(io::stderr(), "connect: {message}");
+    let _ = io::stderr().write_all(check::shell::complaint(message).as_bytes());
 }
 
 fn run(mut options: Options) -> io::Result<u8> {
     if matches!(options.way, Way::Check) {
-        return doctor::run(options);
+        return Ok(doctor::run(options));
     }
     // The servers of the demonstration run as long as this variable lives.
     let demo = options.domain.is_none().then(|| demo::Demo::start(&options.service));

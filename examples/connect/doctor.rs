@@ -1,11 +1,12 @@
 //! Runs a check from the command line: progress, Ctrl-C, the form of the output, the exit status.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use xmpp_connect::{Domain, Error};
 
-use crate::check::{self, Diagnosis, Settings, Stop, Style};
+use crate::check::{self, Diagnosis, Settings, Stop, Style, shell};
 use crate::options::{Options, Output};
 use crate::{USAGE, complain, on_interrupt, write};
 
@@ -13,20 +14,22 @@ use crate::{USAGE, complain, on_interrupt, write};
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Returns the exit status.
-pub(crate) fn run(options: Options) -> io::Result<u8> {
+pub(crate) fn run(options: Options) -> u8 {
     let output = options.output;
     match diagnosis(options) {
         Ok(diagnosis) => {
-            write(&match output {
+            let written = write(&match output {
                 Output::Person => check::text(&diagnosis, style()),
                 Output::Json => format!("{}\n", check::object(&diagnosis)),
                 Output::Prometheus => check::metrics(&diagnosis),
-            })?;
-            Ok(diagnosis.verdict.status())
+            });
+            let (status, complaint) = shell::status(diagnosis.verdict.status(), written);
+            complaint.iter().for_each(|message| complain(message));
+            status
         }
         Err(error) => {
             complain(&format!("{error:?}; see --help"));
-            Ok(USAGE)
+            USAGE
         }
     }
 }
@@ -43,7 +46,7 @@ fn diagnosis(options: Options) -> Result<Diagnosis, Error> {
     let stop = Stop::after(settings.limit);
     let for_interrupt = stop.clone();
     on_interrupt(move || for_interrupt.now());
-    let has_progress = io::stderr().is_terminal();
+    let has_progress = shell::has_sequences(io::stderr().is_terminal(), term().as_deref());
     let progress = |done: usize, total: usize| {
         if has_progress {
             let line =
@@ -63,10 +66,15 @@ fn diagnosis(options: Options) -> Result<Diagnosis, Error> {
 fn style() -> Style {
     let is_terminal = io::stdout().is_terminal();
     let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     let columns = || std::env::var("COLUMNS").ok()?.parse().ok().filter(|width| *width > 0);
     let width = terminal_width().filter(|_| is_terminal).or_else(columns).unwrap_or(80);
-    Style { has_colour: is_terminal && !is_set("NO_COLOR") && !is_dumb, width }
+    let has_colour = shell::has_sequences(is_terminal, term().as_deref()) && !is_set("NO_COLOR");
+    Style { has_colour, width }
+}
+
+/// The kind of terminal.
+fn term() -> Option<OsString> {
+    std::env::var_os("TERM")
 }
 
 #[cfg(unix)]

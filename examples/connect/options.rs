@@ -59,7 +59,8 @@ Without DOMAIN, it starts a DNS server and three XMPP servers on loopback, and c
 Ctrl-C cancels the connect; a second one ends the program immediately.
 
 Exit status: 0 connected or planned, 1 failed or cancelled, 2 wrong usage or invalid domain.
-With --check: 0 all is well, 1 it works, with findings, 2 wrong usage or invalid domain, 3 it does not work.
+With --check: 0 all is well, 1 it works, with findings, 2 wrong usage or invalid domain, 3 it does not work,
+4 the result cannot be written (a reader that closes the pipe changes nothing).
 ";
 
 /// What to do.

@@ -20,6 +20,7 @@ mod probe;
 mod prometheus;
 mod published;
 mod query;
+pub(crate) mod shell;
 mod stop;
 mod survey;
 mod text;
