@@ -48,6 +48,16 @@ impl Style {
         if self.has_colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 
+    /// Paints each word, so that line breaks may come between them.
+    fn paint_words(self, tone: Tone, words: &str) -> String {
+        let words: Vec<_> = words.split(' ').map(|word| self.paint(tone, word)).collect();
+        words.join(" ")
+    }
+
+    fn heading(self, words: &str) -> String {
+        format!("\n{}", self.paragraph("", 2, &self.paint_words(Tone::Bold, words)))
+    }
+
     fn columns(self) -> usize {
         self.width.clamp(NARROWEST, WIDEST)
     }
@@ -57,7 +67,7 @@ impl Style {
         let mut text = first.to_owned();
         let mut column = first.chars().count();
         for (index, word) in words.split(' ').enumerate() {
-            let length = word.chars().count();
+            let length = columns_of(word);
             let is_first = index == 0;
             if !is_first && column + 1 + length > self.columns() {
                 text += "\n";
@@ -74,6 +84,14 @@ impl Style {
     }
 }
 
+/// The number of columns of a word, which may be painted.
+fn columns_of(word: &str) -> usize {
+    let mut parts = word.split('\u{1b}');
+    let plain = parts.next().unwrap_or_default().chars().count();
+    let painted = parts.map(|part| part.split_once('m').map_or(part, |(_code, text)| text).chars().count());
+    plain + painted.sum::<usize>()
+}
+
 /// Returns the whole text.
 pub(crate) fn text(diagnosis: &Diagnosis, style: Style) -> String {
     let mut text = verdict(diagnosis, style);
@@ -85,7 +103,7 @@ pub(crate) fn text(diagnosis: &Diagnosis, style: Style) -> String {
     text += &servers(diagnosis, style);
     text += &name_servers(&diagnosis.name_servers, style);
     if !diagnosis.notes.is_empty() {
-        text += &format!("\n{}\n", style.paint(Tone::Bold, "Notes"));
+        text += &style.heading("Notes");
         diagnosis.notes.iter().for_each(|note| text += &style.paragraph("  ", 2, note));
     }
     text
@@ -110,11 +128,12 @@ fn verdict(diagnosis: &Diagnosis, style: Style) -> String {
     let counts = if counts.is_empty() { String::new() } else { format!(": {}", counts.join(", ")) };
     let time = seconds(*elapsed);
     let cut = if diagnosis.is_cut { ", stopped early" } else { "" };
-    format!(
-        "{} ({service}): {}{counts} ({time}{cut})\n",
+    let line = format!(
+        "{} ({service}): {}{counts} ({time}{cut})",
         style.paint(Tone::Bold, &domain.to_string()),
-        style.paint(tone, word)
-    )
+        style.paint_words(tone, word)
+    );
+    style.paragraph("", 2, &line)
 }
 
 fn shown(finding: &Finding, style: Style) -> String {
@@ -139,7 +158,7 @@ fn capital(sentence: &str) -> String {
 }
 
 fn records(published: &Published, style: Style) -> String {
-    let mut text = format!("\n{}\n", style.paint(Tone::Bold, "Records"));
+    let mut text = style.heading("Records");
     for set in [&published.direct, &published.starttls] {
         let state = match set.records.as_deref() {
             None => "not known".to_owned(),
@@ -179,8 +198,7 @@ fn servers(diagnosis: &Diagnosis, style: Style) -> String {
     if diagnosis.candidates.is_empty() {
         return String::new();
     }
-    let mut text =
-        format!("\n{}\n", style.paint(Tone::Bold, "Servers, in the order in which they are tried"));
+    let mut text = style.heading("Servers, in the order in which they are tried");
     for (index, candidate) in diagnosis.candidates.iter().enumerate() {
         let (priority, weight, origin) = (candidate.priority(), candidate.weight(), candidate.origin());
         let line = format!("{candidate}  priority {priority} weight {weight} ({origin})");
@@ -273,7 +291,7 @@ fn name_servers(views: &[ServerView], style: Style) -> String {
     if views.is_empty() {
         return String::new();
     }
-    let mut text = format!("\n{}\n", style.paint(Tone::Bold, "Name servers"));
+    let mut text = style.heading("Name servers");
     for view in views {
         let state = match (view.failure(), view.quickest) {
             (Some(why), _) => why,
