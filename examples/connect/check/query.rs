@@ -119,10 +119,19 @@ fn failed_to_wait(error: &io::Error) -> bool {
 }
 
 fn over_tcp(server: SocketAddr, query: &[u8], stop: &Stop) -> Result<Reply, NoReply> {
-    let end = Instant::now() + TRY;
-    let mut stream = TcpStream::connect_timeout(&server, TRY).map_err(failed)?;
+    // A wait for a connection cannot look whether it is to stop.
+    let limit = TRY.min(stop.remaining());
+    if limit.is_zero() || stop.is_set() {
+        return Err(NoReply::Stopped);
+    }
+    let end = Instant::now() + limit;
+    let connected = TcpStream::connect_timeout(&server, limit);
+    if stop.is_set() {
+        return Err(NoReply::Stopped);
+    }
+    let mut stream = connected.map_err(failed)?;
     stream.set_read_timeout(Some(PACE)).map_err(failed)?;
-    stream.set_write_timeout(Some(TRY)).map_err(failed)?;
+    stream.set_write_timeout(Some(limit)).map_err(failed)?;
     // RFC 1035 section 4.2.2: a length of two octets comes first.
     let length = u16::try_from(query.len()).map_err(|_| malformed())?;
     stream.write_all(&[&length.to_be_bytes()[..], query].concat()).map_err(failed)?;
@@ -157,4 +166,18 @@ fn over_tcp(server: SocketAddr, query: &[u8], stop: &Stop) -> Result<Reply, NoRe
 fn random() -> u16 {
     let [low, high, ..] = RandomState::new().build_hasher().finish().to_le_bytes();
     u16::from_le_bytes([low, high])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn once_the_time_has_passed_nobody_is_connected_to() {
+        let refused = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        for way in [Way::Tcp, Way::PlainTcp, Way::Edns, Way::Plain] {
+            let result = ask(refused, "example.org", Kind::Srv, way, &Stop::after(Duration::ZERO));
+            assert_eq!(result, Err(NoReply::Stopped), "{way:?}");
+        }
+    }
 }
