@@ -220,6 +220,15 @@ fn the_published_address_is_checked_and_not_that_of_the_hosts_file() {
 }
 
 #[test]
+fn a_domain_that_publishes_nothing_is_told_what_to_publish() {
+    let zone = Zone::new().start_of_authority(DOMAIN, 300).address("other.example.org", "127.0.0.1");
+    let diagnosis = World::new(zone).check();
+    assert_eq!(ids(&diagnosis), ["target-unresolved", "no-srv"]);
+    let advice = &diagnosis.findings[0].advice;
+    assert!(advice.starts_with("publish SRV records"), "{advice}");
+}
+
+#[test]
 fn a_port_that_tells_both_kinds_apart_is_sound() {
     let (by_direct, by_starttls) = (at(0, direct()), at(0, starttls()));
     let multiplexer = Multiplexer::start(by_direct.addr(), by_starttls.addr());

@@ -7,6 +7,7 @@ use xmpp_connect::{Target, TlsMode};
 
 use super::findings::{Finding, Weight, counted};
 use super::message::{Kind, Srv};
+use super::survey::is_special;
 use super::tlsa::PortRecords;
 
 /// A shorter TTL costs a lookup for nearly every connect, in seconds.
@@ -43,6 +44,8 @@ pub(crate) struct HostRecords {
     pub(crate) addresses: Vec<IpAddr>,
     /// Where its CNAME leads.
     pub(crate) alias: Option<String>,
+    /// Whether no SRV record names it: it is the domain itself.
+    pub(crate) is_domain: bool,
     /// The kinds of addresses whose lookup failed, so that nobody knows them.
     pub(crate) failed: Vec<Kind>,
     /// Whether one of the kinds is not known, because its lookup failed or because nobody was asked.
@@ -134,6 +137,12 @@ fn single_records(set: &SrvSet, findings: &mut Vec<Finding>) {
                 "the target of the record is an address, and has to be a host name (RFC 2782)",
                 "give the server a name with A and AAAA records, and put that name there",
             )
+        } else if is_of_machine(&srv.target) {
+            Finding::error(
+                "srv-target-invalid",
+                "the target of the record is a name that each machine has for itself, and not one of the DNS (RFC 6761)",
+                "put the name of the server there that all others know it by",
+            )
         } else if srv.port == 0 {
             Finding::error(
                 "srv-port-0",
@@ -151,6 +160,11 @@ fn single_records(set: &SrvSet, findings: &mut Vec<Finding>) {
         };
         findings.push(finding.about(set.shown(srv)));
     }
+}
+
+/// Whether clients find this machine, their network or nothing by that name. A Tor address is the same everywhere.
+fn is_of_machine(target: &str) -> bool {
+    is_special(target) && !target.ends_with(".onion")
 }
 
 fn duplicates(set: &SrvSet, findings: &mut Vec<Finding>) {
@@ -284,12 +298,17 @@ fn host(host: &HostRecords, findings: &mut Vec<Finding>) {
         findings.push(finding.about(&host.name));
     }
     if host.addresses.is_empty() && !host.is_partial {
-        let finding = Finding::error(
-            "target-unresolved",
-            "the host has neither A nor AAAA records, so nobody can connect to it",
-            "add them, or correct the name in the SRV record",
-        );
-        findings.push(finding.about(&host.name));
+        let (what, advice) = match host.is_domain {
+            false => (
+                "the host has neither A nor AAAA records, so nobody can connect to it",
+                "add them, or correct the name in the SRV record",
+            ),
+            true => (
+                "the domain has neither SRV records nor A or AAAA records, so nobody finds a server",
+                "publish SRV records that name its servers",
+            ),
+        };
+        findings.push(Finding::error("target-unresolved", what, advice).about(&host.name));
     }
     let failed: Vec<_> = host.failed.iter().map(|kind| kind.name()).collect();
     if host.addresses.is_empty() && !failed.is_empty() {

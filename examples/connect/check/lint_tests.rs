@@ -75,11 +75,18 @@ fn each_fault_of_a_single_record_has_its_finding() {
         (srv(1, 1, 5223, "2001:db8::1"), (Error, "srv-target-address")),
         (srv(1, 1, 0, "a.test"), (Error, "srv-port-0")),
         (srv(1, 1, 5223, "a b.test"), (Error, "srv-target-invalid")),
+        (srv(1, 1, 5223, "localhost"), (Error, "srv-target-invalid")),
+        (srv(1, 1, 5223, "printer.local"), (Error, "srv-target-invalid")),
         (srv(10, 0, 5223, "a.test"), (Warning, "srv-duplicate")),
         (srv(5, 0, 5223, "a.test"), (Warning, "srv-duplicate")),
     ] {
         assert_eq!(after(|published| direct(published).push(record.clone())), [expected], "{record:?}");
     }
+}
+
+#[test]
+fn a_tor_address_may_be_a_target() {
+    assert_eq!(after(|published| direct(published).push(srv(20, 1, 5223, "a.onion"))), []);
 }
 
 #[test]

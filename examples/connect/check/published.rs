@@ -107,6 +107,7 @@ fn host(views: &[ServerView], name: &str, origin: Origin) -> HostRecords {
         name: name.to_owned(),
         addresses,
         alias,
+        is_domain: origin != Origin::Srv,
         failed,
         is_partial: replies.len() < kinds.len(),
         was_asked: kinds.iter().any(was_asked),
