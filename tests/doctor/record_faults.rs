@@ -7,7 +7,7 @@ use xmpp_connect::TlsMode::{Direct, StartTls};
 use crate::check::object;
 use crate::given::{DOMAIN, XMPP, XMPPS};
 use crate::support::addresses::own_loopback;
-use crate::support::{Script, XmppServer, Zone};
+use crate::support::{Behaviour, Rtype, Script, XmppServer, Zone};
 use crate::world::{Row, World, direct, hold, ids, loopback, starttls};
 
 const HOST: &str = "host.example.org";
@@ -169,6 +169,15 @@ pub(crate) const RECORDS: &[Row] = &[
         &["no-direct-tls", "ttl-zero"],
     ),
     (
+        "TTL 0 in the last second in a cache",
+        || {
+            // The first answer is that for the connect.
+            let last = [Behaviour::Mangled(with_ttl_0), Behaviour::Mangled(with_ttl_0), Behaviour::Answer];
+            World::of(StartTls, starttls()).zone(|zone| zone.script(XMPP, Rtype::SRV, &last))
+        },
+        &["no-direct-tls"],
+    ),
+    (
         "TTL of a month",
         || {
             let world = World::of(StartTls, starttls());
@@ -180,6 +189,16 @@ pub(crate) const RECORDS: &[Row] = &[
         &["no-direct-tls", "ttl-long"],
     ),
 ];
+
+/// Sets the TTL of the first record of an answer to 0.
+fn with_ttl_0(mut message: Vec<u8>) -> Vec<u8> {
+    let header = 12;
+    let end_of_name = message[header..].iter().position(|octet| *octet == 0).unwrap() + header;
+    // Type and class of the question; name, type and class of the record.
+    let ttl = end_of_name + 1 + 4 + 2 + 4;
+    message[ttl..ttl + 4].fill(0);
+    message
+}
 
 #[test]
 fn records() {

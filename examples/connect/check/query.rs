@@ -14,7 +14,7 @@ pub(crate) const TRY: Duration = Duration::from_secs(2);
 /// A datagram may be lost on the way: so often is one sent.
 const TRIES: u32 = 2;
 /// How often a wait looks whether it is to stop.
-const PACE: Duration = Duration::from_millis(50);
+pub(crate) const PACE: Duration = Duration::from_millis(50);
 
 /// How a question is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::message::{Kind, Reply};
 use super::name_servers::{Edns, NOT_WAITED_FOR, ServerView, Tcp};
-use super::query::{NoReply, Way, ask};
+use super::query::{NoReply, PACE, Way, ask};
 use super::stop::Stop;
 use super::workers::spread;
 
@@ -17,6 +17,8 @@ const MAX_PORTS: usize = 20;
 /// After so many questions for one kind of record without an answer, it is not asked for more of that kind: they are probably
 /// lost on the way.
 const MAX_LOST: usize = 3;
+/// No record is in a cache after that, if its TTL was 0 there before.
+const LAST_SECOND: Duration = Duration::from_millis(1_100);
 /// What stands in place of a reply if there is none.
 const SILENT: &str = "no answer";
 
@@ -55,9 +57,26 @@ pub(crate) fn survey(
     for port in ports.iter().take(MAX_PORTS) {
         answer(port, Kind::Tlsa, way, &mut view, stop);
     }
+    ask_again(&mut view, way, stop);
     view.tcp = over_tcp(&view, way, stop);
     view.is_complete = !stop.is_set();
     view
+}
+
+/// Asks again, a second later, for records whose TTL is 0 according to a cache: it may have been their last second there.
+fn ask_again(view: &mut ServerView, way: Way, stop: &Stop) {
+    let is_zero = |reply: &Reply| reply.ttl == Some(0) && !reply.is_authoritative;
+    let mut zero: Vec<_> =
+        view.answers.iter_mut().filter(|(_, _, reply)| reply.as_ref().is_ok_and(is_zero)).collect();
+    let end = Instant::now() + LAST_SECOND;
+    while !zero.is_empty() && Instant::now() < end && !stop.is_set() {
+        std::thread::sleep(PACE);
+    }
+    for (name, kind, reply) in &mut zero {
+        if let (Ok(reply), Ok((again, _))) = (reply, ask(view.server, name, *kind, way, stop)) {
+            reply.ttl = reply.ttl.max(again.ttl);
+        }
+    }
 }
 
 /// Asks over TCP what the server has answered over UDP.
