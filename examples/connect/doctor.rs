@@ -28,7 +28,7 @@ pub(crate) fn run(options: Options) -> u8 {
             status
         }
         Err(error) => {
-            complain(&format!("{error:?}; see --help"));
+            complain(&format!("{}; see --help", shell::in_options(&format!("{error:?}"))));
             USAGE
         }
     }

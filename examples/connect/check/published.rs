@@ -11,6 +11,7 @@ use super::message::{Kind, Reply};
 use super::name_servers::ServerView;
 use super::outcome::PlaceResult;
 use super::plan::Place;
+use super::shell::in_options;
 use super::survey::{MAX_HOSTS, is_special};
 use super::tlsa;
 
@@ -170,18 +171,20 @@ pub(crate) fn failure(error: Option<&Error>, is_up: bool) -> Vec<Finding> {
         ),
         ErrorKind::Lookup if is_up => Finding::error(
             "lookup-fails",
-            format!("{error:?}"),
+            in_options(&format!("{error:?}")),
             "check the name servers of the domain, and its DNSSEC signatures if it has any: the name servers of this machine \
              answer other questions",
         ),
         ErrorKind::Lookup => Finding::error(
             "lookup-fails",
-            format!("{error:?}"),
+            in_options(&format!("{error:?}")),
             "check the network of this machine, its name servers, and those of the domain",
         ),
-        ErrorKind::System => {
-            Finding::error("this-machine", format!("{error:?}"), "close other programs, and try again")
-        }
+        ErrorKind::System => Finding::error(
+            "this-machine",
+            in_options(&format!("{error:?}")),
+            "close other programs, and try again",
+        ),
         // The lint and the connections say why.
         _ => return Vec::new(),
     };

@@ -25,6 +25,24 @@ pub(crate) fn complaint(message: &str) -> String {
     format!("connect: {}\n", plain(message))
 }
 
+/// What errors of the library advise programmers to do, and what a user of this program can do instead.
+const ADVICE: [(&str, &str); 2] = [
+    (
+        "set Tor as ConnectorBuilder::proxy and leave names to it (DnsUse::Srv), or pass a stream of your own to \
+         Connector::secure",
+        "--check connects directly, so it cannot reach one; without it, --proxy with the address of Tor can",
+    ),
+    (
+        "set name servers with `.nameservers(…)` of the builder, or `StubResolver::new`",
+        "name one with --nameserver",
+    ),
+];
+
+/// Returns the text of an error with the options of this program instead of the names of functions.
+pub(crate) fn in_options(error: &str) -> String {
+    ADVICE.iter().fold(error.to_owned(), |text, (code, option)| text.replace(code, option))
+}
+
 /// Whether the terminal, if it is one, understands escape sequences.
 pub(crate) fn has_sequences(is_terminal: bool, term: Option<&OsStr>) -> bool {
     is_terminal && term.is_none_or(|term| term != "dumb")
@@ -51,6 +69,18 @@ mod tests {
             complaint("invalid option '--\u{1b}[31mx'\n"),
             "connect: invalid option '--\\u{1b}[31mx'\\n\n"
         );
+    }
+
+    #[test]
+    fn advice_is_given_in_options() {
+        let sources =
+            [include_str!("../../../src/plan/outcome.rs"), include_str!("../../../src/dns/stub/system.rs")];
+        // Without the line breaks of long literals.
+        let joined = |text: &str| text.replace('\\', "").split_whitespace().collect::<Vec<_>>().join(" ");
+        for (code, option) in ADVICE {
+            assert!(sources.into_iter().any(|source| joined(source).contains(code)), "no error says: {code}");
+            assert_eq!(in_options(&format!("a; {code}; b")), format!("a; {option}; b"));
+        }
     }
 
     #[test]
