@@ -6,6 +6,7 @@ use xmpp_connect::TlsMode::StartTls;
 
 use crate::check::{Stop, object};
 use crate::given::{DOMAIN, XMPP, XMPPS};
+use crate::support::addresses::own_loopback;
 use crate::support::{Behaviour, DnsServer, Junk, OverTcp, Rcode, Relay, Rtype, Zone, closed_udp_port};
 use crate::world::{Row, World, check, hold, ids, loopback, starttls};
 
@@ -182,6 +183,16 @@ fn no_name_server_answers() {
     let closed = closed_udp_port();
     let found = ids(&check(vec![closed], &Stop::after(Duration::from_secs(36))));
     assert_eq!(found, ["lookup-fails", "name-server-fails"]);
+}
+
+#[test]
+fn a_domain_whose_lookups_fail_is_told_so_and_not_how_it_was_searched_for() {
+    let failing = Behaviour::Code(Rcode::SERVFAIL);
+    let zone = Zone::new().on(XMPP, Rtype::SRV, failing.clone()).on(XMPPS, Rtype::SRV, failing);
+    let diagnosis = World::new(zone.address(DOMAIN, &own_loopback(82).to_string())).check();
+    let finding = diagnosis.findings.iter().find(|finding| finding.id == "lookup-fails").unwrap();
+    assert!(finding.what.contains("SERVFAIL") && !finding.what.contains("filter"), "{finding:?}");
+    assert!(finding.advice.contains("name servers of the domain"), "{finding:?}");
 }
 
 /// One server that has many names, of all of which the AAAA lookups are lost.

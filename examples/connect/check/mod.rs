@@ -226,7 +226,7 @@ fn conclude(
 ) -> Diagnosis {
     let Evidence { mut checked, name_servers, notes } = evidence;
     let works = checked.iter().any(|(_, result)| result.works());
-    let is_up = name_servers.iter().any(|view| view.is_up);
+    let is_up = name_servers.iter().any(|view| !view.answers.is_empty() && view.failure().is_none());
     findings.extend(published::failure(found.error.as_ref(), is_up));
     let exists = found.error.as_ref().is_none_or(|error| error.kind() != ErrorKind::NoSuchDomain);
     if let Some(published) = published.as_mut().filter(|_| exists) {

@@ -163,6 +163,9 @@ pub(crate) fn note_shared_ports(
 /// answer other questions.
 pub(crate) fn failure(error: Option<&Error>, is_up: bool) -> Vec<Finding> {
     let Some(error) = error else { return Vec::new() };
+    // The search for the servers connects to none, so what it says of connections is no news.
+    let text = in_options(&format!("{error:?}"));
+    let text = text.split("; the domain itself was tried instead").next().unwrap_or_default();
     let finding = match error.kind() {
         ErrorKind::NoSuchDomain => Finding::error(
             "no-such-domain",
@@ -171,20 +174,16 @@ pub(crate) fn failure(error: Option<&Error>, is_up: bool) -> Vec<Finding> {
         ),
         ErrorKind::Lookup if is_up => Finding::error(
             "lookup-fails",
-            in_options(&format!("{error:?}")),
+            text,
             "check the name servers of the domain, and its DNSSEC signatures if it has any: the name servers of this machine \
              answer other questions",
         ),
         ErrorKind::Lookup => Finding::error(
             "lookup-fails",
-            in_options(&format!("{error:?}")),
+            text,
             "check the network of this machine, its name servers, and those of the domain",
         ),
-        ErrorKind::System => Finding::error(
-            "this-machine",
-            in_options(&format!("{error:?}")),
-            "close other programs, and try again",
-        ),
+        ErrorKind::System => Finding::error("this-machine", text, "close other programs, and try again"),
         // The lint and the connections say why.
         _ => return Vec::new(),
     };
