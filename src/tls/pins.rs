@@ -49,6 +49,11 @@ impl Pins {
         Fingerprint::of(octets, provider).is_some_and(|hash| self.list.contains(&hash))
     }
 
+    /// Whether both are for the same name in TLS: how the domain is written in the stream header does not matter.
+    fn is_for(&self, other: &Self) -> bool {
+        self.domain.host() == other.domain.host()
+    }
+
     /// Whether the certificate or its key is pinned. The key is what webpki reads, as it is for the signature over the
     /// handshake, so that it cannot be another one.
     fn has_certificate(
@@ -86,7 +91,7 @@ impl Pinned {
 
     /// Adds the pins of one more call. The pins of a domain add up if their role is the same.
     pub(crate) fn add(&mut self, pins: Pins) {
-        match self.all.iter_mut().find(|other| other.domain == pins.domain && other.role == pins.role) {
+        match self.all.iter_mut().find(|other| other.is_for(&pins) && other.role == pins.role) {
             Some(known) => known.list.extend(pins.list),
             None => self.all.push(pins),
         }
@@ -98,8 +103,7 @@ fn fault(all: &[Pins], provider: &CryptoProvider) -> Option<String> {
     if let Some(Pins { domain, .. }) = all.iter().find(|pins| pins.list.is_empty()) {
         return Some(format!("an empty list of pins is given for {domain}"));
     }
-    let is_twice =
-        |pins: &&Pins| all.iter().any(|other| other.domain == pins.domain && other.role != pins.role);
+    let is_twice = |pins: &&Pins| all.iter().any(|other| other.is_for(pins) && other.role != pins.role);
     if let Some(Pins { domain, .. }) = all.iter().find(is_twice) {
         return Some(format!("both require_pins and trust_pins_alone are given for {domain}; choose one"));
     }
@@ -395,5 +399,30 @@ impl error::Error for NotPinned {}
 impl From<NotPinned> for Error {
     fn from(error: NotPinned) -> Self {
         CertificateError::Other(OtherError(Arc::new(error))).into()
+    }
+}
+
+#[cfg(all(test, feature = "ring", not(feature = "idna")))]
+mod tests {
+    use super::*;
+
+    // rule E6a
+    #[test]
+    fn pins_are_of_one_domain_however_its_stream_name_is_written() {
+        let plain = Domain::new("xn--bcher-kva.example").unwrap();
+        let named = plain.clone().with_stream_name("bücher.example").unwrap();
+        let [one, other] = [[1; 32], [2; 32]].map(Fingerprint::from);
+        let pins = |domain: &Domain, role, pin| Pins { domain: domain.clone(), role, list: vec![pin] };
+        for [first, second] in [[&plain, &named], [&named, &plain]] {
+            let mut pinned = Pinned::new();
+            pinned.add(pins(first, PinRole::BesideAuthorities, one));
+            pinned.add(pins(second, PinRole::BesideAuthorities, other));
+            assert_eq!((pinned.all.len(), &*pinned.all[0].list), (1, &[one, other][..]));
+            let provider = rustls::crypto::ring::default_provider();
+            assert_eq!(fault(&pinned.all, &provider), None);
+            pinned.add(pins(second, PinRole::InsteadOfAuthorities, other));
+            let fault = fault(&pinned.all, &provider).unwrap();
+            assert!(fault.starts_with("both require_pins and trust_pins_alone are given"), "{fault}");
+        }
     }
 }
