@@ -184,8 +184,15 @@ impl FromStr for CertificateRecord {
         if words.next() != Some(VERSION) {
             return Err(InvalidRecord(()));
         }
-        let seen = words.take(MAX_SEEN).map(Seen::parse).collect::<Option<_>>();
-        seen.map(Self).ok_or(InvalidRecord(()))
+        let mut seen = Vec::new();
+        for word in words {
+            let entry = Seen::parse(word).ok_or(InvalidRecord(()))?;
+            // A later version may keep more.
+            if seen.len() < MAX_SEEN {
+                seen.push(entry);
+            }
+        }
+        Ok(Self(seen))
     }
 }
 

@@ -220,6 +220,12 @@ fn a_damaged_text_is_an_error_and_never_an_empty_record() {
         let error = wrong.parse::<CertificateRecord>().unwrap_err();
         assert!(error.to_string().starts_with("the stored record"), "{wrong}");
     }
+    let entry = &line["v1".len()..];
+    let whole = format!("v1{}", entry.repeat(16));
+    assert_eq!(whole.parse::<CertificateRecord>().unwrap().to_string(), whole);
+    for behind in [" garbage", " "] {
+        format!("{whole}{behind}").parse::<CertificateRecord>().unwrap_err();
+    }
     for end in 3..line.rfind(',').unwrap() {
         line[..end].parse::<CertificateRecord>().unwrap_err();
     }
