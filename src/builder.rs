@@ -16,6 +16,7 @@ use crate::dns::stub::resolv_conf::Transport;
 use crate::domain::Domain;
 use crate::error::Error;
 use crate::filter::Filter;
+use crate::limits::MAX_GIVEN_NAME_SERVERS;
 #[cfg(feature = "starttls")]
 use crate::open_stream::OpenStream;
 use crate::service::Service;
@@ -260,8 +261,11 @@ impl ConnectorBuilder {
     /// default, the name servers of resolv.conf are asked (on Windows, those of the network adapters). Set some where
     /// there is no resolv.conf, as on Android: there the default is 127.0.0.1. With a [`proxy`](Self::proxy), they are
     /// asked through it, over TCP.
+    ///
+    /// With none, more than 32, or port 0, [`build`](Self::build) returns an error.
     pub fn nameservers(mut self, servers: impl IntoIterator<Item = SocketAddr>) -> Self {
-        self.servers = Some(servers.into_iter().collect());
+        // One more than are allowed, for the error.
+        self.servers = Some(servers.into_iter().take(MAX_GIVEN_NAME_SERVERS + 1).collect());
         self
     }
 

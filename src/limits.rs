@@ -128,6 +128,9 @@ pub(crate) const MAX_LABELS: usize = 65_536;
 /// glibc's `MAXNS`: further `nameserver` lines of resolv.conf are ignored.
 pub(crate) const MAX_NAME_SERVERS: usize = 3;
 
+/// How many name servers the caller can give. Each may be asked in turn, in one lookup.
+pub(crate) const MAX_GIVEN_NAME_SERVERS: usize = 32;
+
 /// glibc's `RES_MAXRETRANS`, the cap of `timeout:n`, in seconds.
 pub(crate) const MAX_SERVER_TIMEOUT: u32 = 30;
 

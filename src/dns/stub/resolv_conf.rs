@@ -6,7 +6,9 @@ use std::time::Duration;
 use crate::dns::ConfigurationError;
 use crate::dns::message::Validation;
 use crate::dns::stub::schedule::Rounds;
-use crate::limits::{MAX_NAME_SERVERS, MAX_SERVER_ATTEMPTS, MAX_SERVER_TIMEOUT, SERVER_ATTEMPTS};
+use crate::limits::{
+    MAX_GIVEN_NAME_SERVERS, MAX_NAME_SERVERS, MAX_SERVER_ATTEMPTS, MAX_SERVER_TIMEOUT, SERVER_ATTEMPTS,
+};
 
 /// The port of DNS (RFC 1035 section 4.2).
 pub(crate) const DNS_PORT: u16 = 53;
@@ -62,12 +64,21 @@ impl ResolverConfig {
         }
     }
 
-    /// The name servers that the caller gives, and the defaults of resolv.conf.
+    /// The name servers that the caller gives, each once, and the defaults of resolv.conf.
     ///
     /// # Errors
-    /// The list is empty, or a port is 0.
-    pub(crate) fn given(servers: impl IntoIterator<Item = SocketAddr>) -> Result<Self, ConfigurationError> {
-        let servers: Vec<SocketAddr> = servers.into_iter().collect();
+    /// The list is empty or too long, or a port is 0.
+    pub(crate) fn given(given: impl IntoIterator<Item = SocketAddr>) -> Result<Self, ConfigurationError> {
+        let mut servers: Vec<SocketAddr> = Vec::new();
+        for (count, server) in given.into_iter().enumerate() {
+            if count == MAX_GIVEN_NAME_SERVERS {
+                let message = format!("more than {MAX_GIVEN_NAME_SERVERS} name servers are given");
+                return Err(ConfigurationError::new(message));
+            }
+            if !servers.contains(&server) {
+                servers.push(server);
+            }
+        }
         if servers.is_empty() {
             return Err(ConfigurationError::new("the list of name servers is empty"));
         }
@@ -149,6 +160,8 @@ fn server_address(word: &str, interface_index: &dyn Fn(&str) -> Option<u32>) -> 
 
 #[cfg(test)]
 mod tests {
+    use std::iter;
+
     use super::*;
 
     fn parse(text: &str) -> ResolverConfig {
@@ -175,6 +188,25 @@ mod tests {
             transport: Transport::Tcp,
         };
         assert_eq!(config, expected);
+    }
+
+    // rule H3, D5
+    #[test]
+    fn the_callers_list_has_each_server_once_and_an_end() {
+        let server = |number: u16| SocketAddr::from(([192, 0, 2, 1], number));
+        let config = ResolverConfig::given([53, 54, 53].map(server)).unwrap();
+        assert_eq!(config, ResolverConfig::new([53, 54].map(server).to_vec()));
+        let most = u16::try_from(MAX_GIVEN_NAME_SERVERS).unwrap();
+        assert_eq!(
+            ResolverConfig::given((1..=most).map(server)).unwrap().servers.len(),
+            MAX_GIVEN_NAME_SERVERS
+        );
+        for long in [
+            ResolverConfig::given((1..most + 2).map(server)),
+            ResolverConfig::given(iter::repeat(server(53))),
+        ] {
+            assert_eq!(long.unwrap_err().to_string(), "more than 32 name servers are given");
+        }
     }
 
     // rule H3

@@ -85,7 +85,7 @@ impl StubResolver {
     /// Creates a resolver that asks these name servers, in this order. The hosts file still takes precedence for addresses.
     ///
     /// # Errors
-    /// An empty list, port 0, or no crypto provider, as for [`from_system`](Self::from_system).
+    /// An empty list, more than 32, port 0, or no crypto provider, as for [`from_system`](Self::from_system).
     pub fn new(servers: impl IntoIterator<Item = SocketAddr>) -> Result<Self, ConfigurationError> {
         Self::with(SystemConfig::given(ResolverConfig::given(servers)?))
     }
