@@ -363,9 +363,11 @@ fn io_words(kind: io::ErrorKind) -> Option<&'static str> {
         io::ErrorKind::ConnectionReset => "connection reset by the server, or by a firewall in between",
         io::ErrorKind::BrokenPipe => "the server closed the connection while we were sending",
         io::ErrorKind::HostUnreachable => "host unreachable: there is no route to it, or it is down",
-        io::ErrorKind::NetworkUnreachable => "network unreachable: this machine has no route to it",
+        io::ErrorKind::NetworkUnreachable => {
+            "network unreachable: this machine, or a router on the way, has no route to it"
+        }
         io::ErrorKind::PermissionDenied => {
-            "permission denied: a firewall on this machine blocks the connection"
+            "permission denied: a firewall on this machine, or a firewall or router on the way, blocks the connection"
         }
         io::ErrorKind::AddrNotAvailable => {
             "this machine has no address to connect from: IPv6 is off here, the source address that was set is not its own, \

@@ -1,6 +1,6 @@
 //! Faults of servers and of the way to them: fault, finding.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, date_time_ymd};
@@ -11,7 +11,7 @@ use crate::given::{DOMAIN, XMPP};
 use crate::support::addresses::own_loopback;
 use crate::support::xmpp::{FAILURE, HTTP, PROCEED, SASL_FEATURES, header_without_version, stream_error};
 use crate::support::{Authority, BlackHole, Identity, Refused, Script, ServerTls, Stage, Step, XmppServer};
-use crate::world::{LIMIT, Row, World, authority, direct, hold, loopback, sound, starttls};
+use crate::world::{LIMIT, Row, World, authority, direct, hold, ids, loopback, sound, starttls};
 
 /// The records of these rows are as few as possible.
 const ABOUT_RECORDS: [&str; 3] = ["no-direct-tls", "no-starttls", "no-ipv6"];
@@ -128,6 +128,24 @@ pub(crate) const WAYS_TO_A_SERVER: &[Row] = &[
 #[test]
 fn ways_to_a_server() {
     hold(WAYS_TO_A_SERVER, &ABOUT_RECORDS);
+}
+
+/// No server has an address of this kind, and connecting to one sends nothing. Where this machine has a route to it, the
+/// error is the one that a router or a firewall on the way causes.
+#[test]
+fn an_error_that_a_router_may_have_caused_is_not_blamed_on_this_machine() {
+    let address: SocketAddr = "224.0.0.1:5222".parse().unwrap();
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    let expected = if socket.connect(address).is_ok() { "unreachable" } else { "this-machine" };
+    let found = ids(&World::at(StartTls, address).check());
+    assert!(found.contains(&expected), "{found:?}");
+}
+
+#[test]
+fn what_this_machine_cannot_even_route_is_blamed_on_it() {
+    let broadcast = "255.255.255.255:5222".parse().unwrap();
+    let found = ids(&World::at(StartTls, broadcast).check());
+    assert!(found.contains(&"this-machine"), "{found:?}");
 }
 
 pub(crate) const WHAT_IS_NO_XMPP: &[Row] = &[

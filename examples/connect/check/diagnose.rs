@@ -201,7 +201,10 @@ fn failed(failure: &Failure) -> Finding {
         Cause::Refused => {
             ("refused", "start the server, let it listen on this address and port, or correct the record")
         }
-        Cause::Unreachable => ("unreachable", "check the address, the routes to it, and that the host is up"),
+        Cause::Unreachable => (
+            "unreachable",
+            "check the address, the routes to it, the firewalls on the way, and that the host is up",
+        ),
         Cause::TimedOut if failure.stage == Stage::Tcp => (
             "no-answer",
             "check the address, and the firewalls on the way: packets to this port are dropped, which costs clients time",

@@ -45,6 +45,8 @@ fn a_family_that_this_machine_does_not_have_is_a_note_and_no_finding() {
 fn a_family_is_broken_if_the_other_one_of_the_same_host_works() {
     let refused = || ended(vec![failure(Stage::Tcp, Cause::Refused)]);
     let works = || ended(vec![connected(), connected()]);
+    let prohibited = (place("[2001:db8::1]:5223", 0), ended(vec![failure(Stage::Tcp, Cause::Unreachable)]));
+    assert_eq!(ids(&[prohibited, (place("192.0.2.1:5223", 0), works())]), ["ipv6-broken"]);
     for (addresses, expected) in [
         (["[2001:db8::1]:5223", "192.0.2.1:5223"], "ipv6-broken"),
         (["192.0.2.1:5223", "[2001:db8::1]:5223"], "ipv4-broken"),

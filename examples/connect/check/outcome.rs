@@ -161,6 +161,7 @@ pub(crate) struct Failure {
 pub(crate) enum Cause {
     Refused,
     Reset,
+    /// Something on the way has no route to the address, or prohibits connections to it.
     Unreachable,
     /// It is this machine that cannot: no IPv6, no route, a firewall of its own.
     ThisMachine,
@@ -181,13 +182,14 @@ pub(crate) enum Cause {
 }
 
 impl Failure {
-    pub(crate) fn of(stage: Stage, error: &AttemptError) -> Self {
+    /// `has_route` says whether this machine itself has a way to the server.
+    pub(crate) fn of(stage: Stage, error: &AttemptError, has_route: impl Fn() -> bool) -> Self {
         let certificate = error.certificate().map(|certificate| Box::new(Certificate::of(certificate)));
-        Self { stage, cause: cause(error), text: error.to_string(), certificate }
+        Self { stage, cause: cause(error, has_route), text: error.to_string(), certificate }
     }
 }
 
-fn cause(error: &AttemptError) -> Cause {
+fn cause(error: &AttemptError, has_route: impl Fn() -> bool) -> Cause {
     match error.kind() {
         AttemptErrorKind::Io(error) => match error.kind() {
             io::ErrorKind::ConnectionRefused => Cause::Refused,
@@ -195,6 +197,10 @@ fn cause(error: &AttemptError) -> Cause {
                 Cause::Reset
             }
             io::ErrorKind::HostUnreachable => Cause::Unreachable,
+            // A router without a route, and one that prohibits the connection, cause the same errors as this machine.
+            io::ErrorKind::NetworkUnreachable | io::ErrorKind::PermissionDenied if has_route() => {
+                Cause::Unreachable
+            }
             io::ErrorKind::NetworkUnreachable
             | io::ErrorKind::NetworkDown
             | io::ErrorKind::AddrNotAvailable

@@ -3,7 +3,7 @@
 //! If one kind of TLS cannot be spoken, the other kind is tried too.
 
 use std::io::{Read, Write};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use xmpp_connect::report::{RepeatForm, Stage};
@@ -100,11 +100,11 @@ fn connect(
         builder(settings, stop).alpn(form != Form::NoAlpn).starttls_pipelining(form != Form::Strict);
     let connector = match builder.build() {
         Ok(connector) => connector,
-        Err(error) => return (failed(&error, stop), None),
+        Err(error) => return (failed(&error, address, stop), None),
     };
     let ended = match connect_with(&connector, address, tls, settings, stop) {
         Ok(connection) => Ended::Connected(Box::new(facts_of(connection, stop))),
-        Err(error) => failed(&error, stop),
+        Err(error) => failed(&error, address, stop),
     };
     (ended, Some(connector))
 }
@@ -147,14 +147,14 @@ fn resume(connector: &Connector, place: &Place, settings: &Settings, stop: &Stop
     })
 }
 
-fn failed(error: &Error, stop: &Stop) -> Ended {
+fn failed(error: &Error, address: SocketAddr, stop: &Stop) -> Ended {
     let attempt = error.report().and_then(|report| report.attempts().last());
     match (error.kind(), attempt) {
         (ErrorKind::Cancelled, _) => Ended::Stopped,
         // Its own limit has not passed.
         (ErrorKind::TimedOut, _) if stop.is_set() => Ended::Stopped,
         (_, Some(attempt)) => Ended::Failed(match attempt.error() {
-            Some(error) => Failure::of(attempt.stage, error),
+            Some(error) => Failure::of(attempt.stage, error, || has_route(address)),
             None => {
                 let text = format!("{} did not finish in time", attempt.stage);
                 Failure { stage: attempt.stage, cause: Cause::TimedOut, text, certificate: None }
@@ -167,6 +167,16 @@ fn failed(error: &Error, stop: &Stop) -> Ended {
             certificate: None,
         }),
     }
+}
+
+/// Whether this machine has a route to `address`, and an address to connect from. Connecting a UDP socket looks for both, and
+/// sends nothing, so that no router or firewall on the way has a say.
+fn has_route(address: SocketAddr) -> bool {
+    let own = match address {
+        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+    };
+    UdpSocket::bind(own).and_then(|socket| socket.connect(address)).is_ok()
 }
 
 fn facts_of(mut connection: Connection, stop: &Stop) -> Facts {

@@ -92,8 +92,8 @@ fn the_usual_errors_of_a_socket_have_words_of_their_own() {
         (io::ErrorKind::ConnectionReset, "connection reset"),
         (io::ErrorKind::BrokenPipe, "closed the connection while we were sending"),
         (io::ErrorKind::HostUnreachable, "host unreachable"),
-        (io::ErrorKind::NetworkUnreachable, "network unreachable"),
-        (io::ErrorKind::PermissionDenied, "permission denied"),
+        (io::ErrorKind::NetworkUnreachable, "a router on the way, has no route"),
+        (io::ErrorKind::PermissionDenied, "or a firewall or router on the way"),
         (io::ErrorKind::AddrNotAvailable, "no address to connect from"),
     ] {
         assert!(io_words(kind).unwrap().contains(words), "{kind}");
