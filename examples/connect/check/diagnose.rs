@@ -205,22 +205,7 @@ fn failed(failure: &Failure) -> Finding {
             "unreachable",
             "check the address, the routes to it, the firewalls on the way, and that the host is up",
         ),
-        Cause::TimedOut if failure.stage == Stage::Tcp => (
-            "no-answer",
-            "check the address, and the firewalls on the way: packets to this port are dropped, which costs clients time",
-        ),
-        Cause::TimedOut if failure.stage == Stage::Stream => {
-            ("no-xmpp-over-tls", "check which service the port belongs to")
-        }
-        Cause::TimedOut => {
-            ("silent", "restart the server, or the proxy in front of it: it accepts connections and hangs")
-        }
-        Cause::Reset | Cause::Closed if failure.stage == Stage::Stream => {
-            ("no-xmpp-over-tls", "check which service the port belongs to")
-        }
-        Cause::Reset | Cause::Closed => {
-            ("closed", "see the log of the server, and of any proxy in front of it, for the reason")
-        }
+        Cause::TimedOut | Cause::Reset | Cause::Closed => unanswered(failure),
         Cause::StartTlsNotOffered => (
             "starttls-not-offered",
             "set up TLS in the server: a certificate, its key, and STARTTLS for this port; if it is, something on the way \
@@ -249,6 +234,11 @@ fn failed(failure: &Failure) -> Finding {
             "if that is meant to be so, give one (here: --client-cert and --client-key); otherwise let the server accept \
              connections without",
         ),
+        Cause::ServerNotIdentified => (
+            "client-certificate-required",
+            "give the certificate of the server to speak for (here: --client-cert and --client-key): without one, this server \
+             talks to no other server, and nothing else can be checked",
+        ),
         Cause::Tls => (
             "tls-fails",
             "check the TLS settings of the server: it needs TLS 1.2 or 1.3, and a certificate and key that belong together",
@@ -256,6 +246,21 @@ fn failed(failure: &Failure) -> Finding {
         Cause::Other => ("connect-fails", "see the log of the server for the reason"),
     };
     Finding::error(id, format!("no connection: {}", failure.text), advice)
+}
+
+/// What is said about a server that does not answer, or closes the connection.
+fn unanswered(failure: &Failure) -> (&'static str, &'static str) {
+    match failure.stage {
+        Stage::Stream => ("no-xmpp-over-tls", "check which service the port belongs to"),
+        _ if failure.cause != Cause::TimedOut => {
+            ("closed", "see the log of the server, and of any proxy in front of it, for the reason")
+        }
+        Stage::Tcp => (
+            "no-answer",
+            "check the address, and the firewalls on the way: packets to this port are dropped, which costs clients time",
+        ),
+        _ => ("silent", "restart the server, or the proxy in front of it: it accepts connections and hangs"),
+    }
 }
 
 fn of_facts(facts: &Facts, service: &Service, now: SystemTime) -> Vec<Finding> {

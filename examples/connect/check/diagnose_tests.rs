@@ -75,6 +75,7 @@ fn every_cause_has_a_finding_with_advice() {
         Cause::InjectedBytes,
         Cause::AlpnRefused,
         Cause::ClientCertificateRequired,
+        Cause::ServerNotIdentified,
         Cause::Tls,
         Cause::Other,
     ] {

@@ -60,9 +60,13 @@ impl PlaceResult {
         self.checks.iter().filter_map(|check| check.ended.certificate())
     }
 
-    /// Whether it can be used, in any form.
+    /// Whether it can be used, in any form, by those who are let in: a server that wants to know which server it talks to
+    /// is not broken.
     pub(crate) fn works(&self) -> bool {
-        self.checks.iter().any(|check| check.ended.facts().is_some())
+        let wants_certificate = |failure: &Failure| failure.cause == Cause::ServerNotIdentified;
+        self.checks.iter().any(|check| {
+            check.ended.facts().is_some() || check.ended.failure().is_some_and(wants_certificate)
+        })
     }
 }
 
@@ -175,6 +179,8 @@ pub(crate) enum Cause {
     Untrusted(UntrustedReason),
     /// The server wants a certificate of this side.
     ClientCertificateRequired,
+    /// The server has a good certificate, and ends the stream of a server that has shown none.
+    ServerNotIdentified,
     /// The server knows none of the ALPN protocols.
     AlpnRefused,
     Tls,

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use xmpp_connect::report::{RepeatForm, Stage};
 use xmpp_connect::{
-    ChannelBinding, Connection, Connector, ConnectorBuilder, Error, ErrorKind, OpenStream, Target, TlsMode,
+    ChannelBinding, Connection, Connector, ConnectorBuilder, Error, ErrorKind, OpenStream, Service, Target,
+    TlsMode,
 };
 
 use super::certificate::Certificate;
@@ -100,11 +101,11 @@ fn connect(
         builder(settings, stop).alpn(form != Form::NoAlpn).starttls_pipelining(form != Form::Strict);
     let connector = match builder.build() {
         Ok(connector) => connector,
-        Err(error) => return (failed(&error, address, stop), None),
+        Err(error) => return (failed(&error, address, settings, stop), None),
     };
     let ended = match connect_with(&connector, address, tls, settings, stop) {
         Ok(connection) => Ended::Connected(Box::new(facts_of(connection, stop))),
-        Err(error) => failed(&error, address, stop),
+        Err(error) => failed(&error, address, settings, stop),
     };
     (ended, Some(connector))
 }
@@ -147,14 +148,20 @@ fn resume(connector: &Connector, place: &Place, settings: &Settings, stop: &Stop
     })
 }
 
-fn failed(error: &Error, address: SocketAddr, stop: &Stop) -> Ended {
+fn failed(error: &Error, address: SocketAddr, settings: &Settings, stop: &Stop) -> Ended {
     let attempt = error.report().and_then(|report| report.attempts().last());
     match (error.kind(), attempt) {
         (ErrorKind::Cancelled, _) => Ended::Stopped,
         // Its own limit has not passed.
         (ErrorKind::TimedOut, _) if stop.is_set() => Ended::Stopped,
         (_, Some(attempt)) => Ended::Failed(match attempt.error() {
-            Some(error) => Failure::of(attempt.stage, error, || has_route(address)),
+            Some(error) => {
+                let mut failure = Failure::of(attempt.stage, error, || has_route(address));
+                if is_not_identified(&failure, settings) {
+                    failure.cause = Cause::ServerNotIdentified;
+                }
+                failure
+            }
             None => {
                 let text = format!("{} did not finish in time", attempt.stage);
                 Failure { stage: attempt.stage, cause: Cause::TimedOut, text, certificate: None }
@@ -167,6 +174,18 @@ fn failed(error: &Error, address: SocketAddr, stop: &Stop) -> Ended {
             certificate: None,
         }),
     }
+}
+
+/// Whether a server refuses this one since it has shown no certificate, and may have no other proof to ask for (dialback).
+///
+/// Prosody ends the stream of such a server with `not-authorized`, or, if it would have no features to offer, with
+/// `undefined-condition`. Only over TLS does that come from the server.
+fn is_not_identified(failure: &Failure, settings: &Settings) -> bool {
+    let Cause::StreamError(Some(condition)) = &failure.cause else { return false };
+    matches!(settings.service, Service::Server { .. })
+        && settings.client.is_none()
+        && failure.stage == Stage::Stream
+        && ["not-authorized", "undefined-condition"].contains(&condition.as_str())
 }
 
 /// Whether this machine has a route to `address`, and an address to connect from. Connecting a UDP socket looks for both, and
