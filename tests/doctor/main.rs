@@ -25,4 +25,5 @@ mod server_faults;
 mod servers;
 mod sound;
 mod tlsa_faults;
+mod unsteady_faults;
 mod world;

@@ -13,6 +13,7 @@ use crate::record_faults::{PORTS_AND_KINDS, RECORDS};
 use crate::server_faults::{CERTIFICATES, FEATURES, NEGOTIATIONS, WAYS_TO_A_SERVER, WHAT_IS_NO_XMPP};
 use crate::support::{DnsServer, Refused, Stage, Step, Zone};
 use crate::tlsa_faults::TLSA;
+use crate::unsteady_faults::UNSTEADY;
 use crate::world::{LIMIT, World, check, settings, starttls};
 
 /// A domain with findings of each weight, and with foreign text that tries to deceive.
@@ -195,6 +196,7 @@ fn the_documentation_lists_the_findings() {
         PORTS_AND_KINDS,
         RECORDS,
         TLSA,
+        UNSTEADY,
     ];
     for (name, _, ids) in rows.into_iter().flatten() {
         for id in *ids {

@@ -16,16 +16,16 @@ use crate::world::{LIMIT, Row, World, authority, direct, hold, ids, loopback, so
 /// The records of these rows are as few as possible.
 const ABOUT_RECORDS: [&str; 3] = ["no-direct-tls", "no-starttls", "no-ipv6"];
 
-fn direct_with(identity: Identity) -> Script {
+pub(crate) fn direct_with(identity: Identity) -> Script {
     sound(Script::direct(ServerTls::new(identity).config()))
 }
 
-fn starttls_with(identity: Identity) -> Script {
+pub(crate) fn starttls_with(identity: Identity) -> Script {
     sound(Script::starttls(ServerTls::new(identity).config()))
 }
 
 /// A good certificate, whose last day is `days` from now.
-fn expiring(days: u64) -> Identity {
+pub(crate) fn expiring(days: u64) -> Identity {
     authority().issue_with(&[DOMAIN], |parameters| {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         parameters.not_after = date_time_ymd(1970, 1, 1) + now + Duration::from_secs(days * 86_400);
@@ -246,15 +246,6 @@ pub(crate) const NEGOTIATIONS: &[Row] = &[
             World::of_scripts(StartTls, vec![reset, starttls()])
         },
         &["pipelining-breaks"],
-    ),
-    (
-        "only pipelined",
-        || {
-            // The first form, its resumed session, and then the second form.
-            let reset = starttls().until(Stage::Proceed).then(Step::Reset);
-            World::of_scripts(StartTls, vec![starttls(), starttls(), reset])
-        },
-        &["starttls-strict-fails"],
     ),
     (
         "ALPN refused",

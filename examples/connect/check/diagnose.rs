@@ -83,7 +83,7 @@ fn broken_family(place: &Place, checked: &[(Place, PlaceResult)]) -> Option<&'st
     let is_ipv6 = place.address.is_ipv6();
     let has_failed = same()
         .filter(|(other, _)| other.address.is_ipv6() == is_ipv6)
-        .all(|(_, result)| result.checks.iter().any(|check| check.ended.failure().is_some_and(is_of_path)));
+        .all(|(_, result)| !result.works() && result.ended().filter_map(Ended::failure).any(is_of_path));
     let other_works = same().any(|(other, result)| other.address.is_ipv6() != is_ipv6 && result.works());
     (has_failed && other_works).then_some(if is_ipv6 { "IPv6" } else { "IPv4" })
 }
@@ -107,19 +107,27 @@ fn broken(family: &str, failure: &Failure) -> Finding {
 
 fn of_result(place: &Place, result: &PlaceResult, service: &Service, now: SystemTime) -> Vec<Finding> {
     let [first, second] = [result.checks.first(), result.checks.get(1)].map(|check| check.map(|c| &c.ended));
+    let depends_on_form = result.depends_on_form == Some(true);
     let mut findings = match (first, second) {
-        (Some(Ended::Failed(failure)), Some(Ended::Connected(_))) => vec![first_form(place, failure)],
-        (Some(Ended::Connected(_)), Some(Ended::Failed(failure))) => vec![second_form(place, failure)],
+        (Some(Ended::Failed(failure)), Some(Ended::Connected(_))) if depends_on_form => {
+            vec![first_form(place, failure)]
+        }
+        (Some(Ended::Connected(_)), Some(Ended::Failed(failure))) if depends_on_form => {
+            vec![second_form(place, failure)]
+        }
         (Some(Ended::Failed(failure)), Some(Ended::Failed(_) | Ended::Stopped) | None) => {
             vec![wrong_kind(place, result.other_kind.as_ref()).unwrap_or_else(|| failed(failure))]
         }
-        (Some(Ended::Connected(_) | Ended::Stopped) | None, _) => Vec::new(),
+        (Some(Ended::Connected(_) | Ended::Stopped) | None, _) | (_, Some(Ended::Connected(_))) => Vec::new(),
     };
     findings.retain(|finding| finding.id != THIS_MACHINE);
     let facts = [first, second].into_iter().flatten().find_map(Ended::facts);
-    findings.extend(facts.iter().flat_map(|facts| of_facts(facts, service, now)));
+    findings.extend(facts.iter().flat_map(|facts| of_facts(facts, service)));
+    findings.extend(facts.iter().flat_map(|_| sometimes(place, result)));
+    let accepted = result.ended().filter_map(|ended| ended.facts()?.certificate.as_ref());
+    findings.extend(accepted.filter_map(|certificate| certificate::expiry(certificate, now)));
     match result.resumption {
-        Some(Resumption::Broken | Resumption::Failed) => findings.push(Finding::warning(
+        Some(Resumption::Broken) => findings.push(Finding::warning(
             "resumption-broken",
             "the server issues TLS sessions and fails when they are resumed",
             "turn session tickets off, or mend them: with several processes or servers behind one address, give all the \
@@ -128,6 +136,40 @@ fn of_result(place: &Place, result: &PlaceResult, service: &Service, now: System
         Some(Resumption::Resumed | Resumption::NotResumed) | None => {}
     }
     findings
+}
+
+/// What is wrong with a place if some of the connections to it fail, and it is not the form that makes the difference.
+fn sometimes(place: &Place, result: &PlaceResult) -> Vec<Finding> {
+    let is_of_no_form =
+        |failure: &&Failure| result.depends_on_form == Some(false) || !failure.may_depend_on_form(place.tls);
+    let of_forms = result.checks.iter().filter_map(|check| check.ended.failure()).filter(is_of_no_form);
+    let failures = of_forms.chain(result.further.iter().filter_map(Ended::failure));
+    let failures = failures.filter(|failure| failure.cause != Cause::ThisMachine);
+    let mut findings: Vec<Finding> = Vec::new();
+    for failure in failures {
+        let finding = sometimes_failed(failure);
+        if !findings.iter().any(|other| other.id == finding.id) {
+            findings.push(finding);
+        }
+    }
+    findings
+}
+
+fn sometimes_failed(failure: &Failure) -> Finding {
+    let what = format!("some connections in a row fail, and others do not: {}", failure.text);
+    match failure.cause {
+        Cause::Untrusted(reason) => {
+            let (id, advice) = certificate::refusal(reason, failure.certificate.as_deref());
+            let advice = format!("look at each of the servers behind this address; {advice}");
+            Finding::error(id, what, advice)
+        }
+        _ => Finding::warning(
+            "some-connections-fail",
+            what,
+            "look at what limits connections from one address, in the server and in firewalls, and at each of the servers \
+             behind this address if there are several",
+        ),
+    }
 }
 
 /// The second form works, and the first one does not.
@@ -263,7 +305,7 @@ fn unanswered(failure: &Failure) -> (&'static str, &'static str) {
     }
 }
 
-fn of_facts(facts: &Facts, service: &Service, now: SystemTime) -> Vec<Finding> {
+fn of_facts(facts: &Facts, service: &Service) -> Vec<Finding> {
     let mut findings = Vec::new();
     if facts.was_repeated {
         findings.push(pipelining(""));
@@ -277,7 +319,6 @@ fn of_facts(facts: &Facts, service: &Service, now: SystemTime) -> Vec<Finding> {
              connect without TLS",
         ));
     }
-    findings.extend(facts.certificate.as_ref().and_then(|certificate| certificate::expiry(certificate, now)));
     if !facts.is_tls13 {
         findings.push(Finding::hint(
             "no-tls13",

@@ -61,6 +61,22 @@ fn a_family_is_broken_if_the_other_one_of_the_same_host_works() {
 }
 
 #[test]
+fn a_form_is_to_blame_only_if_it_was_tried_again() {
+    let of = |second: Ended, depends_on_form: Option<bool>| {
+        let result = PlaceResult { depends_on_form, ..ended(vec![connected(), second]) };
+        ids(&[(place("192.0.2.1:5223", 0), result)])
+    };
+    let closed = || failure(Stage::Tls, Cause::Closed);
+    assert_eq!(of(closed(), Some(true)), ["alpn-required"]);
+    assert_eq!(of(closed(), Some(false)), ["some-connections-fail"]);
+    // The check was stopped before that was known.
+    assert_eq!(of(closed(), None), Vec::<&str>::new());
+    // Where there is no connection, there is no form.
+    assert_eq!(of(failure(Stage::Tcp, Cause::Refused), None), ["some-connections-fail"]);
+    assert_eq!(of(failure(Stage::Tcp, Cause::ThisMachine), None), Vec::<&str>::new());
+}
+
+#[test]
 fn every_cause_has_a_finding_with_advice() {
     for cause in [
         Cause::Refused,

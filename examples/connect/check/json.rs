@@ -167,7 +167,7 @@ fn resumption(resumption: Resumption) -> &'static str {
     match resumption {
         Resumption::Resumed => "resumed",
         Resumption::NotResumed => "not-resumed",
-        Resumption::Broken | Resumption::Failed => "broken",
+        Resumption::Broken => "broken",
     }
 }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use xmpp_connect::TlsMode;
 use xmpp_connect::report::{AttemptError, AttemptErrorKind, RepeatForm, Stage, UntrustedReason};
 use xmpp_connect::rustls::{self, AlertDescription};
 
@@ -48,8 +49,13 @@ impl Form {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PlaceResult {
     pub(crate) checks: Vec<Check>,
-    /// The second connect over the first form; `None` if there was none.
+    /// The second connect over the first form; `None` if there was none, or if it has failed for another reason.
     pub(crate) resumption: Option<Resumption>,
+    /// Whether one form works each time, and the other one never; `None` if that was not tried out.
+    pub(crate) depends_on_form: Option<bool>,
+    /// The connections that showed whether a failure depends on the form, without the failures that do; and the one to resume,
+    /// if it has failed.
+    pub(crate) further: Vec<Ended>,
     /// What the other kind of TLS came to, which is tried if this one cannot be spoken.
     pub(crate) other_kind: Option<Ended>,
 }
@@ -58,6 +64,11 @@ impl PlaceResult {
     /// The certificates that the server has shown, one for each connection.
     pub(crate) fn certificates(&self) -> impl Iterator<Item = &Certificate> {
         self.checks.iter().filter_map(|check| check.ended.certificate())
+    }
+
+    /// How all connections of this kind of TLS ended.
+    pub(crate) fn ended(&self) -> impl Iterator<Item = &Ended> {
+        self.checks.iter().map(|check| &check.ended).chain(&self.further)
     }
 
     /// Whether it can be used, in any form, by those who are let in: a server that wants to know which server it talks to
@@ -128,8 +139,6 @@ pub(crate) enum Resumption {
     NotResumed,
     /// The handshake failed with the session, and was repeated without.
     Broken,
-    /// The second connect failed.
-    Failed,
 }
 
 /// What a connection shows.
@@ -192,6 +201,19 @@ impl Failure {
     pub(crate) fn of(stage: Stage, error: &AttemptError, has_route: impl Fn() -> bool) -> Self {
         let certificate = error.certificate().map(|certificate| Box::new(Certificate::of(certificate)));
         Self { stage, cause: cause(error, has_route), text: error.to_string(), certificate }
+    }
+}
+
+impl Failure {
+    /// Whether a connection over `tls` in another form may not fail in this way. Without a connection there is no form; and a
+    /// certificate is the same for each, unless a port for direct TLS is shared and ALPN decides which service answers.
+    pub(crate) fn may_depend_on_form(&self, tls: TlsMode) -> bool {
+        match self.cause {
+            _ if self.stage == Stage::Tcp => false,
+            Cause::Untrusted(UntrustedReason::WrongName) => tls == TlsMode::Direct,
+            Cause::Untrusted(_) => false,
+            _ => true,
+        }
     }
 }
 

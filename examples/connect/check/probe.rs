@@ -57,7 +57,7 @@ pub(crate) fn probe(place: &Place, settings: &Settings, stop: &Stop) -> PlaceRes
         let is_first = result.checks.is_empty();
         let is_over = ended.failure().is_some_and(|failure| failure.stage == Stage::Tcp);
         if is_first && let (Ended::Connected(_), Some(connector)) = (&ended, connector) {
-            result.resumption = resume(&connector, place, settings, stop);
+            resume(&connector, place, settings, stop, &mut result);
         }
         result.checks.push(Check { form, took, ended });
         // In another form, it would be the same.
@@ -65,6 +65,7 @@ pub(crate) fn probe(place: &Place, settings: &Settings, stop: &Stop) -> PlaceRes
             break;
         }
     }
+    try_forms_again(&mut result, place, settings, stop);
     if result.checks.iter().all(|check| check.ended.failure().is_some_and(may_be_the_other_kind)) {
         let (other, form) = match place.tls {
             TlsMode::Direct => (TlsMode::StartTls, Form::Pipelined),
@@ -73,6 +74,37 @@ pub(crate) fn probe(place: &Place, settings: &Settings, stop: &Stop) -> PlaceRes
         result.other_kind = Some(connect(place.address, other, form, settings, stop).0);
     }
     result
+}
+
+/// If one form works and the other one does not, tries both again: the reason may be a limit of connections, or one of several
+/// servers behind the address.
+fn try_forms_again(result: &mut PlaceResult, place: &Place, settings: &Settings, stop: &Stop) {
+    let [first, second] = &*result.checks else { return };
+    let (failed, works) = match (&first.ended, &second.ended) {
+        (Ended::Failed(_), Ended::Connected(_)) => (first, second),
+        (Ended::Connected(_), Ended::Failed(_)) => (second, first),
+        _ => return,
+    };
+    if !failed.ended.failure().is_some_and(|failure| failure.may_depend_on_form(place.tls)) {
+        return;
+    }
+    let (failed, works) = (failed.form, works.form);
+    let mut connected = Vec::new();
+    for (form, works) in [(failed, false), (works, true)] {
+        let (ended, _) = connect(place.address, place.tls, form, settings, stop);
+        match &ended {
+            Ended::Connected(_) if works => connected.push(ended),
+            Ended::Failed(failure) if !works && failure.may_depend_on_form(place.tls) => {}
+            Ended::Stopped => return,
+            Ended::Connected(_) | Ended::Failed(_) => {
+                result.depends_on_form = Some(false);
+                result.further.push(ended);
+                return;
+            }
+        }
+    }
+    result.depends_on_form = Some(true);
+    result.further.extend(connected);
 }
 
 /// Whether a port that speaks the other kind of TLS fails in this way.
@@ -124,28 +156,27 @@ fn connect_with(
 }
 
 /// Connects once more with the same connector, which has the session.
-fn resume(connector: &Connector, place: &Place, settings: &Settings, stop: &Stop) -> Option<Resumption> {
+fn resume(connector: &Connector, place: &Place, settings: &Settings, stop: &Stop, result: &mut PlaceResult) {
     if stop.is_set() {
-        return None;
+        return;
     }
-    Some(match connect_with(connector, place.address, place.tls, settings, stop) {
+    match connect_with(connector, place.address, place.tls, settings, stop) {
         Ok(connection) => {
             let report = connection.report();
             let is_broken = report
                 .attempts()
                 .iter()
                 .any(|attempt| has_repeat(&attempt.repeats, RepeatForm::WithoutSession));
-            let resumption = match (is_broken, connection.is_resumed()) {
+            result.resumption = Some(match (is_broken, connection.is_resumed()) {
                 (true, _) => Resumption::Broken,
                 (false, true) => Resumption::Resumed,
                 (false, false) => Resumption::NotResumed,
-            };
+            });
             leave(connection);
-            resumption
         }
-        Err(_) if stop.is_set() => return None,
-        Err(_) => Resumption::Failed,
-    })
+        // If a session has failed and was the reason, the library has connected without it.
+        Err(error) => result.further.push(failed(&error, place.address, settings, stop)),
+    }
 }
 
 fn failed(error: &Error, address: SocketAddr, settings: &Settings, stop: &Stop) -> Ended {

@@ -219,7 +219,7 @@ fn servers(diagnosis: &Diagnosis, style: Style) -> String {
             let resumption = match result.resumption {
                 Some(Resumption::Resumed) => ", session resumed",
                 Some(Resumption::NotResumed) => ", session not resumed",
-                Some(Resumption::Broken | Resumption::Failed) => ", resumption broken",
+                Some(Resumption::Broken) => ", resumption broken",
                 None => "",
             };
             let tls = format!("{}, {}{alpn}{resumption}", facts.version, facts.suite);
