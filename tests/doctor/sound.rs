@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use xmpp_connect::TlsMode;
 
-use crate::check::{Stop, Verdict, object};
-use crate::given::has_ipv6;
-use crate::support::{BlackHole, DnsServer};
-use crate::world::{World, check, ids, sound_world};
+use crate::check::{Stop, Verdict, metrics, object};
+use crate::given::{XMPPS, has_ipv6};
+use crate::support::{BlackHole, DnsServer, Refused, Script, XmppServer, Zone};
+use crate::world::{World, check, direct, ids, sound_world};
 
 #[test]
 fn a_sound_domain_has_no_findings_and_each_form_is_one_connection() {
@@ -59,11 +59,39 @@ fn a_check_that_is_stopped_ends_at_once_with_what_is_known() {
 }
 
 #[test]
+fn a_check_that_is_stopped_before_a_server_was_tried_says_nothing_of_the_domain() {
+    let refused = Refused::new();
+    let silent: Vec<_> = (0..5).map(|_| XmppServer::start(Script::silent())).collect();
+    let good = XmppServer::start(direct());
+    let zone = Zone::new().srv(XMPPS, 0, 0, refused.addr().port(), "host.example.org");
+    let zone =
+        silent.iter().fold(zone, |zone, server| zone.srv(XMPPS, 1, 0, server.port(), "host.example.org"));
+    let zone = zone.srv(XMPPS, 2, 0, good.port(), "host.example.org");
+    let dns = DnsServer::start(zone.address("host.example.org", "127.0.0.1"));
+    let stop = Stop::after(Duration::from_secs(600));
+    let for_thread = stop.clone();
+    let diagnosis = std::thread::scope(|scope| {
+        let servers = vec![dns.addr()];
+        let checking = scope.spawn(move || check(servers, &for_thread));
+        // Four are checked at once, so the refused one is done.
+        while silent.iter().filter(|server| server.accepted() > 0).count() < 4 {
+            std::thread::yield_now();
+        }
+        stop.now();
+        checking.join().unwrap()
+    });
+    assert!(ids(&diagnosis).contains(&"refused"), "{:#?}", diagnosis.findings);
+    assert_eq!((good.accepted(), diagnosis.verdict), (0, Verdict::Unknown));
+    let metrics = metrics(&diagnosis);
+    assert!(!metrics.contains("\nxmpp_check_up{") && metrics.contains("\nxmpp_check_complete{"), "{metrics}");
+}
+
+#[test]
 fn the_time_limit_of_the_whole_check_holds() {
     let holes: Vec<_> = (0..8).map(|_| BlackHole::new()).collect();
-    let zone = holes.iter().fold(crate::support::Zone::new(), |zone, hole| {
-        zone.srv(crate::given::XMPPS, 0, 0, hole.addr().port(), "host.example.org")
-    });
+    let zone = holes
+        .iter()
+        .fold(Zone::new(), |zone, hole| zone.srv(XMPPS, 0, 0, hole.addr().port(), "host.example.org"));
     let dns = DnsServer::start(zone.address("host.example.org", "127.0.0.1"));
     let started = Instant::now();
     let diagnosis = check(vec![dns.addr()], &Stop::after(Duration::from_secs(1)));

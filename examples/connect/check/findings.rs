@@ -103,20 +103,20 @@ pub(crate) enum Verdict {
     Findings,
     /// No server can be used.
     Broken,
-    /// The check was stopped before any server could be used.
+    /// The check was stopped before any server could be used, and not all were tried.
     Unknown,
 }
 
 impl Verdict {
-    /// Returns the verdict on a domain: `works` says whether any server can be used, and `is_cut` whether the check was
-    /// stopped.
-    pub(crate) fn of(works: bool, is_cut: bool, findings: &[Finding]) -> Self {
+    /// Returns the verdict on a domain: `works` says whether any server can be used, `is_cut` whether the check was stopped, and
+    /// `is_open` whether a server is left of which that is not known.
+    pub(crate) fn of(works: bool, is_cut: bool, is_open: bool, findings: &[Finding]) -> Self {
         let weighs = |least: Weight| findings.iter().any(|finding| finding.weight <= least);
-        match (works, is_cut) {
-            (true, _) if weighs(Weight::Warning) => Self::Findings,
-            (true, _) => Self::Sound,
-            (false, true) if !weighs(Weight::Error) => Self::Unknown,
-            (false, _) => Self::Broken,
+        match works {
+            true if weighs(Weight::Warning) => Self::Findings,
+            true => Self::Sound,
+            false if is_cut && (is_open || !weighs(Weight::Error)) => Self::Unknown,
+            false => Self::Broken,
         }
     }
 
@@ -177,7 +177,7 @@ mod tests {
     fn hints_leave_a_domain_sound() {
         let (hint, warning) = (Finding::hint("a", "", ""), Finding::warning("b", "", ""));
         let error = Finding::error("c", "", "");
-        for (works, is_cut, findings, verdict) in [
+        let rows = [
             (true, false, vec![], Verdict::Sound),
             (true, false, vec![hint.clone()], Verdict::Sound),
             (true, false, vec![hint.clone(), warning.clone()], Verdict::Findings),
@@ -185,10 +185,17 @@ mod tests {
             (false, false, vec![], Verdict::Broken),
             (false, false, vec![warning.clone()], Verdict::Broken),
             (false, true, vec![warning.clone()], Verdict::Unknown),
-            (false, true, vec![error], Verdict::Broken),
-        ] {
-            assert_eq!(Verdict::of(works, is_cut, &findings), verdict, "{works} {is_cut} {findings:?}");
+            (false, true, vec![error.clone()], Verdict::Broken),
+        ];
+        for (works, is_cut, findings, verdict) in rows {
+            assert_eq!(
+                Verdict::of(works, is_cut, false, &findings),
+                verdict,
+                "{works} {is_cut} {findings:?}"
+            );
         }
+        // The others may work.
+        assert_eq!(Verdict::of(false, true, true, &[error]), Verdict::Unknown);
         let statuses =
             [Verdict::Sound, Verdict::Findings, Verdict::Broken, Verdict::Unknown].map(Verdict::status);
         assert_eq!(statuses, [0, 1, 3, 3]);

@@ -239,6 +239,7 @@ fn conclude(
     let now = SystemTime::now();
     findings.extend(diagnose::diagnose(&found.candidates, &checked, &settings.service, now));
     let is_cut = stop.is_set();
+    let is_open = checked.iter().any(|(_, result)| !result.is_complete());
     if is_cut {
         findings.push(Finding::warning(
             "check-cut",
@@ -250,7 +251,7 @@ fn conclude(
     Diagnosis {
         domain: settings.domain.clone(),
         service: settings.service.clone(),
-        verdict: Verdict::of(works, is_cut, &findings),
+        verdict: Verdict::of(works, is_cut, is_open, &findings),
         findings,
         is_cut,
         elapsed: stop.elapsed(),

@@ -66,6 +66,16 @@ impl PlaceResult {
         self.checks.iter().filter_map(|check| check.ended.certificate())
     }
 
+    /// Whether the check came to its end: in both forms, or in one that shows that there is no connection.
+    pub(crate) fn is_complete(&self) -> bool {
+        let is_end = |check: &Check| match &check.ended {
+            Ended::Connected(_) => self.checks.len() > 1,
+            Ended::Failed(failure) => self.checks.len() > 1 || failure.stage == Stage::Tcp,
+            Ended::Stopped => false,
+        };
+        self.checks.last().is_some_and(is_end)
+    }
+
     /// How all connections of this kind of TLS ended.
     pub(crate) fn ended(&self) -> impl Iterator<Item = &Ended> {
         self.checks.iter().map(|check| &check.ended).chain(&self.further)

@@ -12,7 +12,10 @@ use super::tlsa::{self, Proof};
 pub(crate) fn metrics(diagnosis: &Diagnosis) -> String {
     let mut text = Text::of(diagnosis);
     text.metric("up", "Whether a client can connect to any server of the domain.");
-    text.sample("up", &[], f64::from(matches!(diagnosis.verdict, Verdict::Sound | Verdict::Findings)));
+    // Where that is not known, no alert is to go off; `complete` says that the check was stopped.
+    if diagnosis.verdict != Verdict::Unknown {
+        text.sample("up", &[], f64::from(matches!(diagnosis.verdict, Verdict::Sound | Verdict::Findings)));
+    }
     text.metric("complete", "Whether the check came to its end.");
     text.sample("complete", &[], f64::from(!diagnosis.is_cut));
     text.metric("duration_seconds", "How long the check took.");
