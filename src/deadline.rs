@@ -59,15 +59,21 @@ impl PartialOrd for Deadline {
     }
 }
 
-/// A time limit in a message: `1.5 s`.
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+/// A time limit in a message: `1.5 s`. From a millisecond on, fractions of one are not shown.
 pub(crate) struct Seconds(pub(crate) Duration);
 
 impl fmt::Display for Seconds {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Without floating point, whose formatting is 15 KiB of code.
-        write!(formatter, "{}", self.0.as_secs())?;
-        if self.0.subsec_nanos() > 0 {
-            let fraction = format!("{:09}", self.0.subsec_nanos());
+        let half = if self.0 < MILLISECOND { Duration::ZERO } else { MILLISECOND / 2 };
+        let rounded = self.0.saturating_add(half);
+        let shown = if half.is_zero() { 1 } else { MILLISECOND.subsec_nanos() };
+        let nanoseconds = rounded.subsec_nanos() / shown * shown;
+        write!(formatter, "{}", rounded.as_secs())?;
+        if nanoseconds > 0 {
+            let fraction = format!("{nanoseconds:09}");
             write!(formatter, ".{}", fraction.trim_end_matches('0'))?;
         }
         formatter.write_str(" s")
@@ -102,11 +108,20 @@ mod tests {
     // rule D8
     #[test]
     fn limits_are_shown_in_seconds() {
-        for (limit, text) in
-            [(30_000_000_000, "30 s"), (50_000_000, "0.05 s"), (1_000_000_001, "1.000000001 s")]
-        {
+        for (limit, text) in [
+            (30_000_000_000, "30 s"),
+            (50_000_000, "0.05 s"),
+            (83_333_333, "0.083 s"),
+            (1_666_666_666, "1.667 s"),
+            (1_999_600_000, "2 s"),
+            (1_000_000_001, "1 s"),
+            (1_000_000, "0.001 s"),
+            (999_999, "0.000999999 s"),
+            (1, "0.000000001 s"),
+        ] {
             assert_eq!(Seconds(Duration::from_nanos(limit)).to_string(), text);
         }
+        assert_eq!(Seconds(Duration::MAX).to_string(), "18446744073709551615.999 s");
     }
 
     #[test]

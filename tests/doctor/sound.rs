@@ -6,7 +6,7 @@ use xmpp_connect::TlsMode;
 
 use crate::check::{Stop, Verdict, metrics, object};
 use crate::given::{XMPPS, has_ipv6};
-use crate::support::{BlackHole, DnsServer, Refused, Script, XmppServer, Zone};
+use crate::support::{BlackHole, DnsServer, Latch, Refused, Script, Stage, Step, XmppServer, Zone};
 use crate::world::{World, check, direct, ids, sound_world};
 
 #[test]
@@ -84,6 +84,32 @@ fn a_check_that_is_stopped_before_a_server_was_tried_says_nothing_of_the_domain(
     assert_eq!((good.accepted(), diagnosis.verdict), (0, Verdict::Unknown));
     let metrics = metrics(&diagnosis);
     assert!(!metrics.contains("\nxmpp_check_up{") && metrics.contains("\nxmpp_check_complete{"), "{metrics}");
+}
+
+#[test]
+fn a_short_time_limit_makes_no_fault_of_a_slow_server() {
+    // The first of three connections takes two seconds, which is more than a twelfth of the limit.
+    let latch = Latch::new();
+    let slow = direct().before(Stage::Tls, &[Step::Wait(latch.clone())]);
+    let world = World { limit: Duration::from_secs(20), ..World::of(TlsMode::Direct, slow) };
+    let diagnosis = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            world.servers[0].wait_accepted(1);
+            std::thread::sleep(Duration::from_secs(2));
+            latch.open();
+        });
+        world.check()
+    });
+    assert_eq!(ids(&diagnosis), ["no-starttls", "no-ipv6"], "{:#?}", diagnosis.findings);
+}
+
+#[test]
+fn what_has_no_time_to_answer_is_not_judged() {
+    let silent = World::of(TlsMode::Direct, Script::silent());
+    let world = World { limit: Duration::from_secs(1), ..silent };
+    let diagnosis = world.check();
+    assert_eq!((diagnosis.verdict, diagnosis.is_cut), (Verdict::Unknown, true));
+    assert!(!ids(&diagnosis).contains(&"silent"), "{:#?}", diagnosis.findings);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::given::{DOMAIN, XMPP, XMPPS, owner};
 use crate::support::addresses::own_loopback;
 use crate::support::{Authority, DnsServer, Script, Stage, Step, XmppServer, Zone};
 
-/// Long enough for a busy machine: each check has a sixth of it, and a stage half of that.
+/// Long enough for a busy machine, and for a server that is silent in each stage of each form: a stage has 5 s.
 pub(crate) const LIMIT: Duration = Duration::from_secs(36);
 /// So many rows of a table are checked at once.
 const AT_ONCE: usize = 4;

@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use xmpp_connect::report::{RepeatForm, Stage};
+use xmpp_connect::report::{AttemptError, AttemptErrorKind, RepeatForm, Stage};
 use xmpp_connect::{
     ChannelBinding, Connection, Connector, ConnectorBuilder, Error, ErrorKind, OpenStream, Service, Target,
     TlsMode,
@@ -21,16 +21,25 @@ use super::{Settings, Stop};
 /// The number of TLS 1.3 (RFC 8446 section 4.2.1).
 const TLS13: u16 = 0x0304;
 
+/// Of a long time limit of the check, a stage of a connection gets this part.
+const STAGES: u32 = 12;
+/// A stage gets as much of a short one, if so much is left: whoever takes longer is too slow for most programs.
+const ENOUGH: Duration = Duration::from_secs(5);
+/// The library accepts no limit of zero.
+const LEAST: Duration = Duration::from_millis(1);
+
 /// Returns the options that all connectors of a check have.
 pub(crate) fn builder(settings: &Settings, stop: &Stop) -> ConnectorBuilder {
-    // A silent server must not use up the time of the others.
-    let limit = (settings.limit / 6).max(Duration::from_millis(1));
+    // A silent server must not use up the time of the others, and a slow one must have enough.
+    let remaining = stop.remaining();
+    let stage = (settings.limit / STAGES).max(ENOUGH.min(remaining)).max(LEAST);
+    let limit = stage.saturating_mul(2).min(remaining).max(LEAST);
     let mut builder = Connector::builder()
         .service(settings.service.clone())
         .open_stream(OpenStream::new())
-        .timeout(limit.min(stop.remaining()).max(Duration::from_millis(1)))
-        .tcp_timeout(limit / 2)
-        .handshake_timeout(limit / 2);
+        .timeout(limit)
+        .tcp_timeout(stage)
+        .handshake_timeout(stage);
     if !settings.nameservers.is_empty() {
         builder = builder.nameservers(settings.nameservers.iter().copied());
     }
@@ -183,8 +192,9 @@ fn failed(error: &Error, address: SocketAddr, settings: &Settings, stop: &Stop) 
     let attempt = error.report().and_then(|report| report.attempts().last());
     match (error.kind(), attempt) {
         (ErrorKind::Cancelled, _) => Ended::Stopped,
-        // Its own limit has not passed.
+        // The time of the check has passed, and perhaps not enough for this server.
         (ErrorKind::TimedOut, _) if stop.is_set() => Ended::Stopped,
+        (_, Some(attempt)) if stop.is_set() && attempt.error().is_some_and(is_timeout) => Ended::Stopped,
         (_, Some(attempt)) => Ended::Failed(match attempt.error() {
             Some(error) => {
                 let mut failure = Failure::of(attempt.stage, error, || has_route(address));
@@ -205,6 +215,10 @@ fn failed(error: &Error, address: SocketAddr, settings: &Settings, stop: &Stop) 
             certificate: None,
         }),
     }
+}
+
+fn is_timeout(error: &AttemptError) -> bool {
+    matches!(error.kind(), AttemptErrorKind::TimedOut(_))
 }
 
 /// Whether a server refuses this one since it has shown no certificate, and may have no other proof to ask for (dialback).
