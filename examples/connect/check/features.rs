@@ -25,6 +25,16 @@ pub(crate) struct Features {
     pub(crate) others: Vec<String>,
 }
 
+impl Features {
+    /// The names of the mechanisms are complete, and are as they can be shown: the space around them is layout.
+    fn shown(mut self) -> Self {
+        for mechanism in self.mechanisms.iter_mut().chain(self.sasl2.iter_mut().flatten()) {
+            *mechanism = plain(mechanism.trim());
+        }
+        self
+    }
+}
+
 /// Reads a server's stream up to the end of its features.
 #[derive(Debug)]
 pub(crate) struct Reader {
@@ -57,7 +67,7 @@ impl Reader {
                         ended.as_ref().is_some_and(|(of, ended)| (&**of, &**ended) == (STREAMS, name))
                     };
                     match self.open.len() {
-                        1 if is("features") => return Ok(Some(std::mem::take(&mut self.features))),
+                        1 if is("features") => return Ok(Some(std::mem::take(&mut self.features).shown())),
                         0 => return Err("the stream ended before its features".to_owned()),
                         _ => {}
                     }
@@ -108,7 +118,7 @@ impl Reader {
             [..] => None,
         };
         if let Some(mechanism) = list.and_then(|list| list.last_mut()) {
-            mechanism.push_str(&plain(text.trim()));
+            mechanism.push_str(text);
         }
     }
 }
@@ -120,7 +130,7 @@ mod tests {
     const STREAM: &str = "<?xml version='1.0'?><stream:stream xmlns='jabber:client' version='1.0' \
         xmlns:stream='http://etherx.jabber.org/streams'><stream:features>\
         <mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>SCRAM-SHA-1-PLUS</mechanism>\
-        <mechanism> PLAIN\n</mechanism><other/></mechanisms>\
+        <mechanism> PLAIN\n</mechanism><mechanism>A&#10;B</mechanism><other/></mechanisms>\
         <sasl-channel-binding xmlns='urn:xmpp:sasl-cb:0'><channel-binding type='tls-exporter'/></sasl-channel-binding>\
         <authentication xmlns='urn:xmpp:sasl:2'><mechanism>SCRAM-SHA-256</mechanism><inline><mechanism>no</mechanism>\
         </inline></authentication><register xmlns='http://jabber.org/features/iq-register'/></stream:features>";
@@ -128,7 +138,7 @@ mod tests {
     #[test]
     fn the_features_are_read_however_they_are_cut() {
         let expected = Features {
-            mechanisms: vec!["SCRAM-SHA-1-PLUS".into(), "PLAIN".into()],
+            mechanisms: vec!["SCRAM-SHA-1-PLUS".into(), "PLAIN".into(), "A\\nB".into()],
             sasl2: Some(vec!["SCRAM-SHA-256".into()]),
             channel_bindings: Some(vec!["tls-exporter".into()]),
             others: vec!["register (http://jabber.org/features/iq-register)".into()],
