@@ -18,6 +18,7 @@ mod given;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod advice;
 mod dns_faults;
 mod output;
 mod record_faults;

@@ -281,6 +281,16 @@ pub(crate) const NEGOTIATIONS: &[Row] = &[
         &["client-certificate-required"],
     ),
     (
+        "client certificate required, TLS 1.2",
+        || {
+            let tls = ServerTls::new(authority().issue(&[DOMAIN]))
+                .only_tls12()
+                .require_client_certificate(authority().root_der());
+            World::of(Direct, sound(Script::direct(tls.config())))
+        },
+        &["client-certificate-required"],
+    ),
+    (
         "client certificate not required",
         || {
             let tls =

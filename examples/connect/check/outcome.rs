@@ -210,7 +210,8 @@ impl Failure {
     /// `has_route` says whether this machine itself has a way to the server.
     pub(crate) fn of(stage: Stage, error: &AttemptError, has_route: impl Fn() -> bool) -> Self {
         let certificate = error.certificate().map(|certificate| Box::new(Certificate::of(certificate)));
-        Self { stage, cause: cause(error, has_route), text: error.to_string(), certificate }
+        let text = error.to_string();
+        Self { stage, cause: cause(error, &text, has_route), text, certificate }
     }
 }
 
@@ -227,7 +228,7 @@ impl Failure {
     }
 }
 
-fn cause(error: &AttemptError, has_route: impl Fn() -> bool) -> Cause {
+fn cause(error: &AttemptError, text: &str, has_route: impl Fn() -> bool) -> Cause {
     match error.kind() {
         AttemptErrorKind::Io(error) => match error.kind() {
             io::ErrorKind::ConnectionRefused => Cause::Refused,
@@ -257,6 +258,12 @@ fn cause(error: &AttemptError, has_route: impl Fn() -> bool) -> Cause {
             Cause::AlpnRefused
         }
         AttemptErrorKind::Tls(rustls::Error::AlertReceived(AlertDescription::CertificateRequired)) => {
+            Cause::ClientCertificateRequired
+        }
+        // TLS 1.2 has no alert of its own for that.
+        AttemptErrorKind::Tls(rustls::Error::AlertReceived(AlertDescription::HandshakeFailure))
+            if text.contains("requires a client certificate") =>
+        {
             Cause::ClientCertificateRequired
         }
         AttemptErrorKind::Tls(_) => Cause::Tls,
