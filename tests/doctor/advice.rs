@@ -4,13 +4,16 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair};
 use xmpp_connect::TlsMode::{Direct, StartTls};
+use xmpp_connect::rustls::pki_types::PrivatePkcs8KeyDer;
 use xmpp_connect::rustls::{ServerConfig, ServerConnection};
 
-use crate::check::Finding;
+use crate::check::{Finding, Settings, Stop, examine};
 use crate::given::DOMAIN;
-use crate::support::ServerTls;
-use crate::world::{World, authority, direct, loopback};
+use crate::server_faults::direct_with;
+use crate::support::{DnsServer, Identity, ServerTls};
+use crate::world::{LIMIT, World, authority, direct, loopback, settings};
 
 /// The fault, how it is set up, the finding, and a part of the advice.
 type Row = (&'static str, fn() -> World, &'static str, &'static str);
@@ -76,4 +79,27 @@ fn refuse(mut stream: TcpStream, tls: &Arc<ServerConfig>) -> std::io::Result<()>
     let mut answer = [0; 4096];
     let _ = stream.read(&mut answer)?;
     stream.write_all(&[21, 3, 3, 0, 2, 2, 40])
+}
+
+/// A root with this name, and a key of its own.
+fn root(name: &str) -> CertifiedIssuer<'static, KeyPair> {
+    let mut parameters = CertificateParams::default();
+    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let mut distinguished = DistinguishedName::new();
+    distinguished.push(DnType::CommonName, name);
+    parameters.distinguished_name = distinguished;
+    CertifiedIssuer::self_signed(parameters, KeyPair::generate().unwrap()).unwrap()
+}
+
+#[test]
+fn a_root_that_was_created_again_has_another_key() {
+    let (old, new) = (root("A root"), root("A root"));
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new([DOMAIN.to_owned()]).unwrap().signed_by(&key, &old).unwrap();
+    let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
+    let world = World::of(Direct, direct_with(Identity { chain: vec![certificate.der().clone()], key }));
+    let dns = DnsServer::start(world.zone);
+    let settings = Settings { roots: vec![new.der().clone()], ..settings(vec![dns.addr()]) };
+    let findings = examine(&settings, &Stop::after(LIMIT), &|_, _| {}).unwrap().findings;
+    assert!(has_advice(&findings, "certificate-untrusted", "of the same name"), "{findings:#?}");
 }

@@ -100,6 +100,13 @@ pub(crate) fn expiry(certificate: &Certificate, now: SystemTime) -> Option<Findi
     ))
 }
 
+/// The id and the advice for a certificate that was signed with another key than the root's.
+pub(crate) const OTHER_KEY_OF_ROOT: (&str, &str) = (
+    "certificate-untrusted",
+    "the root that is trusted here has another key than the root of the same name that signed: if the root was created \
+     again, give the right one of the two (here: --ca), or let the new one sign the certificate",
+);
+
 /// Returns the id and the advice for a certificate that was refused.
 pub(crate) fn refusal(
     reason: UntrustedReason,

@@ -157,13 +157,17 @@ fn sometimes(place: &Place, result: &PlaceResult) -> Vec<Finding> {
 
 fn sometimes_failed(failure: &Failure) -> Finding {
     let what = format!("some connections in a row fail, and others do not: {}", failure.text);
-    match failure.cause {
-        Cause::Untrusted(reason) => {
-            let (id, advice) = certificate::refusal(reason, failure.certificate.as_deref());
+    let of_certificate = match failure.cause {
+        Cause::Untrusted(reason) => Some(certificate::refusal(reason, failure.certificate.as_deref())),
+        Cause::OtherKeyOfRoot => Some(certificate::OTHER_KEY_OF_ROOT),
+        _ => None,
+    };
+    match of_certificate {
+        Some((id, advice)) => {
             let advice = format!("look at each of the servers behind this address; {advice}");
             Finding::error(id, what, advice)
         }
-        _ => Finding::warning(
+        None => Finding::warning(
             "some-connections-fail",
             what,
             "look at what limits connections from one address, in the server and in firewalls, and at each of the servers \
@@ -217,7 +221,7 @@ fn second_form(place: &Place, failure: &Failure) -> Finding {
 fn wrong_kind(place: &Place, other: Option<&Ended>) -> Option<Finding> {
     let speaks = match other? {
         Ended::Connected(_) => true,
-        Ended::Failed(failure) => matches!(failure.cause, Cause::Untrusted(_)),
+        Ended::Failed(failure) => matches!(failure.cause, Cause::Untrusted(_) | Cause::OtherKeyOfRoot),
         Ended::Stopped => false,
     };
     speaks.then(|| match place.tls {
@@ -267,6 +271,7 @@ fn failed(failure: &Failure) -> Finding {
         ),
         Cause::NotXmpp => ("not-xmpp", "check which service the port belongs to, and correct the record"),
         Cause::Untrusted(reason) => certificate::refusal(*reason, failure.certificate.as_deref()),
+        Cause::OtherKeyOfRoot => certificate::OTHER_KEY_OF_ROOT,
         Cause::AlpnRefused => (
             "alpn-refused",
             "let the server accept the ALPN protocol of this service (xmpp-client or xmpp-server, XEP-0368)",

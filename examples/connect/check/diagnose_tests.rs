@@ -90,6 +90,7 @@ fn every_cause_has_a_finding_with_advice() {
         Cause::NotXmpp,
         Cause::InjectedBytes,
         Cause::AlpnRefused,
+        Cause::OtherKeyOfRoot,
         Cause::ClientCertificateRequired,
         Cause::ServerNotIdentified,
         Cause::Tls,

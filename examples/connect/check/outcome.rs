@@ -196,6 +196,8 @@ pub(crate) enum Cause {
     NotXmpp,
     InjectedBytes,
     Untrusted(UntrustedReason),
+    /// The certificate was signed with another key than that of the trusted root of the same name.
+    OtherKeyOfRoot,
     /// The server wants a certificate of this side.
     ClientCertificateRequired,
     /// The server has a good certificate, and ends the stream of a server that has shown none.
@@ -222,7 +224,7 @@ impl Failure {
         match self.cause {
             _ if self.stage == Stage::Tcp => false,
             Cause::Untrusted(UntrustedReason::WrongName) => tls == TlsMode::Direct,
-            Cause::Untrusted(_) => false,
+            Cause::Untrusted(_) | Cause::OtherKeyOfRoot => false,
             _ => true,
         }
     }
@@ -253,6 +255,11 @@ fn cause(error: &AttemptError, text: &str, has_route: impl Fn() -> bool) -> Caus
         AttemptErrorKind::StreamError { condition, .. } => Cause::StreamError(condition.map(str::to_owned)),
         AttemptErrorKind::NotXmpp => Cause::NotXmpp,
         AttemptErrorKind::InjectedBytes => Cause::InjectedBytes,
+        AttemptErrorKind::Untrusted(UntrustedReason::Unacceptable)
+            if text.contains("has a different key than the one that signed") =>
+        {
+            Cause::OtherKeyOfRoot
+        }
         AttemptErrorKind::Untrusted(reason) => Cause::Untrusted(reason),
         AttemptErrorKind::Tls(rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => {
             Cause::AlpnRefused
