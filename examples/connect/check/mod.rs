@@ -7,6 +7,7 @@
 
 mod certificate;
 mod diagnose;
+mod failures;
 mod features;
 mod findings;
 mod hosts_file;
