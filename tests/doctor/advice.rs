@@ -12,13 +12,23 @@ use xmpp_connect::rustls::{ServerConfig, ServerConnection};
 use crate::check::{Finding, Settings, Stop, examine};
 use crate::given::DOMAIN;
 use crate::server_faults::direct_with;
-use crate::support::{DnsServer, Identity, ServerTls};
+use crate::support::xmpp::stream_error;
+use crate::support::{DnsServer, Identity, ServerTls, Stage, Step};
 use crate::world::{LIMIT, World, authority, direct, loopback, settings};
 
 /// The fault, how it is set up, the finding, and a part of the advice.
 type Row = (&'static str, fn() -> World, &'static str, &'static str);
 
 const ADVICE: &[Row] = &[
+    (
+        "redirection",
+        || {
+            let error = Step::send(stream_error("see-other-host"));
+            World::of(Direct, direct().instead(Stage::SecureFeatures, &[error]))
+        },
+        "stream-error",
+        "SRV records",
+    ),
     (
         "direct TLS at a STARTTLS record",
         || World::of(StartTls, direct()),

@@ -29,6 +29,11 @@ pub(crate) fn failed(failure: &Failure) -> Finding {
         Cause::StreamError(Some(condition)) if condition == "host-unknown" || condition == "host-gone" => {
             ("host-unknown", "add the domain to the configuration of the server, or correct the record")
         }
+        Cause::StreamError(Some(condition)) if condition == "see-other-host" => (
+            "stream-error",
+            "turn the redirection off, or publish the server that it leads to in the SRV records: many programs do not follow \
+             it",
+        ),
         Cause::StreamError(_) => ("stream-error", "see the log of the server for the reason"),
         Cause::InjectedBytes => (
             "injected-bytes",
