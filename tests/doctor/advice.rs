@@ -30,6 +30,12 @@ const ADVICE: &[Row] = &[
         "SRV records",
     ),
     (
+        "web server at a STARTTLS record",
+        || World::of(StartTls, direct_with(authority().issue(&["www.example"]))),
+        "starttls-record-at-direct-port",
+        "which service",
+    ),
+    (
         "direct TLS at a STARTTLS record",
         || World::of(StartTls, direct()),
         "starttls-record-at-direct-port",

@@ -220,21 +220,30 @@ fn second_form(place: &Place, failure: &Failure) -> Finding {
 
 /// The port speaks the other kind of TLS.
 fn wrong_kind(place: &Place, other: Option<&Ended>) -> Option<Finding> {
-    let speaks = match other? {
-        Ended::Connected(_) => true,
-        Ended::Failed(failure) => matches!(failure.cause, Cause::Untrusted(_) | Cause::OtherKeyOfRoot),
-        Ended::Stopped => false,
+    let refused = match other? {
+        Ended::Connected(_) => None,
+        Ended::Failed(failure) if matches!(failure.cause, Cause::Untrusted(_) | Cause::OtherKeyOfRoot) => {
+            Some(failure)
+        }
+        Ended::Failed(_) | Ended::Stopped => return None,
     };
-    speaks.then(|| match place.tls {
-        TlsMode::Direct => Finding::error(
+    Some(match (place.tls, refused) {
+        (TlsMode::Direct, _) => Finding::error(
             "direct-record-at-starttls-port",
             "the record says direct TLS (_xmpps), and the port has STARTTLS",
             "publish this port at the _xmpp name, or give the server a port for direct TLS",
         ),
-        TlsMode::StartTls => Finding::error(
+        (TlsMode::StartTls, None) => Finding::error(
             "starttls-record-at-direct-port",
             "the record says STARTTLS (_xmpp), and the port has direct TLS",
             "publish this port at the _xmpps name, or give the server a port for STARTTLS",
+        ),
+        // Without a good certificate, nothing says that it is XMPP at all.
+        (TlsMode::StartTls, Some(failure)) => Finding::error(
+            "starttls-record-at-direct-port",
+            format!("the record says STARTTLS (_xmpp), and the port has direct TLS: {}", failure.text),
+            "check which service the port belongs to; if it is this one, publish the port at the _xmpps name, and give it a \
+             good certificate",
         ),
     })
 }
