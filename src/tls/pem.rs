@@ -5,19 +5,35 @@ use rustls::pki_types::pem::{Error, PemObject, SectionKind};
 
 use super::certificate::Fields;
 use super::der::{SEQUENCE, Values};
+use crate::quoted::Quoted;
 
 /// Reads all certificates in PEM, or the one in DER.
 ///
 /// # Errors
 /// What is wrong, for a sentence: `it has …`.
 pub(crate) fn certificates(octets: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
-    if Values(octets).next_of(SEQUENCE).is_some() {
-        return match Fields::read(octets) {
-            Some(_) => Ok(vec![CertificateDer::from(octets.to_vec())]),
-            None => Err("it has DER, but not of a certificate".to_owned()),
+    let mut values = Values(octets);
+    let der = values.next_encoded_of(SEQUENCE);
+    let text = String::from_utf8_lossy(octets);
+    if let Some(der) = der.filter(|_| values.is_empty() || !text.contains("-----BEGIN ")) {
+        return match (Fields::read(der), values.0.trim_ascii().is_empty()) {
+            (Some(_), true) => Ok(vec![CertificateDer::from(der.to_vec())]),
+            (Some(_), false) => {
+                Err("it has more than one certificate in DER; use PEM for several".to_owned())
+            }
+            (None, _) => Err("it has DER, but not of a certificate".to_owned()),
         };
     }
-    let sections = <(SectionKind, Vec<u8>)>::pem_slice_iter(octets).collect::<Result<Vec<_>, _>>();
+    let text = as_lines(&text);
+    let labels = text.lines().filter_map(|line| line.strip_prefix("-----BEGIN ")?.strip_suffix("-----"));
+    if let Some(label) = labels.clone().find(|label| label.ends_with(" CERTIFICATE")) {
+        return Err(format!(
+            "it has {}, which is not read: convert it with `openssl x509`",
+            Quoted(label, LONGEST_LABEL)
+        ));
+    }
+    let wanted = labels.filter(|label| *label == "CERTIFICATE").count();
+    let sections = <(SectionKind, Vec<u8>)>::pem_slice_iter(text.as_bytes()).collect::<Result<Vec<_>, _>>();
     let sections = sections.map_err(|error| damage(&error))?;
     let mut certificates = Vec::new();
     let mut other = None;
@@ -30,6 +46,9 @@ pub(crate) fn certificates(octets: &[u8]) -> Result<Vec<CertificateDer<'static>>
             kind => other = other.or_else(|| Some(name(kind))),
         }
     }
+    if certificates.len() != wanted {
+        return Err("its PEM is damaged: a certificate in it cannot be found".to_owned());
+    }
     match (certificates.is_empty(), other) {
         (false, _) => Ok(certificates),
         (true, Some(other)) => Err(format!("it has {other}, and no certificate")),
@@ -38,6 +57,16 @@ pub(crate) fn certificates(octets: &[u8]) -> Result<Vec<CertificateDer<'static>>
             Err("it has no certificate, neither as PEM (-----BEGIN CERTIFICATE-----) nor as DER".to_owned())
         }
     }
+}
+
+/// How much of an unknown label is shown.
+const LONGEST_LABEL: usize = 40;
+
+/// The text as the reader of PEM wants it: without byte order mark and blanks, each BEGIN on a line of its own, where files
+/// were joined that do not end with a line end.
+fn as_lines(text: &str) -> String {
+    let text = text.trim_start_matches('\u{feff}').replace("----------BEGIN ", "-----\n-----BEGIN ");
+    text.split(['\n', '\r']).map(str::trim).collect::<Vec<_>>().join("\n")
 }
 
 fn name(kind: SectionKind) -> &'static str {
@@ -110,6 +139,20 @@ mod tests {
             let error = read(text).unwrap_err();
             assert!(error.starts_with(expected), "{error}");
         }
+        // Joined without a line end, with a byte order mark, indented.
+        for text in
+            [format!("{}{pem}", pem.trim_end()), format!("\u{feff}{pem}{pem}"), format!("  {pem}\t{pem}")]
+        {
+            assert_eq!(read(&text).unwrap(), both, "{text}");
+        }
+        // `0 ` begins DER too.
+        assert_eq!(read(&format!("0 s:CN = a.test\n{pem}")).unwrap(), both[..1]);
+        let trusted = pem.replace(" CERTIFICATE-", " TRUSTED CERTIFICATE-");
+        let error = read(&format!("{trusted}{pem}")).unwrap_err();
+        assert!(error.starts_with("it has TRUSTED CERTIFICATE, which is not read"), "{error}");
+        assert_eq!(certificates(&[&der[..], b"\n"].concat()).unwrap(), both[..1]);
+        let error = certificates(&[&der[..], &der[..]].concat()).unwrap_err();
+        assert!(error.starts_with("it has more than one certificate in DER"), "{error}");
         assert!(certificates(&key.serialize_der()).unwrap_err().starts_with("it has DER, but not of"));
         assert!(certificates(&[0x1f, 0x8b, 8, 0]).unwrap_err().starts_with("it has no certificate"));
     }

@@ -13,7 +13,7 @@ use rustls::{CertificateError, RootCertStore};
 use super::TlsSetupError;
 use super::certificate::{Certificate, Fields, Name, date};
 use super::date::{Date, days};
-use super::der::{ENUMERATED, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, Values, dotted};
+use super::der::{BOOLEAN, ENUMERATED, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, Values, dotted};
 use super::explain::revocation_list;
 
 /// Certificate revocation lists (CRLs), and how they are used. Given to
@@ -140,6 +140,17 @@ fn configure(
             index + 1
         ));
     }
+    // For a certificate without distribution points, webpki would take a part of the certificates for all of them.
+    let read: Vec<_> = given.lists.iter().filter_map(|list| List::read(list)).collect();
+    let is_beside_whole = |part: &&List<'_>| {
+        part.is_partial && read.iter().any(|other| other.issuer == part.issuer && !other.is_partial)
+    };
+    if let Some(part) = read.iter().find(is_beside_whole) {
+        return Err(format!(
+            "there are a complete list of {} and one for a part of its certificates; give the complete one alone, or all parts",
+            Name::read(part.issuer)
+        ));
+    }
     // webpki uses the first list of an issuer.
     let mut lists = given.lists.clone();
     lists.sort_by_key(|list| Reverse(List::read(list).and_then(|list| list.this_update)));
@@ -231,12 +242,28 @@ fn which(index: usize, certificate: &[u8]) -> String {
     }
 }
 
+/// The context-specific tags of a list's extensions, and of the name of a distribution point.
+const EXTENSIONS: u8 = 0xa0;
+const DISTRIBUTION_POINT: u8 = 0xa0;
+
+/// Whether an extension of a list is the issuing distribution point, with a name.
+fn is_of_distribution_point(extension: &[u8]) -> bool {
+    let mut values = Values(extension);
+    let is_wanted = values.next_of(OBJECT_IDENTIFIER).map(dotted).as_deref() == Some("2.5.29.28");
+    let _is_critical = values.next_of(BOOLEAN);
+    let scope =
+        values.next_of(OCTET_STRING).and_then(|value| Values(value).next_of(SEQUENCE)).unwrap_or_default();
+    is_wanted && Values(scope).next_of(DISTRIBUTION_POINT).is_some()
+}
+
 /// The contents of a list (RFC 5280 section 5.1).
 struct List<'a> {
     issuer: &'a [u8],
     this_update: Option<Date>,
     next_update: Option<Date>,
     entries: &'a [u8],
+    /// Whether it is only for the certificates with a certain distribution point (RFC 5280 section 5.2.5).
+    is_partial: bool,
 }
 
 impl<'a> List<'a> {
@@ -248,8 +275,12 @@ impl<'a> List<'a> {
         let this_update = fields.next().and_then(date);
         let mut fields = fields.peekable();
         let next_update = fields.next_if(|field| field.tag != SEQUENCE).and_then(date);
-        let entries = fields.next().and_then(|field| field.of(SEQUENCE)).unwrap_or_default();
-        Some(Self { issuer, this_update, next_update, entries })
+        let entries =
+            fields.next_if(|field| field.tag == SEQUENCE).map(|field| field.content).unwrap_or_default();
+        let extensions = fields.next().and_then(|field| field.of(EXTENSIONS)).unwrap_or_default();
+        let extensions = Values(extensions).next_of(SEQUENCE).unwrap_or_default();
+        let is_partial = Values(extensions).any(|extension| is_of_distribution_point(extension.content));
+        Some(Self { issuer, this_update, next_update, entries, is_partial })
     }
 
     /// The entry of a certificate, by its serial number.

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType, IsCa,
-    KeyIdMethod, KeyPair, KeyUsagePurpose, RevocationReason, RevokedCertParams, SerialNumber, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer,
+    CrlDistributionPoint, CrlIssuingDistributionPoint, DnType, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    RevocationReason, RevokedCertParams, SerialNumber, date_time_ymd,
 };
 use rustls::Error;
 use rustls::client::danger::ServerCertVerifier;
@@ -55,6 +56,25 @@ fn list(
     month: u8,
     revoked: &[(u64, Option<RevocationReason>)],
 ) -> CertificateRevocationListDer<'static> {
+    list_for(None, issuer, month, revoked)
+}
+
+/// The same, for the certificates with one distribution point.
+fn part(
+    issuer: &Issuer,
+    month: u8,
+    revoked: &[(u64, Option<RevocationReason>)],
+) -> CertificateRevocationListDer<'static> {
+    let distribution_point = CrlDistributionPoint { uris: vec!["http://x.example/7.crl".to_owned()] };
+    list_for(Some(CrlIssuingDistributionPoint { distribution_point, scope: None }), issuer, month, revoked)
+}
+
+fn list_for(
+    issuing_distribution_point: Option<CrlIssuingDistributionPoint>,
+    issuer: &Issuer,
+    month: u8,
+    revoked: &[(u64, Option<RevocationReason>)],
+) -> CertificateRevocationListDer<'static> {
     let revoked_certs = revoked.iter().map(|(serial, reason_code)| RevokedCertParams {
         serial_number: SerialNumber::from(*serial),
         revocation_time: date_time_ymd(2026, 3, 1),
@@ -65,7 +85,7 @@ fn list(
         this_update: date_time_ymd(2026, month, 1),
         next_update: date_time_ymd(2026, month + 1, 1),
         crl_number: SerialNumber::from(u64::from(month)),
-        issuing_distribution_point: None,
+        issuing_distribution_point,
         revoked_certs: revoked_certs.collect(),
         key_identifier_method: KeyIdMethod::Sha256,
     };
@@ -215,6 +235,21 @@ fn of_several_lists_of_an_issuer_the_latest_one_counts() {
             assert!(pki.verify(lists).unwrap_err().unwrap().contains("was revoked on 2026-03-01"));
         }
     }
+}
+
+// rule E8a: webpki would take the part for all, and the server for not revoked.
+#[test]
+fn a_complete_list_and_a_part_of_one_issuer_are_not_mixed() {
+    let pki = pki();
+    let [root, part] = [&pki.root, &pki.intermediate].map(|issuer| part(issuer, 6, &[]));
+    let whole = list(&pki.intermediate, 5, &[(SERVER, None)]);
+    for lists in [[whole.clone(), part.clone()], [part.clone(), whole]] {
+        let refused = pki.verifier(RevocationLists::new(lists)).unwrap_err().to_string();
+        assert!(refused.contains("a complete list of \"Sub\" and one for a part"), "{refused}");
+    }
+    // Of different issuers, both may be there, and so may several parts.
+    pki.verifier(RevocationLists::new([list(&pki.root, 6, &[]), part.clone()])).unwrap();
+    pki.verifier(RevocationLists::new([root, part.clone(), part])).unwrap();
 }
 
 // rule E8a, E4: that a name is refused implies that the chain and its revocation status are fine.
