@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use rustls::ClientConnection;
 
-use super::exchange::{OpeningStream, checked, handshake, negotiate};
+use super::exchange::{OpeningStream, checked, endpoint, handshake, negotiate};
 use super::way::{self, Opened, Way};
 use super::{AttemptError, AttemptEvent, AttemptId, Destination, Note, RepeatForm, Stage};
 use crate::deadline::Deadline;
@@ -18,9 +18,7 @@ use crate::service::TlsMode;
 use crate::settings::Settings;
 use crate::socket;
 use crate::starttls::{Negotiation, Progress, Step, StrictDomains};
-use crate::tls::{
-    self, Agreed, Binder, Endpoint, Evidence, Handshake, Resume, ServerCertificate, Session, Tls,
-};
+use crate::tls::{self, Agreed, Binder, Evidence, Handshake, Resume, ServerCertificate, Session, Tls};
 use crate::wait::Interest;
 
 #[cfg_attr(not(feature = "starttls"), path = "attempt/no_negotiation.rs")]
@@ -323,9 +321,7 @@ impl Attempt {
         let is_full = self.repeats.has(RepeatForm::WithoutSession);
         let resume = if is_full { Resume::Never } else { Resume::Offer };
         let candidate = &self.candidate;
-        let endpoint =
-            Endpoint { host: candidate.host().clone(), port: candidate.port(), tls: candidate.tls() };
-        let handshake = dialer.tls.client(dialer.domain, endpoint, candidate.tlsa(), resume);
+        let handshake = dialer.tls.client(dialer.domain, endpoint(candidate), candidate.tlsa(), resume);
         Ok(AttemptState::Handshaking(Box::new(
             handshake.map_err(|error| AttemptError::tls(error, &Evidence::NONE))?,
         )))

@@ -16,7 +16,7 @@ use crate::open_stream::OpenStream;
 use crate::service::Service;
 use crate::socket::NoSignal;
 use crate::starttls::{Negotiation, Progress};
-use crate::tls::{Agreed, Evidence, Handshake, ServerCertificate, Session};
+use crate::tls::{Agreed, Endpoint, Evidence, Handshake, ServerCertificate, Session};
 use crate::wait::{self, Interest};
 
 /// Sends what the negotiation wants to send, and reads once.
@@ -124,6 +124,11 @@ pub(super) fn handshake(tcp: &TcpStream, tls: &mut ClientConnection) -> Result<b
     Ok(false)
 }
 
+/// The server of a handshake.
+pub(super) fn endpoint(candidate: &Candidate) -> Endpoint {
+    Endpoint { host: candidate.host().clone(), port: candidate.port(), tls: candidate.tls() }
+}
+
 /// The certificate of a complete handshake, if the caller's check does not refuse it.
 pub(super) fn checked(
     client: &ClientConnection,
@@ -131,7 +136,8 @@ pub(super) fn checked(
     dialer: &Dialer<'_>,
 ) -> Result<Option<ServerCertificate>, AttemptError> {
     Agreed::of(client).map_err(|error| AttemptError::tls(error, &Evidence::NONE))?;
-    let certificate = dialer.tls.certificate(client, dialer.domain, candidate.tlsa());
+    let endpoint = endpoint(candidate);
+    let certificate = dialer.tls.certificate(client, dialer.domain, &endpoint, candidate.tlsa());
     match dialer.tls.check(dialer.domain, certificate.as_ref()) {
         Ok(()) => Ok(certificate),
         Err(reason) => Err(AttemptError::certificate_rejected(reason, certificate)),

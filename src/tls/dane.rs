@@ -19,7 +19,7 @@ use crate::limits::MAX_TLSA_RECORDS;
 mod verifier;
 
 pub(crate) use verifier::owner;
-pub(super) use verifier::{Daned, NoMatch};
+pub(super) use verifier::{Daned, NoMatch, Shown};
 
 /// The data of a TLSA record (RFC 6698 section 2.1): a certificate or a public key that a server may present.
 ///
@@ -45,11 +45,11 @@ pub(crate) struct Dane {
     matched: Matched,
 }
 
-/// [`matched`].
-type Matched = for<'a> fn(&'a [TlsaRecord], &[CertificateDer<'_>], &CryptoProvider) -> Option<&'a TlsaRecord>;
+/// [`Daned::matched_record`].
+type Matched = fn(&Daned, &Endpoint, &[TlsaRecord], Shown<'_, '_>) -> Option<TlsaRecord>;
 
 /// TLSA records decide.
-pub(crate) const DANE: Dane = Dane { verifier: Daned::kept_verifier, matched };
+pub(crate) const DANE: Dane = Dane { verifier: Daned::kept_verifier, matched: Daned::matched_record };
 
 pub(super) const PKIX_TA: u8 = 0;
 pub(super) const PKIX_EE: u8 = 1;
@@ -243,19 +243,6 @@ fn anchors(
         }
     }
     found
-}
-
-/// The record by which a chain was verified: the first that names one of its certificates, in the order in which they are
-/// tried, or one that has its authority in full.
-fn matched<'a>(
-    records: &'a [TlsaRecord],
-    chain: &[CertificateDer<'_>],
-    provider: &CryptoProvider,
-) -> Option<&'a TlsaRecord> {
-    let of_usage = |usage: u8| records.iter().filter(move |record| record.usage == usage);
-    let mut in_order = [DANE_EE, DANE_TA, PKIX_EE, PKIX_TA].into_iter().flat_map(of_usage);
-    let mut full = records.iter().filter(|record| record.matching == FULL && !record.is_for_own());
-    in_order.find(|record| record.position(chain, provider).is_some()).or_else(|| full.next())
 }
 
 #[cfg(test)]

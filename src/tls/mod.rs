@@ -62,7 +62,7 @@ pub(crate) use verifier::Evidence;
 pub(crate) use watch::CertificateCheck;
 
 use channel_binding::Ems;
-use dane::Daned;
+use dane::{Daned, Shown};
 use identity::Wanted;
 use pins::Usual;
 use sessions::Sessions;
@@ -274,17 +274,31 @@ impl Tls {
         Binder { provider: Arc::clone(self.provider()), ems: ems(&self.direct) }
     }
 
-    /// The certificate of a complete handshake with a server of `domain` that has these TLSA records.
+    /// The certificate of a complete handshake with a server of `domain` at `endpoint` that has these TLSA records.
     pub(crate) fn certificate(
         &self,
         client: &ClientConnection,
         domain: &Domain,
+        endpoint: &Endpoint,
         tlsa: &[TlsaRecord],
     ) -> Option<ServerCertificate> {
         let name = server_name(domain).ok()?;
+        let tlsa = self.matched(client, &name, endpoint, tlsa);
         let wanted = Wanted { name, service: self.service.clone(), accepted: self.other_names };
-        let tlsa = self.daned.as_ref().and_then(|daned| daned.matched(tlsa, client));
         ServerCertificate::of(client, wanted, tlsa, self.provider())
+    }
+
+    /// The TLSA record by which the certificate of a complete handshake was verified.
+    fn matched(
+        &self,
+        client: &ClientConnection,
+        domain: &ServerName<'_>,
+        endpoint: &Endpoint,
+        tlsa: &[TlsaRecord],
+    ) -> Option<TlsaRecord> {
+        let daned = self.daned.as_ref()?;
+        let (chain, now) = (client.peer_certificates()?, self.direct.time_provider.current_time()?);
+        daned.matched(endpoint, tlsa, Shown { chain, domain, now })
     }
 
     /// Calls the caller's check with the certificate of a complete handshake.

@@ -159,6 +159,14 @@ impl Usual {
         }
     }
 
+    /// Whether nothing but the pins of this domain counts.
+    pub(super) fn trusts_pins_alone(&self, domain: &ServerName<'_>) -> bool {
+        match self {
+            Self::Authorities(..) => false,
+            Self::Pins(_, pins) => pins.trusts_alone(domain),
+        }
+    }
+
     pub(super) fn provider(&self) -> &Arc<CryptoProvider> {
         match self {
             Self::Authorities(_, provider) => provider,

@@ -110,6 +110,11 @@ fn verify(
     leaf: &CertificateDer<'_>,
     sent: &[CertificateDer<'_>],
 ) -> Result<(), Error> {
+    let name = ServerName::try_from(DOMAIN).unwrap();
+    verifier(records, trusted).verify_server_cert(leaf, sent, &name, &[], now()).map(|_| ())
+}
+
+fn verifier(records: &[TlsaRecord], trusted: &Made) -> DaneVerifier {
     let records = usable(records);
     assert!(!records.is_empty(), "without usable records there is no such verifier");
     let trust = Trust { only_given: true, given: vec![trusted.certificate.clone()], ..Trust::default() };
@@ -117,10 +122,22 @@ fn verify(
     let usual = pins::usual(&options, &Service::Client, &Arc::new(default_provider())).unwrap();
     let roots = Arc::new(crate::tls::roots::roots(&options.trust).unwrap());
     let endpoint = Endpoint { host: Host::Name(TARGET.to_owned()), port: 5223, tls: TlsMode::Direct };
-    let verifier = DaneVerifier::new(Basis { usual, roots, service: Service::Client }, &endpoint, records);
-    let now = UnixTime::since_unix_epoch(Duration::from_secs(1_790_000_000));
-    let name = ServerName::try_from(DOMAIN).unwrap();
-    verifier.verify_server_cert(leaf, sent, &name, &[], now).map(|_| ())
+    DaneVerifier::new(Basis { usual, roots, service: Service::Client }, &endpoint, records)
+}
+
+fn now() -> UnixTime {
+    UnixTime::since_unix_epoch(Duration::from_secs(1_790_000_000))
+}
+
+/// The record by which this chain, the server's own certificate first, was accepted.
+fn deciding(
+    records: &[TlsaRecord],
+    trusted: &Made,
+    chain: &[CertificateDer<'_>],
+    now: UnixTime,
+) -> Option<TlsaRecord> {
+    let domain = &ServerName::try_from(DOMAIN).unwrap();
+    verifier(records, trusted).matched(Shown { chain, domain, now })
 }
 
 fn stranger() -> Made {
@@ -306,15 +323,49 @@ fn the_record_that_matches_is_found() {
         assert_eq!(of(made, usage).position_in(&sent), Some(place));
     }
     assert_eq!(of(&chain.root, 2).position_in(&sent), None);
+    let matched = |records: &[TlsaRecord]| deciding(records, &chain.root, &sent, now());
     let records = [of(&stranger(), 3), of(&chain.leaf, 3), of(&chain.intermediate, 2)];
-    assert_eq!(matched(&records, &sent, &default_provider()), Some(&records[1]));
-    assert_eq!(matched(&records[..1], &sent, &default_provider()), None);
-    let other = [stranger().record(3, 0, 0), of(&stranger(), 2)];
-    assert_eq!(matched(&other, &sent, &default_provider()), None);
-    let root = [chain.root.record(2, 0, 0)];
-    assert_eq!(matched(&root, &sent, &default_provider()), Some(&root[0]));
+    assert_eq!(matched(&records), Some(records[1].clone()));
+    assert_eq!(matched(&records[..1]), None);
+    assert_eq!(matched(&[stranger().record(3, 0, 0), of(&stranger(), 2)]), None);
+    let root = chain.root.record(2, 0, 0);
+    assert_eq!(matched(from_ref(&root)), Some(root));
     assert_eq!(TlsaRecord::of_key(&sent[0]), Some(of(&chain.leaf, 3)));
     assert_eq!(TlsaRecord::of_key(&CertificateDer::from(&b"none"[..])), None);
+}
+
+// rule E10
+#[test]
+fn the_record_that_has_decided_is_found_beside_others_that_match() {
+    let chain = Chain::new(&[DOMAIN], |_| {});
+    let stray = stranger();
+    let sent = [&chain.leaf, &chain.intermediate, &stray].map(|made| made.certificate.clone());
+    let deciding = |records: &[TlsaRecord]| deciding(records, &chain.root, &sent, now());
+    // A root that the server does not send.
+    let root = chain.root.record(0, 1, 1);
+    assert_eq!(deciding(from_ref(&root)), Some(root.clone()));
+    // A record that has another authority in full.
+    assert_eq!(deciding(&[root.clone(), stranger().record(2, 0, 0)]), Some(root.clone()));
+    assert_eq!(deciding(&[stranger().record(0, 0, 0), root.clone()]), Some(root));
+    // A certificate that the server sends, and that has issued nothing.
+    let own = chain.leaf.record(1, 0, 1);
+    assert_eq!(deciding(&[stray.record(2, 0, 1), own.clone()]), Some(own));
+    let above = chain.intermediate.record(2, 0, 1);
+    for other in [stray.record(2, 0, 1), stray.record(2, 1, 0)] {
+        assert_eq!(deciding(&[other, above.clone()]), Some(above.clone()));
+    }
+}
+
+// rule E10, E8: a session outlives the certificate with which it began.
+#[test]
+fn the_record_that_has_decided_is_found_after_the_certificate_has_expired() {
+    let chain = Chain::new(&[DOMAIN], |parameters| parameters.not_after = date_time_ymd(2026, 12, 1));
+    let sent = [&chain.leaf, &chain.intermediate].map(|made| made.certificate.clone());
+    let later = UnixTime::since_unix_epoch(Duration::from_secs(1_900_000_000));
+    for record in [chain.intermediate.record(2, 1, 1), chain.leaf.record(1, 1, 1), chain.root.record(0, 1, 1)]
+    {
+        assert_eq!(deciding(from_ref(&record), &chain.root, &sent, later), Some(record));
+    }
 }
 
 // rule E10, D7

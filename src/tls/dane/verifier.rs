@@ -1,23 +1,23 @@
 //! The certificate verifier of a server with TLSA records (RFC 7671, RFC 7673 section 4). It trusts what they name.
 
 use std::fmt;
+use std::slice::from_ref;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{
-    CertificateError, ClientConnection, DigitallySignedStruct, Error, OtherError, RootCertStore,
-    SignatureScheme,
-};
+use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme};
 
 use super::{DANE_EE, DANE_TA, Dane, PKIX_EE, PKIX_TA, TlsaRecord, anchors, of_key, own};
 use crate::domain::Host;
 use crate::limits::MAX_SESSION_SERVERS;
 use crate::service::Service;
 use crate::tls::TlsSetupError;
+use crate::tls::certificate::Certificate;
 use crate::tls::extensions::{KeyUsage, allows};
 use crate::tls::identity::Wanted;
 use crate::tls::other_names::Accepted;
@@ -94,15 +94,36 @@ impl Daned {
         verifier
     }
 
-    /// The record by which a chain was verified.
+    /// The record by which the certificate of a complete handshake was verified; `None` if it was verified without.
     pub(in crate::tls) fn matched(
         &self,
+        endpoint: &Endpoint,
         records: &[TlsaRecord],
-        client: &ClientConnection,
+        shown: Shown<'_, '_>,
     ) -> Option<TlsaRecord> {
-        let chain = client.peer_certificates()?;
-        (self.dane.matched)(records, chain, self.basis.usual.provider()).cloned()
+        if records.is_empty() || self.basis.usual.trusts_pins_alone(shown.domain) {
+            return None;
+        }
+        (self.dane.matched)(self, endpoint, records, shown)
     }
+
+    pub(super) fn matched_record(
+        &self,
+        endpoint: &Endpoint,
+        records: &[TlsaRecord],
+        shown: Shown<'_, '_>,
+    ) -> Option<TlsaRecord> {
+        DaneVerifier::new(self.basis.clone(), endpoint, records.to_vec()).matched(shown)
+    }
+}
+
+/// What a server has shown in a complete handshake.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::tls) struct Shown<'a, 'b> {
+    /// The certificates, its own first.
+    pub(in crate::tls) chain: &'a [CertificateDer<'b>],
+    pub(in crate::tls) domain: &'a ServerName<'a>,
+    pub(in crate::tls) now: UnixTime,
 }
 
 /// Verifies the certificates of one server by its TLSA records, all of which are usable.
@@ -146,13 +167,13 @@ impl DaneVerifier {
         self.basis.usual.provider()
     }
 
-    /// `usual` verifies as without records.
+    /// `usual` verifies as without records. Returns the usage of the records that have decided.
     fn verify(
         &self,
         sent: Sent<'_, '_>,
         domain: &ServerName<'_>,
         usual: impl Fn() -> Result<(), Error>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<u8, Refusal> {
         let presented = own(sent.end_entity, self.provider()).map_err(Refusal::ByRecords)?;
         let is_named = |usage: u8| {
             self.records.iter().any(|record| record.usage == usage && presented.is_named_by(record))
@@ -161,34 +182,60 @@ impl DaneVerifier {
         // certificate matches the TLSA record. In particular, the binding of the server public key to its name is based
         // entirely on the TLSA record association" (RFC 7671 section 5.1): name and dates do not count.
         if is_named(DANE_EE) {
-            return Ok(());
+            return Ok(DANE_EE);
         }
-        let refusal = match self.verify_chain(DANE_TA, sent) {
+        let refusal = match self.verify_chain(&self.records, DANE_TA, sent) {
             Some(verified) => match verified.and_then(|()| self.verify_certificate(sent, domain)) {
-                Ok(()) => return Ok(()),
+                Ok(()) => return Ok(DANE_TA),
                 Err(error) => Some(error),
             },
             None => None,
         };
         // Usages 0 and 1 narrow down what is trusted anyway.
         if is_named(PKIX_EE) {
-            return usual().map_err(Refusal::Usual);
+            return usual().map(|()| PKIX_EE).map_err(Refusal::Usual);
         }
-        match self.verify_chain(PKIX_TA, sent) {
-            Some(Ok(())) => usual().map_err(Refusal::Usual),
+        match self.verify_chain(&self.records, PKIX_TA, sent) {
+            Some(Ok(())) => usual().map(|()| PKIX_TA).map_err(Refusal::Usual),
             Some(Err(error)) => Err(Refusal::ByRecords(error)),
             None => Err(Refusal::ByRecords(refusal.unwrap_or_else(|| self.no_match(sent.end_entity)))),
         }
     }
 
-    /// Verifies that the chain leads to a trust anchor that the records of this usage name. `None` if it leads to none.
-    fn verify_chain(&self, usage: u8, sent: Sent<'_, '_>) -> Option<Result<(), Error>> {
-        if self.records.iter().all(|record| record.usage != usage) {
+    /// The record by which a chain was accepted. It is found by verifying once more: rustls does not call the verifier when
+    /// it resumes a session, and the certificates alone do not say which of those that they match has decided.
+    pub(super) fn matched(&self, shown: Shown<'_, '_>) -> Option<TlsaRecord> {
+        let (end_entity, others) = shown.chain.split_first()?;
+        // Since then, a certificate may have expired whose session is resumed.
+        let now = valid_until(end_entity).map_or(shown.now, |end| shown.now.min(end));
+        let sent = Sent { end_entity, others, now };
+        let usage = self.verify(sent, shown.domain, || Ok(())).ok()?;
+        let presented = own(end_entity, self.provider()).ok()?;
+        let has_decided = |record: &&TlsaRecord| {
+            record.usage == usage
+                && if record.is_for_own() {
+                    presented.is_named_by(record)
+                } else {
+                    matches!(self.verify_chain(from_ref(*record), usage, sent), Some(Ok(())))
+                }
+        };
+        self.records.iter().find(has_decided).cloned()
+    }
+
+    /// Verifies that the chain leads to a trust anchor that those of `records` with this usage name. `None` if it leads to
+    /// none.
+    fn verify_chain(
+        &self,
+        records: &[TlsaRecord],
+        usage: u8,
+        sent: Sent<'_, '_>,
+    ) -> Option<Result<(), Error>> {
+        if records.iter().all(|record| record.usage != usage) {
             return None;
         }
         let others: Vec<_> = useful(sent.others).into_iter().map(|other| other.certificate).collect();
         let chain: Vec<&CertificateDer<'_>> = std::iter::once(sent.end_entity).chain(&others).collect();
-        let anchors = anchors(&self.records, usage, &chain, &self.basis.roots, self.provider());
+        let anchors = anchors(records, usage, &chain, &self.basis.roots, self.provider());
         if anchors.is_empty() {
             return None;
         }
@@ -262,7 +309,7 @@ impl ServerCertVerifier for DaneVerifier {
             None => Err(CertificateError::UnknownIssuer.into()),
         };
         match self.verify(Sent { end_entity, others: intermediates, now }, server_name, usual) {
-            Ok(()) => Ok(ServerCertVerified::assertion()),
+            Ok(_) => Ok(ServerCertVerified::assertion()),
             Err(Refusal::Usual(error)) => Err(error),
             Err(Refusal::ByRecords(error)) => {
                 self.keep(Part::Chain, end_entity, intermediates, Some(server_name));
@@ -296,6 +343,12 @@ impl ServerCertVerifier for DaneVerifier {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider().signature_verification_algorithms.supported_schemes()
     }
+}
+
+/// The last second in which a certificate is valid.
+fn valid_until(certificate: &CertificateDer<'_>) -> Option<UnixTime> {
+    let seconds = Certificate::read(certificate)?.not_after?.seconds();
+    Some(UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(seconds).ok()?)))
 }
 
 /// The name at which a server's TLSA records are (RFC 6698 section 3).
