@@ -130,7 +130,8 @@ impl fmt::Display for TlsaRecord {
 }
 
 /// The records that can be used, each once. Of several hashes for the same usage and selector, only those of the strongest
-/// function count (RFC 7671 section 9); what stands in full always counts.
+/// function count (RFC 7671 section 9); what stands in full always counts. Of too many, those of the usages that are tried
+/// last are dropped first.
 pub(crate) fn usable<'a>(records: impl IntoIterator<Item = &'a TlsaRecord>) -> Vec<TlsaRecord> {
     let mut usable: Vec<TlsaRecord> =
         records.into_iter().filter(|record| record.is_usable()).cloned().collect();
@@ -141,7 +142,8 @@ pub(crate) fn usable<'a>(records: impl IntoIterator<Item = &'a TlsaRecord>) -> V
         usable.iter().filter(|record| strong(record)).map(|record| (record.usage, record.selector)).collect();
     usable
         .retain(|record| record.matching != SHA_256 || !purposes.contains(&(record.usage, record.selector)));
-    usable.truncate(MAX_TLSA_RECORDS);
+    // They are sorted by usage, and usage 3 is tried first.
+    usable.drain(..usable.len().saturating_sub(MAX_TLSA_RECORDS));
     usable
 }
 

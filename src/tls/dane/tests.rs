@@ -315,6 +315,17 @@ fn unusable_records_are_ignored_and_the_stronger_hash_counts() {
 
 // rule E10
 #[test]
+fn of_too_many_records_those_that_are_tried_first_are_kept() {
+    let right = stranger().record(3, 1, 1);
+    let many = (0..=255).map(|octet| TlsaRecord { usage: 0, data: vec![octet; 32], ..right.clone() });
+    let records: Vec<TlsaRecord> = many.chain([right.clone()]).collect();
+    let kept = usable(&records);
+    assert_eq!(kept.len(), MAX_TLSA_RECORDS);
+    assert!(kept.contains(&right));
+}
+
+// rule E10
+#[test]
 fn the_record_that_matches_is_found() {
     let chain = Chain::new(&[DOMAIN], |_| {});
     let sent = [chain.leaf.certificate.clone(), chain.intermediate.certificate.clone()];
