@@ -47,11 +47,13 @@ impl ConnectorBuilder {
     /// [`proxy`](Self::proxy), `trust-ad` of resolv.conf does not count, and `trust_ad` trusts the proxy as well.
     ///
     /// - A record of usage 3 names the server's certificate or key. Nothing else is checked: neither names nor dates,
-    ///   and no root certificate is needed.
+    ///   and the issuer need not be trusted.
     /// - A record of usage 2 names the authority that has issued it, whether or not that is trusted otherwise. The
     ///   certificate is for the domain or for the server.
     /// - Records of usage 1 and 0 do the same, in addition to the usual verification. The authority for usage 0 is one
     ///   that the server has sent, or a trusted root by its public key.
+    ///
+    /// [`build`](Self::build) demands root certificates all the same, for servers without TLSA records.
     ///
     /// One record that matches is enough. Records that cannot be used are ignored; if there is no other, the certificate
     /// is verified as usual. A server whose TLSA records could not be looked up, although DNSSEC proves that it exists,
