@@ -46,12 +46,15 @@ impl ConnectorBuilder {
     /// reached over a protected network: whoever can forge its answers can forge the certificate. Through a
     /// [`proxy`](Self::proxy), `trust-ad` of resolv.conf does not count, and `trust_ad` trusts the proxy as well.
     ///
-    /// - A record of usage 3 names the server's certificate or key. Nothing else is checked: neither names nor dates,
-    ///   and the issuer need not be trusted.
+    /// - A record of usage 3 names the server's certificate or key. Neither names nor dates are checked, and the
+    ///   issuer need not be trusted. A certificate that webpki cannot read is refused all the same, such as one of
+    ///   X.509 version 1 or one with an unknown critical extension.
     /// - A record of usage 2 names the authority that has issued it, whether or not that is trusted otherwise. The
     ///   certificate is for the domain or for the server.
     /// - Records of usage 1 and 0 do the same, in addition to the usual verification. The authority for usage 0 is one
-    ///   that the server has sent, or a trusted root by its public key.
+    ///   that the server has sent, one that stands in the record in full, or a trusted root by its public key; with
+    ///   `platform_verifier`, the roots of the system are not known, and only those that are compiled in or given can be
+    ///   named by their key.
     ///
     /// [`build`](Self::build) demands root certificates all the same, for servers without TLSA records.
     ///
@@ -61,9 +64,12 @@ impl ConnectorBuilder {
     /// lookup of its SRV records has failed. Servers that you name ([`Target`](crate::Target)) have no TLSA records,
     /// unless it is the domain itself.
     ///
-    /// Pins ([`require_pins`](Self::require_pins)) count as well, and for a domain of
-    /// [`trust_pins_alone`](Self::trust_pins_alone) nothing else does. Revocation lists do not apply to usages 2 and 3.
-    /// SNI is always the domain (XEP-0368 section 2, rule 6).
+    /// Pins ([`require_pins`](Self::require_pins)) count as well: one of them must be of the server, or of an
+    /// authority that it sends or that is a known root, and to which its certificate leads. So a pin of an authority
+    /// that stands only in a record of usage 2, or that has issued an expired certificate that a record of usage 3
+    /// names, matches nothing, and the server is refused. For a domain of
+    /// [`trust_pins_alone`](Self::trust_pins_alone), nothing but its pins counts. Revocation lists do not apply to
+    /// usages 2 and 3. SNI is always the domain (XEP-0368 section 2, rule 6).
     pub fn dane(mut self, dane: bool) -> Self {
         self.settings.dane = dane;
         self.tls.dane = dane.then_some(DANE);
@@ -153,6 +159,10 @@ impl ConnectorBuilder {
     /// other systems, it is webpki with the system's root certificates, which [`build`](Self::build) reads. Everything
     /// that the connector checks itself is checked in addition. The system may block for some time when it downloads
     /// intermediate certificates or revocation data, during which the time limits of the connect have no effect.
+    ///
+    /// The system does not show its root certificates. So a root that the server does not send can be named by a pin
+    /// ([`require_pins`](Self::require_pins)) or by the hash in a TLSA record of usage 0 ([`dane`](Self::dane)) only if
+    /// it is compiled in or given; otherwise, the server is refused.
     #[cfg(feature = "platform-verifier")]
     pub fn platform_verifier(mut self) -> Self {
         self.tls.trust.system = SystemTrust::Verifier;
@@ -163,10 +173,11 @@ impl ConnectorBuilder {
     /// or of an authority in its chain must have one of these hashes (RFC 7469 section 2.6). Hashes of several calls
     /// add up. By default, nothing is pinned.
     ///
-    /// Of authorities whose certificate the server does not send, only the public key can be pinned. Pin a second key
-    /// that is not in use yet, or an authority: when a server gets a new key, as with most renewals, and none of its
-    /// pins matches, the connector refuses it ([`NotPinned`](crate::report::UntrustedReason::NotPinned)) until the
-    /// program is changed.
+    /// Of authorities whose certificate the server does not send, only the public key can be pinned, and only if they
+    /// are roots that are compiled in, given, or read by `native_roots`: with `platform_verifier`, those of the system
+    /// are not known. Pin a second key that is not in use yet, or an authority: when a server gets a new key, as with
+    /// most renewals, and none of its pins matches, the connector refuses it
+    /// ([`NotPinned`](crate::report::UntrustedReason::NotPinned)) until the program is changed.
     ///
     /// A pin applies to connects to this domain, whichever server its DNS names.
     pub fn require_pins(self, domain: Domain, pins: impl IntoIterator<Item = Fingerprint>) -> Self {
@@ -174,10 +185,11 @@ impl ConnectorBuilder {
     }
 
     /// Trusts a server of `domain` that has the certificate or public key with one of these hashes, and no other one.
-    /// This is for a self-signed certificate of your own: nothing else about it is checked, neither its names, dates and
-    /// issuer, nor its purpose (CA:TRUE is accepted) nor revocation, as in RFC 7671 section 5.1. The server must still
-    /// prove, in each handshake, that it has the private key. Hashes of several calls add up. By default, nothing is
-    /// trusted in this way.
+    /// This is for a self-signed certificate of your own: neither are its names checked, nor its dates and issuer, nor
+    /// its purpose (CA:TRUE is accepted) nor revocation, as in RFC 7671 section 5.1. The server must still prove, in
+    /// each handshake, that it has the private key. A certificate that webpki cannot read is refused, such as one of
+    /// X.509 version 1 or one with an unknown critical extension. Hashes of several calls add up. By default, nothing
+    /// is trusted in this way.
     ///
     /// Take the hash from the server itself, for example with `openssl x509 -pubkey -noout -in CERTIFICATE | openssl
     /// pkey -pubin -outform DER | openssl sha256`, and not from a connection that somebody may have intercepted. Other

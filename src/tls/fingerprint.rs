@@ -14,7 +14,8 @@ use crate::quoted::Quoted;
 ///
 /// The hash of the key stays the same when the certificate is renewed with the same key. `Display` is `sha256:` and the
 /// hash in hexadecimal. `FromStr` also accepts what other programs print: base64, as in `pin-sha256` of RFC 7469 and
-/// curl's `sha256//`, and pairs of hexadecimal digits with colons, as `openssl x509 -fingerprint -sha256` prints them.
+/// curl's `sha256//`, and pairs of hexadecimal digits with colons, as `openssl x509 -fingerprint -sha256` prints them after
+/// the `=` of its line, without what is before.
 ///
 /// ```
 /// use xmpp_connect::Fingerprint;
