@@ -27,6 +27,10 @@ use super::explain::revocation_list;
 /// connector; it is best to do so before the old lists expire. A resumed session is not checked again. Each full
 /// handshake verifies the signatures of the lists that it uses, which takes 1 to 4 ms for each megabyte of them.
 ///
+/// Of several lists of one issuer, the latest counts. Issuers are told apart by their names: of two authorities with one
+/// name, give only the lists of the one that your servers use. An issuer has either a complete list or one for each
+/// distribution point; both together are an error of [`build`](crate::ConnectorBuilder::build).
+///
 /// ```no_run
 /// use xmpp_connect::rustls::pki_types::CertificateRevocationListDer;
 /// use xmpp_connect::rustls::pki_types::pem::PemObject;
