@@ -54,7 +54,7 @@ fn files_without_certificates_are_errors_that_say_what_they_have() {
     );
     let key = file("key.pem", Identity::self_signed(&[DOMAIN]).key.secret_der());
     let text = chain(&read_certificates(&key).unwrap_err());
-    assert!(text.ends_with("key.pem: it has DER, but not of a certificate"), "{text}");
+    assert!(text.ends_with("key.pem cannot be read: it has DER, but not of a certificate"), "{text}");
     fs::remove_file(key).unwrap();
     assert!(read_certificates(env!("CARGO_TARGET_TMPDIR")).is_err());
     #[cfg(unix)]
