@@ -39,7 +39,7 @@ pub(crate) fn certificates(octets: &[u8]) -> Result<Vec<CertificateDer<'static>>
     let mut other = None;
     for (kind, der) in sections {
         match kind {
-            SectionKind::Certificate if Fields::read(&der).is_none() => {
+            SectionKind::Certificate if !is_whole(&der) => {
                 return Err(format!("certificate {} in it is damaged", certificates.len() + 1));
             }
             SectionKind::Certificate => certificates.push(CertificateDer::from(der)),
@@ -57,6 +57,12 @@ pub(crate) fn certificates(octets: &[u8]) -> Result<Vec<CertificateDer<'static>>
             Err("it has no certificate, neither as PEM (-----BEGIN CERTIFICATE-----) nor as DER".to_owned())
         }
     }
+}
+
+/// Whether it is one certificate, and nothing else.
+fn is_whole(der: &[u8]) -> bool {
+    let mut values = Values(der);
+    values.next_encoded_of(SEQUENCE).is_some_and(|whole| Fields::read(whole).is_some()) && values.is_empty()
 }
 
 /// How much of an unknown label is shown.
@@ -147,6 +153,9 @@ mod tests {
         }
         // `0 ` begins DER too.
         assert_eq!(read(&format!("0 s:CN = a.test\n{pem}")).unwrap(), both[..1]);
+        // Two in one section, or one that has lost its end line.
+        let begin_only = pem.replace("-----END CERTIFICATE-----", "");
+        assert!(read(&format!("{begin_only}{pem}")).is_err());
         let trusted = pem.replace(" CERTIFICATE-", " TRUSTED CERTIFICATE-");
         let error = read(&format!("{trusted}{pem}")).unwrap_err();
         assert!(error.starts_with("it has TRUSTED CERTIFICATE, which is not read"), "{error}");
