@@ -177,9 +177,10 @@ impl Attempt {
 
     /// The connection, where the last stage is complete.
     pub(super) fn into_verified(self, dialer: &Dialer<'_>) -> Option<Verified> {
-        let Self { candidate, destination, tcp, state, certificate, .. } = self;
-        // Through a proxy, it is that of the proxy. It has the scope of a link-local address.
-        let peer = tcp.peer_addr().ok().or_else(|| destination.address())?;
+        let Self { candidate, destination, tcp, proxy, state, certificate, .. } = self;
+        // Through a proxy, it is that of the proxy. It has the scope of a link-local address. A socket that was reset has none.
+        let known = proxy.map(|(address, _)| address).or_else(|| destination.address());
+        let peer = tcp.peer_addr().ok().or(known)?;
         let (handshake, opened) = match state {
             AttemptState::Connecting | AttemptState::Tunnelling(_) | AttemptState::Negotiating { .. } => {
                 return None;
