@@ -203,18 +203,18 @@ pub(crate) fn has_address(local: SocketAddr) -> Option<bool> {
     }
 }
 
-/// Whether the connect has succeeded. Checks for an error first and then for a peer: while the connect is in progress,
+/// The peer, once the connect has succeeded: later, a socket that was reset does not know it. Checks for an error first and then for a peer: while the connect is in progress,
 /// the socket has neither.
 ///
 /// # Errors
 /// Why the connect failed.
-pub(crate) fn connected(stream: &TcpStream) -> io::Result<bool> {
+pub(crate) fn connected(stream: &TcpStream) -> io::Result<Option<SocketAddr>> {
     if let Some(error) = stream.take_error()? {
         return Err(error);
     }
     match stream.peer_addr() {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+        Ok(peer) => Ok(Some(peer)),
+        Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(None),
         Err(error) => Err(error),
     }
 }

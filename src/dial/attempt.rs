@@ -71,6 +71,8 @@ pub(super) struct Attempt {
     candidate: Candidate,
     destination: Destination,
     pub(super) tcp: TcpStream,
+    /// What the socket is connected to: the server, or the proxy. It has the scope of a link-local address.
+    peer: Option<SocketAddr>,
     /// If the socket goes to a proxy: at which address, and the how many-th one that is.
     proxy: Option<(SocketAddr, usize)>,
     state: AttemptState,
@@ -163,8 +165,8 @@ impl Attempt {
         repeats: Repeats,
     ) -> Self {
         let state = AttemptState::Connecting;
-        let (step, certificate, completed) = (None, None, None);
-        Self { id, candidate, destination, tcp, proxy, state, step, certificate, completed, repeats }
+        let (peer, step, certificate, completed) = (None, None, None, None);
+        Self { id, candidate, destination, tcp, peer, proxy, state, step, certificate, completed, repeats }
     }
 
     /// Takes note that a stage is complete. Returns whether it is new: a repeat completes earlier stages again, which does
@@ -177,10 +179,8 @@ impl Attempt {
 
     /// The connection, where the last stage is complete.
     pub(super) fn into_verified(self, dialer: &Dialer<'_>) -> Option<Verified> {
-        let Self { candidate, destination, tcp, proxy, state, certificate, .. } = self;
-        // Through a proxy, it is that of the proxy. It has the scope of a link-local address. A socket that was reset has none.
-        let known = proxy.map(|(address, _)| address).or_else(|| destination.address());
-        let peer = tcp.peer_addr().ok().or(known)?;
+        let Self { candidate, peer, tcp, state, certificate, .. } = self;
+        let peer = peer?;
         let (handshake, opened) = match state {
             AttemptState::Connecting | AttemptState::Tunnelling(_) | AttemptState::Negotiating { .. } => {
                 return None;
@@ -339,7 +339,8 @@ impl Attempt {
     }
 
     /// What comes when there is a connection: to the proxy, if there is one.
-    fn connected(&mut self, dialer: &Dialer<'_>) -> Result<Advance, AttemptError> {
+    fn connected(&mut self, peer: SocketAddr, dialer: &Dialer<'_>) -> Result<Advance, AttemptError> {
+        self.peer = Some(peer);
         let (Way::Proxy(gateway), Some(_)) = (&dialer.way, self.proxy) else {
             return Ok(Advance::Completed(Stage::Tcp, self.begin_security(dialer)?));
         };
@@ -362,8 +363,8 @@ impl Attempt {
     fn advance(&mut self, dialer: &Dialer<'_>, now: Instant) -> Result<Advance, AttemptError> {
         match &mut self.state {
             AttemptState::Connecting => match (socket::connected(&self.tcp), self.proxy) {
-                (Ok(true), _) => self.connected(dialer),
-                (Ok(false), _) => Ok(Advance::Waits),
+                (Ok(Some(peer)), _) => self.connected(peer, dialer),
+                (Ok(None), _) => Ok(Advance::Waits),
                 (Err(error), None) => Err(AttemptError::io(error)),
                 (Err(error), Some(proxy)) => {
                     let opened = dialer.way.open_after(error, proxy, &dialer.settings.socket)?;

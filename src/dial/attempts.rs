@@ -1,10 +1,11 @@
 //! The attempts in flight of one connect, all in one thread. Decides nothing.
 
+use std::io;
 use std::net::TcpStream;
 use std::time::Instant;
 
 use super::attempt::{Advance, Attempt, Dialer, Verified};
-use super::{AttemptEvent, AttemptId, Destination, Note};
+use super::{AttemptError, AttemptEvent, AttemptId, Destination, Note};
 use crate::deadline::Deadline;
 use crate::discovery::Candidate;
 use crate::limits::TURN_LIMIT;
@@ -103,14 +104,8 @@ impl<'a> AttemptSet<'a> {
                         continue;
                     }
                     Ok(Advance::Verified) => {
-                        let id = attempt.id;
                         events.extend(attempt.shown());
-                        if let Some(verified) = attempt.into_verified(&self.dialer) {
-                            let note = verified.tlsa_note().map(|note| AttemptEvent::Noted(Note::Tlsa(note)));
-                            events.extend(note.map(|note| (id, note)));
-                            events.push((id, AttemptEvent::Verified));
-                            self.verified.push((id, verified));
-                        }
+                        self.keep_verified(attempt, &mut events);
                     }
                     Err(error) => {
                         let id = attempt.id;
@@ -132,6 +127,19 @@ impl<'a> AttemptSet<'a> {
         // Those that had no turn go first at the next wake-up, which is immediate, since their sockets stay ready.
         self.list.splice(..0, unmoved);
         events
+    }
+
+    fn keep_verified(&mut self, attempt: Attempt, events: &mut Vec<(AttemptId, AttemptEvent)>) {
+        let id = attempt.id;
+        let Some(verified) = attempt.into_verified(&self.dialer) else {
+            // No attempt may end without an event: the plan would wait for it.
+            let error = AttemptError::io(io::ErrorKind::NotConnected.into());
+            return events.push((id, AttemptEvent::Failed(error)));
+        };
+        let note = verified.tlsa_note().map(|note| AttemptEvent::Noted(Note::Tlsa(note)));
+        events.extend(note.map(|note| (id, note)));
+        events.push((id, AttemptEvent::Verified));
+        self.verified.push((id, verified));
     }
 
     /// Returns the connection of a verified attempt. All others are closed.

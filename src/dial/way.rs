@@ -49,7 +49,8 @@ impl Way<'_> {
             (Self::Direct, Destination::Name(..)) => Err(io::ErrorKind::Unsupported.into()),
             (Self::Hook(hook, until), destination) => {
                 let deadline = Deadline::after(now, settings.limits.tcp).min(*until);
-                hook.dial(candidate, destination, deadline.at()).and_then(|tcp| adopt(tcp, options))
+                hook.dial(candidate, destination, deadline.at())
+                    .and_then(|tcp| adopt(connected(tcp)?, options))
             }
         };
         Ok(Opened { tcp: tcp.map_err(AttemptError::io)?, proxy: None })
@@ -92,6 +93,17 @@ fn open_to_proxy(gateway: &Gateway, count: usize, options: &SocketOptions) -> Re
             }
             Err(error) => return Err(AttemptError::proxy_io(gateway.proxy(), error)),
         }
+    }
+}
+
+/// The stream, if it is connected. One that is not would look ready all the time.
+fn connected(tcp: TcpStream) -> io::Result<TcpStream> {
+    match socket::connected(&tcp)? {
+        Some(_) => Ok(tcp),
+        None => Err(io::Error::new(
+            io::ErrorKind::NotConnected,
+            "the function of `dial` returned a stream that is not connected",
+        )),
     }
 }
 

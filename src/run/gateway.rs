@@ -129,8 +129,8 @@ impl Search<'_> {
             self.wait(wait, "no connection to")?;
             for (index, tcp) in mem::take(&mut pending) {
                 match socket::connected(&tcp) {
-                    Ok(true) => return Ok(Some((index, tcp))),
-                    Ok(false) => pending.push((index, tcp)),
+                    Ok(Some(_)) => return Ok(Some((index, tcp))),
+                    Ok(None) => pending.push((index, tcp)),
                     Err(_) => {}
                 }
             }

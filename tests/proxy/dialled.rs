@@ -116,3 +116,45 @@ fn without_dns_the_function_is_asked_for_the_domain() {
         assert!(bed.dns.queries().is_empty());
     }
 }
+
+// rule B13, D5
+#[test]
+fn a_connection_that_is_reset_at_once_does_not_leave_the_connect_waiting() {
+    let authority = Authority::new();
+    let reset =
+        script(authority.server(&[DOMAIN]), TlsMode::Direct).until(Part::SecureHeader).then(Step::Reset);
+    let server = Arc::new(XmppServer::start(reset));
+    // The reset has arrived before the attempt is over.
+    let seen = Arc::clone(&server);
+    let connector = Connector::builder()
+        .only_roots([authority.root_der()])
+        .dial(dial(&Calls::default()))
+        .check_certificate(move |_, _| {
+            seen.wait_end(0);
+            Ok(())
+        })
+        .handshake_timeout(Duration::MAX)
+        .timeout(Duration::from_secs(60));
+    let target = Target::new("host.example.org", server.port(), TlsMode::Direct).unwrap();
+    match connector.build().unwrap().connect_to(DOMAIN, target) {
+        Ok(connection) => assert_eq!(connection.peer_addr(), server.addr()),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::Attempts, "{error}"),
+    }
+}
+
+// rule B13
+#[test]
+fn a_stream_that_is_not_connected_is_an_error_at_once() {
+    let authority = Authority::new();
+    let unconnected = |_: &_, _: &Destination, _| {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+        Ok(TcpStream::from(socket))
+    };
+    let builder = Connector::builder().only_roots([authority.root_der()]).dial(unconnected);
+    let connector = builder.tcp_timeout(Duration::MAX).build().unwrap();
+    let target = Target::new("host.example.org", 5223, TlsMode::Direct).unwrap();
+    let error = connector.connect_to(DOMAIN, target).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Attempts);
+    let text = format!("{error:?}");
+    assert!(text.contains("returned a stream that is not connected"), "{text}");
+}

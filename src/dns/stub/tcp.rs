@@ -178,7 +178,7 @@ impl DnsConnection {
 
     /// Whether the TCP handshake is complete.
     fn connected(&self) -> io::Result<bool> {
-        socket::connected(&self.stream).map_err(|error| match &self.proxy {
+        socket::connected(&self.stream).map(|peer| peer.is_some()).map_err(|error| match &self.proxy {
             Some((gateway, address, _)) => lost(gateway, *address, error),
             None => error,
         })
