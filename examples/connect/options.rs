@@ -155,7 +155,7 @@ pub(crate) fn parse() -> Result<Command, String> {
                 once(&mut given.policy, "--policy", policy(&value(&mut parser, "--policy")?)?)?;
             }
             Long("nameserver") => given.nameservers.push(nameserver(&value(&mut parser, "--nameserver")?)?),
-            Long("proxy") => once(&mut given.proxy, "--proxy", proxy(&value(&mut parser, "--proxy")?)?)?,
+            Long("proxy") => once(&mut given.proxy, "--proxy", proxy(&secret(&mut parser, "--proxy")?)?)?,
             Long("dns-use") => {
                 once(&mut given.dns_use, "--dns-use", dns_use(&value(&mut parser, "--dns-use")?)?)?;
             }
@@ -201,6 +201,12 @@ pub(crate) fn parse() -> Result<Command, String> {
 
 fn value(parser: &mut lexopt::Parser, option: &str) -> Result<String, String> {
     parser.value().map_err(text)?.string().map_err(|error| format!("{option}: {error}"))
+}
+
+/// The same for a value that may have a password, which an error must not show.
+fn secret(parser: &mut lexopt::Parser, option: &str) -> Result<String, String> {
+    let value = parser.value().map_err(text)?;
+    value.into_string().map_err(|_| format!("{option}: the value is not UTF-8"))
 }
 
 /// Refuses an option that is given twice: either value could be the wrong one.
@@ -360,7 +366,11 @@ fn policy(value: &str) -> Result<Policy, String> {
 
 /// A proxy. Its password is taken from the environment if the URL has a user but no password.
 fn proxy(url: &str) -> Result<Proxy, String> {
-    let proxy = match (url.rsplit_once('@'), env::var(PROXY_PASSWORD)) {
+    let given = env::var(PROXY_PASSWORD);
+    if matches!(given, Err(env::VarError::NotUnicode(_))) {
+        return Err(format!("the password in {PROXY_PASSWORD} is not UTF-8"));
+    }
+    let proxy = match (url.rsplit_once('@'), given) {
         (Some((user, place)), Ok(password)) if user.matches(':').count() == 1 => {
             let octets = password.bytes().map(|octet| format!("%{octet:02x}"));
             format!("{user}:{}@{place}", octets.collect::<String>()).parse()

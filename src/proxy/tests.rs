@@ -328,6 +328,10 @@ fn a_url_that_is_wrong_says_what_is_wrong_and_never_the_password() {
         ("socks5://secret%zz:secret@proxy.test:1", "user in the URL of the proxy is not percent-encoded"),
         ("socks5://a:secret%f@proxy.test:1", "password in the URL of the proxy is not percent-encoded"),
         ("socks5://a:secret%ff@proxy.test:1", "password in the URL of the proxy is not percent-encoded"),
+        // An `@` that was encoded by mistake.
+        ("http://a%3Asecret%40proxy.test:80", "the host in the URL of the proxy is percent-encoded"),
+        ("http://[a:secret%40proxy.test]:80", "the host in the URL of the proxy is percent-encoded"),
+        ("http://[fe80::1%25eth0]:80", "zone id is not supported"),
         ("socks5://:secret@proxy.test:1", "user for the proxy is empty"),
         ("socks5://secret@proxy.test:1", "password for the proxy is empty"),
         ("http://se%3Acret:secret@proxy.test:1", "colon"),

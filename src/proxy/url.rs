@@ -1,5 +1,7 @@
 //! A proxy as a URL: `socks5://user:password@host:port`. No IO.
 
+use std::net::Ipv6Addr;
+
 use super::{InvalidProxy, Protocol, Proxy};
 
 /// Reads a URL. Its errors do not quote it, since it may contain a password.
@@ -29,6 +31,13 @@ pub(super) fn parse(text: &str) -> Result<Proxy, InvalidProxy> {
     let port = port.ok_or_else(|| invalid("the URL of the proxy has no valid port"))?;
     if host.contains(':') && !host.starts_with('[') {
         return Err(invalid("an IPv6 address in the URL of the proxy must be in brackets"));
+    }
+    // It may be what follows an `@` that was encoded by mistake, and so a password; but a zone has a percent sign, too.
+    let address = host.split('%').next().unwrap_or_default().trim_start_matches('[');
+    if host.contains('%') && address.parse::<Ipv6Addr>().is_err() {
+        return Err(invalid(
+            "the host in the URL of the proxy is percent-encoded; only user and password may be",
+        ));
     }
     let proxy = Proxy::new(protocol, host, port)?;
     let Some(credentials) = credentials else { return Ok(proxy) };
