@@ -109,7 +109,7 @@ impl HttpConnect {
                 }
             }
             Due::Fields(status @ (401 | 407)) if line.is_empty() => return Err(self.unauthenticated(status)),
-            Due::Fields(401 | 407) => self.schemes.extend(scheme(line)),
+            Due::Fields(401 | 407) => self.schemes.extend(schemes(line)),
             // "Any 2xx (Successful) response indicates that the sender (and all inbound proxies) will switch to tunnel
             // mode immediately after the response header section".
             Due::Fields(200..) if line.is_empty() => return Ok(Progress::Complete),
@@ -153,13 +153,18 @@ fn status_line(line: &[u8]) -> Option<(u16, String)> {
     Some((status, String::from_utf8_lossy(reason).trim().to_owned()))
 }
 
-/// The scheme of authentication that the field offers, if it is about that.
-fn scheme(line: &[u8]) -> Option<String> {
+/// The schemes of authentication that the field offers, if it is about that. One field may have several challenges, with
+/// commas between them and between the parameters of each (RFC 9110 section 11.6.1).
+fn schemes(line: &[u8]) -> Vec<String> {
     let line = String::from_utf8_lossy(line);
-    let (name, value) = line.split_once(':')?;
+    let (name, value) = line.split_once(':').unwrap_or_default();
     let mut offers = ["Proxy-Authenticate", "WWW-Authenticate"].into_iter();
-    let scheme = value.split_whitespace().next()?;
-    offers.any(|offer| name.eq_ignore_ascii_case(offer)).then(|| scheme.trim_end_matches(',').to_owned())
+    if !offers.any(|offer| name.eq_ignore_ascii_case(offer)) {
+        return Vec::new();
+    }
+    let first_words = value.split(',').filter_map(|part| part.split_whitespace().next());
+    // The others are parameters, or what stands in quotes.
+    first_words.filter(|word| !word.contains(['=', '"'])).map(str::to_owned).collect()
 }
 
 /// Base64 (RFC 4648 section 4).

@@ -258,6 +258,16 @@ fn the_end_says_what_was_known() {
     for bytes in [&b""[..], b"HTTP/1.1 403 Forb", b"HTTP/1.1 200 OK\r\nX: y\r\n"] {
         assert_eq!(end(http(), bytes), ProxyError::Ended);
     }
+    for (field, expected) in [
+        (&b"Negotiate, Basic realm=\"a, b\", charset=\"UTF-8\""[..], &["Negotiate", "Basic"][..]),
+        (b"NTLM,Basic", &["NTLM", "Basic"]),
+        (b"Digest realm=\"x\", nonce=\"y==\", qop=auth", &["Digest"]),
+        (b"", &[]),
+    ] {
+        let answer = [&b"HTTP/1.1 407 Who?\r\nProxy-Authenticate: "[..], field, b"\r\n"].concat();
+        let ProxyError::Authentication(_, _, schemes) = end(http(), &answer) else { panic!("{field:?}") };
+        assert_eq!(schemes, expected);
+    }
     let cut = end(http(), b"HTTP/1.1 407 Who?\r\nProxy-Authenticate: Negotiate\r\nX");
     assert_eq!(cut, ProxyError::Authentication(407, Sent::Nothing, vec!["Negotiate".to_owned()]));
 }
