@@ -10,7 +10,7 @@ use crate::dns::stub::{Stub, StubLookups};
 use crate::dns::{Question, RandomBits, RecordKind};
 use crate::domain::{Host, SpecialUse};
 use crate::error::{Error, ErrorKind};
-use crate::limits::{CONNECTION_ATTEMPT_DELAY, MAXIMUM_CONNECTION_ATTEMPT_DELAY};
+use crate::limits::{CONNECTION_ATTEMPT_DELAY, MAXIMUM_CONNECTION_ATTEMPT_DELAY, RESOLUTION_DELAY};
 use crate::proxy::{Gateway, Proxy};
 use crate::settings::SocketOptions;
 use crate::socket;
@@ -73,6 +73,7 @@ impl Search<'_> {
         let mut lookups = self.stub.lookups(RandomBits::clone(&self.random), self.limit);
         lookups.ask(&questions, wait::now());
         let (mut addresses, mut failure) = (Vec::new(), None);
+        let mut until = Deadline::NEVER;
         loop {
             while let Some((_, result, _)) = lookups.take() {
                 match result {
@@ -80,10 +81,14 @@ impl Search<'_> {
                     Err(error) => failure = Some(error),
                 }
             }
-            if lookups.is_idle() {
+            let now = wait::now();
+            if !addresses.is_empty() {
+                until = until.min(Deadline::after(now, RESOLUTION_DELAY));
+            }
+            if lookups.is_idle() || until.is_over(now) {
                 break;
             }
-            self.wait_for_lookups(&mut lookups)?;
+            self.wait_for_lookups(&mut lookups, until)?;
         }
         match failure {
             Some(error) if addresses.is_empty() => {
@@ -94,11 +99,11 @@ impl Search<'_> {
         }
     }
 
-    fn wait_for_lookups(&self, lookups: &mut StubLookups) -> Result<(), Error> {
+    fn wait_for_lookups(&self, lookups: &mut StubLookups, until: Deadline) -> Result<(), Error> {
         if let Some(error) = lookups.take_exhaustion() {
             return Err(Error::system("this machine has run out of sockets", error));
         }
-        let mut wait = Wait::until(self.total.0.min(lookups.wake_at()));
+        let mut wait = Wait::until(self.total.0.min(lookups.wake_at()).min(until));
         lookups.register(&mut wait);
         let ready = self.wait(wait, "no address of")?;
         lookups.advance(&ready, wait::now());
@@ -237,6 +242,40 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Lookup);
         let names = asked_for.join().unwrap();
         assert_eq!(names.iter().filter(|name| *name == "proxy.test").count(), 4);
+    }
+
+    // rule B13, D1
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the name server is a thread")]
+    fn a_family_that_is_not_answered_for_is_not_waited_for() {
+        let (server, stub) = server();
+        let answered = std::thread::spawn(move || {
+            let mut buffer = [0; 512];
+            loop {
+                let (length, from) = server.recv_from(&mut buffer).unwrap();
+                let (name, kind) = asked(&buffer[..length]);
+                if kind == 1 {
+                    let response = RawResponse::to(&buffer[..length]).answer(address(&name, 60, "127.0.0.1"));
+                    server.send_to(&response.octets(), from).unwrap();
+                    break server;
+                }
+            }
+        });
+        // Without the delay, it would end with the limit of the lookup.
+        let (minute, proxy) = (Duration::from_secs(60), "socks5://proxy.test:1080".parse().unwrap());
+        let search = Search {
+            proxy: &proxy,
+            stub: &stub,
+            random: Arc::new(|| 7),
+            socket: &SocketOptions::default(),
+            limit: Some(minute),
+            total: (Deadline::after(wait::now(), minute), minute),
+            cancelled: None,
+        };
+        let started = wait::now();
+        assert_eq!(addresses(&search.run().unwrap()), ["127.0.0.1:1080"]);
+        assert!(started.elapsed() < minute / 2, "{:?}", started.elapsed());
+        drop(answered.join().unwrap());
     }
 
     // rule B13, D5
