@@ -26,6 +26,8 @@ mod options;
 mod person;
 #[path = "../tests/support/mod.rs"]
 mod support;
+#[path = "connect/values.rs"]
+mod values;
 
 use options::{Command, Options, Output, Place, Way};
 
