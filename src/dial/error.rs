@@ -21,6 +21,8 @@ mod negotiation;
 
 /// What is added to an error that a proxy may have caused.
 const OR_THE_PROXY: &str = "; the proxy may have sent this, instead of opening a tunnel";
+/// What is added to an end that a proxy may have caused: some open the tunnel first, and then connect.
+const OR_NOT_REACHED: &str = "; a proxy that cannot reach the server may end like this, too";
 
 /// Why an attempt failed.
 ///
@@ -287,14 +289,21 @@ impl AttemptError {
         matches!(&*self.cause, Cause::Proxy(error) if error.is_refusal_of_credentials())
     }
 
-    /// Whether a proxy may have sent what the server should have sent, such as a page about an error.
-    fn may_be_of_the_proxy(&self) -> bool {
-        let is_unexpected = match self.kind() {
-            AttemptErrorKind::NotXmpp => true,
-            AttemptErrorKind::Tls(error) => !matches!(error, rustls::Error::AlertReceived(_)),
-            _ => false,
-        };
-        self.path == Path::Proxy && is_unexpected
+    /// What a proxy may have to do with it: it has sent what the server should have sent, such as a page about an error, or
+    /// has given up.
+    fn share_of_the_proxy(&self) -> &'static str {
+        match self.kind() {
+            _ if self.path != Path::Proxy => "",
+            AttemptErrorKind::Tls(rustls::Error::AlertReceived(_)) => "",
+            AttemptErrorKind::NotXmpp | AttemptErrorKind::Tls(_) => OR_THE_PROXY,
+            AttemptErrorKind::Closed => OR_NOT_REACHED,
+            AttemptErrorKind::Io(error)
+                if matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) =>
+            {
+                OR_NOT_REACHED
+            }
+            _ => "",
+        }
     }
 
     /// Whether this machine has run out of sockets or memory for them, so that trying another server is no use.
@@ -340,7 +349,7 @@ impl fmt::Display for AttemptError {
                     .map_or(Ok(()), |certificate| write!(formatter, " (the certificate is {certificate})"))
             }
         }?;
-        if self.may_be_of_the_proxy() { formatter.write_str(OR_THE_PROXY) } else { Ok(()) }
+        formatter.write_str(self.share_of_the_proxy())
     }
 }
 

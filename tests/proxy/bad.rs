@@ -183,6 +183,13 @@ fn what_the_proxy_sends_instead_of_the_server_is_said_to_be_perhaps_its_own() {
             let error = error_with(script, tls, None);
             expect(&error, None, stage, "the proxy may have sent this, instead of opening a tunnel");
         }
+        for script in [
+            ProxyScript::http().answer(b"HTTP/1.1 200 OK\r\n\r\n", After::Close),
+            ProxyScript::socks5().answer(b"\x05\0\0\x01\0\0\0\0\0\0", After::Close),
+        ] {
+            let error = error_with(script, tls, None);
+            expect(&error, None, stage, "a proxy that cannot reach the server may end like this, too");
+        }
     }
 }
 
